@@ -1,0 +1,87 @@
+"""RESULTS.md from `results/*.json`: no figure in it is typed by hand. `make results`."""
+
+from __future__ import annotations
+
+import json
+import operator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).resolve().parent / "results"
+TELLS = {"<=": operator.le, ">=": operator.ge}
+HEAD = """# Results
+
+Every figure is read from `benchmarks/results/*.json` by `make results`; `make bench` measures them anew. A ratio above 1 means that
+Regatta is better; it is the median over rounds in one process, in turns, with the smallest and the largest in brackets.
+"""
+
+
+class Aim(NamedTuple):
+    """A number to reach."""
+
+    words: str
+    row: str
+    key: str
+    """Of the row's `ours`, or the name of a peer."""
+    tell: str
+    bound: float
+
+
+AIMS = [
+    Aim("`make run` on digits, dependencies installed, all stages (s)", "make_run", "first_s", "<=", 60),
+    Aim("`make run` the second time (s)", "make_run", "second_s", "<=", 3),
+    Aim("`regatta --help` (s)", "startup", "help_s", "<=", 0.3),
+    Aim("digits: test accuracy, mean of 5 splits x 3 seeds", "digits_accuracy", "accuracy", ">=", 0.975),
+    Aim("Fashion-MNIST: test accuracy, mean of 3 seeds", "fashion_accuracy", "accuracy", ">=", 0.900),
+    Aim("Fashion-MNIST: seconds of training, the slowest seed", "fashion_accuracy", "seconds", "<=", 120),
+    Aim("Fashion-MNIST: speed against a bare torch loop", "train_step_fashion", "bare loop", ">=", 0.95),
+    Aim("Fashion-MNIST: speed against Lightning with a DataLoader", "train_step_fashion", "Lightning with DataLoader", ">=", 1.2),
+    Aim("digits: speed against a bare torch loop", "train_step_digits", "bare loop", ">=", 0.9),
+    Aim("digits: speed against Lightning with a DataLoader", "train_step_digits", "Lightning with DataLoader", ">=", 3),
+    Aim("CIFAR-10's Parquet files prepared (s)", "prepare_cifar10", "seconds", "<=", 60),
+    Aim("CIFAR-10: memory beyond the mapped output (GB)", "prepare_cifar10", "memory_gb", "<=", 1),
+]
+
+
+def main() -> None:
+    """Write RESULTS.md."""
+    rows = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+    (ROOT / "RESULTS.md").write_text(page(rows), encoding="utf-8")
+
+
+def page(rows: dict[str, Any]) -> str:
+    """The whole page, as a function of the rows by name."""
+    aims = ["| aim | reached | bound | |", "|---|---|---|---|", *(aim_line(aim, rows) for aim in AIMS)]
+    parts = [HEAD, "## Aims\n", "\n".join(aims) + "\n", "## Rows\n", *(row_part(name, row) for name, row in rows.items())]
+    return "\n".join(parts)
+
+
+def aim_line(aim: Aim, rows: dict[str, Any]) -> str:
+    """One line of the table of aims."""
+    bound = f"{aim.tell} {aim.bound:g}"
+    row = rows.get(aim.row)
+    if row is None:
+        return f"| {aim.words} | not measured | {bound} | |"
+    value = row["ours"][aim.key] if aim.key in row["ours"] else row["peers"][aim.key]["ratio"]
+    return f"| {aim.words} | {number(value)} | {bound} | {'yes' if TELLS[aim.tell](value, aim.bound) else '**no**'} |"
+
+
+def row_part(name: str, row: dict[str, Any]) -> str:
+    """A row's own numbers, its peers, and where it was measured."""
+    lines = [f"### {name}\n", *(f"- {key}: {number(value)}" for key, value in row["ours"].items())]
+    for peer, ratio in row["peers"].items():
+        lines.append(f"- against {peer}: {number(ratio['ratio'])} ({number(ratio['min'])} to {number(ratio['max'])}, {ratio['rounds']} rounds)")
+    versions = ", ".join(f"{key} {value}" for key, value in row["versions"].items())
+    return "\n".join([*lines, f"- {row['machine']}; {versions}; commit {row['commit']}\n"])
+
+
+def number(value: Any) -> str:
+    """Three significant digits, or whole numbers with thousands apart."""
+    if not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""The only file that knows paths and formats. A reader sees the old artifact or the new one, never a torn one.
+
+Everything is written beside its place, synced and renamed; nothing goes through a temporary folder, which may lie on
+another file system. All paths are relative to the current directory, which is the project's root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import BusyError, StorageError
+
+PARAMS = Path("params.yaml")
+STAGES = ("prepare", "augment", "train", "evaluate", "study", "report")
+
+
+def stage_dir(stage: str) -> Path:
+    """The folder of a stage's artifacts."""
+    return Path("artifacts") / stage
+
+
+def runs_root() -> Path:
+    """The folder of all records, which DVC never deletes; REGATTA_RUNS moves it, so that clones can share it."""
+    return Path(os.environ.get("REGATTA_RUNS", "runs"))
+
+
+def digest(value: Any) -> str:
+    """A 128-bit hex digest of JSON-like data, independent of the order of keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the system's error into one that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path}: can't be written or read ({error.strerror or error}); free space or check the rights, then repeat") from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        _sync_dir(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all; a number that is not finite is an error."""
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON, or say which file is missing or torn."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise StorageError(f"{path}: missing; run the stage that writes it (`dvc repro`)") from None
+    except ValueError as error:
+        raise StorageError(f"{path}: not whole JSON ({error}); delete it and run the stage that writes it") from None
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write a table with a header line."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Read a table with a header line as text."""
+    with storage_errors(path), path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def append_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Append one line of JSON per row."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Read the whole lines of a file of JSON lines; a torn last line (a killed writer) is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+@contextlib.contextmanager
+def published_dir(path: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of `path` when the block ends well and vanishes when it does not."""
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    old = path.with_name(f"{path.name}.partial-old-{os.getpid()}")
+    with storage_errors(path):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    try:
+        yield partial
+        with storage_errors(path):
+            for file in sorted(partial.rglob("*")):
+                if file.is_file():
+                    _sync_file(file)
+            for folder in [partial, *(f for f in partial.rglob("*") if f.is_dir())]:
+                _sync_dir(folder)
+            if path.exists():
+                path.rename(old)
+            partial.rename(path)
+            _sync_dir(path.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
+    """Save arrays and JSON-like `meta` as one safetensors file that carries its own digest."""
+    from safetensors.numpy import save
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in sorted(tensors.items())}
+    text = json.dumps(meta, sort_keys=True, allow_nan=False)
+    write_bytes(path, save(arrays, metadata={"meta": text, "digest": _tensor_digest(arrays, text)}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The arrays and `meta` of a file of `save_tensors`; StorageError where it is missing, torn or changed. Executes nothing."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        raise StorageError(f"{path}: missing; run the stage that writes it (`dvc repro`)")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
+    except (SafetensorError, OSError) as error:
+        raise StorageError(f"{path}: not a whole safetensors file ({error}); delete it and run the stage again") from None
+    if header.get("digest") != _tensor_digest(arrays, header.get("meta", "")):
+        raise StorageError(f"{path}: its content does not match its own digest (a flipped bit or a foreign file); delete it and run the stage again")
+    return arrays, json.loads(header["meta"])
+
+
+def _tensor_digest(arrays: Mapping[str, NDArray[Any]], text: str) -> str:
+    hashed = hashlib.sha256(text.encode())
+    for name, array in sorted(arrays.items()):
+        hashed.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+        hashed.update(array.data if array.ndim else array.tobytes())
+    return hashed.hexdigest()
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a lock file for this process alone; BusyError names the holder. The lock ends with the process."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise BusyError(f"{path}: held by {file.read().strip() or 'another process'}; wait for it or end it") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        file.flush()
+        yield
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_dir(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Augmentation: tensor in, tensor out, keyed by sample."""

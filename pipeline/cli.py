@@ -1,0 +1,124 @@
+"""`regatta COMMAND`. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import ConfigError, RegattaError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. What went wrong is said in words, without a traceback."""
+    options = parsed(sys.argv[1:] if arguments is None else arguments)
+    try:
+        check_root(Path.cwd())
+        return dispatch(options)
+    except RegattaError as error:
+        print(f"regatta: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("regatta: interrupted; the same command goes on from here", file=sys.stderr, flush=True)
+        return 130
+
+
+def dispatch(options: argparse.Namespace) -> int:
+    """Call the command's function."""
+    match options.command:
+        case "run":
+            from pipeline.commands.run import run
+
+            return run(options)
+        case "compose":
+            from pipeline.commands.compose import compose
+
+            return compose(options)
+        case "runs":
+            from pipeline.commands.runs import runs
+
+            return runs(options)
+        case "restore":
+            from pipeline.commands.restore import restore
+
+            return restore(options)
+        case _:
+            from pipeline.commands.data import data
+
+            return data(options)
+
+
+def check_root(folder: Path) -> None:
+    """ConfigError where a folder is not the root of a project; it names the root above, if there is one."""
+    above = next((path for path in (folder, *folder.parents) if is_root(path)), None)
+    if above is None:
+        raise ConfigError(
+            f"{folder}: not a project (no dvc.yaml and conf/config.yaml here or above); cd to the clone of the project"
+        )
+    if above != folder:
+        raise ConfigError(f"{folder}: the project's root is above; say `cd {above}` first")
+
+
+def is_root(folder: Path) -> bool:
+    """Whether a folder is the root of a project."""
+    return (folder / "dvc.yaml").is_file() and (folder / "conf" / "config.yaml").is_file()
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line; overrides may stand before and after options."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and (options.command != "run" or any(word.startswith("-") for word in rest)):
+        parser.error(f"unknown argument: {' '.join(rest)}; see `regatta {options.command} --help`")
+    if rest:
+        options.overrides += rest
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "regatta", description="From labelled data to a trained deep network and the evidence for it."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="set overrides, compose params.yaml, run every stage that is not up to date"))
+    one = commands.add_parser("compose", help="compose params.yaml from conf/ and check it; run nothing")
+    _add_force(one)
+    commands.add_parser("runs", help="what was trained here, with results")
+    one = commands.add_parser("restore", help="bring back the configuration and the artifacts of a run")
+    one.add_argument("id", help="the run, as `regatta runs` shows it; the first characters will do where they are unique")
+    _add_force(one)
+    one = commands.add_parser("data", help="make data known to the project")
+    actions = one.add_subparsers(dest="action", required=True, metavar="ACTION")
+    link = actions.add_parser("link", help="make the link data/NAME to data elsewhere on this machine")
+    link.add_argument("name")
+    link.add_argument("path")
+    add = actions.add_parser("add", help="hand data/NAME to DVC, which then keeps, pushes and pulls it")
+    add.add_argument("name")
+    return parser
+
+
+def _add_run(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "overrides", nargs="*", metavar="OVERRIDE",
+        help="GROUP=FILE (data=folder), KEY=VALUE (model.dropout=0.5, model.widths=[128,64]) or ~KEY (forget an override); "
+        "kept in conf/overrides.yaml until --reset",
+    )  # fmt: skip
+    one.add_argument("--reset", action="store_true", help="forget all earlier overrides first")
+    one.add_argument(
+        "--dry-run", action="store_true", help="say what would run and why, sizes, time and memory; change nothing"
+    )
+    one.add_argument(
+        "--smoke", action="store_true", help="every stage on a handful of samples in runs/smoke/; change nothing else"
+    )
+    one.add_argument("--fresh", action="store_true", help="train from the start even where an unfinished run could go on")
+    one.add_argument("--accept-code", action="store_true", help="let an unfinished run go on although the code has changed")
+    _add_force(one)
+
+
+def _add_force(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--force", action="store_true", help="overwrite a params.yaml that was changed by hand")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""`regatta compose`: `params.yaml` from `conf/`, checked; never over somebody's edits without a word."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.artifacts import PARAMS
+from pipeline.commands.data import Link, linked
+from pipeline.config import Values, checked, composed, differences, edited, params_text, read_values
+from pipeline.errors import ConfigError
+from pipeline.overrides import Overrides, added, candidate, read_overrides, write_overrides
+from pipeline.schema.data import PATHS, is_descriptor
+
+SHOWN = 12
+"""Lines of a list of differences."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A checked configuration that is not written yet."""
+
+    overrides: Overrides
+    values: Values
+    links: list[Link]
+    notes: list[str]
+
+
+def compose(options: argparse.Namespace) -> int:
+    """Compose and check `params.yaml`."""
+    lines = apply(change([]), options.force)
+    print("\n".join(lines) or f"{PARAMS} is what conf/ says", flush=True)
+    return 0
+
+
+def change(arguments: Sequence[str], reset: bool = False) -> Change:
+    """What the overrides in force and further ones make of `conf/`. Writes nothing."""
+    arguments, links = linked(arguments)
+    overrides, notes = added(Overrides() if reset else read_overrides(), arguments)
+    with candidate(overrides) as conf:
+        values = composed(conf)
+    checked(values)
+    return Change(overrides, values, links, notes)
+
+
+def apply(new: Change, force: bool) -> list[str]:
+    """Write links, overrides and `params.yaml`; what changed, in lines."""
+    before = read_values() or {}
+    if edited() and before != new.values and not force:
+        ask(before, new.values)
+    lines = [*new.notes, *(link.make() for link in new.links)]
+    if new.overrides != _overrides_now():
+        write_overrides(new.overrides)
+        lines.append(f"conf/overrides.yaml: {' '.join(new.overrides.words()) or 'nothing is overridden'}")
+    text = params_text(new.values)
+    if not PARAMS.exists() or PARAMS.read_text(encoding="utf-8") != text:
+        PARAMS.write_text(text, encoding="utf-8")
+        changes = shortened(differences(before, new.values)) if before else ["composed from conf/"]
+        lines += [f"{PARAMS}: {line}" for line in changes]
+    return lines
+
+
+def _overrides_now() -> Overrides | None:
+    """None where the file can't be read, and is to be written anew."""
+    try:
+        return read_overrides()
+    except ConfigError:
+        return None
+
+
+def ask(before: Values, after: Values) -> None:
+    """Let the user decide about a `params.yaml` that others wrote; ConfigError unless the answer is yes."""
+    what = f"{PARAMS} was changed by hand or by `dvc exp run`; composing conf/ would change"
+    print(f"{what}:\n" + "\n".join(f"  {line}" for line in shortened(differences(before, after))), flush=True)
+    if sys.stdin.isatty() and input("Overwrite it? [y/N] ").strip().lower() in ("y", "yes"):
+        return
+    raise ConfigError(
+        f"{PARAMS} is left as it is; keep its values with `regatta run KEY=VALUE`, run it as it stands with `dvc repro`, "
+        "or overwrite it with --force"
+    )
+
+
+def shortened(lines: list[str]) -> list[str]:
+    """The first lines, and how many more there are."""
+    return lines if len(lines) <= SHOWN else [*lines[: SHOWN - 1], f"and {len(lines) - SHOWN + 1} more"]
+
+
+def given_paths(values: Values) -> dict[str, Path]:
+    """The paths of the user's data by key."""
+    paths = {key: values["data"][key] for key in PATHS if not is_descriptor(values["data"][key])}
+    return {f"data.{key}": Path(path) for key, path in paths.items()}

@@ -1,0 +1,124 @@
+"""`regatta data link NAME PATH` and `regatta data add NAME`: how data that lies elsewhere gets below `data/`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import ConfigError, DataError, StorageError
+from pipeline.schema.data import PATHS
+
+DATA = Path("data")
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link below `data/`, which is not committed."""
+
+    path: Path
+    target: Path
+
+    def make(self) -> str:
+        """Make it, and say so."""
+        if self.path.is_symlink():
+            self.path.unlink()
+        try:
+            self.path.parent.mkdir(exist_ok=True)
+            self.path.symlink_to(self.target)
+        except OSError as error:
+            raise StorageError(f"{self.path}: can't be made a link ({error.strerror})") from None
+        return f"{self.path} -> {self.target} (a link of this machine, not committed)"
+
+
+def data(options: argparse.Namespace) -> int:
+    """Run the action."""
+    if options.action == "link":
+        print(named_link(options.name, options.path).make())
+    else:
+        add(options.name)
+    return 0
+
+
+def named_link(name: str, path: str) -> Link:
+    """The link that a user asks for by name; it may replace a link, never data."""
+    place = _place(name)
+    if place.exists() and not place.is_symlink():
+        raise DataError(f"{place}: already there and no link; choose another name")
+    return Link(place, _existing(path, f"data link {name}"))
+
+
+def add(name: str) -> None:
+    """Hand `data/NAME` to DVC. A link's target stays where it is, so DVC can't take it."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    place = _place(name)
+    if place.is_symlink():
+        raise DataError(
+            f"{place}: a link to {place.resolve()}; DVC keeps what lies in the project: copy it with "
+            f"`rm {place} && cp -r {place.resolve()} {place}`, then say this again"
+        )
+    if not place.exists():
+        raise DataError(f"{place}: nothing there; copy the data to it first")
+    try:
+        with Repo() as repo:
+            repo.add(str(place))
+    except DvcException as error:
+        raise StorageError(f"{place}: DVC can't take it ({error})") from None
+    print(f"{place} is kept by DVC; commit {place}.dvc, and `dvc push` sends the data to the remote")
+
+
+def linked(arguments: Sequence[str]) -> tuple[list[str], list[Link]]:
+    """Overrides with every path outside of the project replaced by a link below `data/`, and the links to be made."""
+    found: list[str] = []
+    links: list[Link] = []
+    for argument in arguments:
+        match = re.fullmatch(rf"(\+*data\.(?:{'|'.join(PATHS)}))=(.*)", argument, re.DOTALL)
+        path = match and match[2].strip().strip("'\"")
+        if not match or not path or path == "null":
+            found.append(argument)
+            continue
+        inside = _inside(Path(path).expanduser())
+        if inside is None:
+            link = _link_for(path, match[1])
+            links += [] if link.path.is_symlink() else [link]
+            inside = link.path
+        quoted = inside.as_posix().replace("\\", "\\\\").replace("'", "\\'")
+        found.append(f"{match[1]}='{quoted}'")
+    return found, links
+
+
+def _inside(path: Path) -> Path | None:
+    """The path relative to the project's root, links not followed; None where it lies outside."""
+    absolute, root = Path(os.path.abspath(path)), Path.cwd()
+    return absolute.relative_to(root) if absolute.is_relative_to(root) else None
+
+
+def _link_for(path: str, key: str) -> Link:
+    """A link named after what it leads to; ConfigError where another link has the name."""
+    target = _existing(path, key)
+    link = Link(DATA / re.sub(r"[^\w.-]+", "-", target.name).strip("-."), target)
+    there = link.path.is_symlink() or link.path.exists()
+    if there and not (link.path.is_symlink() and link.path.readlink() == target):
+        what = f"leads to {link.path.readlink()}" if link.path.is_symlink() else "is something else"
+        raise ConfigError(
+            f"{key}={path}: {link.path} {what}; choose a name: `regatta data link NAME {path}`, then {key}=data/NAME"
+        )
+    return link
+
+
+def _existing(path: str, key: str) -> Path:
+    target = Path(os.path.abspath(Path(path).expanduser()))
+    if not target.exists():
+        raise DataError(f"{key}={path}: there is no such file or folder")
+    return target
+
+
+def _place(name: str) -> Path:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ConfigError(f"{name!r}: a name in data/ consists of letters, digits, '.', '-' and '_'")
+    return DATA / name

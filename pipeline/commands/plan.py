@@ -1,0 +1,203 @@
+"""`regatta run --dry-run`: what would run and why, sizes, expected time and memory. Writes nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.artifacts import read_json, stage_dir
+from pipeline.commands.compose import Change, given_paths, shortened
+from pipeline.commands.runs import all_runs
+from pipeline.config import Config, Values, checked, differences, read_values
+from pipeline.data.dataset import Manifest
+from pipeline.errors import RegattaError
+
+Stage = Mapping[str, Any]
+LOCK, PIPELINE = Path("dvc.lock"), Path("dvc.yaml")
+
+
+def show_plan(new: Change) -> None:
+    """Print the plan."""
+    for line in (f"would make {link.path} -> {link.target}" for link in new.links):
+        print(line)
+    for line in shortened(differences(read_values() or {}, new.values)):
+        print(f"params.yaml would change: {line}")
+    stale = stale_stages(new.values, dvc_status())
+    for name, reasons in stale.items():
+        print(f"{name:10s} {'would run: ' + '; '.join(reasons) if reasons else 'is up to date'}")
+    for name, value in estimates(new.values, prepared=not stale.get("prepare", ["?"])).items():
+        print(f"{name + ':':22s} {value}")
+
+
+def stale_stages(values: Values, status: Mapping[str, list[Any]]) -> dict[str, list[str]]:
+    """The stages in order, each with the reasons for which it would run."""
+    locked = (yaml.safe_load(LOCK.read_text(encoding="utf-8")) or {}).get("stages", {}) if LOCK.exists() else {}
+    stages = pipeline_stages(values)
+    found: dict[str, list[str]] = {}
+    for name, stage in stages.items():
+        reasons = [] if name in locked else ["it has never run here"]
+        reasons += _param_reasons(stage, locked.get(name, {}), values) if name in locked else []
+        reasons += _status_reasons(status.get(name, [])) if name in locked else []
+        above = [other for other in found if found[other] and _follows(stage, stages[other])]
+        reasons += [f"it follows {', '.join(above)}"] if above else []
+        found[name] = reasons
+    return found
+
+
+def pipeline_stages(values: Values) -> dict[str, Stage]:
+    """The stages of dvc.yaml with the values put in: one per study for the study stage."""
+    found: dict[str, Stage] = {}
+    for name, stage in yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["stages"].items():
+        if "matrix" in stage:
+            for item in values["study"]["definitions"]:
+                found[f"{name}@{item}"] = _filled(stage, {**values, "item": {"name": item}})
+        else:
+            found[name] = _filled(stage, values)
+    return found
+
+
+def dvc_status() -> dict[str, list[Any]]:
+    """What DVC says of the pipeline as it stands; nothing where it can't say (no params.yaml yet)."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            status: dict[str, list[Any]] = repo.status()
+    except (DvcException, OSError) as error:
+        print(f"DVC can't say what has changed on disk ({' '.join(str(error).split())})")
+        return {}
+    return status
+
+
+def _filled(node: Any, values: Mapping[str, Any]) -> Any:
+    """dvc.yaml's templates, as far as its stages use them."""
+    if isinstance(node, Mapping):
+        return {_filled(key, values): _filled(value, values) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_filled(part, values) for part in node]
+    return re.sub(r"\$\{([\w.]+)\}", lambda found: str(_at(values, found[1])), node) if isinstance(node, str) else node
+
+
+def _at(values: Any, key: str) -> Any:
+    for name in key.split("."):
+        values = values[name]
+    return values
+
+
+def _param_reasons(stage: Stage, locked: Mapping[str, Any], values: Values) -> list[str]:
+    """Keys whose values differ from those that the stage last ran with."""
+    before = locked.get("params", {}).get("params.yaml", {})
+    now = {key: _at(values, key) for key in stage.get("params", [])}
+    changed = differences(before, now)
+    return [", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")] if changed else []
+
+
+def _status_reasons(entries: list[Any]) -> list[str]:
+    """DVC's words for changed files, those about parameters and about other stages' outputs left out."""
+    reasons = ["its command changed"] if "changed command" in entries else []
+    for entry in entries:
+        for what, paths in entry.items() if isinstance(entry, Mapping) else ():
+            names = [f"{path} {how}" for path, how in paths.items() if isinstance(how, str)]
+            if names:
+                kind = "input" if what == "changed deps" else "output"
+                reasons.append(f"{kind} {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else ""))
+    return reasons
+
+
+def _follows(stage: Stage, above: Stage) -> bool:
+    """Whether a stage reads what another writes."""
+    written = [
+        next(iter(out)) if isinstance(out, Mapping) else out
+        for key in ("outs", "metrics", "plots")
+        for out in above.get(key, [])
+    ]
+    return any(
+        Path(dep) == Path(out) or Path(dep) in Path(out).parents or Path(out) in Path(dep).parents
+        for dep in stage["deps"]
+        for out in written
+    )
+
+
+def estimates(values: Values, prepared: bool) -> dict[str, str]:
+    """Sizes, time and memory as far as they are known: all of them follow from the prepared data."""
+    config, path = checked(values), stage_dir("prepare") / "dataset.json"
+    if not prepared or not path.exists():
+        files = {key: _size(place) for key, place in given_paths(values).items()}
+        known = {key: _bytes(size) for key, size in files.items()}
+        return known | {"dataset": "known once prepare has run", "training time, memory": "known once prepare has run"}
+    data = Manifest(**read_json(path))
+    return {**_sizes(config, data), **_training(config, data)}
+
+
+def _sizes(config: Config, data: Manifest) -> dict[str, str]:
+    sample = math.prod(data.shape)
+    views = config.augment.views * data.counts["train"] * sample
+    counts = ", ".join(f"{name} {count}" for name, count in data.counts.items())
+    return {
+        "dataset": f"{_bytes(sum(data.counts.values()) * sample)} ({counts}; {'x'.join(map(str, data.shape))})",
+        "augmented copies": f"{_bytes(views)} ({config.augment.views} per training sample)" if views else "none stored",
+    }
+
+
+def _training(config: Config, data: Manifest) -> dict[str, str]:
+    from pipeline.model.network import slots
+    from pipeline.train.program import planned
+
+    try:
+        program, _ = planned(config.model, config.train, data)
+    except RegattaError as error:
+        return {"training": f"would be refused: {error}"}
+    weights = sum(slot.size for slot in slots(program.spec))
+    samples = config.train.epochs * data.counts["train"]
+    speed = _samples_per_s(config)
+    time = (
+        f"about {_seconds(samples / speed)} ({speed:,.0f} samples/s before)"
+        if speed
+        else "unknown until the first run of this network"
+    )
+    # Weights, gradient, two averages and the best so far in float32; inputs stay in memory as stored.
+    resident = 5 * 4 * weights + math.prod(data.shape) * data.counts["train"] * max(1, config.augment.views)
+    return {
+        "parameters": f"{weights:,}",
+        "training time": f"{time}, {config.train.epochs} epochs",
+        "training memory": f"about {_bytes(resident)} beside the libraries' own",
+    }
+
+
+def _samples_per_s(config: Config) -> float | None:
+    """Of the last run with this network's shape and batch size."""
+    for run in reversed(all_runs()):
+        then = read_values(run.folder / "params.yaml") or {}
+        same = all(then.get("model", {}).get(key) == getattr(config.model, key) for key in ("channels", "widths", "norm"))
+        same = same and then.get("train", {}).get("batch_size") == config.train.batch_size
+        if same and run.record.get("samples_per_s"):
+            return float(run.record["samples_per_s"])
+    return None
+
+
+def _size(path: Path) -> int:
+    return (
+        sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        if path.is_dir()
+        else path.stat().st_size
+        if path.exists()
+        else 0
+    )
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

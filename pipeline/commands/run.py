@@ -1,0 +1,164 @@
+"""`regatta run`: overrides kept, `params.yaml` composed, every stage that is not up to date run by DVC."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.artifacts import held, read_json, runs_root, stage_dir
+from pipeline.commands.compose import apply, change, given_paths
+from pipeline.commands.runs import KEPT
+from pipeline.config import Values
+from pipeline.errors import BusyError, ConfigError, DataError, RegattaError, StorageError
+
+LOCK = Path("artifacts/.run.lock")
+REPORT = stage_dir("report") / "index.html"
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """What DVC did."""
+
+    stages: list[str]
+    """That were not up to date."""
+    uncached: list[str]
+    """Outputs that Git keeps, not DVC."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compose, reproduce, say where the report is."""
+    new = change(options.overrides, options.reset)
+    if options.dry_run:
+        from pipeline.commands.plan import show_plan
+
+        show_plan(new)
+    elif options.smoke:
+        from pipeline.commands.smoke import smoke
+
+        smoke(new)
+    else:
+        with held(LOCK):
+            for line in apply(new, options.force):
+                print(line, flush=True)
+            check_data(new.values)
+            for line in clear_old_studies(new.values):
+                print(line, flush=True)
+            _pass_on(options)
+            done = reproduce()
+            keep_records(done.uncached)
+        for line in summary(done.stages):
+            print(line, flush=True)
+    return 0
+
+
+def check_data(values: Values) -> None:
+    """DataError where the data is not on this machine."""
+    for key, path in given_paths(values).items():
+        if not path.exists():
+            raise DataError(
+                f"{key} = {path}: nothing there; make the link with `regatta data link {path.name} PATH`, or say `dvc pull`"
+            )
+
+
+def clear_old_studies(values: Values) -> list[str]:
+    """Remove the artifacts of studies that are no longer defined: DVC leaves them, and the report depends on the folder."""
+    old = [path for path in stage_dir("study").glob("*") if path.is_dir() and path.name not in values["study"]["definitions"]]
+    for path in old:
+        shutil.rmtree(path)
+    return [f"{path}: removed, since this study is no longer defined; its runs are kept in {runs_root()}/cells" for path in old]
+
+
+def reproduce() -> Reproduced:
+    """`dvc repro` within this process, so that a stage's own exit code is known."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    try:
+        with Repo() as repo:
+            repo.scm_context.quiet = True  # no advice about core.autostage
+            stages = [stage.addressing for stage in repo.reproduce()]
+            return Reproduced(stages, [out.def_path for out in repo.index.outs if not out.use_cache])
+    except (DvcException, OSError) as error:
+        raise _worded(error) from None
+
+
+def keep_records(uncached: list[str]) -> None:
+    """Keep beside the run what brings its artifacts back: `dvc.lock`, the overrides, the outputs that DVC does not keep."""
+    path = stage_dir("train") / "run.json"
+    folder = runs_root() / read_json(path)["id"] if path.exists() else None
+    if folder is None or not folder.is_dir():
+        return
+    for name in ("dvc.lock", "conf/overrides.yaml", *uncached):
+        if Path(name).is_file():
+            kept = folder / KEPT / name
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(name, kept)
+
+
+def summary(stages: list[str]) -> list[str]:
+    """What a user wants to know at the end."""
+    lines = [] if stages else ["Nothing had to be run again."]
+    train, test = stage_dir("train") / "run.json", stage_dir("evaluate") / "metrics.json"
+    if train.exists():
+        lines.append(_train_line(read_json(train)))
+    if test.exists():
+        lines.append(_test_line(read_json(test)))
+    return [*lines, f"The report is {REPORT}"] if REPORT.exists() else lines
+
+
+def _train_line(run: dict[str, Any]) -> str:
+    best = f"best epoch {run['best_epoch']} of {run['num_epochs']}"
+    return f"{run['id']}: {best}, validation loss {run['best_val_loss']:.4f}, accuracy {run['best_val_accuracy']:.4f}"
+
+
+def _test_line(metrics: dict[str, Any]) -> str:
+    return f"test: accuracy {metrics['accuracy']:.4f}, macro-F1 {metrics['macro_f1']:.4f}, {metrics['num_samples']} samples"
+
+
+def _pass_on(options: argparse.Namespace) -> None:
+    """What the train stage is told by its environment, since it changes no result."""
+    if options.accept_code:
+        os.environ["REGATTA_ACCEPT_CODE"] = "1"
+    if options.fresh:
+        os.environ["REGATTA_FRESH"] = "1"
+
+
+def _worded(error: Exception) -> RegattaError:
+    """DVC's error with the exit code of its cause; a stage has already said what went wrong."""
+    from dvc.lock import LockError
+    from dvc.stage.exceptions import MissingDataSource, StageCmdFailedError
+
+    causes = list(_causes(error))
+    said = ": ".join(" ".join(str(cause).split()) for cause in causes)
+    for cause in causes:
+        if isinstance(cause, StageCmdFailedError):
+            return _stage_error(str(error), str(cause))
+        if isinstance(cause, LockError):
+            return BusyError("another DVC command is at work in this project; wait for it or end it")
+        if isinstance(cause, MissingDataSource | FileNotFoundError):
+            return DataError(said)
+        if isinstance(cause, OSError):
+            return StorageError(said)
+    return ConfigError(f"DVC: {said}")
+
+
+def _stage_error(text: str, cause: str) -> RegattaError:
+    found = re.search(r"exited with (-?\d+)", cause)
+    status = int(found[1]) if found else 1
+    error = RegattaError(f"{text} (exit code {status}, its message is above); DVC has kept nothing of it")
+    error.exit_code = status if status >= 0 else 128 - status
+    return error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

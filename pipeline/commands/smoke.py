@@ -1,0 +1,83 @@
+"""`regatta run --smoke`: every stage on a handful of samples in `runs/smoke/`, in one process, leaving all else alone."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.artifacts import STAGES, runs_root
+from pipeline.commands.compose import Change, given_paths
+from pipeline.commands.run import check_data
+from pipeline.config import CONF, Values, checked, write_params
+
+NUM_SEEDS = 2
+"""Of every study: the least that a spread needs."""
+
+
+def smoke(new: Change) -> None:
+    """Run the stages one after the other; an error ends with the stage's exit code."""
+    check_data(new.values)
+    values = tiny(new.values)
+    checked(values)
+    folder = runs_root() / "smoke"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in {CONF.name, *(path.parts[0] for path in given_paths(values).values())}:
+        (folder / name).symlink_to(Path(name).absolute())
+    with working_in(folder):
+        write_params(values)
+        for stage in STAGES:
+            started = time.perf_counter()
+            run_stage(stage, values)
+            print(f"smoke: {stage} took {time.perf_counter() - started:.1f} s", flush=True)
+    print(f"smoke: every stage ran; what they wrote is in {folder}", flush=True)
+
+
+def tiny(values: Values) -> Values:
+    """The configuration with the numbers of `conf/preset/smoke.yaml` where they are smaller, and few seeds in every study."""
+    from omegaconf import OmegaConf
+
+    preset: Any = OmegaConf.to_container(OmegaConf.load(CONF / "preset" / "smoke.yaml"))
+    seeds = {name: {"num_seeds": NUM_SEEDS} for name in values["study"]["definitions"]}
+    return smaller(values, {**preset, "study": {"definitions": seeds}})
+
+
+def smaller(values: Mapping[str, Any], caps: Mapping[str, Any]) -> Values:
+    """Values with every number capped; what is not a number is replaced, and so is null."""
+    found = dict(values)
+    for key, cap in caps.items():
+        old = values.get(key)
+        if isinstance(cap, Mapping) and isinstance(old, Mapping):
+            found[key] = smaller(old, cap)
+        else:
+            found[key] = min(old, cap) if isinstance(old, int | float) and isinstance(cap, int | float) else cap
+    return found
+
+
+def run_stage(stage: str, values: Values) -> None:
+    """Call a stage's function; the study stage once per study."""
+    module = importlib.import_module(f"pipeline.stages.{stage}")
+    if stage == "study":
+        for name in values["study"]["definitions"]:
+            module.run(name)
+    else:
+        module.run()
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Another current directory, whose records are its own."""
+    before, runs = Path.cwd(), os.environ.pop("REGATTA_RUNS", None)
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        if runs is not None:
+            os.environ["REGATTA_RUNS"] = runs

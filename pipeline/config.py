@@ -1,0 +1,217 @@
+"""The whole configuration: `conf/` composed by Hydra, used as a library, checked, and kept as `params.yaml`.
+
+`params.yaml` is Hydra's composition and nothing else, in the form in which DVC's own Hydra support writes it, so that
+`regatta run`, `dvc repro` and `dvc exp run -S KEY=VALUE` agree. Its first line holds a digest of its values: a file whose
+values differ from it was written by somebody else and is not overwritten without a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.artifacts import PARAMS, digest, write_bytes
+from pipeline.errors import ConfigError
+from pipeline.schema.augment import AugmentConfig
+from pipeline.schema.base import Section, nearest, validated
+from pipeline.schema.data import PATHS, DataConfig, is_descriptor
+from pipeline.schema.evaluate import EvaluateConfig
+from pipeline.schema.model import ModelConfig
+from pipeline.schema.prepare import PrepareConfig
+from pipeline.schema.report import ReportConfig
+from pipeline.schema.study import StudyConfig
+from pipeline.schema.tracking import TrackingConfig
+from pipeline.schema.train import TrainConfig
+
+CONF = Path("conf")
+Values = dict[str, Any]
+
+
+class Config(Section):
+    """All of `params.yaml`."""
+
+    data: DataConfig
+    prepare: PrepareConfig
+    augment: AugmentConfig
+    model: ModelConfig
+    train: TrainConfig
+    evaluate: EvaluateConfig
+    study: StudyConfig
+    report: ReportConfig
+    tracking: TrackingConfig
+
+
+def composed(conf: Path = CONF, overrides: Sequence[str] = ()) -> Values:
+    """The values of `conf/`, composed as DVC would compose them. Reads `conf/overrides.yaml`; checks no value."""
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        with initialize_config_dir(str(conf.resolve()), version_base=None):
+            values = OmegaConf.to_container(compose("config", list(overrides)), resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        raise ConfigError(_worded(error, conf)) from None
+    assert isinstance(values, dict)
+    return {str(name): section for name, section in values.items()}
+
+
+def checked(values: Mapping[str, Any]) -> Config:
+    """The configuration, or one ConfigError with all that is wrong in any section and between sections."""
+    problems = [*_problems(values), *_data_problems(values.get("data")), *_study_problems(values)]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return validated(Config, values, "")
+
+
+def write_params(values: Values, path: Path = PARAMS) -> None:
+    """Write `params.yaml` whole or not at all."""
+    write_bytes(path, params_text(values).encode())
+
+
+def params_text(values: Values) -> str:
+    """`params.yaml`: after the first line exactly what DVC's Hydra support writes."""
+    from omegaconf import OmegaConf
+
+    body = OmegaConf.to_yaml(OmegaConf.create(values))
+    return f"{_HEADER.format(digest(yaml.safe_load(body)))}\n{body}"
+
+
+def read_values(path: Path = PARAMS) -> Values | None:
+    """The values of a parameter file as they stand; None where there is no file or it holds no sections."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def edited(path: Path = PARAMS) -> bool:
+    """Whether a parameter file holds other values than those that were composed into it."""
+    if not path.exists():
+        return False
+    found = _DIGEST.match(path.read_text(encoding="utf-8", errors="replace"))
+    try:
+        return found is None or found[1] != digest(read_values(path))
+    except (TypeError, ValueError):
+        return True
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested values under dotted keys; an empty mapping is a leaf."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> Values:
+    """Old values with new ones over them, mapping by mapping."""
+    return {
+        **old,
+        **{k: merged(old[k], v) if isinstance(v, Mapping) and isinstance(old.get(k), Mapping) else v for k, v in new.items()},
+    }
+
+
+def with_key(values: Mapping[str, Any], key: str, value: Any) -> Values:
+    """The values with one dotted key set; a mapping is merged into a mapping that is there."""
+    for name in reversed(key.split(".")):
+        value = {name: value}
+    return merged(values, value)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What changes from old to new, as lines `key: old -> new`."""
+    before, after = dict(flat(old)), dict(flat(new))
+    keys = [*before, *(key for key in after if key not in before)]
+    gone = object()
+    pairs = [(key, before.get(key, gone), after.get(key, gone)) for key in keys]
+    return [f"{key}: {_shown(a, gone)} -> {_shown(b, gone)}" for key, a, b in pairs if a != b or type(a) is not type(b)]
+
+
+def _shown(value: Any, gone: object) -> str:
+    return "(none)" if value is gone else "null" if value is None else str(value)
+
+
+_HEADER = "# Composed from conf/ (digest {}): change it with `regatta run KEY=VALUE`, not by hand."
+_DIGEST = re.compile(re.escape(_HEADER).replace(r"\{\}", "([0-9a-f]{32})"))
+
+
+def _problems(values: Mapping[str, Any]) -> list[str]:
+    try:
+        validated(Config, values, "")
+    except ConfigError as error:
+        return str(error).splitlines()
+    return []
+
+
+def _data_problems(data: Any) -> Iterator[str]:
+    """What is wrong with the paths and the source that they belong to."""
+    if not isinstance(data, Mapping):
+        return
+    for key in PATHS:
+        if key in data and data[key] is None:
+            yield f"data.{key} = null: DVC can't depend on nothing; leave the key out, which means not given, or say a path"
+    given = {key: data[key] for key in PATHS if isinstance(data.get(key), str) and not is_descriptor(data[key])}
+    for key, path in given.items():
+        if Path(path).is_absolute() or path.startswith("~") or ".." in Path(path).parts:
+            yield (
+                f"data.{key} = {path!r}: params.yaml holds no path of one machine; `regatta run data.{key}={path}` makes a "
+                "link to it in data/ and uses that"
+            )
+    source = data.get("source")
+    if source == "digits" and given:
+        yield (
+            f"data.path = {next(iter(given.values()))!r}: data=digits is embedded and reads no path; choose data=folder, "
+            "data=idx, data=parquet or data=csv"
+        )
+    if source in ("folder", "idx", "parquet", "csv") and not given:
+        what = "FOLDER" if source in ("folder", "idx") else "FILE"
+        yield f"data.path is not given: data={source} needs it; say data.path={what}"
+
+
+def _study_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """What the configuration does not allow in the differences of a study's baseline and variants."""
+    try:
+        study = validated(StudyConfig, values["study"], "study")
+    except (ConfigError, KeyError):
+        return
+    known = set(_problems(values))
+    for name, definition in study.definitions.items():
+        places: Values = {"baseline": {}} | {f"variants.{variant}": keys for variant, keys in definition.variants.items()}
+        for place, keys in places.items():
+            cell: Mapping[str, Any] = values
+            for key, value in (definition.baseline | keys).items():
+                cell = with_key(cell, key, value)
+            yield from (f"study.definitions.{name}.{place}: {line}" for line in _problems(cell) if line not in known)
+
+
+def _worded(error: Exception, conf: Path) -> str:
+    """What Hydra, OmegaConf or YAML has to say, with the files to choose from and the nearest of them."""
+    from hydra.errors import MissingConfigException, OverrideParseException
+
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        allowed = choices(conf, group)
+        near = nearest(choice, allowed)
+        hint = f"; did you mean {near}?" if near else ""
+        return f"{group}={choice}: there is no {CONF}/{group}/{choice}.yaml; allowed: {', '.join(allowed) or 'nothing'}{hint}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: not GROUP=FILE or KEY=VALUE ({error.message.splitlines()[0]})"
+    return f"{CONF}/: {' '.join(str(error).split())}"
+
+
+def choices(conf: Path, group: str) -> list[str]:
+    """The files that may be chosen for a section; `base.yaml` is what they share."""
+    return sorted(path.stem for path in (conf / group).glob("*.yaml") if path.stem != "base")
+
+
+def groups(conf: Path) -> list[str]:
+    """The sections whose file can be chosen."""
+    return sorted(path.name for path in conf.iterdir() if path.is_dir() and any(path.glob("*.yaml")))

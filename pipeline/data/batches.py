@@ -1,0 +1,65 @@
+"""Batches from arrays that stay where they fit: on the device as stored, else memory-mapped and fetched ahead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+T = TypeVar("T")
+SHARE_OF_MEMORY = 0.5
+"""Of the free memory of the device that resident inputs may take."""
+
+
+def free_bytes(device: torch.device) -> int:
+    """Free memory of the device, in bytes."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+class Inputs:
+    """V arrays (N, *shape) addressed as one of V * N rows: row v * N + i is array v's i-th."""
+
+    def __init__(self, arrays: Sequence[NDArray[Any]], device: torch.device, *, resident: bool | None = None) -> None:
+        self.device, self.arrays, self.num = device, arrays, len(arrays[0])
+        size = sum(array.nbytes for array in arrays)
+        self.resident = size <= SHARE_OF_MEMORY * free_bytes(device) if resident is None else resident
+        self._rows = self._loaded() if self.resident else None
+
+    def _loaded(self) -> Tensor:
+        first = self.arrays[0]
+        rows = torch.empty(
+            (len(self.arrays) * self.num, *first.shape[1:]), dtype=torch.from_numpy(first[:0].copy()).dtype, device=self.device
+        )
+        for v, array in enumerate(self.arrays):
+            rows[v * self.num : (v + 1) * self.num] = torch.from_numpy(np.array(array))
+        return rows
+
+    def take(self, rows: NDArray[np.int64]) -> Tensor:
+        """Rows (B,) as stored, (B, *shape) on the device."""
+        if self._rows is not None:
+            return self._rows.index_select(0, torch.from_numpy(rows).to(self.device))
+        found = np.empty((len(rows), *self.arrays[0].shape[1:]), dtype=self.arrays[0].dtype)
+        array, row = rows // self.num, rows % self.num
+        for v in np.unique(array):
+            found[array == v] = self.arrays[v][row[array == v]]
+        return torch.from_numpy(found).to(self.device, non_blocking=True)
+
+
+def fetched_ahead(fetch: Callable[[range], T], parts: Sequence[range]) -> Iterator[T]:
+    """fetch(part) for each part, the next one already running in a thread."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = [pool.submit(fetch, part) for part in parts[:1]]
+        for following in [*parts[1:], None]:
+            current = waiting.pop().result() if waiting else None
+            if following is not None:
+                waiting.append(pool.submit(fetch, following))
+            if current is not None:
+                yield current

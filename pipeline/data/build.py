@@ -1,0 +1,125 @@
+"""From a source to a dataset on disk: scan, decode, split, write. Reads from top to bottom."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import keyed
+from pipeline.artifacts import digest, write_csv, write_json
+from pipeline.data.account import check_classes, check_quarantine, check_reach, conflicts_listed, notes, table
+from pipeline.data.dataset import FORMAT, SPLITS, Manifest, manifest_dict
+from pipeline.data.images import ImageRule, decode, image_shape, inspect
+from pipeline.data.labels import class_order, encoded
+from pipeline.data.parallel import num_workers
+from pipeline.data.raw import Source
+from pipeline.data.scan import Column, Samples, max_content_bytes, scan, source_digest
+from pipeline.data.selection import Taken, canonical, cells, split_samples
+from pipeline.data.sources import open_source
+from pipeline.data.splits import TEST, TRAIN, VAL, limited
+from pipeline.data.writing import Decoded, Layout, decoded, mean_and_std, write_array, write_inputs, write_samples
+from pipeline.schema.data import DataConfig
+from pipeline.schema.prepare import PrepareConfig
+
+DTYPE = np.dtype(np.uint8)
+
+
+def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: str, workers: int | None = None) -> Manifest:
+    """Write the dataset that the two sections describe into an empty folder. `code`: digest of the code that does it.
+
+    The same input gives the same bytes, whatever the order of the file system and the number of worker processes.
+    """
+    workers = workers or num_workers()
+    source = open_source(data)
+    rule = ImageRule(prepare.max_pixels, data.height_and_width, data.resize)
+    samples = scan(source, partial(inspect, rule=rule), max_content_bytes(prepare.max_pixels), workers)
+    check_quarantine(samples, samples.problems, prepare.max_bad_fraction)
+
+    readable = canonical(samples, samples.good())
+    shape = image_shape(samples.facts[readable], rule, data.channels, lambda i: samples.name(int(readable[i])))
+    layout = Layout(shape, DTYPE)
+    chosen = readable[limited(samples.contents[readable], cells(samples, readable, source.task), prepare.limit)]
+    scratch = folder / "decoded.partial"
+    contents = decoded(source, samples, chosen, partial(decode, rule=rule, shape=shape), layout, scratch, workers)
+    problems = samples.problems | contents.problems
+    check_quarantine(samples, problems, prepare.max_bad_fraction)
+
+    readable, chosen = (index[~np.isin(index, list(problems))] for index in (readable, chosen))
+    classes = _classes(source, samples, readable)
+    labels = encoded(samples.label_sets, classes, source.task)
+    check_classes(samples, readable, classes)
+    taken = split_samples(samples, chosen, labels, classes, prepare)
+    check_reach(taken, {TRAIN: 1.0, VAL: prepare.val_fraction, TEST: prepare.test_fraction})
+
+    mean, std = _write_splits(folder, samples, taken, labels, contents, layout)
+    scratch.unlink()
+    rejected = problems | taken.dropped
+    write_csv(folder / "rejected.csv", ("source", "row", "reason"), table(samples, rejected | conflicts_listed(samples, taken)))
+    contents_digest = source_digest(samples)
+    manifest = Manifest(
+        format=FORMAT,
+        kind="image",
+        task=source.task,
+        classes=list(classes),
+        shape=list(shape),
+        dtype=DTYPE.name,
+        mean=mean,
+        std=std,
+        counts={name: int((taken.splits == i).sum()) for i, name in enumerate(SPLITS)},
+        class_counts={
+            name: _class_counts(labels[samples.labels[taken.index[taken.splits == i]]], classes)
+            for i, name in enumerate(SPLITS)
+        },
+        source=data.source,
+        source_digest=contents_digest,
+        digest=dataset_digest(data, prepare, contents_digest, code),
+        num_read=len(samples),
+        num_rejected=len(rejected),
+        notes=[*source.notes, *notes(samples, readable, chosen, taken, classes, std)],
+    )
+    write_json(folder / "dataset.json", manifest_dict(manifest))
+    return manifest
+
+
+def dataset_digest(data: DataConfig, prepare: PrepareConfig, contents: str, code: str) -> str:
+    """Identity of a dataset: keys, contents of the source, code. Where the source lies is no part of it."""
+    places = {"path", "train_path", "val_path", "test_path"}
+    return digest({"prepare": prepare.model_dump(), "data": data.model_dump(exclude=places), "source": contents, "code": code})
+
+
+def _classes(source: Source, samples: Samples, index: Column) -> tuple[str, ...]:
+    """Class names in the order of their numbers: as declared, else sorted; of several labels all that are declared."""
+    occurring = {name for code in np.unique(samples.labels[index]).tolist() for name in samples.label_sets[code]}
+    if source.classes is None:
+        return class_order(occurring)
+    return source.classes if source.task == "multi" else tuple(name for name in source.classes if name in occurring)
+
+
+def _write_splits(
+    folder: Path, samples: Samples, taken: Taken, labels: NDArray[Any], contents: Decoded, layout: Layout
+) -> tuple[list[float], list[float]]:
+    """Write each split in its stored order; returns mean and standard deviation per channel of the training split."""
+    ids = keyed.sample_ids(samples.contents[taken.index])
+    statistics: tuple[list[float], list[float]] = ([], [])
+    for i, name in enumerate(SPLITS):
+        part = np.flatnonzero(taken.splits == i)
+        part = part[keyed.storage_order(ids[part])]
+        index, place = taken.index[part], folder / name
+        place.mkdir()
+        sums, squares = write_inputs(place / "inputs.npy", contents, index, layout)
+        write_array(place / "labels.npy", labels[samples.labels[index]])
+        write_array(place / "ids.npy", ids[part])
+        write_samples(place / "samples.parquet", ids[part], [samples.name(j) for j in index.tolist()])
+        if name == "train":
+            num_values = len(part) * layout.num_bytes // layout.shape[0]
+            statistics = mean_and_std(sums, squares, num_values, scale=255)
+    return statistics
+
+
+def _class_counts(labels: NDArray[Any], classes: tuple[str, ...]) -> list[int]:
+    counts = np.bincount(labels, minlength=len(classes)) if labels.ndim == 1 else labels.sum(0, dtype=np.int64)
+    return [int(count) for count in counts]

@@ -1,0 +1,102 @@
+"""The prepared dataset: memory-mapped arrays per split and a manifest. What `prepare` writes and all other stages read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.artifacts import read_json
+from pipeline.errors import DataError, StorageError
+
+SPLITS = ("train", "val", "test")
+SplitName = Literal["train", "val", "test"]
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`dataset.json`."""
+
+    format: int
+    kind: Literal["image"]
+    task: Literal["single", "multi"]
+    """single: one of the classes; multi: any number of them."""
+    classes: list[str]
+    shape: list[int]
+    """Of one input: [channels, height, width] for images."""
+    dtype: str
+    mean: list[float]
+    """Per channel over the training split, on the scale 0..1; likewise `std`."""
+    std: list[float]
+    counts: dict[str, int]
+    """Samples per split."""
+    class_counts: dict[str, list[int]]
+    """Samples per split and class."""
+    source: str
+    source_digest: str
+    digest: str
+    """Identity of the dataset: keys, contents of the source, code of `prepare`."""
+    num_read: int
+    num_rejected: int
+    """Lines of rejected.csv that were not taken (unreadable, or training copies of test samples)."""
+    notes: list[str]
+    """What a reader should know: conflicting labels, repeated contents, small classes."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split; arrays are memory-mapped and read-only."""
+
+    inputs: NDArray[Any]
+    """(N, *shape), as stored (uint8 images)."""
+    labels: NDArray[Any]
+    """(N,) int64 class numbers, or (N, classes) uint8 where there may be several."""
+    ids: NDArray[np.uint64]
+    """(N,) sample ids."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared dataset on disk."""
+
+    path: Path
+    manifest: Manifest
+
+    def split(self, name: str) -> Split:
+        """Open a split. The test split is for `evaluate` alone."""
+        folder = self.path / name
+        return Split(*(_mapped(folder / f"{part}.npy") for part in ("inputs", "labels", "ids")))
+
+    def sources(self, name: str) -> list[str]:
+        """Where each sample of a split came from: a file name or a row, for people to read."""
+        import pyarrow.parquet as pq
+
+        column: list[str] = pq.read_table(self.path / name / "samples.parquet", columns=["source"])["source"].to_pylist()
+        return column
+
+
+def open_dataset(path: Path) -> Dataset:
+    """Open what `prepare` has written."""
+    values = read_json(path / "dataset.json")
+    if values.get("format") != FORMAT:
+        raise DataError(f"{path}/dataset.json: format {values.get('format')} is not {FORMAT}; run `dvc repro prepare` again")
+    return Dataset(path, Manifest(**values))
+
+
+def manifest_dict(manifest: Manifest) -> dict[str, Any]:
+    """The manifest as JSON-like data."""
+    return asdict(manifest)
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path}: not a whole array ({error}); run `dvc repro prepare` again") from None

@@ -1,0 +1,65 @@
+"""Labels as text, and the numbers that training sees."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.raw import BadSampleError
+
+_WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]*")
+
+
+def clean(text: str) -> str:
+    """A label without surrounding blanks, its accents composed: some systems store "é" as two characters, others as one."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def label_text(value: object) -> str:
+    """The text of a label of any simple type; BadSampleError where it is missing or a measurement."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # whole numbers become floats where a column has gaps
+    if isinstance(value, float) and value == value:
+        raise BadSampleError(f"label {value} is not a class; numbers with a fraction can't be classified")
+    text = clean(str(value).lower() if isinstance(value, bool) else str(value))
+    if value is None or value != value or not text:
+        raise BadSampleError("label missing")
+    return text
+
+
+def split_labels(text: str, separator: str) -> tuple[str, ...]:
+    """The labels in "a|b", each once, sorted; none for an empty text."""
+    return tuple(sorted({clean(part) for part in text.split(separator)} - {""}))
+
+
+def switched_labels(names: Sequence[str], values: Sequence[object]) -> tuple[str, ...]:
+    """The names whose column says 1; BadSampleError where one says neither 0 nor 1."""
+    for name, value in zip(names, values, strict=True):
+        if str(value).strip().lower() not in _SWITCH:
+            raise BadSampleError(f"column {name} says {value!r}; 0 or 1 is allowed where data.label lists several columns")
+    return tuple(sorted(name for name, value in zip(names, values, strict=True) if _SWITCH[str(value).strip().lower()]))
+
+
+_SWITCH = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+
+
+def class_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Class names sorted: by value if all are whole numbers, else as text ("007" is text)."""
+    unique = sorted(set(names))
+    return tuple(sorted(unique, key=int)) if all(_WHOLE_NUMBER.fullmatch(name) for name in unique) else tuple(unique)
+
+
+def encoded(label_sets: Sequence[tuple[str, ...]], classes: Sequence[str], task: str) -> NDArray[Any]:
+    """Per label set its class number (S,) int64 (-1: unknown), or 0s and 1s (S, classes) uint8 where there may be several."""
+    number = {name: i for i, name in enumerate(classes)}
+    if task == "single":
+        return np.array([number.get(label_set[0], -1) if label_set else -1 for label_set in label_sets], np.int64)
+    table = np.zeros((len(label_sets), len(classes)), np.uint8)
+    for row, label_set in zip(table, label_sets, strict=True):
+        row[[number[name] for name in label_set if name in number]] = 1
+    return table

@@ -1,0 +1,100 @@
+"""Work spread over processes, results in order, memory bounded.
+
+Processes, not threads: decoding small images is mostly Python. CIFAR-10 on 2 cores took 166 us an image with two threads,
+119 with one and 79 with two processes; large photos gain the same from either.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+BUDGET_BYTES = 400 * 2**20
+"""What the tasks handed out may weigh together; a heavier one is handed out alone."""
+PATIENCE_S = 0.5
+"""Starting processes takes about as long, so short work is done without them."""
+
+
+class CrashError(Exception):
+    """A process ended before its work; carries the tasks that were handed out, one of which it was doing."""
+
+    def __init__(self, tasks: list[Any]) -> None:
+        super().__init__(tasks)
+        self.tasks = tasks
+
+
+def num_workers() -> int:
+    """One process per core that we may use, up to 16 (each takes about 40 MB)."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
+
+
+def ordered(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    weigh: Callable[[Task], int],
+    workers: int,
+    patience_s: float = PATIENCE_S,
+) -> Iterator[tuple[Task, Result]]:
+    """(task, function(task)) in the order of the tasks, the same for any number of workers; `weigh`: bytes a task needs."""
+    waiting = iter(tasks)
+    deadline = time.monotonic() + patience_s
+    while workers == 1 or time.monotonic() < deadline:
+        try:
+            task = next(waiting)
+        except StopIteration:
+            return
+        yield task, function(task)
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+    try:
+        yield from _pooled(pool, function, waiting, weigh, 3 * workers)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _pooled(
+    pool: ProcessPoolExecutor,
+    function: Callable[[Task], Result],
+    tasks: Iterator[Task],
+    weigh: Callable[[Task], int],
+    num_ahead: int,
+) -> Iterator[tuple[Task, Result]]:
+    flying: deque[tuple[Task, int, Future[Result]]] = deque()
+    load = 0
+    try:
+        for task in tasks:
+            weight = weigh(task)
+            while flying and (load + weight > BUDGET_BYTES or len(flying) >= num_ahead):
+                done, freed, future = flying[0]
+                yield done, future.result()
+                flying.popleft()
+                load -= freed
+            flying.append((task, weight, pool.submit(function, task)))
+            load += weight
+        while flying:
+            done, _, future = flying[0]
+            yield done, future.result()
+            flying.popleft()
+    except BrokenProcessPool:
+        raise CrashError([task for task, _, _ in flying]) from None
+
+
+def _start_worker() -> None:
+    """Ctrl-C is the parent's business; a killed parent takes its workers along."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    parent = multiprocessing.parent_process()
+    if parent is None or os.getppid() != parent.pid:  # it was killed before this process could ask to go along
+        os._exit(1)

@@ -1,0 +1,108 @@
+"""A table of image paths and labels as text: "007" stays "007", "NA" is a label like any other, no line is skipped unseen."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.data.raw import BadSampleError, Raw, Source
+from pipeline.data.sources.layout import is_hidden, readable_name, splits_in_names
+from pipeline.data.sources.table import Columns, check_columns, columns_of, file_of, made_raw
+from pipeline.errors import DataError
+from pipeline.schema.data import DataConfig
+
+_DELIMITERS = ",;\t"
+_SUFFIXES = (".csv", ".tsv")
+
+
+def open_csv(path: Path, data: DataConfig) -> Source:
+    """The rows of a table, or of the tables in a folder: one alone, or one for each split that their names say."""
+    columns = columns_of(data)
+    tables = _tables(path)
+    delimiters = {table: _delimiter(table, columns) for table in tables}
+
+    def read() -> Iterator[Raw]:
+        for table, split in tables.items():
+            for raw in _read_table(table, delimiters[table], columns):
+                yield raw if split is None else raw._replace(split=split)
+
+    return Source(columns.task, read, None, columns.labels if columns.several else None)
+
+
+def _tables(path: Path) -> dict[Path, str | None]:
+    if path.is_file():
+        return {path: None}
+    names = sorted(file.name for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not is_hidden(file.name))
+    if not names:
+        raise DataError(f"{path}: no .csv or .tsv file in it; check data.path")
+    remedy = "name one table with data.path, or each with data.train_path, data.val_path, data.test_path"
+    splits = splits_in_names(names, path, remedy)
+    if len(names) > 1 and None in splits.values():
+        raise DataError(f"{path}: {len(names)} tables ({', '.join(names[:5])}); {remedy}")
+    return {path / name: split for name, split in splits.items()}
+
+
+def _delimiter(table: Path, columns: Columns) -> str:
+    """The one of , ; and tab with which the header has all columns that are asked for."""
+    headers = {delimiter: _header(table, delimiter) for delimiter in _DELIMITERS}
+    best = max(headers, key=lambda delimiter: (set(columns.names) <= set(headers[delimiter]), len(headers[delimiter])))
+    check_columns(columns.names, headers[best], table)
+    return best
+
+
+def _header(table: Path, delimiter: str) -> list[str]:
+    for _, fields in _lines(table, delimiter):
+        return [name.strip() for name in fields] if isinstance(fields, list) else []
+    raise DataError(f"{table}: empty; its first line must name the columns")
+
+
+def _read_table(table: Path, delimiter: str, columns: Columns) -> Iterator[Raw]:
+    header = _header(table, delimiter)
+    folder = table.resolve().parent if table.is_symlink() else table.parent
+    lines = _lines(table, delimiter)
+    next(lines)
+    for number, fields in lines:
+        yield _read_row(table, header, folder, columns, number, fields)
+
+
+def _read_row(table: Path, header: list[str], folder: Path, columns: Columns, number: int, fields: list[str] | str) -> Raw:
+    place = readable_name(table.name)
+    if isinstance(fields, str):
+        return Raw(place, number, (), None, 0, problem=fields)
+    if len(fields) != len(header):
+        return Raw(place, number, (), None, 0, problem=f"the line has {len(fields)} fields, the header {len(header)}")
+    cells = dict(zip(header, fields, strict=True))
+    name = cells[columns.image].strip()
+    try:
+        content, num_bytes = file_of(name, folder)
+    except BadSampleError as bad:
+        raw = made_raw(columns, cells, name or place, number, None, 0)
+        return raw._replace(problem=raw.problem or str(bad))
+    return made_raw(columns, cells, name, number, content, num_bytes)
+
+
+def _lines(table: Path, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+    """Line number and fields, or what is wrong with the line; blank lines are none. DataError where the rest can't be read."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            while True:
+                number = reader.line_num + 1
+                try:
+                    fields = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    if "unexpected end" in str(error):
+                        raise DataError(
+                            f"{table}, line {number}: a quote is opened here and never closed; close or double it"
+                        ) from None
+                    yield number, f"not a line of CSV ({error})"
+                else:
+                    if fields:
+                        yield number, fields
+    except UnicodeDecodeError as error:
+        raise DataError(f"{table}: byte {error.start} is not UTF-8; save the table as UTF-8") from None
+    except OSError as error:
+        raise DataError(f"{table}: can't be read ({error.strerror})") from None

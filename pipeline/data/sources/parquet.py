@@ -1,0 +1,215 @@
+"""Parquet files with encoded images, arrays or file names, and labels; as Hugging Face's datasets store them, too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.labels import clean
+from pipeline.data.raw import BadSampleError, Content, Raw, Source
+from pipeline.data.sources.layout import is_hidden, readable_name, splits_in_names
+from pipeline.data.sources.table import Columns, check_columns, columns_of, file_of, made_raw
+from pipeline.errors import DataError
+from pipeline.schema.data import DataConfig
+
+_BATCH_BYTES, _MAX_BATCH = 8 * 2**20, 1024
+_READ_BYTES = 2**20
+
+
+class _File(NamedTuple):
+    path: Path
+    name: str
+    split: str | None
+    num_rows: int
+    batch_size: int
+    task: Literal["single", "multi"]
+    names: tuple[str, ...] | None
+    """Classes that the labels are numbers of."""
+
+
+def open_parquet(path: Path, data: DataConfig) -> Source:
+    """The rows of a file, or of all files below a folder, whose names may say the split."""
+    columns = columns_of(data)
+    files = [_file(path / name, name, split, columns, data) for name, split in _found(path).items()]
+    if len({file.task for file in files}) > 1:
+        raise DataError(
+            f"{path}: column {columns.labels[0]!r} holds lists in some files and single labels in others; store them alike"
+        )
+
+    def read() -> Iterator[Raw]:
+        for file in files:
+            yield from _read_file(file, columns, data)
+
+    declared = {file.names for file in files}
+    classes = columns.labels if columns.several else declared.pop() if len(declared) == 1 else None
+    return Source(files[0].task, read, sum(file.num_rows for file in files), classes)
+
+
+def _found(path: Path) -> dict[str, str | None]:
+    if path.is_file():
+        return {"": None}
+    names = sorted(str(file.relative_to(path)) for file in path.rglob("*.parquet") if not is_hidden(file.name))
+    if not names:
+        raise DataError(f"{path}: no .parquet file in it; check data.path")
+    return splits_in_names(names, path, "name them with data.train_path, data.val_path and data.test_path")
+
+
+def _file(path: Path, name: str, split: str | None, columns: Columns, data: DataConfig) -> _File:
+    with _opened(path) as file:
+        schema, metadata = file.schema_arrow, file.metadata
+        check_columns(columns.names, schema.names, path)
+        _check_image_type(schema.field(columns.image).type, path, columns.image)
+        names = None if columns.several else _declared(schema.metadata or {}, columns.labels[0])
+        task = "multi" if _is_list(schema.field(columns.labels[0]).type) else columns.task
+        size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+        batch = max(1, min(_MAX_BATCH, _BATCH_BYTES * metadata.num_rows // max(size, 1)))
+        return _File(path, readable_name(name or path.name), split, metadata.num_rows, batch, task, names)
+
+
+def _opened(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(path, buffer_size=_READ_BYTES)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a whole Parquet file ({error}); get it again") from None
+
+
+def _declared(metadata: Mapping[bytes, bytes], label: str) -> tuple[str, ...] | None:
+    """Class names that Hugging Face's datasets keep in the schema (a ClassLabel, or a list of them)."""
+    try:
+        feature = json.loads(metadata[b"huggingface"])["info"]["features"][label]
+        names = feature.get("feature", feature)["names"]
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return None
+    unique = isinstance(names, list) and len({clean(str(name)) for name in names}) == len(names)
+    return tuple(clean(str(name)) for name in names) if unique else None
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow.types as pt
+
+    return bool(pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind))
+
+
+def _check_image_type(kind: Any, path: Path, column: str) -> None:
+    import pyarrow.types as pt
+
+    kind = getattr(kind, "storage_type", kind)
+    if pt.is_struct(kind) and "bytes" in [field.name for field in kind]:
+        return
+    if any(test(kind) for test in (pt.is_binary, pt.is_large_binary, pt.is_string, pt.is_large_string)):
+        return
+    if _is_list(kind):
+        while _is_list(kind):
+            kind = kind.value_type
+        if pt.is_integer(kind):
+            return
+    raise DataError(
+        f"{path}: column {column!r} is of type {kind}; encoded images (bytes, or a struct with bytes), file names, "
+        "or lists of whole numbers from 0 to 255 are allowed"
+    )
+
+
+def _read_file(file: _File, columns: Columns, data: DataConfig) -> Iterator[Raw]:
+    """Rows in portions of some megabytes, whatever the size of the file and its row groups."""
+    import pyarrow as pa
+
+    row = 0
+    try:
+        with _opened(file.path) as opened:
+            for batch in opened.iter_batches(file.batch_size, columns=columns.names):
+                cells = {name: batch.column(name).to_pylist() for name in columns.names if name != columns.image}
+                for i, image in enumerate(_images(batch.column(columns.image))):
+                    yield _read_row(file, columns, {name: values[i] for name, values in cells.items()}, row + i, image, data)
+                row += batch.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{file.path}: damaged after row {row} ({error}); get it again") from None
+
+
+def _read_row(file: _File, columns: Columns, cells: dict[str, object], row: int, image: Any, data: DataConfig) -> Raw:
+    problem, content, num_bytes = None, None, 0
+    try:
+        if file.names is not None:
+            cells[columns.labels[0]] = _named(cells[columns.labels[0]], file.names)
+        content, num_bytes = _content(image, file.path, data)
+    except BadSampleError as bad:
+        problem = str(bad)
+    raw = made_raw(columns, cells, image if isinstance(content, Path) else file.name, row, content, num_bytes)
+    if problem is None and file.split is None:
+        return raw
+    return raw._replace(problem=problem or raw.problem, split=raw.split or file.split)
+
+
+def _named(value: object, names: tuple[str, ...]) -> object:
+    """The class name of a number, or of each in a list."""
+    if isinstance(value, list):
+        return [_named(item, names) for item in value]
+    if isinstance(value, int) and not 0 <= value < len(names):
+        raise BadSampleError(f"label {value} is not one of the {len(names)} declared classes")
+    return names[value] if isinstance(value, int) else value
+
+
+def _content(image: Any, table: Path, data: DataConfig) -> tuple[Content, int]:
+    """Encoded bytes, a file or an array from a cell: bytes, str, None or an Arrow list."""
+    if image is None or image == b"" or not getattr(image, "is_valid", True):
+        raise BadSampleError("image missing")
+    if isinstance(image, str):
+        return file_of(image, table.parent)
+    if isinstance(image, bytes):
+        return image, len(image)
+    pixels = _channels_last(_array(image), data.height_and_width)
+    if pixels.dtype != np.uint8 and (pixels.min() < 0 or pixels.max() > 255):
+        raise BadSampleError("array with values outside of 0 to 255")
+    pixels = np.ascontiguousarray(pixels, np.uint8)
+    return pixels, pixels.nbytes
+
+
+def _images(column: Any) -> Iterator[Any]:
+    """Per row the encoded bytes, a file name, an Arrow list, or None."""
+    import pyarrow.types as pt
+
+    column = getattr(column, "storage", column)
+    if pt.is_struct(column.type):
+        fields = {field.name: values.to_pylist() for field, values in zip(column.type, column.flatten(), strict=True)}
+        paths = fields.get("path", [None] * len(column))
+        yield from (found if found is not None else path for found, path in zip(fields["bytes"], paths, strict=True))
+    elif _is_list(column.type):
+        yield from column
+    else:
+        yield from column.to_pylist()
+
+
+def _array(cell: Any) -> NDArray[Any]:
+    """A nested list as an array, without a Python object per pixel."""
+    import pyarrow.compute as pc
+
+    values = cell.values
+    shape = [len(values)]
+    while len(values) and _is_list(values.type):
+        lengths = pc.unique(pc.list_value_length(values)).to_pylist()
+        if len(lengths) != 1 or lengths[0] is None:
+            raise BadSampleError("array whose rows differ in length")
+        shape.append(lengths[0])
+        values = values.flatten()
+    if values.null_count or not len(values):
+        raise BadSampleError("array with missing values")
+    flat: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    return flat.reshape(shape)
+
+
+def _channels_last(pixels: NDArray[Any], size: tuple[int, int] | None) -> NDArray[Any]:
+    """(H, W) or (H, W, channels) from these, (channels, H, W), or one row of H x W values where the size is told."""
+    if pixels.ndim == 1:
+        if size is None or len(pixels) != size[0] * size[1]:
+            raise BadSampleError(f"array of {len(pixels)} values in one row; set data.size to its height and width")
+        return pixels.reshape(size)
+    if pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4) and pixels.shape[0] in (1, 3, 4):
+        return np.moveaxis(pixels, 0, 2)
+    return pixels

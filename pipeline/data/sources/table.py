@@ -1,0 +1,119 @@
+"""What sources with columns (Parquet, CSV) share: from the cells of a row to a sample."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipeline.data.labels import label_text, split_labels, switched_labels
+from pipeline.data.raw import BadSampleError, Content, Raw
+from pipeline.data.sources.layout import SPLIT_WORDS
+from pipeline.errors import DataError
+from pipeline.schema.data import DataConfig
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table mean what."""
+
+    image: str
+    labels: tuple[str, ...]
+    several: bool
+    """Whether the label columns are switches of 0 and 1."""
+    separator: str | None
+    split: str | None
+    group: str | None
+
+    @property
+    def names(self) -> list[str]:
+        """All that are needed, each once."""
+        return list(dict.fromkeys(name for name in (self.image, *self.labels, self.split, self.group) if name))
+
+    @property
+    def task(self) -> Literal["single", "multi"]:
+        """Whether a sample may have several labels."""
+        return "multi" if self.several or self.separator else "single"
+
+
+def columns_of(data: DataConfig) -> Columns:
+    """The columns that the configuration names."""
+    several = isinstance(data.label, list)
+    labels = tuple(data.label) if isinstance(data.label, list) else (data.label,)
+    return Columns(data.image, labels, several, data.separator, data.split, data.group)
+
+
+def check_columns(needed: Sequence[str], present: Sequence[str], place: Path) -> None:
+    """DataError where a column is missing or not unique."""
+    missing = [name for name in needed if name not in present]
+    if missing:
+        raise DataError(
+            f"{place}: no column {' and '.join(map(repr, missing))}; it has {', '.join(present)}. "
+            "Set data.image, data.label, data.split and data.group to columns that it has"
+        )
+    twice = [name for name in needed if list(present).count(name) > 1]
+    if twice:
+        raise DataError(f"{place}: two columns are named {twice[0]!r}; rename one")
+
+
+def row_labels(columns: Columns, cells: Mapping[str, object]) -> tuple[str, ...]:
+    """The labels of a row; BadSampleError where there is none, or none that is allowed."""
+    if columns.several:
+        return switched_labels(columns.labels, [cells[name] for name in columns.labels])
+    value = cells[columns.labels[0]]
+    if columns.separator:
+        return split_labels("" if value is None else str(value), columns.separator)
+    if isinstance(value, list):
+        return tuple(sorted({label_text(item) for item in value}))
+    return (label_text(value),)
+
+
+def row_split(columns: Columns, cells: Mapping[str, object]) -> str | None:
+    """The given split of a row; None where its cell is empty."""
+    value = cells[columns.split] if columns.split else None
+    text = "" if value is None else str(value).strip().lower()
+    if text and text not in SPLIT_WORDS:
+        raise BadSampleError(f"column {columns.split} says {str(value)!r}; train, val or test is allowed")
+    return SPLIT_WORDS[text] if text else None
+
+
+def row_group(columns: Columns, cells: Mapping[str, object]) -> str | None:
+    """The group of a row; None where its cell is empty: then the sample is a group of its own."""
+    value = cells[columns.group] if columns.group else None
+    text = "" if value is None else str(value).strip()
+    return text or None
+
+
+def made_raw(
+    columns: Columns, cells: Mapping[str, object], source: str, row: int, content: Content | None, num_bytes: int
+) -> Raw:
+    """A row as a sample; what is wrong with its cells becomes its problem."""
+    try:
+        labels, split, group = row_labels(columns, cells), row_split(columns, cells), row_group(columns, cells)
+    except BadSampleError as bad:
+        return Raw(source, row, (), content, num_bytes, problem=str(bad))
+    return Raw(source, row, labels, content, num_bytes, split, group)
+
+
+def file_of(cell: str, folder: Path) -> tuple[Path, int]:
+    """The file that a cell names, and its size; BadSampleError where there is none, or outside of the table's folder.
+
+    A file outside would be read once and never noticed when it changes: only the data's folder is a dependency of the
+    stage. Links inside of the folder may lead out of it.
+    """
+    if not cell:
+        raise BadSampleError("no file name")
+    root = os.path.abspath(folder)
+    path = os.path.normpath(os.path.join(root, cell))
+    if "\0" in cell or not any(os.path.commonpath([path, top]) == top for top in (root, os.path.realpath(root))):
+        raise BadSampleError(f"{cell!r} leads out of the folder of the table")
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise BadSampleError(f"can't be read ({error.strerror})") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise BadSampleError("not a regular file")
+    return Path(path), status.st_size

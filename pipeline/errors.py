@@ -1,0 +1,43 @@
+"""The errors a user can meet. Each carries the exit code of its kind (see README)."""
+
+
+class RegattaError(ValueError):
+    """A user's mistake or a broken environment: the message names the place, the value, what is allowed, what to do."""
+
+    exit_code = 1
+
+
+class ConfigError(RegattaError):
+    """The configuration is wrong; nothing has run."""
+
+    exit_code = 2
+
+
+class DataError(RegattaError):
+    """The data can't be used as given; the user's files are unchanged."""
+
+    exit_code = 3
+
+
+class NumericsError(RegattaError):
+    """A loss or a weight is not finite; the best model so far is kept."""
+
+    exit_code = 4
+
+
+class StorageError(RegattaError):
+    """A file is torn, missing or can't be written."""
+
+    exit_code = 5
+
+
+class BusyError(RegattaError):
+    """Somebody else holds the run."""
+
+    exit_code = 6
+
+
+class Stopped(RegattaError):
+    """The run was asked to stop (SIGTERM or Ctrl-C) and has saved its state; the same command goes on from there."""
+
+    exit_code = 143

@@ -1,0 +1,74 @@
+"""Losses of K networks side by side, per sample, and what they predict."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pipeline.model.layers import by_network
+
+SOFTMAX, SIGMOID = "softmax", "sigmoid"
+
+
+def chosen_loss(loss: str, task: str, num_classes: int) -> str:
+    """auto: sigmoid for two classes (as one logit) and for several labels at once, softmax for one of many."""
+    if loss != "auto":
+        return loss
+    return SIGMOID if task == "multi" or num_classes == 2 else SOFTMAX
+
+
+def num_outputs(loss: str, task: str, num_classes: int) -> int:
+    """Logits of a network: one for two exclusive classes under the sigmoid loss, else one per class."""
+    return 1 if loss == SIGMOID and task == "single" else num_classes
+
+
+def sample_losses(loss: str, logits: Tensor, labels: Tensor, smoothing: Tensor | None = None) -> Tensor:
+    """Cross-entropy (K, B) in nats of logits (K, B, outputs).
+
+    softmax: labels (K, B) class numbers. sigmoid: labels (K, B) of 0 and 1 for one logit, or (K, B, outputs), the mean
+    over the labels. Label smoothing (K, 1) (Szegedy et al. 2016) moves that share of the target to all classes evenly.
+    """
+    if loss == SOFTMAX:
+        return _softmax_losses(logits, labels, smoothing)
+    targets = _soft_targets(logits, labels, smoothing)
+    return by_network(lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="none").mean(-1), logits, targets)
+
+
+def _softmax_losses(logits: Tensor, labels: Tensor, smoothing: Tensor | None) -> Tensor:
+    log_p = F.log_softmax(logits, dim=-1)
+    own = log_p.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+    return -own if smoothing is None else -(own * (1 - smoothing) + log_p.mean(-1) * smoothing)
+
+
+def logit_gradients(loss: str, logits: Tensor, labels: Tensor, smoothing: Tensor | None, num_rows: int) -> Tensor:
+    """The gradient (K, B, outputs) of the mean of `sample_losses` over `num_rows` rows, of which these are a part."""
+    if loss == SOFTMAX:
+        keep = torch.ones_like(labels, dtype=logits.dtype) if smoothing is None else (1 - smoothing).expand(labels.shape)
+        gradient = logits.softmax(-1)
+        if smoothing is not None:
+            gradient -= (smoothing / logits.shape[-1]).unsqueeze(-1)
+        return gradient.scatter_add_(-1, labels.unsqueeze(-1), -keep.unsqueeze(-1)).mul_(1 / num_rows)
+    gradient = by_network(torch.sigmoid, logits)
+    return gradient.sub_(_soft_targets(logits, labels, smoothing)).mul_(1 / (num_rows * logits.shape[-1]))
+
+
+def _soft_targets(logits: Tensor, labels: Tensor, smoothing: Tensor | None) -> Tensor:
+    targets = labels.to(logits.dtype).reshape(logits.shape)
+    return targets if smoothing is None else targets * (1 - smoothing.unsqueeze(-1)) + 0.5 * smoothing.unsqueeze(-1)
+
+
+def hits(loss: str, logits: Tensor, labels: Tensor) -> Tensor:
+    """Which samples (K, B) are right: the class, or for several labels the share of labels that are."""
+    if loss == SOFTMAX:
+        return (logits.argmax(-1) == labels).float()
+    right = ((logits > 0) == labels.reshape(logits.shape).bool()).float()
+    return right.mean(-1)
+
+
+def probabilities(loss: str, task: str, logits: Tensor) -> Tensor:
+    """Probabilities (..., classes) of logits (..., outputs); one logit becomes two columns."""
+    if loss == SOFTMAX:
+        return logits.softmax(-1)
+    p = logits.sigmoid()
+    return torch.cat([1 - p, p], dim=-1) if task == "single" else p

@@ -1,0 +1,176 @@
+"""`conf/overrides.yaml`: what `regatta run GROUP=FILE KEY=VALUE` has set, last in the defaults of `conf/config.yaml`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.artifacts import write_bytes
+from pipeline.config import CONF, Values, choices, flat, groups, with_key
+from pipeline.errors import ConfigError
+from pipeline.schema.base import nearest
+
+FILE = "overrides.yaml"
+_HEADER = """# @package _global_
+# What `regatta run GROUP=FILE KEY=VALUE` has set; it comes last in config.yaml. `regatta run --reset` clears it.
+"""
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """Chosen files by group, and nested values by section."""
+
+    files: dict[str, Any] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
+
+    def text(self) -> str:
+        """The file's content: a defaults list for the chosen files, then the values."""
+        from omegaconf import OmegaConf
+
+        defaults = {"defaults": [{f"override /{group}": file} for group, file in self.files.items()]} if self.files else {}
+        content = defaults | self.values
+        return _HEADER + (OmegaConf.to_yaml(OmegaConf.create(content)) if content else "")
+
+    def words(self) -> list[str]:
+        """The overrides as they would be said to `regatta run`."""
+        files = [
+            f"{group}={'[' + ','.join(file) + ']' if isinstance(file, list) else file}" for group, file in self.files.items()
+        ]
+        return files + [f"{key}={'null' if value is None else value}" for key, value in flat(self.values)]
+
+
+def read_overrides(conf: Path = CONF) -> Overrides:
+    """The overrides that are in force."""
+    import yaml
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    path = conf / FILE
+    try:
+        content: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
+    except (yaml.YAMLError, OmegaConfBaseException, OSError) as error:
+        raise _unreadable(path, " ".join(str(error).split())) from None
+    if not isinstance(content, dict):
+        raise _unreadable(path, "it must hold sections")
+    files: dict[str, Any] = {}
+    for entry in content.pop("defaults", None) or []:
+        [(name, file)] = entry.items() if isinstance(entry, Mapping) and len(entry) == 1 else [(str(entry), None)]
+        group = str(name).removeprefix("override /")
+        if group == name or file is None:
+            raise _unreadable(path, f"its defaults may hold `- override /GROUP: FILE` only, not {entry!r}")
+        files[group] = file
+    return Overrides(files, content)
+
+
+def _unreadable(path: Path, reason: str) -> ConfigError:
+    return ConfigError(f"{path}: can't be read ({reason}); mend it or say `regatta run --reset`")
+
+
+def write_overrides(overrides: Overrides, conf: Path = CONF) -> None:
+    """Write `conf/overrides.yaml` whole or not at all."""
+    write_bytes(conf / FILE, overrides.text().encode())
+
+
+@contextmanager
+def candidate(overrides: Overrides, conf: Path = CONF) -> Iterator[Path]:
+    """A copy of `conf/` with these overrides, to compose from before anything is written."""
+    with tempfile.TemporaryDirectory(prefix="regatta-conf-") as folder:
+        copy = Path(folder) / "conf"
+        shutil.copytree(conf, copy)
+        (copy / FILE).write_text(overrides.text(), encoding="utf-8")
+        yield copy
+
+
+def added(overrides: Overrides, arguments: Sequence[str], conf: Path = CONF) -> tuple[Overrides, list[str]]:
+    """The overrides with arguments in Hydra's grammar added, and what should be said about it; all errors at once.
+
+    `GROUP=FILE` chooses a file and forgets the values that were set over another file of that group; `KEY=VALUE` sets
+    a value; `~KEY` and `~GROUP` forget an override.
+    """
+    notes: list[str] = []
+    problems: list[str] = []
+    known = groups(conf)
+    # Files first, so that a value said beside its section's file is not forgotten with the values of the file before.
+    for argument in sorted(arguments, key=lambda argument: argument.partition("=")[0] not in known):
+        try:
+            overrides = _with(overrides, argument, known, conf, notes)
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return overrides, notes
+
+
+def _with(overrides: Overrides, argument: str, known: Sequence[str], conf: Path, notes: list[str]) -> Overrides:
+    key, value, forget = _parsed(argument)
+    if forget:
+        return _without(overrides, key, argument)
+    if key in known:
+        return _with_file(overrides, key, value, argument, conf, notes)
+    return Overrides(overrides.files, with_key(overrides.values, key, value))
+
+
+def _parsed(argument: str) -> tuple[str, Any, bool]:
+    """Key, value, and whether the key's override is to be forgotten."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import OverrideType
+    from hydra.errors import HydraException
+
+    try:
+        [override] = OverridesParser.create().parse_overrides([argument])
+        value = override.value()
+        if not override.key_or_group:
+            raise HydraException("no key")
+    except HydraException as error:
+        reason = " ".join(str(error).partition("See https")[0].split())
+        raise ConfigError(
+            f"{argument}: not GROUP=FILE, KEY=VALUE or ~KEY ({reason}); quote a value with spaces or commas: \"KEY='a, b'\""
+        ) from None
+    if override.is_sweep_override() or not isinstance(value, str | int | float | bool | list | dict | None):
+        raise ConfigError(f'{argument}: one run takes one value; write a list as "KEY=[a,b]", and compare several in a study')
+    return override.key_or_group, value, override.type == OverrideType.DEL
+
+
+def _with_file(overrides: Overrides, group: str, file: Any, argument: str, conf: Path, notes: list[str]) -> Overrides:
+    allowed = choices(conf, group)
+    for name in file if isinstance(file, list) else [file]:
+        if name not in allowed:
+            near = nearest(str(name), allowed)
+            hint = f"; did you mean {near}?" if near else ""
+            raise ConfigError(f"{argument}: there is no {CONF}/{group}/{name}.yaml; allowed: {', '.join(allowed)}{hint}")
+    if overrides.files.get(group, defaults(conf).get(group)) != file and group in overrides.values:
+        forgotten = " ".join(Overrides(values={group: overrides.values[group]}).words())
+        notes.append(f"{argument}: forgot {forgotten}, set for another file of {CONF}/{group}/")
+        overrides = Overrides(overrides.files, _dropped(overrides.values, [group]))
+    return Overrides({**overrides.files, group: file}, overrides.values)
+
+
+def defaults(conf: Path = CONF) -> Values:
+    """The file of each group that `conf/config.yaml` takes."""
+    import yaml
+
+    entries = (yaml.safe_load((conf / "config.yaml").read_text(encoding="utf-8")) or {}).get("defaults", [])
+    return {group: file for entry in entries if isinstance(entry, dict) for group, file in entry.items()}
+
+
+def _without(overrides: Overrides, key: str, argument: str) -> Overrides:
+    if key in overrides.files:
+        return Overrides(_dropped(overrides.files, [key]), _dropped(overrides.values, [key]))
+    kept = _dropped(overrides.values, key.split("."))
+    if kept == overrides.values:
+        now = ", ".join(overrides.words()) or "nothing"
+        raise ConfigError(f"{argument}: {key} is not overridden (overridden: {now})")
+    return Overrides(overrides.files, kept)
+
+
+def _dropped(values: Mapping[str, Any], keys: list[str]) -> Values:
+    """The values without the one under a path of keys, and without mappings that this leaves empty."""
+    name, *rest = keys
+    inner = values.get(name)
+    below = _dropped(inner, rest) if rest and isinstance(inner, Mapping) else inner
+    return {k: below if k == name else v for k, v in values.items() if k != name or (rest and below != {})}

@@ -1,0 +1,330 @@
+"""The report's figures: pure functions from numbers to matplotlib figures, drawn without pyplot and its state.
+
+Call them inside `svg.style()`. All sizes are in points, which are the page's pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import NDArray
+
+from pipeline.evaluation import Bins, Floats, Ints, wilson_interval
+from pipeline.report.records import Curves
+from pipeline.report.svg import BLUE, GREEN, GREY, INK, LINE, MUTED, ORANGE, PAPER, TIP
+from pipeline.report.words import better, count, metric_words, number, percent, plural, short
+
+WIDTH, HEIGHT = 480, 290
+NAMED, NUMBERED, DRAWN = 77, 14, 120
+"""Classes up to which the confusion matrix names them, numbers its squares, is drawn at all."""
+HOVERED = 240
+"""Epochs up to which each has its tooltip."""
+
+
+def loss_curves(curves: Curves, best_epoch: int) -> Figure:
+    """Loss per epoch, best epoch marked."""
+    figure, axes = _figure()
+    _lines(axes, curves.epochs, _named(curves.running_loss, curves.clean_loss, curves.val_loss))
+    _log_if_wide(axes, [curves.clean_loss, curves.val_loss, curves.running_loss])
+    axes.set_ylabel("cross-entropy (nats)")
+    _mark_best(axes, curves, best_epoch, curves.val_loss, number)
+    _epoch_axis(axes, curves.epochs)
+    _label_ends(axes)
+    _tips(axes, curves.epochs, {"training": curves.clean_loss, "validation": curves.val_loss}, number)
+    return figure
+
+
+def accuracy_curves(curves: Curves, best_epoch: int) -> Figure:
+    """Accuracy per epoch, best epoch marked."""
+    figure, axes = _figure()
+    _lines(axes, curves.epochs, _named(curves.running_accuracy, curves.clean_accuracy, curves.val_accuracy))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g}%"))
+    low = float(np.nanmin([curves.val_accuracy.min(), np.nanquantile(curves.val_accuracy, 0.1) - 0.1]))
+    axes.set_ylim(max(0.0, low - 0.02), min(1.005, axes.get_ylim()[1]))
+    axes.set_ylabel("accuracy")
+    _mark_best(axes, curves, best_epoch, curves.val_accuracy, percent)
+    _epoch_axis(axes, curves.epochs)
+    _label_ends(axes)
+    _tips(axes, curves.epochs, {"training": curves.clean_accuracy, "validation": curves.val_accuracy}, percent)
+    return figure
+
+
+def gap_curve(curves: Curves, best_epoch: int) -> Figure:
+    """Validation loss less clean training loss per epoch."""
+    figure, axes = _figure()
+    gap = curves.val_loss - curves.clean_loss
+    axes.fill_between(curves.epochs, 0, gap, color=BLUE, alpha=0.13, linewidth=0)
+    _lines(axes, curves.epochs, {"gap": (gap, BLUE, "-")})
+    axes.axhline(0, color=MUTED, linewidth=0.9)
+    axes.set_ylabel("validation less training loss (nats)")
+    _mark_best(axes, curves, best_epoch, gap, number)
+    _epoch_axis(axes, curves.epochs)
+    _tips(axes, curves.epochs, {"gap": gap}, number)
+    return figure
+
+
+def gradient_norms(curves: Curves) -> Figure:
+    """Norm of each layer's gradient per epoch on a log scale; the first and the last layer in colour."""
+    figure, axes = _figure()
+    last = len(curves.layers) - 1
+    colours = {0: ORANGE, last: BLUE}
+    positive = np.where(curves.layer_norms > 0, curves.layer_norms, np.nan)
+    series = {name: (positive[:, i], colours.get(i, GREY), "-") for i, name in enumerate(curves.layers)}
+    _lines(axes, curves.epochs, series)
+    _log_axis(axes, positive)
+    axes.set_ylabel("gradient norm (log scale)")
+    _epoch_axis(axes, curves.epochs)
+    _label_ends(axes)
+    _tips(axes, curves.epochs, {name: values for name, (values, _, _) in series.items()}, number)
+    return figure
+
+
+def learning_rate(curves: Curves) -> Figure:
+    """Learning rate per epoch."""
+    figure, axes = _figure(height=210)
+    _lines(axes, curves.epochs, {"learning rate": (curves.learning_rate, INK, "-")})
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axes.set_ylabel("learning rate")
+    _epoch_axis(axes, curves.epochs)
+    _tips(axes, curves.epochs, {"learning rate": curves.learning_rate}, number)
+    return figure
+
+
+def speed(curves: Curves) -> Figure:
+    """Training samples per second, per epoch."""
+    figure, axes = _figure(height=210)
+    axes.bar(curves.epochs, curves.samples_per_s, width=0.72, color=BLUE, alpha=0.8, linewidth=0)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: count(round(y))))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.set_ylabel("samples per second")
+    _epoch_axis(axes, curves.epochs)
+    _tips(axes, curves.epochs, {"samples per second": curves.samples_per_s}, lambda v: count(round(v)))
+    return figure
+
+
+def confusion(matrix: Ints, classes: Sequence[str]) -> Figure:
+    """Rows: actual class; columns: predicted class. Strength is the share of the row; mistakes stand out in orange."""
+    num = len(classes)
+    side = float(np.clip(44 * num, 200, 420)) if num <= 20 else 680.0
+    size = 10.5 if num <= NUMBERED else max(5.0, 0.72 * side / num)
+    names = [short(name, 26 if num > 20 else 20) for name in classes]
+    turned = num * (0.62 * size * max(map(len, names)) + 8) > side * 1.0 and max(map(len, names)) > 2
+    named = num <= NAMED
+    room = (24 + 0.6 * size * max(map(len, names))) if named else 20.0
+    left, top = max(52.0, room), (room if turned else 20 + 1.4 * size) if named else 20.0
+    whole = (left + side + 8, top + side + 8)
+    figure = Figure(figsize=(whole[0] / 72, whole[1] / 72))
+    axes = figure.add_axes((left / whole[0], 8 / whole[1], side / whole[0], side / whole[1]))
+    _squares(axes, matrix, names)
+    axes.set(xlim=(-0.5, num - 0.5), ylim=(num - 0.5, -0.5))
+    axes.grid(False)
+    axes.spines[:].set_visible(True)
+    if num <= 20:
+        axes.hlines(np.arange(num - 1) + 0.5, -0.5, num - 0.5, color=LINE, linewidth=0.6, zorder=0)
+        axes.vlines(np.arange(num - 1) + 0.5, -0.5, num - 0.5, color=LINE, linewidth=0.6, zorder=0)
+    axes.tick_params(length=0, bottom=False, labeltop=True, labelbottom=False, pad=3)
+    axes.set_xticks(range(num) if named else [], names if named else [], rotation=90 if turned else 0, fontsize=size)
+    axes.set_yticks(range(num) if named else [], names if named else [], fontsize=size)
+    corner: Any = {"xycoords": "figure points", "color": INK, "fontsize": 9.5}
+    figure_top = whole[1] - 12
+    axes.annotate("predicted \u2192", (left, figure_top), **corner)
+    axes.annotate("actual \u2193", (left - 4, figure_top if not turned else whole[1] - top + 4), ha="right", **corner)
+    return figure
+
+
+def _squares(axes: Axes, matrix: Ints, names: Sequence[str]) -> None:
+    from matplotlib.patches import Rectangle
+
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    for i, j in np.argwhere(matrix):
+        strength = float(shares[i, j]) if i == j else float(np.sqrt(shares[i, j]))
+        tip = f"{TIP}actual {names[i]}, predicted {names[j]}: {plural(int(matrix[i, j]), 'sample')} ({percent(shares[i, j])})"
+        colour = BLUE if i == j else ORANGE
+        axes.add_patch(
+            Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=colour, alpha=0.08 + 0.84 * strength, linewidth=0, gid=tip)
+        )
+        if len(names) <= NUMBERED:
+            ink = PAPER if strength > 0.7 else INK
+            axes.text(j, i, count(int(matrix[i, j])), ha="center", va="center_baseline", color=ink, fontsize=11)
+
+
+def reliability(bins: Bins) -> Figure:
+    """Above: share of right decisions by confidence, with 95 % intervals. Below: how many decisions had that confidence."""
+    figure = Figure(figsize=(WIDTH / 72, 380 / 72), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
+    left, width = bins.edges[:-1], np.diff(bins.edges)
+    filled = np.flatnonzero(bins.counts)
+    upper.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
+    upper.vlines(bins.confidence[filled], *_intervals(bins, filled), color=BLUE, linewidth=5, alpha=0.22)
+    sizes = 26 + 200 * bins.counts[filled] / bins.counts.sum()
+    dots: Any = {"color": BLUE, "edgecolor": PAPER, "linewidth": 1.2, "zorder": 4, "clip_on": False}
+    upper.scatter(bins.confidence[filled], bins.accuracy[filled], sizes, **dots)
+    upper.set(xlim=(0, 1.01), ylim=(0, 1.02), ylabel="share that is right")
+    upper.annotate("more right than sure", (0.03, 0.95), color=MUTED, fontsize=10.5, va="top")
+    upper.annotate("more sure than right", (0.98, 0.05), color=MUTED, fontsize=10.5, ha="right")
+    lower.bar(left, bins.counts / bins.counts.sum(), width * 0.9, align="edge", color=GREY, linewidth=0)
+    lower.set(ylabel="share of all", xlabel="confidence", ylim=(0, 1))
+    for axes, ticks in ((upper, 5), (lower, 2)):
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:g}%"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g}%"))
+        axes.yaxis.set_major_locator(MaxNLocator(ticks))
+    for i in filled:
+        text = f"sure by {percent(bins.confidence[i])}, right on {percent(bins.accuracy[i])} of {count(int(bins.counts[i]))}"
+        upper.axvspan(left[i], left[i] + width[i], alpha=0, linewidth=0, gid=TIP + text)
+    return figure
+
+
+def _intervals(bins: Bins, filled: NDArray[Any]) -> tuple[list[float], list[float]]:
+    right = bins.accuracy * bins.counts
+    both = [wilson_interval(float(right[i]), int(bins.counts[i])) for i in filled]
+    return [low for low, _ in both], [high for _, high in both]
+
+
+def forest(effects: Mapping[str, Any]) -> Figure:
+    """The difference of each variant to the baseline with its interval, and the verdict in words."""
+    variants = effects["variants"]
+    figure = Figure(figsize=(760 / 72, (86 + 34 * len(variants)) / 72), layout="constrained")
+    axes = figure.subplots()
+    colours = {"helps": GREEN, "hurts": ORANGE}
+    axes.axvline(0, color=MUTED, linewidth=1.0)
+    for row, variant in enumerate(variants):
+        colour = colours.get(variant["verdict"], GREY)
+        if variant["difference"] is None:
+            continue
+        if variant["interval"] is not None and None not in variant["interval"]:
+            axes.plot(variant["interval"], [row, row], color=colour, linewidth=3.2, alpha=0.75)
+        axes.plot([variant["difference"]], [row], "o", color=colour, markersize=8, markeredgecolor=PAPER, markeredgewidth=1.4)
+    axes.set_yticks(range(len(variants)), [short(v["name"], 30) for v in variants], color=INK, fontsize=10)
+    verdicts = axes.secondary_yaxis("right")
+    verdicts.set_yticks(range(len(variants)), [v["verdict"] for v in variants], fontsize=10)
+    verdicts.tick_params(length=0)
+    verdicts.spines["right"].set_visible(False)
+    for label, variant in zip(verdicts.get_yticklabels(), variants, strict=True):
+        label.set_color(colours.get(variant["verdict"], MUTED))
+    axes.set_ylim(len(variants) - 0.4, -0.6)
+    axes.grid(True, axis="x")
+    axes.grid(False, axis="y")
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, -0.05 * (high - low)), max(high, 0.05 * (high - low)))
+    axes.set_xlabel(f"difference in {metric_words(effects['metric'])} to the baseline ({better(effects['metric'])} is better)")
+    return figure
+
+
+def _figure(height: float = HEIGHT) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
+    return figure, figure.subplots()
+
+
+Series = Mapping[str, tuple[Floats, str, Any]]
+
+
+def _named(running: Floats, clean: Floats, val: Floats) -> Series:
+    return {
+        "while training": (running, GREY, (0, (2, 2))),
+        "training": (clean, ORANGE, "-"),
+        "validation": (val, BLUE, "-"),
+    }
+
+
+def _lines(axes: Axes, epochs: Ints, series: Series) -> None:
+    marker = "o" if len(epochs) == 1 else ""
+    for name, (values, colour, dashes) in series.items():
+        if np.isfinite(values).any():
+            axes.plot(epochs, values, color=colour, linestyle=dashes, marker=marker, label=name)
+
+
+def _epoch_axis(axes: Axes, epochs: Ints) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    first, last = int(epochs[0]), int(epochs[-1])
+    axes.set_xlim(first - 0.5, max(last + 0.5, first + 1))
+    axes.set_xlabel("epoch")
+
+
+def _log_if_wide(axes: Axes, series: Sequence[Floats]) -> None:
+    """A log scale where the curves span more than a factor of 20, since the interesting part is then flat."""
+    values = np.concatenate(series)
+    values = values[np.isfinite(values) & (values > 0)]
+    if len(values) and values.max() / values.min() > 20:
+        _log_axis(axes, values)
+    else:
+        axes.set_ylim(bottom=0)
+
+
+def _log_axis(axes: Axes, values: Floats) -> None:
+    finite = values[np.isfinite(values)]
+    axes.set_yscale("log")
+    wide = len(finite) > 0 and finite.max() / finite.min() > 300
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: number(y, 1)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _mark_best(axes: Axes, curves: Curves, best_epoch: int, values: Floats, told: Any) -> None:
+    y = float(values[curves.at(best_epoch)])
+    axes.axvline(best_epoch, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
+    axes.plot([best_epoch], [y], "o", color=BLUE, markersize=7.5, markeredgecolor=PAPER, markeredgewidth=1.5, zorder=5)
+    late = best_epoch > (curves.epochs[0] + curves.epochs[-1]) / 2
+    axes.annotate(
+        f"best: epoch {best_epoch}, {told(y)}",
+        (best_epoch, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(6 if late else -6, 4),
+        textcoords="offset points",
+        ha="right" if late else "left",
+        va="bottom",
+        color=INK,
+        fontsize=10.5,
+    )
+
+
+def _label_ends(axes: Axes, apart: float = 13.5) -> None:
+    """Write each line's name at its end, in its colour, at least `apart` points from the next."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+    ends = [(float(axes.transData.transform((1.0, _last(line.get_ydata())))[1]), line) for line in lines]
+    ends.sort(key=lambda end: end[0])
+    placed = _spread([y for y, _ in ends], apart)
+    for y, (own, line) in zip(placed, ends, strict=True):
+        axes.annotate(
+            short(str(line.get_label()), 20),
+            (axes.get_xlim()[1], _last(line.get_ydata())),
+            xytext=(5, y - own),
+            textcoords="offset points",
+            color=MUTED if line.get_color() == GREY else line.get_color(),
+            va="center",
+            fontsize=10.5,
+            annotation_clip=False,
+        )
+
+
+def _last(values: Any) -> float:
+    finite = np.asarray(values, dtype=np.float64)
+    return float(finite[np.isfinite(finite)][-1])
+
+
+def _spread(places: Sequence[float], apart: float) -> list[float]:
+    """The ascending places, moved as little as a simple sweep can so that neighbours are `apart`."""
+    spread = list(places)
+    for _ in range(50):
+        for i in range(1, len(spread)):
+            lack = apart - (spread[i] - spread[i - 1])
+            if lack > 1e-9:
+                spread[i - 1] -= lack / 2
+                spread[i] += lack / 2
+    return spread
+
+
+def _tips(axes: Axes, epochs: Ints, series: Mapping[str, Floats], told: Any) -> None:
+    if len(epochs) > HOVERED:
+        return
+    for row, epoch in enumerate(epochs):
+        text = ", ".join(f"{name} {told(values[row])}" for name, values in series.items() if np.isfinite(values[row]))
+        axes.axvspan(epoch - 0.5, epoch + 0.5, alpha=0, linewidth=0, gid=f"{TIP}epoch {epoch}: {text}")

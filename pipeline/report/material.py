@@ -1,0 +1,209 @@
+"""Everything the report shows beside the numbers of `records`: predictions, pictures, tables, files of the project."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from pipeline import evaluation as ev
+from pipeline.artifacts import PARAMS, file_digest, read_csv, read_json, storage_errors
+from pipeline.data.dataset import open_dataset
+from pipeline.errors import StorageError
+
+THUMBNAIL = 160
+"""Longest side of a picture on the page, in pixels of the picture."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """`predictions.parquet`, in stored order."""
+
+    task: str
+    sources: list[str]
+    labels: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    ids: NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong decision and the model's confidence in it."""
+
+    row: int
+    source: str
+    actual: str
+    predicted: str
+    confidence: float
+    picture: str
+    """A data URI."""
+    pixels: int
+    """Longest side of the picture."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One section of params.yaml."""
+
+    name: str
+    chosen: str | None
+    """The file of the group that was chosen in conf/overrides.yaml."""
+    values: list[tuple[str, str, bool]]
+    """Key, value, and whether it was overridden."""
+
+
+def read_predictions(artifacts: Path) -> Predictions:
+    """Read the predictions; StorageError where the file is missing or not whole."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = artifacts / "evaluate" / "predictions.parquet"
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StorageError(f"{path}: missing or not a whole table ({error}); run `dvc repro evaluate`") from None
+    meta = table.schema.metadata
+    columns = {name: _values(table[name]) for name in ("id", "label", "prediction", "probabilities")}
+    return Predictions(
+        task=meta[b"task"].decode(),
+        sources=table["source"].to_pylist(),
+        labels=columns["label"],
+        predictions=columns["prediction"],
+        probabilities=columns["probabilities"],
+        ids=columns["id"],
+    )
+
+
+def _values(column: Any) -> NDArray[Any]:
+    """A column of numbers (N,), or of lists of one length (N, C)."""
+    whole = column.combine_chunks()
+    if whole.type.num_fields == 0:
+        return np.asarray(whole.to_numpy())
+    return np.asarray(whole.flatten().to_numpy()).reshape(len(whole), -1)
+
+
+def most_confident_mistakes(artifacts: Path, predictions: Predictions, classes: list[str], num: int) -> list[Mistake]:
+    """The wrong decisions of the highest confidence, one per sample, with their pictures."""
+    confidence = ev.decision_confidence(predictions.probabilities, predictions.task)
+    wrong = predictions.labels != predictions.predictions
+    if predictions.task == "multi":
+        label = np.where(wrong, confidence, -1.0).argmax(axis=1)
+        wrong, confidence = wrong.any(axis=1), np.take_along_axis(confidence, label[:, None], axis=1)[:, 0]
+    rows = np.flatnonzero(wrong)
+    rows = rows[np.lexsort((rows, -confidence[rows]))][:num]
+    test = open_dataset(artifacts / "prepare").split("test")
+    if not np.array_equal(test.ids[rows], predictions.ids[rows]):
+        raise StorageError(
+            f"{artifacts}/evaluate/predictions.parquet: of another dataset than artifacts/prepare; run `dvc repro evaluate`"
+        )
+    found = []
+    for row in rows:
+        if predictions.task == "multi":
+            name, given = classes[label[row]], bool(predictions.predictions[row, label[row]])
+            actual, predicted = (f"{name}: {'absent' if given else 'present'}", f"{name}: {'present' if given else 'absent'}")
+        else:
+            actual, predicted = classes[predictions.labels[row]], classes[predictions.predictions[row]]
+        image = np.array(test.inputs[row])
+        source = predictions.sources[row]
+        found.append(Mistake(int(row), source, actual, predicted, float(confidence[row]), picture(image), max(image.shape[1:])))
+    return found
+
+
+def picture(image: NDArray[np.uint8]) -> str:
+    """An image (1 or 3, H, W) uint8 as a PNG data URI; larger ones are made small."""
+    from PIL import Image
+
+    shown = Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
+    if max(shown.size) > THUMBNAIL:
+        shown.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    shown.save(buffer, "png", optimize=True)
+    return data_uri(buffer.getvalue())
+
+
+def data_uri(png: bytes) -> str:
+    """A PNG file as a data URI."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def augmentation_picture(artifacts: Path) -> str | None:
+    """`preview.png` of augment, if it drew one."""
+    path = artifacts / "augment" / "preview.png"
+    if not path.exists():
+        return None
+    with storage_errors(path):
+        return data_uri(path.read_bytes())
+
+
+def rejected(artifacts: Path, num: int) -> list[dict[str, str]]:
+    """The first rows of `rejected.csv`."""
+    path = artifacts / "prepare" / "rejected.csv"
+    return read_csv(path)[:num] if path.exists() else []
+
+
+def studies(artifacts: Path) -> list[dict[str, Any]]:
+    """Every `effects.json`, by name."""
+    return [read_json(path) for path in sorted((artifacts / "study").glob("*/effects.json"))]
+
+
+def settings(root: Path) -> list[Settings]:
+    """params.yaml by section, with what conf/overrides.yaml sets; tracking is left out, since it changes nothing here."""
+    params = _yaml(root / PARAMS)
+    overrides = _yaml(root / "conf" / "overrides.yaml")
+    files = {}
+    for entry in overrides.pop("defaults", []):
+        for name, chosen in entry.items():
+            files[name.removeprefix("override /")] = chosen if isinstance(chosen, str) else ", ".join(chosen)
+    changed = {key for key, _ in _flat(overrides)}
+    sections = []
+    for name, values in params.items():
+        if name != "tracking":
+            rows = [(key, json.dumps(value, ensure_ascii=False), key in changed) for key, value in _flat({name: values})]
+            sections.append(Settings(name, files.get(name), rows))
+    return sections
+
+
+def output_hashes(root: Path) -> list[tuple[str, str]]:
+    """Path and md5 of each output of the stages before the report, from dvc.lock."""
+    stages = _yaml(root / "dvc.lock").get("stages", {})
+    outs = [out for name, stage in stages.items() if name != "report" for out in stage.get("outs", [])]
+    return [(out["path"], out["md5"]) for out in outs if "md5" in out]
+
+
+def weights_digest(artifacts: Path) -> str:
+    """SHA-256 of the weights' file, as model.json has it."""
+    return str(read_json(artifacts / "train" / "model.json")["weights_sha256"])
+
+
+def params_digest(root: Path) -> str:
+    """SHA-256 of params.yaml."""
+    with storage_errors(root / PARAMS):
+        return file_digest(root / PARAMS)
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StorageError(
+            f"{path}: not YAML ({' '.join(str(error).split())}); restore it with `git checkout {path}`"
+        ) from None

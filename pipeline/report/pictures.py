@@ -1,0 +1,135 @@
+"""The figures of a report with their titles, captions that say how to read them, and words for those who can't see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from markupsafe import Markup
+
+from pipeline import evaluation as ev
+from pipeline.report import figures
+from pipeline.report.material import Predictions
+from pipeline.report.records import Curves, Evaluation, Records
+from pipeline.report.svg import png, style, svg
+from pipeline.report.verdict import gradient_ratio
+from pipeline.report.words import count, metric_words, number, percent, points
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CAPTIONS = {
+    "curves": (
+        "Loss",
+        "The closer the solid lines stay, the better the network generalises; a blue line that turns upwards is overfitting.",
+    ),
+    "accuracy": (
+        "Accuracy",
+        "The share of samples that are right after each epoch; the dotted line is taken with dropout and augmentation on.",
+    ),
+    "gap": (
+        "Generalisation gap",
+        "How much more a validation sample costs than a training sample: a line that keeps growing means learning by heart.",
+    ),
+    "gradients": (
+        "Gradients by layer",
+        "How strongly each layer is asked to change: a first layer that lies 10 times or more below the last hardly learns.",
+    ),
+    "calibration": (
+        "Confidence and truth",
+        "On the dashed line confidence is worth what it says: of answers 80% sure, 80% are right; bars are 95% intervals.",
+    ),
+    "confusion": (
+        "Who is taken for whom",
+        "Each row is an actual class: blue is right, orange is taken for another class, stronger for a larger share.",
+    ),
+    "learning_rate": ("Learning rate", "The size of the optimiser's steps in each epoch."),
+    "speed": (
+        "Throughput",
+        "Training samples per second in each epoch: bars that get shorter mean that something slows the machine down.",
+    ),
+}
+"""Title and caption of each figure."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure of the page."""
+
+    name: str
+    title: str
+    caption: str
+    svg: Markup
+    png: bytes
+
+
+def drawn(records: Records, predictions: Predictions, num_bins: int) -> dict[str, Picture]:
+    """The figures of a report by name; those without records are left out."""
+    with style():
+        return {
+            name: _picture(name, *CAPTIONS[name], alt, figure) for name, alt, figure in _figures(records, predictions, num_bins)
+        }
+
+
+def study_picture(study: dict[str, Any]) -> Picture:
+    """The differences of a study's variants to its baseline."""
+    caption = (
+        f"Each dot is a difference to the baseline, each bar its {100 * study['confidence']:g}% interval: a bar that does not "
+        "touch the line at 0 is evidence."
+    )
+    told = "; ".join(f"{variant['name']}: {variant['verdict']}" for variant in study["variants"])
+    alt = f"Differences to the baseline in {metric_words(study['metric'])}. {told}."
+    with style():
+        return _picture(f"study-{study['name']}", study["question"], caption, alt, figures.forest(study))
+
+
+def _picture(name: str, title: str, caption: str, alt: str, figure: Figure) -> Picture:
+    return Picture(name, title, caption, Markup(svg(figure, name, alt)), png(figure))
+
+
+def _figures(records: Records, predictions: Predictions, num_bins: int) -> Iterator[tuple[str, str, Figure]]:
+    """Name, alternative text and figure."""
+    curves, best, classes = records.curves, records.run.best_epoch, records.manifest.classes
+    yield "curves", _ends("Loss", curves, best, curves.clean_loss, curves.val_loss, number), figures.loss_curves(curves, best)
+    alt = _ends("Accuracy", curves, best, curves.clean_accuracy, curves.val_accuracy, percent)
+    yield "accuracy", alt, figures.accuracy_curves(curves, best)
+    gap = curves.val_loss - curves.clean_loss
+    ends = f"{number(gap[curves.at(best)])} at the best epoch, {number(gap[-1])} at the end"
+    yield "gap", f"Validation loss less training loss per epoch: {ends}.", figures.gap_curve(curves, best)
+    if curves.layers:
+        yield "gradients", _gradients(curves), figures.gradient_norms(curves)
+    yield "calibration", _calibration(records.test), figures.reliability(confidence_bins(predictions, num_bins))
+    if predictions.task == "single" and len(classes) <= figures.DRAWN:
+        matrix = ev.confusion_matrix(predictions.labels, predictions.predictions, len(classes))
+        right = f"{count(matrix.trace())} of {count(matrix.sum())} test samples are right"
+        yield "confusion", f"Confusion matrix of {len(classes)} classes: {right}.", figures.confusion(matrix, classes)
+    if np.isfinite(curves.learning_rate).all():
+        alt = f"Learning rate per epoch, from {number(curves.learning_rate[0])} to {number(curves.learning_rate[-1])}."
+        yield "learning_rate", alt, figures.learning_rate(curves)
+    if np.isfinite(curves.samples_per_s).all():
+        median = count(round(float(np.median(curves.samples_per_s))))
+        yield "speed", f"Training samples per second per epoch, {median} in the median epoch.", figures.speed(curves)
+
+
+def _ends(what: str, curves: Curves, best: int, clean: ev.Floats, val: ev.Floats, told: Any) -> str:
+    at = curves.at(best)
+    first, top, last = (f"{told(clean[row])} on training and {told(val[row])} on validation samples" for row in (0, at, -1))
+    return f"{what} per epoch: {first} after the first epoch, {top} after the best (epoch {best}), {last} after the last."
+
+
+def _gradients(curves: Curves) -> str:
+    alt = f"Gradient norm of each of {len(curves.layers)} layers per epoch, on a logarithmic scale."
+    return f"{alt} In the median epoch the first layer's is {number(gradient_ratio(curves))} times the last one's."
+
+
+def _calibration(test: Evaluation) -> str:
+    sure, right = percent(test.mean_confidence), percent(test.accuracy)
+    return f"Reliability diagram: {sure} sure on average, right on {right}, calibration error {points(test.calibration_error)}."
+
+
+def confidence_bins(predictions: Predictions, num_bins: int) -> ev.Bins:
+    """All decisions by confidence."""
+    confidence = ev.decision_confidence(predictions.probabilities, predictions.task)
+    return ev.reliability_bins(confidence.ravel(), (predictions.labels == predictions.predictions).ravel(), num_bins)

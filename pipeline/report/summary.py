@@ -1,0 +1,17 @@
+"""The report in three lines, for a terminal. Imports neither torch nor matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.report.records import read_records
+from pipeline.report.verdict import verdict
+from pipeline.report.words import number, percent
+
+
+def summary_lines(artifacts: Path) -> list[str]:
+    """Verdict, test accuracy with its interval, best epoch; StorageError where a record is missing."""
+    records = read_records(artifacts)
+    run, said = records.run, verdict(records)
+    scores = f"validation loss {number(run.best_val_loss)}, accuracy {percent(run.best_val_accuracy)}"
+    return [said.headline, said.result, f"Best epoch {run.best_epoch} of {run.num_epochs}: {scores}."]

@@ -1,0 +1,326 @@
+"""The verdict in words, by the fixed rules of docs/verdicts.md: pure functions of the recorded numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pipeline.data.dataset import Manifest
+from pipeline.evaluation import Z95, wilson_interval
+from pipeline.report.records import Curves, Evaluation, Records, Run
+from pipeline.report.words import count, interval, number, percent, plural, points
+
+Level = Literal["good", "note", "warn"]
+
+GAP_MILD, GAP_STRONG = 0.02, 0.10
+"""Generalisation gap as a share of the loss of guessing."""
+RISE, RISE_MATTERS = 0.10, 0.01
+"""Rise of the validation loss after the best epoch: as a share of the best, and of the loss of guessing."""
+UNSTABLE = 1.5
+"""The clean training loss at the end, as a multiple of that at the best epoch."""
+WELL = 0.25
+"""Validation loss of the best epoch below which a network learned well, as a share of the loss of guessing."""
+LOSS_MUCH, LOSS_MOST = 0.5, 0.8
+"""Clean training loss that is left, as a share of the loss of guessing."""
+FALL, FALL_MATTERS = 0.02, 0.005
+"""Fall of the smallest validation loss in the last tenth of the epochs: as a share of itself, and of the loss of guessing."""
+GRADIENT_WEAK, GRADIENT_VANISHES, GRADIENT_EXPLODES = 0.1, 0.03, 100.0
+"""Gradient norm of the first layer, as a share of that of the last."""
+CALIBRATED = 0.02
+"""Difference of mean confidence and accuracy that does not matter; and above 2.5 times that, for the error by bins."""
+SPLITS_DIFFER = 0.02
+MANY_READS = 10
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule's answer."""
+
+    topic: str
+    level: Level
+    headline: str
+    detail: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The page's first sentence and what it rests on."""
+
+    headline: str
+    result: str
+    level: Level
+    findings: list[Finding]
+
+
+def verdict(records: Records) -> Verdict:
+    """Apply every rule."""
+    manifest, run, curves, test = records.manifest, records.run, records.curves, records.test
+    findings = [
+        learned(manifest, test),
+        best_epoch(run, curves),
+        overfitting(manifest, run, curves),
+        underfitting(manifest, run, curves),
+        enough_epochs(manifest, run, curves),
+        *gradients(curves),
+        calibration(test),
+        *splits_agree(manifest, run, test),
+        *reads(test),
+    ]
+    level: Level = max((f.level for f in findings), key=("good", "note", "warn").index)
+    return Verdict(_headline(records, findings), result(manifest, test), level, findings)
+
+
+def result(manifest: Manifest, test: Evaluation) -> str:
+    """Test accuracy as a sentence."""
+    what = "the labels of " if manifest.task == "multi" else ""
+    right = f"It is right on {percent(test.accuracy)} of {what}{count(test.num_samples)} samples it has never seen"
+    return f"{right} (95% interval {interval(*accuracy_range(test))})."
+
+
+def accuracy_range(test: Evaluation) -> tuple[float, float]:
+    """Wilson's 95 % interval of the test accuracy."""
+    return wilson_interval(test.accuracy * test.num_samples, test.num_samples)
+
+
+def guessing_loss(manifest: Manifest) -> float:
+    """Cross-entropy in nats of always answering the training split's class frequencies; a mean over the labels if several."""
+    counts = np.array(manifest.class_counts["train"], dtype=np.float64)
+    total = manifest.counts["train"]
+    shares = np.stack([counts, total - counts]) / total if manifest.task == "multi" else counts[:, None] / total
+    entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=0)
+    return max(float(entropy.mean() if manifest.task == "multi" else entropy.sum()), TINY)
+
+
+def guessing_accuracy(manifest: Manifest) -> float:
+    """Test accuracy of always answering what is most frequent in the training split; label by label if several."""
+    train, test = (np.array(manifest.class_counts[split], dtype=np.float64) for split in ("train", "test"))
+    share = test / manifest.counts["test"]
+    if manifest.task == "multi":
+        return float(np.where(train > manifest.counts["train"] / 2, share, 1 - share).mean())
+    return float(share[train.argmax()])
+
+
+def learned(manifest: Manifest, test: Evaluation) -> Finding:
+    """Better than always answering the most frequent class?"""
+    chance, (low, high) = guessing_accuracy(manifest), accuracy_range(test)
+    guess = "what is most frequent, label by label," if manifest.task == "multi" else "the most frequent class"
+    detail = (
+        f"Test accuracy is {percent(test.accuracy)} (95% interval {interval(low, high)}). Always answering {guess} "
+        f"would be right on {percent(chance)}."
+    )
+    if low > chance:
+        return Finding("Learning", "good", "Learned something real", detail)
+    advice = "Check that the labels belong to the inputs; then try a larger or smaller train.learning_rate, by factors of 3."
+    return Finding("Learning", "warn", "Not better than guessing", detail, advice)
+
+
+def best_epoch(run: Run, curves: Curves) -> Finding:
+    """Which epoch the kept weights are from."""
+    by = "validation loss" if run.monitor == "val_loss" else "validation accuracy"
+    last = int(curves.epochs[-1])
+    how = "smallest" if run.monitor == "val_loss" else "highest"
+    detail = (
+        f"Epoch {run.best_epoch} of {last} had the {how} {by} and its weights were kept: "
+        f"loss {number(run.best_val_loss)}, accuracy {percent(run.best_val_accuracy)}."
+    )
+    return Finding("Best epoch", "good", f"Best at epoch {run.best_epoch} of {last}", detail)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How the kept weights and the later epochs do on validation samples, against training samples."""
+
+    share: float
+    """Validation loss less clean training loss at the best epoch, as a share of the loss of guessing."""
+    rise: float
+    """Mean validation loss of the last epochs (at most three, after the best) above the best, as a share of it."""
+    rises: bool
+    """Whether that rise is more than noise."""
+    train_change: float
+    """Clean training loss of the last epoch, as a multiple of that of the best."""
+
+
+def generalisation_gap(manifest: Manifest, run: Run, curves: Curves) -> Gap:
+    """The numbers that overfitting is judged by."""
+    at, guess = curves.at(run.best_epoch), guessing_loss(manifest)
+    best, clean, tail = curves.val_loss[at], curves.clean_loss[at], curves.val_loss[at + 1 :][-3:]
+    higher = float(tail.mean() - best) if len(tail) else 0.0
+    rises = higher >= RISE * best and higher >= RISE_MATTERS * guess
+    change = curves.clean_loss[-1] / max(clean, TINY)
+    return Gap(float((best - clean) / guess), higher / max(float(best), TINY), bool(rises), float(change))
+
+
+def overfitting(manifest: Manifest, run: Run, curves: Curves) -> Finding:
+    """Generalisation gap of the kept weights, and the rise of the validation loss after them."""
+    gap, detail = generalisation_gap(manifest, run, curves), _gap_in_words(manifest, run, curves)
+    more = "More of train.weight_decay, model.dropout, augmentation or data narrows the gap."
+    if gap.share >= GAP_STRONG:
+        return Finding("Overfitting", "warn", "Overfits clearly", detail, more)
+    if gap.rises and gap.train_change > UNSTABLE:
+        detail += " The training loss rose as well, so this is not overfitting."
+        advice = "Try a smaller train.learning_rate or train.clip_norm=1."
+        return Finding("Overfitting", "warn", f"Training became unstable after epoch {run.best_epoch}", detail, advice)
+    if gap.rises:
+        detail += " The kept weights are from before that."
+        return Finding("Overfitting", "note", f"Overfits after epoch {run.best_epoch}", detail, more)
+    if gap.share >= GAP_MILD:
+        return Finding("Overfitting", "note", "Overfits mildly", detail, more)
+    return Finding("Overfitting", "good", "No sign of overfitting", detail)
+
+
+def _gap_in_words(manifest: Manifest, run: Run, curves: Curves) -> str:
+    at, gap = curves.at(run.best_epoch), generalisation_gap(manifest, run, curves)
+    val, clean, lead = curves.val_loss[at], curves.clean_loss[at], curves.clean_accuracy[at] - curves.val_accuracy[at]
+    change = "rose" if gap.rise > 0 else "fell"
+    after = f"By the last epochs the validation loss {change} by {percent(abs(gap.rise), 0)}."
+    return (
+        f"At epoch {run.best_epoch} the loss is {number(val)} on validation samples and {number(clean)} on training samples: "
+        f"a gap of {number(val - clean)}, which is {percent(max(gap.share, 0))} of the loss of guessing "
+        f"({points(lead)} of accuracy). "
+        f"{after if at + 1 < len(curves.epochs) else 'It was the last epoch.'}"
+    )
+
+
+def underfitting(manifest: Manifest, run: Run, curves: Curves) -> Finding:
+    """How much of the loss of guessing is left on the training samples themselves."""
+    at, guess = curves.at(run.best_epoch), guessing_loss(manifest)
+    left = curves.clean_loss[at] / guess
+    detail = (
+        f"On training samples, without dropout and augmentation, the loss is {number(curves.clean_loss[at])}: "
+        f"{percent(left)} of that of guessing by class frequencies ({number(guess)})."
+    )
+    if left < LOSS_MUCH:
+        return Finding("Underfitting", "good", "No sign of underfitting", detail)
+    if generalisation_gap(manifest, run, curves).share >= GAP_STRONG:
+        detail += " But what is learned there does not carry over, so a larger network would not help."
+        return Finding("Underfitting", "note", "Much is left to explain", detail)
+    advice = (
+        "Try wider model.widths, less dropout and augmentation, another train.learning_rate, more train.epochs. "
+        "If nothing helps, the inputs may not tell more about the labels."
+    )
+    if left < LOSS_MOST:
+        return Finding("Underfitting", "note", "Much is left to explain", detail, advice)
+    return Finding("Underfitting", "warn", "Underfits", detail, advice)
+
+
+def enough_epochs(manifest: Manifest, run: Run, curves: Curves) -> Finding:
+    """Whether the validation loss was still falling at the end."""
+    num = len(curves.epochs)
+    after = num - 1 - curves.at(run.best_epoch)
+    if run.stop_reason == "early_stop":
+        detail = f"Training stopped by itself after {plural(after, 'epoch')} without a better one."
+        return Finding("Epochs", "good", "Enough epochs", detail)
+    if num < 3:
+        detail = f"{plural(num, 'epoch')} can't show a trend."
+        return Finding("Epochs", "note", "Too few epochs to tell", detail, f"Try train.epochs={max(10, 4 * num)}.")
+    before, now, late = late_fall(curves)
+    fell = f"fell from {number(before)} to {number(now)}" if now < before else f"stayed at {number(before)}"
+    detail = f"In the last {late} of {num} epochs the smallest validation loss so far {fell}."
+    if before - now >= FALL * before and before - now >= FALL_MATTERS * guessing_loss(manifest):
+        return Finding("Epochs", "note", "Was still improving", detail, f"Train longer: train.epochs={2 * num}.")
+    return Finding("Epochs", "good", "Enough epochs", detail)
+
+
+def late_fall(curves: Curves) -> tuple[float, float, int]:
+    """Smallest validation loss before the last tenth of the epochs (at least two) and at the end; how many these are."""
+    late = max(2, math.ceil(len(curves.epochs) / 10))
+    return float(curves.val_loss[:-late].min()), float(curves.val_loss.min()), late
+
+
+def gradients(curves: Curves) -> list[Finding]:
+    """Whether gradients reach the first layer; nothing to say of a single layer."""
+    if len(curves.layers) < 2:
+        return []
+    ratio, first, last = gradient_ratio(curves), curves.layers[0], curves.layers[-1]
+    detail = (
+        f"In the median epoch the gradient of the first layer ({first}) is {number(ratio)} times that of the last ({last})."
+    )
+    advice = "Try model.activation=relu, model.norm=layer or fewer layers."
+    if ratio < GRADIENT_VANISHES:
+        return [Finding("Gradients", "warn", "Gradients vanish", detail, advice)]
+    if ratio < GRADIENT_WEAK:
+        return [Finding("Gradients", "note", "Gradients fade", detail, advice)]
+    if ratio > GRADIENT_EXPLODES:
+        return [Finding("Gradients", "warn", "Gradients explode", detail, "Try model.norm=layer or train.clip_norm=1.")]
+    return [Finding("Gradients", "good", "Gradients reach every layer", detail)]
+
+
+def gradient_ratio(curves: Curves) -> float:
+    """Median over epochs of the first layer's gradient norm, divided by the last layer's."""
+    first, last = curves.layer_norms[:, 0], curves.layer_norms[:, -1]
+    ratios = np.divide(first, last, out=np.ones(len(first)), where=last > 0)
+    return float(np.nanmedian(ratios))
+
+
+def calibration(test: Evaluation) -> Finding:
+    """Whether confidence can be taken at its word: mean confidence against accuracy and its interval."""
+    (low, high), gap = accuracy_range(test), test.mean_confidence - test.accuracy
+    detail = (
+        f"It is {percent(test.mean_confidence)} sure on average and right on {percent(test.accuracy)}; the calibration error "
+        f"by confidence is {points(test.calibration_error)}."
+    )
+    if gap > CALIBRATED and test.mean_confidence > high:
+        advice = "Try train.label_smoothing=0.1, or fewer epochs; do not read its probabilities as chances."
+        return Finding("Calibration", "warn" if gap > 5 * CALIBRATED else "note", "Over-confident", detail, advice)
+    if gap < -CALIBRATED and test.mean_confidence < low:
+        advice = "Less train.label_smoothing, dropout or augmentation, or more epochs, makes it surer."
+        return Finding("Calibration", "note", "Under-confident", detail, advice)
+    if test.calibration_error > 2.5 * CALIBRATED + 1 / math.sqrt(test.num_samples):
+        advice = "See the reliability diagram for where."
+        return Finding("Calibration", "note", "Calibrated on average only", detail, advice)
+    return Finding("Calibration", "good", "Confidence matches accuracy", detail)
+
+
+def splits_agree(manifest: Manifest, run: Run, test: Evaluation) -> list[Finding]:
+    """Whether the test split is harder than the validation split by more than chance (two shares, normal approximation)."""
+    num_val, val = manifest.counts["val"], run.best_val_accuracy
+    if num_val == 0:
+        return []
+    pooled = (val * num_val + test.accuracy * test.num_samples) / (num_val + test.num_samples)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / num_val + 1 / test.num_samples))
+    fall = val - test.accuracy
+    detail = f"Accuracy is {percent(val)} on the validation split and {percent(test.accuracy)} on the test split."
+    if fall > SPLITS_DIFFER and fall > Z95 * error:
+        advice = "The splits may come from different sources, or many choices were made on the validation split."
+        return [Finding("Splits", "note", "Harder on the test split", detail, advice)]
+    return [Finding("Splits", "good", "Validation and test agree", detail)]
+
+
+def reads(test: Evaluation) -> list[Finding]:
+    """Whether the test split has been looked at often."""
+    if test.test_reads <= MANY_READS:
+        return []
+    detail = f"The test split has been read {count(test.test_reads)} times in this repository."
+    advice = "Each choice made after a look makes the result a little too good: keep fresh samples for the last judgement."
+    return [Finding("Test split", "note", "The test split has been read often", detail, advice)]
+
+
+HEADLINES = [
+    ("Not better than guessing", "The network has learned nothing that guessing does not know."),
+    ("Gradients vanish", "The network learned, but gradients vanish before they reach its first layer."),
+    ("Underfits", "The network learned little: it underfits."),
+    ("Overfits clearly", "The network learned, and overfits clearly."),
+    ("Gradients explode", "The network learned, but its gradients explode."),
+    ("Training became unstable", "The network learned, then training became unstable."),
+    ("Was still improving", "The network learned, and was still improving when training ended."),
+    ("Too few epochs", "The network learned; too few epochs to tell how far it can go."),
+    ("Much is left", "The network learned, and much is left to explain."),
+    ("Overfits after", "The network learned{well}; later epochs overfit, and were not kept."),
+    ("Overfits mildly", "The network learned{well}, with mild overfitting."),
+]
+"""The first that is among the findings becomes the page's first sentence."""
+
+
+def _headline(records: Records, findings: list[Finding]) -> str:
+    run, curves = records.run, records.curves
+    if run.state != "finished":
+        return f"The run did not finish ({run.state}: {run.stop_reason}); this judges its best weights so far."
+    found = [f.headline for f in findings]
+    worst = (sentence for start, sentence in HEADLINES if any(h.startswith(start) for h in found))
+    left = curves.val_loss[curves.at(run.best_epoch)] / guessing_loss(records.manifest)
+    return next(worst, "The network learned{well}, with no sign of overfitting.").format(well=" well" if left < WELL else "")

@@ -1,0 +1,98 @@
+"""Numbers and names as people read them."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+ELLIPSIS = "\u2026"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.9783 to "97.8%"."""
+    return f"{100 * share:.{digits}f}%"
+
+
+def points(difference: float) -> str:
+    """A difference of shares in percentage points: 0.0217 to "2.2 points"."""
+    return f"{100 * difference:.1f} points"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """About `digits` significant digits, thousands grouped, no exponent between 1e-4 and 1e15."""
+    if not math.isfinite(value):
+        return "not finite"
+    if value == 0:
+        return "0"
+    if abs(value) < 1e-4:
+        return f"{value:.{digits - 1}e}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}"
+
+
+def count(value: int) -> str:
+    """1234567 to "1,234,567"."""
+    return f"{value:,}"
+
+
+def plural(value: int, one: str, many: str | None = None) -> str:
+    """ "1 epoch", "2 epochs", "0 classes"."""
+    return f"{count(value)} {one if value == 1 else many or one + 's'}"
+
+
+def interval(low: float, high: float) -> str:
+    """Two shares as "95.7 to 98.9%"."""
+    return f"{100 * low:.1f} to {percent(high)}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "0.84 s", "12 s", "3 min 20 s", "2 h 05 min"."""
+    if seconds < 59.5:
+        return f"{number(seconds, 2)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def times(value: int) -> str:
+    """ "once", "twice", "3 times"."""
+    return {1: "once", 2: "twice"}.get(value, f"{count(value)} times")
+
+
+def moment(text: str) -> str:
+    """A recorded time (ISO 8601) as "2026-11-23 18:45 UTC"; anything else as it stands."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if time.tzinfo else f"{time:%Y-%m-%d %H:%M}"
+
+
+def short(name: str, width: int = 24) -> str:
+    """A name of at most `width` characters, its middle left out; line breaks and other controls become spaces."""
+    plain = "".join(c if c.isprintable() else " " for c in name)
+    keep = width - 1
+    return plain if len(plain) <= width else plain[: keep - keep // 3] + ELLIPSIS + plain[len(plain) - keep // 3 :]
+
+
+def plain(name: str) -> str:
+    """A name with control characters (and those that turn the direction of writing) made visible."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in name)
+
+
+def signed(difference: float | None) -> str:
+    """A difference with its sign, the minus being a minus; a dash for none."""
+    if difference is None:
+        return "\u2013"
+    return ("+" if difference > 0 else "\u2212" if difference < 0 else "") + number(abs(difference))
+
+
+def metric_words(metric: str) -> str:
+    """ "val_loss" as "validation loss"."""
+    return metric.replace("val_", "validation ").replace("_", " ")
+
+
+def better(metric: str) -> str:
+    """Whether less or more of a metric is better."""
+    return "lower" if metric.endswith(("loss", "error")) else "higher"

@@ -1,0 +1,104 @@
+"""What all sections share: frozen, strict, no defaults (they live in `conf/`), every error at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import ConfigError
+
+
+class Section(BaseModel):
+    """One section of `params.yaml`. Unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=Section)
+
+
+def validated(schema: type[S], values: Mapping[str, Any], place: str) -> S:
+    """The section, or one ConfigError that lists every wrong key with its value, what is allowed and the nearest key."""
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_lines(schema, values, error.errors(), place))) from None
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str | None:
+    """The allowed name that a mistyped one most likely meant."""
+    return next(iter(difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.6)), None)
+
+
+def key_paths(schema: type[Section], place: str) -> Iterable[str]:
+    """The full names of all keys below a section."""
+    for name, field in schema.model_fields.items():
+        path = _dotted(place, name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from key_paths(field.annotation, path)
+        else:
+            yield path
+
+
+def _lines(schema: type[Section], values: Mapping[str, Any], issues: Sequence[Any], place: str) -> list[str]:
+    """One line per wrong key; what the alternatives of a union say about it is joined."""
+    found: dict[str, list[str]] = {}
+    for issue in issues:
+        keys = _keys(values, issue)
+        said = found.setdefault(_dotted(place, *keys) or "params.yaml", [])
+        said.append(_message(schema, issue, keys, place, first=not said))
+    return [f"{where}{', or '.join(dict.fromkeys(said))}" for where, said in found.items()]
+
+
+def _message(schema: type[Section], issue: Any, keys: list[str], place: str, first: bool) -> str:
+    if issue["type"] == "extra_forbidden":
+        return f": unknown key (value {issue['input']!r}); {_hint(schema, keys, place)}"
+    if issue["type"] == "missing":
+        return ": missing; add it, or compose params.yaml again with `regatta compose`"
+    text = issue["msg"].removeprefix("Value error, ").replace("String should", "should")
+    text = text.replace("Input should be ", "should be " if first else "")
+    if issue["type"] == "literal_error" and isinstance(issue["input"], str):
+        near = nearest(issue["input"], (part for part in issue["ctx"]["expected"].split("'") if part.isidentifier()))
+        text += f"; did you mean {near}?" if near else ""
+    if issue["type"] == "value_error" and isinstance(issue["input"], Mapping):
+        return f": {text}"
+    return f" = {issue['input']!r}: {text}" if first else text
+
+
+def _keys(values: Any, issue: Any) -> list[str]:
+    """The keys of an error's location, without the names that pydantic gives to the alternatives of a union."""
+    keys: list[str] = []
+    for part in issue["loc"]:
+        inside = part in values if isinstance(values, Mapping) else isinstance(values, list) and isinstance(part, int)
+        if inside:
+            values = values[part]
+        if inside or issue["type"] == "missing":
+            keys.append(str(part))
+    return keys
+
+
+def _hint(schema: type[Section], keys: list[str], place: str) -> str:
+    """The same name in another section, else the nearest sibling, else the nearest key anywhere, else all siblings."""
+    above, name, everything = _dotted(place, *keys[:-1]), keys[-1], list(key_paths(schema, place))
+    siblings = list(_section_at(schema, keys[:-1]).model_fields)
+    elsewhere = [path for path in everything if path.rpartition(".")[2] == name]
+    sibling = nearest(name, siblings)
+    near = elsewhere[0] if elsewhere else _dotted(above, sibling) if sibling else nearest(_dotted(above, name), everything)
+    return f"did you mean {near}?" if near else f"allowed: {', '.join(_dotted(above, sibling) for sibling in siblings)}"
+
+
+def _section_at(schema: type[Section], keys: Sequence[str]) -> type[Section]:
+    """The section that holds the values below a path of keys; the values of a dict of sections are one kind."""
+    found: Any = schema
+    for key in keys:
+        fields = getattr(found, "model_fields", None)
+        found = fields[key].annotation if fields else get_args(found)[-1]
+    section: type[Section] = found
+    return section
+
+
+def _dotted(*parts: str) -> str:
+    return ".".join(part for part in parts if part)

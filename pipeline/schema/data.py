@@ -1,0 +1,89 @@
+"""Where the labelled data is and how it is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.schema.base import Section
+
+Pixels = Annotated[int, Field(ge=1, le=4096)]
+PATHS = ("path", "train_path", "val_path", "test_path")
+
+
+def is_descriptor(path: Any) -> bool:
+    """Whether a path stands for "not given" in `params.yaml`."""
+    return isinstance(path, str) and path.startswith("conf/data/") and path.endswith(".yaml")
+
+
+class DataConfig(Section):
+    """`data.*`: read by `prepare` alone."""
+
+    source: Literal["digits", "idx", "folder", "parquet", "csv"]
+    path: str | None
+    """Folder or file below the project, usually the link `data/NAME`; null for embedded data and where train_path is given."""
+    train_path: str | None
+    val_path: str | None
+    test_path: str | None
+    """Given splits: these win over splitting by content. A split that is not given is cut from the training samples."""
+    size: Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] | None
+    """Height and width, or one number for both; null: the images' own size, which must then be one and the same."""
+    resize: Literal["pad", "crop", "squash"]
+    """pad: all of the image, black beside it; crop: its centre; squash: all of it, stretched."""
+    channels: Literal["auto", "grey", "rgb"]
+    """auto: grey if all images are stored as grey."""
+    image: str
+    """Column of the image (bytes, array or file path) in a parquet or csv source."""
+    label: str | Annotated[list[str], Field(min_length=2)]
+    """Column of the label, or several columns of 0 and 1."""
+    separator: str | None
+    """Splits the label column into several labels, such as "a|b"."""
+    split: str | None
+    """Column whose values are train, val or test."""
+    group: str | None
+    """Column (speaker, patient) whose equal values stay in one split."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_given(cls, values: Any) -> Any:
+        """DVC can't depend on null: in `params.yaml` a `path` that is not given names the source's own file in `conf/data/`,
+        and a split's path that is not given repeats `path` (`${.path}` in `conf/data/base.yaml`). Both are null here."""
+        if not isinstance(values, dict):
+            return values
+        path = values.get("path")
+        null = [key for key in PATHS if is_descriptor(values.get(key)) or (key != "path" and values.get(key) == path)]
+        return values | {key: None for key in null if key in values}
+
+    @property
+    def height_and_width(self) -> tuple[int, int] | None:
+        """`size` as two numbers."""
+        if isinstance(self.size, int):
+            return self.size, self.size
+        return (self.size[0], self.size[1]) if self.size else None
+
+    @model_validator(mode="after")
+    def _fits(self) -> DataConfig:
+        problems = [*self._place_problems(), *self._column_problems()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _place_problems(self) -> list[str]:
+        if self.path is not None and self.train_path is not None:
+            return [f"path = {self.path} and train_path = {self.train_path} both name the training samples; use one of them"]
+        return []
+
+    def _column_problems(self) -> list[str]:
+        problems = []
+        if self.source not in ("parquet", "csv"):
+            columns = [key for key in ("separator", "split", "group") if getattr(self, key) is not None]
+            columns += ["label"] if isinstance(self.label, list) else []
+            problems += [f"source = {self.source} has no columns for {', '.join(columns)}"] if columns else []
+        if isinstance(self.label, list) and self.separator is not None:
+            problems.append("separator splits one label column, but label lists several")
+        if self.separator == "":
+            problems.append("separator must hold at least one character; null for one label a sample")
+        if self.split is not None and (self.train_path, self.val_path, self.test_path) != (None, None, None):
+            problems.append("split names a column, and train_path, val_path or test_path give splits too; use one of them")
+        return problems

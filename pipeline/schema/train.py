@@ -1,0 +1,61 @@
+"""How the network is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.schema.base import Section
+
+Positive = Annotated[int, Field(ge=1)]
+Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class TrainConfig(Section):
+    """`train.*`."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    epochs: Positive
+    batch_size: Positive
+    accumulate: Positive
+    """Cut a batch into this many micro-batches, one after the other: less memory, same batch."""
+    shards: Positive
+    """Cut a batch into this many shards whose gradients are summed in a fixed binary tree: a power of two."""
+    optimizer: Literal["adamw", "sgd"]
+    learning_rate: Annotated[float, Field(gt=0.0)]
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    betas: Annotated[list[Beta], Field(min_length=2, max_length=2)]
+    """AdamW's two averaging factors."""
+    momentum: Beta
+    """SGD's momentum."""
+    schedule: Literal["constant", "cosine", "one_cycle"]
+    warmup_epochs: Annotated[float, Field(ge=0.0)]
+    """Epochs of linear rise from zero; for one_cycle the rising part of the cycle."""
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
+    clip_norm: Annotated[float, Field(gt=0.0)] | None
+    """Largest norm of a step's gradient; null: no clipping."""
+    early_stop: Annotated[int, Field(ge=0)]
+    """Stop after this many epochs without a better `monitor`; 0: never."""
+    monitor: Literal["val_loss", "val_accuracy"]
+    """What the best model is chosen by."""
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Positive | None
+    """CPU threads; null: one per core that this process may use."""
+    save_every_s: Annotated[float, Field(ge=0.0)]
+    """Seconds between two saves of the resume state; 0: after each epoch."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> TrainConfig:
+        problems = []
+        if self.shards & (self.shards - 1):
+            problems.append(f"shards = {self.shards} must be a power of two (1, 2, 4, ...)")
+        if self.accumulate & (self.accumulate - 1):
+            problems.append(f"accumulate = {self.accumulate} must be a power of two (1, 2, 4, ...)")
+        if self.shards * self.accumulate > self.batch_size:
+            problems.append(f"shards x accumulate = {self.shards * self.accumulate} must not exceed batch_size = {self.batch_size}")
+        if self.warmup_epochs > self.epochs:
+            problems.append(f"warmup_epochs = {self.warmup_epochs} must not exceed epochs = {self.epochs}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self

@@ -1,0 +1,85 @@
+"""How a stage starts and ends: parameters checked, one at a time, dying with its parent, exit codes by kind of error."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.artifacts import PARAMS, held, stage_dir
+from pipeline.errors import ConfigError, RegattaError
+from pipeline.schema.base import S, validated
+
+OVERRIDES = Path("conf/overrides.yaml")
+
+
+def read_params() -> dict[str, Any]:
+    """`params.yaml` as it stands."""
+    try:
+        values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{PARAMS}: missing; compose it with `regatta compose`") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{PARAMS}: not YAML ({error}); compose it again with `regatta compose --force`") from None
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{PARAMS}: must hold sections, not {type(values).__name__}; compose it with `regatta compose --force`"
+        )
+    return values
+
+
+def section(params: dict[str, Any], name: str, schema: type[S]) -> S:
+    """One checked section of the parameters."""
+    if not isinstance(params.get(name), dict):
+        raise ConfigError(f"{PARAMS}: section {name} is missing; compose it with `regatta compose`")
+    return validated(schema, params[name], name)
+
+
+def run_stage(stage: str, body: Callable[[], None]) -> None:
+    """Run a stage as a program of its own and exit with the code of what went wrong, if anything did."""
+    _die_with_parent()
+    try:
+        with held(stage_dir(stage).parent / f".{stage}.lock"):
+            if words := overridden():
+                print(f"{stage}: overridden: {' '.join(words)}", flush=True)
+            body()
+    except RegattaError as error:
+        print(f"regatta {stage}: {error}", file=sys.stderr, flush=True)
+        sys.exit(error.exit_code)
+
+
+def overridden() -> list[str]:
+    """What `conf/overrides.yaml` sets, with the values that `params.yaml` has."""
+    try:
+        found = yaml.safe_load(OVERRIDES.read_text(encoding="utf-8")) if OVERRIDES.exists() else None
+    except yaml.YAMLError:
+        return [f"({OVERRIDES} can't be read)"]
+    values = dict(found) if isinstance(found, dict) else {}
+    entries = [entry for entry in values.pop("defaults", None) or [] if isinstance(entry, dict)]
+    files = [f"{name.removeprefix('override /')}={file}" for entry in entries for name, file in entry.items()]
+    leaves = [(key.split("."), value) for key, value in _leaves(values, read_params(), "") if key]
+    # A whole study is one word of the line.
+    return files + list(dict.fromkeys(".".join(key[:3]) + (f"={value}" if len(key) <= 3 else "=...") for key, value in leaves))
+
+
+def _leaves(values: Any, params: Any, above: str) -> list[tuple[str, Any]]:
+    """The dotted keys of nested values, with what `params` holds there."""
+    if not isinstance(values, dict) or not isinstance(params, dict):
+        return [(above, params)]
+    found = [_leaves(inner, params.get(name), f"{above}.{name}" if above else name) for name, inner in values.items()]
+    return [leaf for leaves in found for leaf in leaves]
+
+
+def _die_with_parent() -> None:
+    """A killed DVC must not leave its stage running and writing; SIGTERM lets the stage save first."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            sys.exit(143)

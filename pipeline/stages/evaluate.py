@@ -1,0 +1,154 @@
+"""evaluate: the best model on the test split, which is read here, once, and counted."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import evaluation as ev
+from pipeline.artifacts import append_jsonl, published_dir, read_json, read_jsonl, runs_root, stage_dir, write_csv, write_json
+from pipeline.data.dataset import Dataset, Split, open_dataset
+from pipeline.errors import DataError, NumericsError, StorageError
+from pipeline.schema.evaluate import EvaluateConfig
+from pipeline.stages.entry import read_params, run_stage, section
+
+if TYPE_CHECKING:
+    from pipeline.model.predictor import Predictor
+
+
+def run() -> None:
+    """Judge the best model and write metrics.json, predictions.parquet and confusion.csv."""
+    from pipeline.model.predictor import load_predictor
+
+    config = section(read_params(), "evaluate", EvaluateConfig)
+    dataset = open_dataset(stage_dir("prepare"))
+    test = opened_test_split(dataset)
+    predictor = load_predictor(stage_dir("train"))
+    check_classes(predictor.classes, dataset.manifest.classes)
+    test_reads = count_read(dataset.manifest.digest, read_json(stage_dir("train") / "model.json")["weights_sha256"])
+    print(f"evaluate: the best model on {len(test)} test samples, {len(predictor.classes)} classes", flush=True)
+    probabilities, loss = predict(predictor, test, config.batch_size)
+    predictions = ev.predicted_labels(probabilities, predictor.task)
+    metrics = judged(np.asarray(test.labels), predictions, probabilities, predictor.task, config.calibration_bins)
+    with published_dir(stage_dir("evaluate")) as folder:
+        write_predictions(folder / "predictions.parquet", dataset, test, predictions, probabilities)
+        write_confusion(folder / "confusion.csv", np.asarray(test.labels), predictions, predictor.classes)
+        write_json(folder / "metrics.json", {"loss": loss, **metrics, "num_samples": len(test), "test_reads": test_reads})
+    print(f"evaluate: accuracy {metrics['accuracy']:.4f}, loss {loss:.4f}, macro-F1 {metrics['macro_f1']:.4f}", flush=True)
+
+
+def opened_test_split(dataset: Dataset) -> Split:
+    """The test split; DataError where it is empty."""
+    test = dataset.split("test")
+    if len(test) == 0:
+        raise DataError(
+            "the test split is empty, so the model can't be judged; set prepare.test_fraction above 0 (now no sample was put "
+            "aside), or give data.test_path, and run again"
+        )
+    return test
+
+
+def check_classes(known: list[str], present: list[str]) -> None:
+    """StorageError where the model was trained on other classes than the dataset has."""
+    if known != present:
+        place = f"{stage_dir('train')}/model.json"
+        raise StorageError(
+            f"{place}: the model's {len(known)} classes are not the {len(present)} of the dataset; run `dvc repro train`"
+        )
+
+
+def count_read(dataset_digest: str, weights_digest: str) -> int:
+    """Record that the test split is about to be read; how often it has been, this time included, in this repository."""
+    path = runs_root() / "test-reads.jsonl"
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    append_jsonl(path, [{"dataset": dataset_digest, "weights": weights_digest, "time": now}])
+    return sum(read["dataset"] == dataset_digest for read in read_jsonl(path))
+
+
+def predict(predictor: Predictor, test: Split, batch_size: int) -> tuple[NDArray[np.float32], float]:
+    """Probabilities (N, classes) in stored order and the mean loss; every sample once."""
+    import torch
+
+    probabilities = np.full((len(test), len(predictor.classes)), np.nan, dtype=np.float32)
+    losses = np.full(len(test), np.nan)
+    for start in range(0, len(test), batch_size):
+        rows = slice(start, start + batch_size)
+        # Copies, since the maps are read-only and torch's tensors are not.
+        inputs, labels = (torch.from_numpy(np.array(part[rows])) for part in (test.inputs, test.labels))
+        logits = predictor.logits(inputs)
+        probabilities[rows] = predictor.probabilities(logits).cpu().numpy()
+        losses[rows] = predictor.losses(logits, labels).cpu().numpy()
+    broken = ~np.isfinite(losses) | ~np.isfinite(probabilities).all(axis=1)
+    if broken.any():
+        raise NumericsError(
+            f"{int(broken.sum())} of {len(test)} test samples give no finite loss; train with a smaller train.learning_rate"
+        )
+    return probabilities, float(math.fsum(losses) / len(losses))
+
+
+def judged(
+    labels: NDArray[Any], predictions: ev.Ints, probabilities: NDArray[np.float32], task: str, num_bins: int
+) -> dict[str, float]:
+    """All metrics but the loss. Where a sample has several labels, `accuracy` is the share of labels that are right."""
+    confidence, right = ev.decision_confidence(probabilities, task), labels == predictions
+    bins = ev.reliability_bins(confidence.ravel(), right.ravel(), num_bins)
+    several = {"exact_match": ev.exact_match(labels, predictions)} if task == "multi" else {}
+    return {
+        "accuracy": float(ev.sample_accuracy(labels, predictions).mean()),
+        **several,
+        "macro_f1": ev.macro_f1(ev.class_scores(labels, predictions, probabilities.shape[1])),
+        "calibration_error": ev.calibration_error(bins),
+        "mean_confidence": float(confidence.mean()),
+    }
+
+
+def write_predictions(
+    path: Path, dataset: Dataset, test: Split, predictions: ev.Ints, probabilities: NDArray[np.float32]
+) -> None:
+    """One row per test sample in stored order; the class names are in the file's metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    task = dataset.manifest.task
+    columns = {
+        "id": pa.array(np.asarray(test.ids), pa.uint64()),
+        "source": pa.array(dataset.sources("test"), pa.string()),
+        "label": _column(np.asarray(test.labels, dtype=np.int64)),
+        "prediction": _column(predictions),
+        "confidence": pa.array(ev.sample_confidence(probabilities, task).astype(np.float32)),
+        "probabilities": _column(probabilities),
+    }
+    meta = {"classes": json.dumps(dataset.manifest.classes), "task": task}
+    pq.write_table(pa.table(columns).replace_schema_metadata(meta), path, compression="zstd")
+
+
+def _column(values: NDArray[Any]) -> Any:
+    import pyarrow as pa
+
+    if values.ndim == 1:
+        return pa.array(values)
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+    return pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(values).ravel()))
+
+
+def write_confusion(path: Path, labels: NDArray[Any], predictions: ev.Ints, classes: list[str]) -> None:
+    """One row per pair (actual, predicted) that occurs; where a sample has several labels, a row per label as well."""
+    if labels.ndim == 1:
+        matrix = ev.confusion_matrix(labels, predictions, len(classes))
+        write_csv(
+            path, ["actual", "predicted", "count"], [[classes[i], classes[j], matrix[i, j]] for i, j in np.argwhere(matrix)]
+        )
+        return
+    counts = ev.label_confusion(labels, predictions)
+    rows = [[classes[c], i, j, counts[c, i, j]] for c, i, j in np.ndindex(counts.shape)]
+    write_csv(path, ["label", "actual", "predicted", "count"], rows)
+
+
+if __name__ == "__main__":
+    run_stage("evaluate", run)

@@ -1,0 +1,38 @@
+"""From what the user has to a dataset: `artifacts/prepare`."""
+
+from __future__ import annotations
+
+from pipeline.artifacts import published_dir, stage_dir
+from pipeline.closure import code_digest
+from pipeline.data.build import build_dataset
+from pipeline.data.dataset import SPLITS, Manifest
+from pipeline.schema.data import DataConfig
+from pipeline.schema.prepare import PrepareConfig
+from pipeline.stages.entry import read_params, run_stage, section
+
+
+def run() -> None:
+    """Read, check, split and store the data as params.yaml says."""
+    params = read_params()
+    data, prepare = section(params, "data", DataConfig), section(params, "prepare", PrepareConfig)
+    place = data.path or data.train_path or "embedded"
+    print(f"prepare: reading {data.source} ({place}) into {stage_dir('prepare')}", flush=True)
+    with published_dir(stage_dir("prepare")) as folder:
+        manifest = build_dataset(data, prepare, folder, code_digest("pipeline/stages/prepare.py"))
+    print("\n".join(_summary(manifest)), flush=True)
+
+
+def _summary(manifest: Manifest) -> list[str]:
+    counts = ", ".join(f"{split} {manifest.counts[split]}" for split in SPLITS)
+    shape = " x ".join(str(side) for side in manifest.shape)
+    num = sum(manifest.counts.values())
+    lines = [f"prepare: {num} samples of {len(manifest.classes)} classes as {shape} {manifest.dtype}: {counts}"]
+    if manifest.num_rejected:
+        lines.append(
+            f"prepare: {manifest.num_rejected} of {manifest.num_read} not taken: {stage_dir('prepare')}/rejected.csv says why"
+        )
+    return lines + [f"prepare: {note}" for note in manifest.notes]
+
+
+if __name__ == "__main__":
+    run_stage("prepare", run)

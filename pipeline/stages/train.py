@@ -1,0 +1,32 @@
+"""Train the network on the prepared data; publish the weights of the epoch with the best validation score."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pipeline.artifacts import stage_dir
+from pipeline.data.dataset import open_dataset
+from pipeline.schema.model import ModelConfig
+from pipeline.schema.tracking import TrackingConfig
+from pipeline.schema.train import TrainConfig
+from pipeline.stages.entry import read_params, run_stage, section
+from pipeline.tracking import open_tracker
+from pipeline.train.fit import fit, open_views, publish
+from pipeline.train.program import planned
+
+
+def run() -> None:
+    """Read artifacts/prepare and artifacts/augment, write artifacts/train."""
+    params = read_params()
+    model, train = section(params, "model", ModelConfig), section(params, "train", TrainConfig)
+    tracking = section(params, "tracking", TrackingConfig)
+    data, views = open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
+    folder = fit(
+        model, train, data, views, lambda run, epoch: open_tracker(tracking, run.id, run.path, params, epoch)
+    )
+    publish(folder, stage_dir("train"), model, data, planned(model, train, data.manifest)[0].loss)
+
+
+if __name__ == "__main__":
+    run_stage("train", run)

@@ -1,0 +1,1 @@
+"""Studies: which runs, how they are run, what they say."""

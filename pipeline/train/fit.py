@@ -1,0 +1,224 @@
+"""One run from its configuration to the best weights: found, resumed or started, trained to the end, recorded."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import artifacts
+from pipeline.data.dataset import Dataset
+from pipeline.errors import NumericsError, Stopped, StorageError
+from pipeline.schema.augment import AugmentConfig
+from pipeline.schema.base import validated
+from pipeline.schema.model import ModelConfig
+from pipeline.schema.train import TrainConfig
+from pipeline.train.identity import Identity, chosen_device, commit, identity, use_threads, versions
+from pipeline.train.module import run_to_end
+from pipeline.train.program import planned
+from pipeline.train.progress import ProgressDisplay
+from pipeline.train.runs import RunFolder, find_run, shorter_run
+from pipeline.train.training import Row, Training
+
+MODEL_FORMAT = 1
+
+
+class Tracker(Protocol):
+    """A mirror of the records."""
+
+    def log(self, epoch: int, rows: list[Row]) -> None:
+        """One epoch's rows."""
+
+    def finish(self, summary: Row, exit_code: int) -> None:
+        """The run has ended."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """Augmented copies as the augment stage left them, and the policy that made them or makes them on the fly."""
+
+    arrays: list[NDArray[np.uint8]]
+    policy: AugmentConfig
+    digest: str
+
+
+def open_views(path: Path) -> Views:
+    """What the augment stage has written."""
+    values = artifacts.read_json(path / "augment.json")
+    policy = validated(AugmentConfig, values["policy"], f"{path}/augment.json: policy")
+    files = [path / f"views-{v:03d}.npy" for v in range(policy.views if policy.active else 0)]
+    if missing := [file for file in files if not file.exists()]:
+        raise StorageError(f"{missing[0]}: missing; run `dvc repro augment` again")
+    return Views([np.load(file, mmap_mode="r", allow_pickle=False) for file in files], policy, values["digest"])
+
+
+def fit(
+    model: ModelConfig, train: TrainConfig, data: Dataset, views: Views, open_tracker: Callable[[RunFolder, int], Tracker]
+) -> RunFolder:
+    """Train one run to the end and return its folder.
+
+    The same configuration, data and code find the same folder again: finished, it is returned as it is; interrupted, it
+    goes on from its last saved step to the very bits that it would have reached. Raises Stopped, NumericsError,
+    ConfigError, StorageError, BusyError.
+    """
+    device = chosen_device(train.device)
+    threads = use_threads(train.threads)
+    program, lane = planned(model, train, data.manifest)
+    own = identity(model, train, data.manifest.digest, views.digest, device)
+    folder, todo = find_run(own)
+    if todo == "done":
+        print(f"train: this run is finished already ({folder.path}); its results are taken as they are", flush=True)
+        return folder
+    with artifacts.held(folder.path / ".lock"):
+        training = Training(program, [lane], data, views.arrays, views.policy, device)
+        _start(folder, own, train, training, threads, resume=todo == "resume")
+        _train(folder, training, train, open_tracker(folder, training.progress.epoch))
+    return folder
+
+
+def _start(folder: RunFolder, own: Identity, train: TrainConfig, training: Training, threads: int, *, resume: bool) -> None:
+    continued = None
+    if resume:
+        _restore(folder, training)
+    elif train.schedule == "constant" and (shorter := shorter_run(own, train.epochs)):
+        _restore(shorter, training)
+        training.progress.ended = [None]
+        continued = shorter.id
+    facts = {
+        "id": folder.id,
+        "state": "running",
+        "hashes": asdict(own),
+        "seed": train.seed,
+        "commit": commit(),
+        "versions": versions(),
+        "device": training.device.type,
+        "num_threads": threads,
+        "monitor": train.monitor,
+        "num_parameters": training.network.num_parameters,
+        "num_train": len(training.ids),
+        "max_epochs": train.epochs,
+    }
+    if resume:
+        before = folder.read()
+        folder.write(**facts, restarts=before["restarts"] + 1)
+        if before["num_threads"] != threads:
+            print(f"train: the run began with {before['num_threads']} threads and goes on with {threads}: the last bits may differ", flush=True)
+        return
+    folder.write(**facts, restarts=0, started=_now(), continued_from=continued, num_epochs=training.progress.epoch, wall_s=0.0)
+    for name in (artifacts.PARAMS, Path("conf/overrides.yaml")):
+        if name.exists():
+            shutil.copyfile(name, folder.path / name.name)
+
+
+def _restore(folder: RunFolder, training: Training) -> None:
+    tensors, progress = artifacts.load_tensors(folder.state)
+    training.restore(tensors, progress)
+
+
+def _train(folder: RunFolder, training: Training, train: TrainConfig, tracker: Tracker) -> None:
+    progress = training.progress
+    _rewrite_records(folder, progress.rows[0])
+    display = ProgressDisplay(folder.path / "log.txt", train.epochs, progress.epoch)
+    display.say(_headline(folder, training, train))
+
+    def save() -> None:
+        tensors, values = training.state()
+        artifacts.save_tensors(folder.state, tensors, values)
+        folder.write(**_summary(training))
+
+    def on_epoch(trained: Training) -> None:
+        rows = [row for row in trained.progress.rows[0] if row["epoch"] == trained.progress.epoch]
+        if rows:
+            artifacts.append_jsonl(folder.metrics, rows)
+            tracker.log(trained.progress.epoch, rows)
+            display.epoch(trained)
+
+    if not progress.epoch and not progress.step:
+        save()
+    try:
+        run_to_end(training, save, train.save_every_s, on_epoch)
+    except (NumericsError, Stopped) as error:
+        failed = isinstance(error, NumericsError)
+        if failed:
+            save()
+            save_best(folder, training)
+        summary = folder.write(state="failed" if failed else "stopped", stop_reason="not_finite" if failed else "signal", error=str(error))
+        tracker.finish(_scalars(summary), error.exit_code)
+        raise
+    finally:
+        display.close()
+    save_best(folder, training)
+    reason = training.progress.ended[0] or "epochs"
+    summary = folder.write(**_summary(training), state="finished", stop_reason=reason, error=None, finished=_now())
+    tracker.finish(_scalars(summary), 0)
+
+
+def _headline(folder: RunFolder, training: Training, train: TrainConfig) -> str:
+    done = training.progress
+    where = f"goes on from epoch {done.epoch + 1}, step {done.step + 1}" if done.epoch or done.step else "starts"
+    return (
+        f"train: {folder.path} {where}: {training.network.num_parameters:,} parameters, {len(training.ids):,} samples, "
+        f"{train.epochs} epochs of {training.steps_per_epoch} steps on {training.device.type}"
+    )
+
+
+def _rewrite_records(folder: RunFolder, rows: list[Row]) -> None:
+    """The records as far as the state goes: what was written after the last save happens again."""
+    folder.metrics.unlink(missing_ok=True)
+    artifacts.append_jsonl(folder.metrics, rows)
+
+
+def _summary(training: Training) -> Row:
+    progress = training.progress
+    rows = [row for row in progress.rows[0] if row["split"] == "train"]
+    seconds = sum(row["seconds"] for row in rows)
+    best = progress.best[0]
+    return {
+        "num_epochs": progress.epoch,
+        "best_epoch": best and best["epoch"],
+        "best_val_loss": best and best["loss"],
+        "best_val_accuracy": best and best["accuracy"],
+        "samples_per_s": len(training.ids) * len(rows) / seconds if seconds else None,
+        "wall_s": progress.seconds + seconds + progress.epoch_seconds,
+    }
+
+
+def _scalars(summary: Row) -> Row:
+    return {name: value for name, value in summary.items() if isinstance(value, int | float | str)}
+
+
+def save_best(folder: RunFolder, training: Training) -> None:
+    """Write the weights of the best epoch of a single run, if there is one."""
+    if training.progress.best[0] is not None:
+        artifacts.save_tensors(folder.path / "best.safetensors", training.best_weights(0), {"run": folder.id})
+
+
+def publish(folder: RunFolder, target: Path, model: ModelConfig, training_data: Dataset, loss: str) -> None:
+    """Put a finished run's best weights, and all that prediction needs, into the stage's artifacts."""
+    manifest = training_data.manifest
+    with artifacts.published_dir(target) as place:
+        for name in ("best.safetensors", "metrics.jsonl", "run.json"):
+            shutil.copyfile(folder.path / name, place / name)
+        weights, _ = artifacts.load_tensors(place / "best.safetensors")
+        description: dict[str, Any] = {
+            "format": MODEL_FORMAT,
+            "model": {**model.model_dump(), "loss": loss},
+            "input": {"shape": manifest.shape, "dtype": manifest.dtype, "mean": manifest.mean, "std": manifest.std},
+            "classes": manifest.classes,
+            "task": manifest.task,
+            "num_outputs": int(weights["output.bias"].size),
+            "num_parameters": int(sum(array.size for array in weights.values())),
+            "weights_sha256": artifacts.file_digest(place / "best.safetensors"),
+            "run": folder.id,
+        }
+        artifacts.write_json(place / "model.json", description)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,95 @@
+"""What a run is: the hash of all that its result depends on, and the facts of the machine that are recorded beside it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pipeline import keyed
+from pipeline.artifacts import digest
+from pipeline.closure import code_digest
+from pipeline.errors import ConfigError
+from pipeline.schema.model import ModelConfig
+from pipeline.schema.train import TrainConfig
+
+NOT_IDENTITY = ("device", "threads", "save_every_s")
+"""Keys of `train` that change no result (the device type is counted by itself)."""
+CODE = "pipeline/train/fit.py"
+"""What a run's code digest covers: this file's imports."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The hashes of a run. Two runs of one `run` hash have the same weights on one machine."""
+
+    config: str
+    dataset: str
+    views: str
+    code: str
+    run: str
+    without_code: str
+    """Finds a run of this configuration and data under other code."""
+    without_epochs: str
+    """Finds a shorter run of this configuration."""
+
+
+def identity(model: ModelConfig, train: TrainConfig, dataset: str, views: str, device: torch.device) -> Identity:
+    """The identity of a run on prepared data (its digest) and augmented copies (theirs)."""
+    keys: dict[str, Any] = {"model": model.model_dump(), "train": _identity_keys(train)}
+    rest = {"dataset": dataset, "views": views, "torch": torch.__version__, "device": device.type, "contract": keyed.CONTRACT}
+    code = code_digest(CODE)
+    shorter = {**keys, "train": {**keys["train"], "epochs": None}}
+    return Identity(
+        config=digest(keys),
+        dataset=dataset,
+        views=views,
+        code=code,
+        run=digest([keys, rest, code]),
+        without_code=digest([keys, rest]),
+        without_epochs=digest([shorter, rest, code]),
+    )
+
+
+def _identity_keys(train: TrainConfig) -> dict[str, Any]:
+    return {name: value for name, value in train.model_dump().items() if name not in NOT_IDENTITY}
+
+
+def chosen_device(name: str) -> torch.device:
+    """auto: CUDA where there is one. Asking for CUDA where there is none is an error, not a slow run."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("train.device = 'cuda': no CUDA device is visible here; choose cpu or auto, or install a CUDA build of torch")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def use_threads(num: int | None) -> int:
+    """Set and return the number of CPU threads; None: one per core that this process may use."""
+    chosen = num or len(os.sched_getaffinity(0))
+    torch.set_num_threads(chosen)
+    return chosen
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result may depend on."""
+    from importlib.metadata import version
+
+    found = {name: version(name) for name in ("torch", "pytorch-lightning", "kornia", "numpy", "dvc", "wandb")}
+    return {"python": platform.python_version(), **found}
+
+
+def commit() -> str | None:
+    """The commit of the project, with + for uncommitted changes; None outside of Git."""
+    head = _git("rev-parse", "HEAD")
+    return head and head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

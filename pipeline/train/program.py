@@ -1,0 +1,120 @@
+"""What one training program computes: the part of the configuration that runs side by side share, and each run's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.data.dataset import Manifest
+from pipeline.errors import ConfigError
+from pipeline.model.losses import chosen_loss, num_outputs
+from pipeline.model.network import NetworkSpec
+from pipeline.schema.model import ModelConfig
+from pipeline.schema.train import TrainConfig
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What may differ between runs of one program."""
+
+    seed: int
+    learning_rate: float
+    weight_decay: float
+    betas: tuple[float, float]
+    momentum: float
+    dropout: float
+    label_smoothing: float
+    clip_norm: float | None
+
+
+@dataclass(frozen=True)
+class Program:
+    """What runs must share to be trained side by side: shapes, batches, number of steps."""
+
+    spec: NetworkSpec
+    loss: str
+    task: str
+    epochs: int
+    batch_size: int
+    shards: int
+    """Micro-batches of a batch, whose gradients are summed in a fixed binary tree."""
+    optimizer: str
+    schedule: str
+    warmup_epochs: float
+    early_stop: int
+    monitor: str
+
+
+def planned(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Program, Lane]:
+    """Split a run's configuration into its program and its own settings; ConfigError where it does not fit the data."""
+    num_train = data.counts["train"]
+    if train.batch_size > num_train:
+        raise ConfigError(f"train.batch_size = {train.batch_size}: the training split has {num_train} samples; choose at most that")
+    if model.loss == "softmax" and data.task == "multi":
+        raise ConfigError("model.loss = 'softmax': the data has several labels per sample; choose sigmoid or auto")
+    if model.loss == "sigmoid" and data.task == "single" and len(data.classes) != 2:
+        raise ConfigError(f"model.loss = 'sigmoid': the data has one of {len(data.classes)} classes per sample; choose softmax or auto")
+    if (model.arch == "cnn") != bool(model.channels):
+        allowed = "at least one convolution, such as [32, 64]" if model.arch == "cnn" else "[] for a dnn, or arch: cnn"
+        raise ConfigError(f"model.channels = {model.channels}: a {model.arch} needs {allowed}")
+    loss = chosen_loss(model.loss, data.task, len(data.classes))
+    spec = NetworkSpec(
+        input_shape=tuple(data.shape),
+        num_outputs=num_outputs(loss, data.task, len(data.classes)),
+        channels=tuple(model.channels),
+        widths=tuple(model.widths),
+        activation=model.activation,
+        norm=model.norm,
+        init=model.init,
+    )
+    program = Program(
+        spec=spec,
+        loss=loss,
+        task=data.task,
+        epochs=train.epochs,
+        batch_size=train.batch_size,
+        shards=train.shards * train.accumulate,
+        optimizer=train.optimizer,
+        schedule=train.schedule,
+        warmup_epochs=train.warmup_epochs,
+        early_stop=train.early_stop,
+        monitor=train.monitor,
+    )
+    lane = Lane(
+        seed=train.seed,
+        learning_rate=train.learning_rate,
+        weight_decay=train.weight_decay,
+        betas=(train.betas[0], train.betas[1]),
+        momentum=train.momentum,
+        dropout=model.dropout,
+        label_smoothing=train.label_smoothing,
+        clip_norm=train.clip_norm,
+    )
+    return program, lane
+
+
+def rate_factor(program: Program, step: int, steps_per_epoch: int) -> float:
+    """The share of the learning rate at a step (0-based).
+
+    constant: after a linear warm-up 1. cosine: then half a cosine to 0 (Loshchilov and Hutter 2017). one_cycle: a cosine
+    from 1/25 up to 1 over the warm-up and down to 1/250000 (Smith and Topin 2018, with the shape of torch's OneCycleLR).
+    """
+    rising = program.warmup_epochs * steps_per_epoch
+    total = program.epochs * steps_per_epoch
+    if step < rising:
+        done = (step + 1) / rising
+        return 1 / 25 + (1 - 1 / 25) * _rise(min(1.0, done)) if program.schedule == "one_cycle" else min(1.0, done)
+    if program.schedule == "constant":
+        return 1.0
+    left = 1 - _rise((step - rising) / max(1.0, total - rising))
+    return max(left, 1 / 250000) if program.schedule == "one_cycle" else left
+
+
+def _rise(share: float) -> float:
+    return 0.5 * (1 - math.cos(math.pi * share))
+
+
+def lane_seeds(lanes: Sequence[Lane]) -> list[int]:
+    """The seed of each run."""
+    return [lane.seed for lane in lanes]

@@ -1,0 +1,94 @@
+"""The folder of a run: found again after an interruption, held by one process, never erased by a later run."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import artifacts
+from pipeline.errors import ConfigError
+from pipeline.train.identity import Identity
+
+ACCEPT_CODE = "REGATTA_ACCEPT_CODE"
+FRESH = "REGATTA_FRESH"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """`runs/ID/`."""
+
+    id: str
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        """The resume state."""
+        return self.path / "state.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        """The records, one line per epoch and split."""
+        return self.path / "metrics.jsonl"
+
+    def read(self) -> dict[str, Any]:
+        """`run.json`."""
+        found: dict[str, Any] = artifacts.read_json(self.path / "run.json")
+        return found
+
+    def write(self, **changes: Any) -> dict[str, Any]:
+        """Take changes into `run.json`."""
+        values = {**(self.read() if (self.path / "run.json").exists() else {}), **changes}
+        artifacts.write_json(self.path / "run.json", values)
+        return values
+
+
+def all_runs() -> list[tuple[RunFolder, dict[str, Any]]]:
+    """All runs with their `run.json`, oldest first."""
+    files = sorted(artifacts.runs_root().glob("*/run.json"))
+    return [(RunFolder(file.parent.name, file.parent), artifacts.read_json(file)) for file in files]
+
+
+def find_run(identity: Identity) -> tuple[RunFolder, str]:
+    """The folder for a run and what to do in it: "new", "resume", or "done".
+
+    A finished run of the same identity is done; an unfinished one goes on, unless REGATTA_FRESH asks for a new start.
+    One that was interrupted under other code needs REGATTA_ACCEPT_CODE.
+    """
+    runs = all_runs() if not os.environ.get(FRESH) else []
+    for folder, run in reversed(runs):
+        if run["hashes"]["run"] == identity.run and folder.state.exists():
+            if run["state"] == "finished":
+                return folder, "done"
+            if run["state"] != "failed":
+                return folder, "resume"
+    for folder, run in reversed(runs):
+        same = run["hashes"]["without_code"] == identity.without_code and run["hashes"]["code"] != identity.code
+        if same and run["state"] in ("running", "stopped") and folder.state.exists():
+            _ask_for_code(folder, run)
+            folder.write(hashes=asdict(identity), accepted_code=[*run.get("accepted_code", []), run["hashes"]["code"]])
+            return folder, "resume"
+    started = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
+    name = f"{started}-{identity.run[:8]}"
+    return RunFolder(name, artifacts.runs_root() / name), "new"
+
+
+def _ask_for_code(folder: RunFolder, run: dict[str, Any]) -> None:
+    if not os.environ.get(ACCEPT_CODE):
+        raise ConfigError(
+            f"{folder.path}: this run was interrupted in epoch {run.get('num_epochs', 0) + 1}, and the code has changed since. "
+            "`regatta run --accept-code` goes on with the new code; `regatta run --fresh` starts again and keeps the old folder"
+        )
+
+
+def shorter_run(identity: Identity, epochs: int) -> RunFolder | None:
+    """The longest finished run that differs in fewer epochs alone."""
+    found = [
+        (run["num_epochs"], folder.id, folder)
+        for folder, run in all_runs()
+        if run["hashes"]["without_epochs"] == identity.without_epochs and run["state"] == "finished"
+        and run["num_epochs"] < epochs and folder.state.exists()
+    ]  # fmt: skip
+    return max(found)[2] if found else None

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli
+
+Command = Callable[..., str]
+
+
+def call(*words: str) -> int:
+    return cli.main(words)
+
+
+def test_composing_a_clone_changes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (project / "params.yaml").read_bytes()
+    assert call("compose") == 0
+    assert capsys.readouterr().out == "params.yaml is what conf/ says\n"
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_an_edit_of_conf_reaches_the_parameters(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = project / "conf" / "model" / "dnn.yaml"
+    file.write_text(file.read_text().replace("dropout: 0.2", "dropout: 0.3"))
+    assert call("compose") == 0
+    assert capsys.readouterr().out == "params.yaml: model.dropout: 0.2 -> 0.3\n"
+    assert "dropout: 0.3" in (project / "params.yaml").read_text()
+
+
+def test_parameters_edited_by_hand_are_not_overwritten_without_a_word(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = project / "params.yaml"
+    edit = file.read_text().replace("dropout: 0.2", "dropout: 0.4")
+    file.write_text(edit)
+    assert call("compose") == 2
+    said = capsys.readouterr()
+    assert "composing conf/ would change:\n  model.dropout: 0.4 -> 0.2" in said.out
+    assert "--force" in said.err
+    assert file.read_text() == edit
+    assert call("compose", "--force") == 0
+    assert "dropout: 0.2" in file.read_text()
+
+
+def test_an_edit_that_says_the_same_is_taken(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = project / "params.yaml"
+    whole = file.read_text()
+    file.write_text(whole.partition("\n")[2])
+    assert call("compose") == 0
+    assert capsys.readouterr().out == "params.yaml is what conf/ says\n"
+    assert file.read_text() == whole
+
+
+def test_the_answer_yes_overwrites(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = project / "params.yaml"
+    file.write_text(file.read_text().replace("dropout: 0.2", "dropout: 0.4"))
+    monkeypatch.setattr("sys.stdin", _Terminal("n"))
+    assert call("compose") == 2
+    monkeypatch.setattr("sys.stdin", _Terminal("y"))
+    assert call("compose") == 0
+    assert "dropout: 0.2" in file.read_text()
+
+
+class _Terminal:
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self) -> str:
+        return self.answer + "\n"
+
+
+def test_parameters_that_are_missing_or_torn_are_composed(project: Path) -> None:
+    file = project / "params.yaml"
+    whole = file.read_text()
+    file.unlink()
+    assert call("compose") == 0
+    assert file.read_text() == whole
+    file.write_text(whole[:100])
+    assert call("compose") == 2
+    assert call("compose", "--force") == 0
+    assert file.read_text() == whole
+
+
+def test_a_mistake_in_conf_is_refused_before_anything_is_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (project / "params.yaml").read_text()
+    (project / "conf" / "overrides.yaml").write_text("# @package _global_\nmodel:\n  dropuot: 0.5\ntrain:\n  epochs: 0\n")
+    assert call("compose") == 2
+    said = capsys.readouterr().err
+    assert "model.dropuot: unknown key (value 0.5); did you mean model.dropout?" in said
+    assert "train.epochs = 0: should be greater than or equal to 1" in said
+    assert (project / "params.yaml").read_text() == before

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli
+from pipeline.commands.data import Link, linked
+from pipeline.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder outside of the project."""
+    folder = tmp_path / "elsewhere" / "my photos & more"
+    folder.mkdir(parents=True)
+    (folder / "a.txt").write_text("a")
+    return folder
+
+
+def test_a_path_outside_becomes_a_link(project: Path, photos: Path) -> None:
+    arguments, [link] = linked(["data=folder", f"data.path={photos}", "model.dropout=0.5"])
+    assert arguments == ["data=folder", "data.path='data/my-photos-more'", "model.dropout=0.5"]
+    assert link == Link(Path("data/my-photos-more"), photos)
+    assert "not committed" in link.make()
+    assert Path("data/my-photos-more/a.txt").read_text() == "a"
+    assert linked([f"data.path={photos}"]) == (["data.path='data/my-photos-more'"], [])
+
+
+def test_the_home_folder_is_understood(project: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(photos.parent))
+    _, [link] = linked(["data.train_path='~/my photos & more'"])
+    assert link.target == photos
+
+
+def test_a_relative_path_outside_becomes_a_link(project: Path, photos: Path) -> None:
+    _, [link] = linked([f"data.test_path={os.path.relpath(photos)}"])
+    assert link.target == photos
+
+
+def test_a_path_inside_stays_and_is_made_relative(project: Path) -> None:
+    assert linked(["data.path=data/x y", f"data.test_path={project}/data/it's"]) == (
+        ["data.path='data/x y'", "data.test_path='data/it\\'s'"],
+        [],
+    )
+
+
+def test_a_path_that_is_not_there_is_refused(project: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.path=/nothing/here: there is no such file or folder"):
+        linked(["data.path=/nothing/here"])
+
+
+def test_a_name_that_leads_elsewhere_is_refused(project: Path, photos: Path) -> None:
+    other = photos.parent / "other" / photos.name
+    other.mkdir(parents=True)
+    linked([f"data.path={photos}"])[1][0].make()
+    with pytest.raises(ConfigError, match="regatta data link NAME"):
+        linked([f"data.path={other}"])
+
+
+def test_other_arguments_are_left_alone(project: Path) -> None:
+    arguments = ["data.path=null", "~data.path", "data.label=path", "data=folder"]
+    assert linked(arguments) == (arguments, [])
+
+
+def test_link_by_name_and_link_again(project: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["data", "link", "photos", str(photos)]) == 0
+    assert f"data/photos -> {photos}" in capsys.readouterr().out
+    assert cli.main(["data", "link", "photos", str(photos.parent)]) == 0
+    assert Path("data/photos").resolve() == photos.parent
+
+
+@pytest.mark.parametrize(("name", "code"), [("../x", 2), ("", 2), (".hidden", 2), ("there", 3)])
+def test_names_that_can_be_no_link(project: Path, photos: Path, name: str, code: int) -> None:
+    Path("data/there").mkdir()
+    assert cli.main(["data", "link", name, str(photos)]) == code
+    assert Path("data/there").is_dir()
+
+
+def test_dvc_takes_data_that_lies_in_the_project(project: Path, regatta: object) -> None:
+    Path("data/set").mkdir()
+    Path("data/set/a.txt").write_text("a")
+    assert callable(regatta)
+    assert "commit data/set.dvc" in regatta("data", "add", "set")
+    assert Path("data/set.dvc").exists()
+
+
+def test_dvc_does_not_take_a_link_or_nothing(project: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["data", "add", "nothing"]) == 3
+    cli.main(["data", "link", "photos", str(photos)])
+    capsys.readouterr()
+    assert cli.main(["data", "add", "photos"]) == 3
+    assert f"cp -r {photos} data/photos" in capsys.readouterr().err

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.commands.plan import stale_stages
+from pipeline.config import read_values, with_key
+
+Command = Callable[..., str]
+
+
+@pytest.fixture
+def values(trained: Path) -> dict[str, object]:
+    found = read_values()
+    assert found is not None
+    return found
+
+
+def test_what_has_run_is_up_to_date(values: dict[str, object]) -> None:
+    assert stale_stages(values, {}) == {
+        name: [] for name in ("prepare", "augment", "train", "evaluate", "study@tiny", "report")
+    }
+
+
+def test_a_changed_key_makes_its_stage_and_those_after_it_stale(values: dict[str, object]) -> None:
+    found = stale_stages(with_key(values, "model.dropout", 0.5), {})
+    assert found["prepare"] == found["augment"] == []
+    assert found["train"] == ["model.dropout: 0.2 -> 0.5"]
+    assert found["evaluate"] == ["it follows train"]
+    assert found["study@tiny"] == ["model.dropout: 0.2 -> 0.5"]
+    assert found["report"] == ["model.dropout: 0.2 -> 0.5", "it follows train, evaluate, study@tiny"]
+
+
+def test_a_new_study_leaves_the_old_one_alone(values: dict[str, object]) -> None:
+    more = {"question": "?", "baseline": {}, "variants": {"a": {"model.dropout": 0.1}}, "num_seeds": 2}
+    found = stale_stages(with_key(values, "study.definitions.more", more), {})
+    assert found["study@tiny"] == found["train"] == []
+    assert found["study@more"] == ["it has never run here"]
+    assert found["report"][-1] == "it follows study@more"
+
+
+def test_changes_on_disk_are_named(values: dict[str, object]) -> None:
+    status = {
+        "evaluate": [{"changed deps": {"pipeline/a.py": "modified", "params.yaml": {"x": "modified"}}}, "changed command"]
+    }
+    assert stale_stages(values, status)["evaluate"] == ["its command changed", "input pipeline/a.py modified"]
+
+
+def test_the_plan_tells_sizes_time_and_memory_and_changes_nothing(trained: Path, regatta: Command) -> None:
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*") if ".dvc" not in path.parts and path.is_file()}
+    said = regatta("run", "--dry-run", "train.epochs=30", "model.dropout=0.1")
+    assert "params.yaml would change: train.epochs: 2 -> 30" in said
+    assert "train      would run: model.dropout: 0.2 -> 0.1, train.epochs: 2 -> 30" in said
+    assert "dataset:               19.2 kB (train 234, val 31, test 35; 1x8x8)" in said
+    assert "parameters:            1,210" in said
+    assert "samples/s before), 30 epochs" in said
+    assert "MB beside the libraries' own" in said or "kB beside the libraries' own" in said
+    after = {path: path.stat().st_mtime_ns for path in before if path.exists()}
+    assert {path for path in before if after.get(path) != before[path]} == set()
+
+
+def test_a_clone_without_anything_has_a_plan(project: Path, regatta: Command) -> None:
+    Path("params.yaml").unlink()
+    said = regatta("run", "--dry-run")
+    assert "prepare    would run: it has never run here" in said
+    assert "known once prepare has run" in said
+    assert not Path("params.yaml").exists()
+
+
+def test_a_configuration_that_the_data_refuses_is_said(trained: Path, regatta: Command) -> None:
+    assert "training:              would be refused: train.batch_size = 9999" in regatta(
+        "run", "--dry-run", "train.batch_size=9999"
+    )

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.commands.smoke import smaller
+
+Command = Callable[..., str]
+
+
+def files(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+
+
+def test_every_stage_runs_aside(project: Path, regatta: Command) -> None:
+    before = files(project)
+    study = "{question: Does it?, baseline: {}, variants: {none: {model.dropout: 0.0}}, num_seeds: 9}"
+    said = regatta("run", "--smoke", "model.widths=[8]", f"+study.definitions.tiny={study}")
+    assert [line.split()[1] for line in said.splitlines() if line.startswith("smoke: ") and " took " in line] == [
+        "prepare", "augment", "train", "evaluate", "study", "report",
+    ]  # fmt: skip
+    smoke = Path("runs/smoke")
+    assert (smoke / "artifacts/report/index.html").exists()
+    assert (smoke / "artifacts/study/tiny/effects.json").exists()
+    assert "epochs: 2\n" in (smoke / "params.yaml").read_text()
+    after = files(project)
+    assert {path for path, time in before.items() if after.get(path) != time} == set()
+    assert {path.relative_to(project).parts[0] for path in set(after) - set(before)} <= {"runs"}
+    assert "has no runs" in regatta("runs")
+
+
+def test_a_stage_that_fails_ends_it_with_its_own_code(project: Path, regatta: Command) -> None:
+    assert "train.batch_size" in regatta(
+        "run", "--smoke", "prepare.limit=20", "prepare.test_fraction=0.2", "prepare.val_fraction=0.2", code=2
+    )
+
+
+def test_numbers_are_capped_and_the_rest_is_replaced() -> None:
+    values = {"a": {"n": 5, "m": 1, "none": None, "flag": "x"}, "b": 1.5}
+    assert smaller(values, {"a": {"n": 2, "m": 3, "none": 4, "flag": "y"}}) == {
+        "a": {"n": 2, "m": 1, "none": 4, "flag": "y"},
+        "b": 1.5,
+    }

@@ -1,0 +1,119 @@
+"""A copy of the project in which the commands can be run as a user would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = (
+    "pipeline", "conf", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore",
+    "data/.gitkeep", "artifacts/study/.gitkeep",
+)  # fmt: skip
+STUDY = "{question: Does it?, baseline: {}, variants: {none: {model.dropout: 0.0}}, num_seeds: 2}"
+TINY = (
+    "prepare.limit=300", "augment.views=1", "model.widths=[16]", "train.epochs=2", "train.batch_size=32",
+    f"+study.definitions.tiny={STUDY}",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of public datasets beside the checkout; the tests that need it are skipped without it."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no datasets in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A committed copy of the project as a fresh clone has it."""
+    folder = tmp_path_factory.mktemp("template") / "project"
+    for name in COPIED:
+        source, place = ROOT / name, folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, place, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copyfile(source, place)
+    (folder / "conf" / "overrides.yaml").write_text("# @package _global_\n")
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=folder, check=True)
+    commit(folder, "start")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_template(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after `regatta run` with tiny numbers and one study, committed."""
+    folder = tmp_path_factory.mktemp("trained") / "project"
+    shutil.copytree(template, folder, symlinks=True)
+    run(folder, "-m", "pipeline.cli", "run", *TINY)
+    commit(folder, "run")
+    return folder
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh clone, which is the current directory."""
+    return entered(template, tmp_path / "project", monkeypatch)
+
+
+@pytest.fixture
+def trained(trained_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone in which everything has run, which is the current directory."""
+    return entered(trained_template, tmp_path / "project", monkeypatch)
+
+
+def entered(template: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a project as the current directory, with an environment of its own."""
+    shutil.copytree(template, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    for name in ("REGATTA_RUNS", "REGATTA_ACCEPT_CODE", "REGATTA_FRESH"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+def environment() -> dict[str, str]:
+    """With this interpreter's programs first, one thread each, and a name for commits."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    who = {f"GIT_{role}_{key}": f"test@{key.lower()}" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+    return {**os.environ, **who, "PATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def run(folder: Path, *words: str, code: int = 0) -> str:
+    """Run Python with these words in a folder; its output, once the exit code is as expected."""
+    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False, env=environment())
+    said = done.stdout + done.stderr
+    assert done.returncode == code, f"exit code {done.returncode}:\n{said}"
+    return said
+
+
+def commit(folder: Path, message: str) -> None:
+    """Commit all that Git does not ignore."""
+    for words in (["add", "-A"], ["commit", "-q", "-m", message]):
+        subprocess.run(["git", *words], cwd=folder, check=True, env=environment())
+
+
+@pytest.fixture
+def regatta() -> Callable[..., str]:
+    """Run a command of the code in the current directory as a process of its own."""
+    return lambda *words, code=0: run(Path.cwd(), "-m", "pipeline.cli", *words, code=code)
+
+
+@pytest.fixture
+def dvc() -> Callable[..., str]:
+    """Run DVC in the current directory as a process of its own."""
+    return lambda *words, code=0: run(Path.cwd(), "-m", "dvc", *words, code=code)
+
+
+@pytest.fixture
+def committed() -> Callable[[str], None]:
+    """Commit all of the current directory that Git does not ignore."""
+    return lambda message: commit(Path.cwd(), message)

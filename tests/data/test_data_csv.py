@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import encoded, picture, placed, rejected, write_table
+
+from pipeline.data.dataset import Dataset
+from pipeline.errors import DataError
+
+Build = Callable[..., Dataset]
+LENIENT = {"max_bad_fraction": 0.9}
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[str]:
+    (tmp_path / "images").mkdir()
+    for i in range(40):
+        (tmp_path / "images" / f"{i}.png").write_bytes(encoded(picture(i)))
+    return [f"images/{i}.png" for i in range(40)]
+
+
+def rows_of(images: list[str], *labels: str) -> list[list[str]]:
+    return [["image", "label"], *([name, labels[i % len(labels)]] for i, name in enumerate(images))]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_labels_are_text(tmp_path: Path, images: list[str], build: Build, delimiter: str) -> None:
+    table = write_table(tmp_path / "labels.csv", rows_of(images, "007", "NA", "1e3"), delimiter)
+    dataset = build("csv", path=str(table))
+    assert dataset.manifest.classes == ["007", "1e3", "NA"]
+    assert set(placed(dataset)) == set(images)
+    part = dataset.split("train")
+    for pixels, label, name in zip(part.inputs, part.labels, dataset.sources("train"), strict=True):
+        number = images.index(name)
+        assert (pixels.transpose(1, 2, 0) == picture(number)).all()
+        assert dataset.manifest.classes[label] == ("007", "NA", "1e3")[number % 3]
+
+
+def test_the_folder_of_the_table_will_do(tmp_path: Path, images: list[str], build: Build) -> None:
+    write_table(tmp_path / "labels.csv", rows_of(images, "a", "b"))
+    direct, folder = build("csv", path=str(tmp_path / "labels.csv")), build("csv", path=str(tmp_path))
+    assert direct.manifest == folder.manifest
+    write_table(tmp_path / "more.csv", rows_of(images, "a", "b"))
+    with pytest.raises(DataError, match=r"2 tables \(labels.csv, more.csv\); name one table with data.path"):
+        build("csv", path=str(tmp_path))
+
+
+def test_tables_named_like_splits(tmp_path: Path, images: list[str], build: Build) -> None:
+    write_table(tmp_path / "train.csv", rows_of(images[:30], "a", "b"))
+    write_table(tmp_path / "test.csv", rows_of(images[30:], "a", "b"))
+    dataset = build("csv", path=str(tmp_path))
+    assert {name for name, split in placed(dataset).items() if split == "test"} == set(images[30:])
+    assert dataset.manifest.counts["val"] > 0
+
+
+def test_bad_lines_are_listed(tmp_path: Path, images: list[str], build: Build) -> None:
+    good = rows_of(images, "a", "b")
+    bad = [
+        ["images/0.png"],
+        ["images/1.png", "a", "b"],
+        [],
+        ["images/2.png", " "],
+        ["", "a"],
+        ["images/none.png", "a"],
+        ["images", "b"],
+    ]
+    dataset = build("csv", LENIENT, path=str(write_table(tmp_path / "labels.csv", good + bad)))
+    assert rejected(dataset) == {
+        "labels.csv:42": "the line has 1 fields, the header 2",
+        "labels.csv:43": "the line has 3 fields, the header 2",
+        "images/2.png:45": "label missing",
+        "labels.csv:46": "no file name",
+        "images/none.png:47": "can't be read (No such file or directory)",
+        "images:48": "not a regular file",
+    }
+    assert dataset.manifest.num_read == 46
+
+
+def test_no_way_out_of_the_folder(tmp_path: Path, images: list[str], build: Build) -> None:
+    inside = tmp_path / "images"
+    (tmp_path / "secret.png").write_bytes(encoded(picture(99)))
+    names = [f"{i}.png" for i in range(20)]
+    outside = ["../secret.png", str(tmp_path / "secret.png"), "a/../../secret.png", "/etc/passwd", "..", "\0"]
+    allowed = [str(inside / "20.png"), "x/../21.png", "./22.png"]
+    table = write_table(inside / "labels.csv", rows_of([*names, *allowed, *outside], "a", "b"))
+    dataset = build("csv", LENIENT, path=str(table))
+    assert [reason.endswith("leads out of the folder of the table") for reason in rejected(dataset).values()] == [True] * 6
+    assert set(placed(dataset)) == {*names, *allowed}
+
+
+def test_links_lead_to_the_data(tmp_path: Path, images: list[str], build: Build) -> None:
+    write_table(tmp_path / "labels.csv", rows_of(images, "a", "b"))
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "folder").symlink_to(tmp_path)
+    (tmp_path / "project" / "table.csv").symlink_to(tmp_path / "labels.csv")
+    for name in ("folder", "folder/labels.csv", "table.csv"):
+        assert sum(build("csv", path=str(tmp_path / "project" / name)).manifest.counts.values()) == 40
+
+
+def test_several_columns_of_switches(tmp_path: Path, images: list[str], build: Build) -> None:
+    rows = [["image", "red", "round"], *([name, str(i % 2), str(i % 3 // 2)] for i, name in enumerate(images[:30]))]
+    rows.append([images[30], "2", "0"])
+    dataset = build("csv", LENIENT, path=str(write_table(tmp_path / "t.csv", rows)), label=["round", "red"])
+    assert (dataset.manifest.task, dataset.manifest.classes) == ("multi", ["round", "red"])
+    part = dataset.split("train")
+    assert part.labels.dtype == "uint8"
+    expected = [[images.index(name) % 3 // 2, images.index(name) % 2] for name in dataset.sources("train")]
+    assert part.labels.tolist() == expected
+    assert rejected(dataset) == {
+        "images/30.png:32": "column red says '2'; 0 or 1 is allowed where data.label lists several columns"
+    }
+
+
+def test_a_separator(tmp_path: Path, images: list[str], build: Build) -> None:
+    labels = ["red|round", "round | red", "red", ""]
+    dataset = build("csv", path=str(write_table(tmp_path / "t.csv", rows_of(images, *labels))), separator="|")
+    assert (dataset.manifest.task, dataset.manifest.classes) == ("multi", ["red", "round"])
+    expected = [[[1, 1], [1, 1], [1, 0], [0, 0]][images.index(name) % 4] for name in dataset.sources("train")]
+    assert dataset.split("train").labels.tolist() == expected
+    total = sum(sum(counts) for counts in dataset.manifest.class_counts.values())
+    assert total == 50
+
+
+def test_split_and_group_columns(tmp_path: Path, images: list[str], build: Build) -> None:
+    rows = [["image", "label", "fold", "patient"]]
+    for i, name in enumerate(images):
+        rows.append([name, "ab"[i % 2], "TEST " if i < 6 else "", f"p{i // 2}"])
+    rows[-1][2] = "trian"
+    table = write_table(tmp_path / "t.csv", rows)
+    dataset = build("csv", LENIENT, path=str(table), split="fold", group="patient")
+    where = placed(dataset)
+    assert {name for name, split in where.items() if split == "test"} == set(images[:6])
+    assert rejected(dataset) == {"images/39.png:41": "column fold says 'trian'; train, val or test is allowed"}
+    assert all(where[images[i]] == where[images[i + 1]] for i in range(0, 38, 2))
+    assert dataset.manifest.counts["val"] > 0
+
+
+def test_copies_in_other_groups_do_not_straddle(tmp_path: Path, images: list[str], build: Build) -> None:
+    rows = [["image", "label", "patient"], *([name, "ab"[i % 2], f"p{i}"] for i, name in enumerate(images))]
+    rows += [[images[i], "ab"[i % 2], f"q{i}"] for i in range(20)]
+    dataset = build("csv", path=str(write_table(tmp_path / "t.csv", rows)), group="patient")
+    dropped = rejected(dataset)
+    assert dropped
+    assert all(reason.startswith("exact copy of images/") for reason in dropped.values())
+    ids = [
+        set(dataset.split(s).inputs[i].tobytes() for i in range(dataset.manifest.counts[s])) for s in ("train", "val", "test")
+    ]
+    assert not (ids[0] & ids[1] or ids[0] & ids[2] or ids[1] & ids[2])
+    assert sum(dataset.manifest.counts.values()) + len(dropped) == 60
+
+
+def test_missing_columns(tmp_path: Path, images: list[str], build: Build) -> None:
+    table = write_table(tmp_path / "t.csv", [["file", "kind"], [images[0], "a"]])
+    with pytest.raises(DataError, match=r"t.csv: no column 'image' and 'label'; it has file, kind. Set data.image"):
+        build("csv", path=str(table))
+    write_table(table, [["image", "label", "label"], [images[0], "a", "b"]])
+    with pytest.raises(DataError, match="two columns are named 'label'"):
+        build("csv", path=str(table))
+
+
+def test_tables_that_can_not_be_read(tmp_path: Path, build: Build) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text('image,label\na.png,x\nb.png,"never closed\nc.png,y\n')
+    with pytest.raises(DataError, match=r"t.csv, line 3: a quote is opened here and never closed"):
+        build("csv", path=str(table))
+    table.write_bytes("image,label\nb\u00e4r.png,x\n".encode("latin-1"))
+    with pytest.raises(DataError, match="byte 13 is not UTF-8"):
+        build("csv", path=str(table))
+    table.write_text("")
+    with pytest.raises(DataError, match="t.csv: empty; its first line must name the columns"):
+        build("csv", path=str(table))
+    table.write_text("image,label\n")
+    with pytest.raises(DataError, match="the data holds no samples"):
+        build("csv", path=str(table))
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="no .csv or .tsv file in it"):
+        build("csv", path=str(tmp_path / "none"))
+
+
+def test_a_mark_at_the_start_and_quotes(tmp_path: Path, images: list[str], build: Build) -> None:
+    rows = [f'"{name}","a ""{i % 2}"", b"' for i, name in enumerate(images)]
+    (tmp_path / "t.csv").write_text("\ufeffimage,label\r\n" + "\r\n".join(rows), encoding="utf-8")
+    assert build("csv", path=str(tmp_path / "t.csv")).manifest.classes == ['a "0", b', 'a "1", b']

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import class_folders, encoded, picture, placed, rejected
+
+from pipeline.data.dataset import Dataset
+from pipeline.errors import ConfigError, DataError
+
+Build = Callable[..., Dataset]
+LENIENT = {"max_bad_fraction": 0.5}
+
+
+def test_a_folder_per_class(tmp_path: Path, build: Build) -> None:
+    dataset = build("folder", path=str(class_folders(tmp_path)))
+    manifest = dataset.manifest
+    assert (manifest.classes, manifest.shape, manifest.task) == (["cat", "dog"], [3, 8, 8], "single")
+    assert sum(manifest.counts.values()) == manifest.num_read == 60
+    for split in ("train", "val", "test"):
+        part = dataset.split(split)
+        assert len(part) == manifest.counts[split] > 0
+        for pixels, label, name in zip(part.inputs, part.labels, dataset.sources(split), strict=True):
+            kind, number = Path(name).parts
+            original = picture(1000 * manifest.classes.index(kind) + int(Path(number).stem))
+            assert label == manifest.classes.index(kind)
+            assert (pixels.transpose(1, 2, 0) == original).all()
+
+
+@pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "valid", "testing")])
+def test_a_given_layout_is_respected(tmp_path: Path, build: Build, names: tuple[str, ...]) -> None:
+    for i, name in enumerate(names):
+        class_folders(tmp_path / name, 5, start=5 * i)
+    dataset = build("folder", path=str(tmp_path))
+    assert dataset.manifest.classes == ["cat", "dog"]
+    assert {Path(name).parts[0]: split for name, split in placed(dataset).items()} == dict(
+        zip(names, ("train", "val", "test"), strict=True)
+    )
+
+
+def test_a_missing_val_is_cut_from_train(tmp_path: Path, build: Build) -> None:
+    class_folders(tmp_path / "train", 60)
+    class_folders(tmp_path / "test", 5, start=100)
+    dataset = build("folder", path=str(tmp_path))
+    assert dataset.manifest.counts["test"] == 10
+    assert dataset.manifest.counts["val"] > 0
+    assert {Path(name).parts[0] for name, split in placed(dataset).items() if split == "val"} == {"train"}
+
+
+def test_given_paths(tmp_path: Path, build: Build) -> None:
+    class_folders(tmp_path / "a", 40)
+    class_folders(tmp_path / "b", 5, start=100)
+    dataset = build("folder", train_path=str(tmp_path / "a"), test_path=str(tmp_path / "b"))
+    assert {name.split("/")[0] for name, split in placed(dataset).items() if split == "test"} == {"test"}
+    assert dataset.manifest.counts["test"] == 10
+    same = build("folder", path=str(tmp_path / "a"), test_path=str(tmp_path / "b"))
+    assert [same.manifest.counts[s] for s in ("train", "val")] == [dataset.manifest.counts[s] for s in ("train", "val")]
+
+
+def test_classes_named_like_splits_are_classes(tmp_path: Path, build: Build) -> None:
+    dataset = build("folder", path=str(class_folders(tmp_path, 10, ("bus", "train"))))
+    assert dataset.manifest.classes == ["bus", "train"]
+
+
+def test_layouts_that_mean_two_things_are_refused(tmp_path: Path, build: Build) -> None:
+    class_folders(tmp_path / "one" / "train", 3)
+    class_folders(tmp_path / "one" / "test", 3, start=10)
+    class_folders(tmp_path / "one" / "extra", 3, start=20)
+    with pytest.raises(DataError, match=r"test, train look like given splits, but 1 other folders \(extra\) are beside them"):
+        build("folder", path=str(tmp_path / "one"))
+    class_folders(tmp_path / "two" / "test", 3)
+    with pytest.raises(DataError, match=r"only test and no train; .* set data.path=.*two/test"):
+        build("folder", path=str(tmp_path / "two"))
+    for name in ("train", "val", "valid"):
+        class_folders(tmp_path / "three" / name, 3)
+    with pytest.raises(DataError, match="one split has two folders"):
+        build("folder", path=str(tmp_path / "three"))
+
+
+def test_a_class_that_only_the_test_split_has(tmp_path: Path, build: Build) -> None:
+    class_folders(tmp_path / "train", 5)
+    class_folders(tmp_path / "test", 5, ("cat", "Dog"), start=10)
+    with pytest.raises(DataError, match=r"1 classes \('Dog': 5\) that train lacks; train has 2 classes \(cat, dog\)"):
+        build("folder", path=str(tmp_path))
+
+
+def test_names_with_blanks_unicode_and_html(tmp_path: Path, build: Build) -> None:
+    names = ("caf\u00e9 au lait", "<script>alert(1)</script>", '\u732b, "quoted"')
+    for c, name in enumerate(names):
+        (tmp_path / name.replace("/", "\u2215")).mkdir()
+        for i in range(6):
+            file = tmp_path / name.replace("/", "\u2215") / f"a b&{i}\n<img src=x>.png"
+            file.write_bytes(encoded(picture(100 * c + i)))
+    (tmp_path / names[0] / "not an\nimage, <b>.png").write_bytes(b"no")
+    dataset = build("folder", LENIENT, path=str(tmp_path))
+    assert set(dataset.manifest.classes) == {name.replace("/", "\u2215") for name in names}
+    assert f"{names[0]}/a b&0\n<img src=x>.png" in placed(dataset)
+    assert list(rejected(dataset)) == [f"{names[0]}/not an\nimage, <b>.png"]
+
+
+def test_accents_spelled_in_two_ways_are_one_class(tmp_path: Path, build: Build) -> None:
+    class_folders(tmp_path / "train", 5, ("caf\u00e9", "tea"))
+    class_folders(tmp_path / "test", 5, ("cafe\u0301", "tea"), start=10)
+    assert build("folder", path=str(tmp_path)).manifest.classes == ["caf\u00e9", "tea"]
+
+
+def test_names_that_are_not_utf8(tmp_path: Path, build: Build) -> None:
+    class_folders(tmp_path, 10)
+    os.rename(tmp_path / "cat" / "0.png", os.fsencode(tmp_path / "cat") + b"/\xff.png")
+    assert "cat/\\xff.png" in placed(build("folder", path=str(tmp_path)))
+
+
+def test_what_can_not_be_taken_is_listed(tmp_path: Path, build: Build) -> None:
+    class_folders(tmp_path, 20)
+    whole = encoded(picture(5000, (64, 64)), "JPEG")
+    (tmp_path / "cat" / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "cat" / "empty.png").touch()
+    (tmp_path / "cat" / "notes.txt").write_text("some notes")
+    (tmp_path / "cat" / "wrong.jpg").write_bytes(encoded(picture(5001), "PNG"))
+    (tmp_path / "cat" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "dog" / "loop").symlink_to(tmp_path / "dog")
+    (tmp_path / "dog" / "huge.png").write_bytes(encoded(picture(5002, (1001, 1000))))
+    os.mkfifo(tmp_path / "dog" / "pipe.png")
+    (tmp_path / "stray.png").write_bytes(encoded(picture(5003)))
+    (tmp_path / "dog" / ".DS_Store").write_bytes(b"x")
+    (tmp_path / "birds").mkdir()
+    dataset = build("folder", LENIENT, path=str(tmp_path), size=8)
+    found = rejected(dataset)
+    damaged = found.pop("cat/half.jpg")
+    assert damaged.startswith(("cut short", "damaged"))
+    assert found == {
+        "cat/empty.png": "empty file",
+        "cat/notes.txt": "not an image of a format that can be read",
+        "cat/gone.png": "a link to a file that is not there",
+        "dog/loop": "a link to a folder above it",
+        "dog/huge.png": "declares 1001000 pixels, more than prepare.max_pixels = 1000000",
+        "dog/pipe.png": "not a regular file",
+        "stray.png": "not in a class folder",
+    }
+    assert "cat/wrong.jpg" in placed(dataset)
+    assert dataset.manifest.classes == ["cat", "dog"]
+    assert dataset.manifest.num_rejected == 8
+    assert dataset.manifest.num_read == 49
+    assert "empty folders, so not a class: 1 folders (birds)" in dataset.manifest.notes
+    assert "1 hidden or system files were not read" in dataset.manifest.notes
+
+
+def test_bad_samples_change_nothing_else(tmp_path: Path, build: Build) -> None:
+    clean = build("folder", path=str(class_folders(tmp_path, 4)))
+    arrays = {s: clean.split(s).inputs.tobytes() for s in ("train", "val", "test")}
+    for i in range(3):
+        (tmp_path / "cat" / f"{i}.jpg").write_bytes(encoded(picture(i), "JPEG")[:-9])
+    dirty = build("folder", LENIENT, path=str(tmp_path))
+    assert {s: dirty.split(s).inputs.tobytes() for s in arrays} == arrays
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_files_without_rights(tmp_path: Path, build: Build) -> None:
+    class_folders(tmp_path, 10)
+    (tmp_path / "cat" / "0.png").chmod(0)
+    assert rejected(build("folder", LENIENT, path=str(tmp_path))) == {"cat/0.png": "can't be read (Permission denied)"}
+
+
+def test_unreadable_file_is_quarantined(tmp_path: Path, build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root, rights stop nothing: a file that vanishes between listing and reading shows the same path."""
+    from pipeline.data.sources import folder as folder_source
+
+    class_folders(tmp_path, 10)
+    listed = folder_source._list_classes
+
+    def list_then_lose(*arguments: object) -> None:
+        listed(*arguments)  # type: ignore[arg-type]
+        (tmp_path / "cat" / "0.png").unlink(missing_ok=True)
+
+    monkeypatch.setattr(folder_source, "_list_classes", list_then_lose)
+    dataset = build("folder", LENIENT, path=str(tmp_path))
+    assert rejected(dataset) == {"cat/0.png": "can't be read (No such file or directory)"}
+
+
+def test_too_many_bad_samples_stop(tmp_path: Path, build: Build) -> None:
+    class_folders(tmp_path, 10)
+    for i in range(2):
+        (tmp_path / "cat" / f"bad{i}.png").write_bytes(b"no")
+    with pytest.raises(DataError) as error:
+        build("folder", {"max_bad_fraction": 0.05}, path=str(tmp_path))
+    assert "2 of 22 (9.09 %) samples can't be taken; prepare.max_bad_fraction = 0.05 allows 1" in str(error.value)
+    assert "2 x not an image of a format that can be read: cat/bad0.png, cat/bad1.png" in str(error.value)
+    build("folder", {"max_bad_fraction": 0.1}, path=str(tmp_path))
+
+
+def test_one_class_only(tmp_path: Path, build: Build) -> None:
+    with pytest.raises(DataError, match="all 10 samples have the class 'cat'; a classifier needs at least two"):
+        build("folder", path=str(class_folders(tmp_path, 10, ("cat",))))
+
+
+def test_no_class_folders(tmp_path: Path, build: Build) -> None:
+    with pytest.raises(DataError, match="no class folders with files in them"):
+        build("folder", path=str(tmp_path))
+    (tmp_path / "a.png").write_bytes(encoded(picture(1)))
+    with pytest.raises(DataError, match="no class folders with files in them"):
+        build("folder", path=str(tmp_path))
+
+
+def test_no_such_place(tmp_path: Path, build: Build) -> None:
+    with pytest.raises(ConfigError, match=r"data.path = .*nowhere: no such file or folder"):
+        build("folder", path=str(tmp_path / "nowhere"))
+    (tmp_path / "link").symlink_to(tmp_path / "moved")
+    with pytest.raises(DataError, match=r"the link leads to .*moved, which is not there"):
+        build("folder", path=str(tmp_path / "link"))
+    (tmp_path / "photos.zip").touch()
+    with pytest.raises(DataError, match="a file; data.source=folder needs a folder"):
+        build("folder", path=str(tmp_path / "photos.zip"))
+    with pytest.raises(ConfigError, match="data.path is not given: data=folder needs it"):
+        build("folder")
+
+
+def test_deep_folders_and_links_are_followed(tmp_path: Path, build: Build) -> None:
+    class_folders(tmp_path / "elsewhere", 10)
+    (tmp_path / "data" / "cat").mkdir(parents=True)
+    (tmp_path / "data" / "cat" / "deep").symlink_to(tmp_path / "elsewhere" / "cat")
+    (tmp_path / "data" / "dog").symlink_to(tmp_path / "elsewhere" / "dog")
+    dataset = build("folder", path=str(tmp_path / "data"))
+    assert "cat/deep/0.png" in placed(dataset)
+    assert sum(dataset.manifest.counts.values()) == 20
+
+
+def test_different_sizes_need_a_size(tmp_path: Path, build: Build) -> None:
+    class_folders(tmp_path, 10)
+    (tmp_path / "cat" / "wide.png").write_bytes(encoded(picture(1, (16, 8))))
+    with pytest.raises(DataError, match=r"2 different sizes .*16 x 8: 1 images, such as cat/wide.png"):
+        build("folder", path=str(tmp_path))
+    assert build("folder", path=str(tmp_path), size=[4, 6]).manifest.shape == [3, 4, 6]

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from pipeline.data.labels import class_order, clean, encoded, label_text, split_labels, switched_labels
+from pipeline.data.raw import BadSampleError
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("007", "007"),
+        ("NA", "NA"),
+        ("nan", "nan"),
+        (" cat ", "cat"),
+        (7, "7"),
+        (7.0, "7"),
+        (True, "true"),
+        ("e\u0301", "\u00e9"),
+    ],
+)
+def test_labels_are_text(value: object, text: str) -> None:
+    assert label_text(value) == text
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", float("nan")])
+def test_a_missing_label(value: object) -> None:
+    with pytest.raises(BadSampleError, match="label missing"):
+        label_text(value)
+
+
+@pytest.mark.parametrize("value", [0.5, float("inf")])
+def test_measurements_are_no_classes(value: float) -> None:
+    with pytest.raises(BadSampleError, match="is not a class"):
+        label_text(value)
+
+
+def test_several_labels() -> None:
+    assert split_labels("b| a|b|", "|") == ("a", "b")
+    assert split_labels("", "|") == ()
+    assert switched_labels(["x", "y", "z"], ["1", 0, True]) == ("x", "z")
+    with pytest.raises(BadSampleError, match="column y says '2'"):
+        switched_labels(["x", "y"], ["1", "2"])
+
+
+def test_whole_numbers_sort_by_value_and_text_as_text() -> None:
+    assert class_order(["10", "9", "-1"]) == ("-1", "9", "10")
+    assert class_order(["10", "9", "007"]) == ("007", "10", "9")
+
+
+def test_encoding() -> None:
+    assert encoded([("b",), ("a",), ("gone",), ()], ["a", "b"], "single").tolist() == [1, 0, -1, -1]
+    assert encoded([("b", "a"), (), ("b",)], ["a", "b"], "multi").tolist() == [[1, 1], [0, 0], [0, 1]]
+
+
+def test_clean_composes_accents() -> None:
+    assert clean("Cafe\u0301") == "Caf\u00e9"

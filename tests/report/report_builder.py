@@ -1,0 +1,291 @@
+"""Artifacts as the other stages leave them, from a network that is really trained (in plain numpy, in a second)."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from pipeline import evaluation as ev
+from pipeline.artifacts import write_csv, write_json
+from pipeline.data.dataset import Manifest, Split, manifest_dict, open_dataset
+from pipeline.stages.evaluate import judged, write_confusion, write_predictions
+
+HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "$\\frac{1}{0}$ & co", "plain\x00\x0b\u202ename"]
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def forward(weights, x):
+    layers = [x]
+    for w, b in weights[:-1]:
+        layers.append(np.maximum(layers[-1] @ w + b, 0))
+    return layers, layers[-1] @ weights[-1][0] + weights[-1][1]
+
+
+def fitted(x, targets, task, epochs, widths=(48, 32), rate=0.1, batch=32, seed=0):
+    """Yield after each epoch: weights and the mean gradient norm of each layer. SGD with momentum."""
+    rng = np.random.default_rng(seed)
+    sizes = [x.shape[1], *widths, targets.shape[1]]
+    weights = [(rng.normal(0, np.sqrt(2 / a), (a, b)), np.zeros(b)) for a, b in itertools.pairwise(sizes)]
+    speeds = [(0 * w, 0 * b) for w, b in weights]
+    for _ in range(epochs):
+        norms = []
+        order = rng.permutation(len(x))
+        for start in range(0, len(x), batch):
+            rows = order[start : start + batch]
+            layers, z = forward(weights, x[rows])
+            p = sigmoid(z) / targets.shape[1] if task == "multi" else softmax(z)
+            delta = (p - targets[rows] / (targets.shape[1] if task == "multi" else 1)) / len(rows)
+            grads = []
+            for i in reversed(range(len(weights))):
+                grads.insert(0, (layers[i].T @ delta, delta.sum(axis=0)))
+                delta = (delta @ weights[i][0].T) * (layers[i] > 0)
+            norms.append([np.sqrt((w**2).sum() + (b**2).sum()) for w, b in grads])
+            speeds = [(0.9 * s - rate * g, 0.9 * t - rate * h) for (s, t), (g, h) in zip(speeds, grads, strict=True)]
+            weights = [(w + s, b + t) for (w, b), (s, t) in zip(weights, speeds, strict=True)]
+        yield weights, np.mean(norms, axis=0)
+
+
+def scores(weights, x, labels, task):
+    p = sigmoid(forward(weights, x)[1]) if task == "multi" else softmax(forward(weights, x)[1])
+    p = np.clip(p, 1e-9, 1 - 1e-9)
+    if task == "multi":
+        loss = -(labels * np.log(p) + (1 - labels) * np.log(1 - p)).mean()
+    else:
+        loss = -np.log(p[np.arange(len(p)), labels]).mean()
+    accuracy = ev.sample_accuracy(labels, ev.predicted_labels(p, task)).mean()
+    return p.astype(np.float32), float(loss), float(accuracy)
+
+
+@cache
+def digits():
+    data = load_digits()
+    return (data.images * 15.9375).astype(np.uint8)[:, None], data.target.astype(np.int64)
+
+
+@cache
+def colours(num=600):
+    """(3, 32, 32) discs and squares in noise: two classes."""
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 2, num)
+    yy, xx = np.mgrid[:32, :32]
+    images = rng.integers(0, 150, (num, 3, 32, 32))
+    for i, label in enumerate(labels):
+        y, x, r, c = *rng.integers(8, 24, 2), rng.integers(4, 8), rng.integers(0, 255, (3, 1))
+        inside = (yy - y) ** 2 + (xx - x) ** 2 < r * r if label else np.maximum(abs(yy - y), abs(xx - x)) < r
+        images[i, :, inside] = c[:, 0]
+    return images.astype(np.uint8), labels.astype(np.int64)
+
+
+@cache
+def many(num=3000, num_classes=77):
+    """(1, 8, 8) noisy prototypes of 77 classes."""
+    rng = np.random.default_rng(4)
+    prototypes = rng.integers(0, 256, (num_classes, 64))
+    labels = np.r_[np.arange(num_classes).repeat(6), rng.integers(0, num_classes, num - 6 * num_classes)]
+    images = prototypes[labels] + rng.normal(0, 150, (num, 64))
+    return images.clip(0, 255).astype(np.uint8).reshape(num, 1, 8, 8), labels.astype(np.int64)
+
+
+@cache
+def several(num=800):
+    """(1, 12, 12) bars; four labels, any number of them."""
+    rng = np.random.default_rng(5)
+    labels = (rng.random((num, 4)) < [0.5, 0.3, 0.2, 0.4]).astype(np.uint8)
+    images = rng.integers(0, 140, (num, 1, 12, 12))
+    for k, where in enumerate([np.s_[2:4, :], np.s_[8:10, :], np.s_[:, 2:4], np.s_[:, 8:10]]):
+        images[labels[:, k] == 1, 0, where[0], where[1]] += 70
+    return images.clip(0, 255).astype(np.uint8), labels
+
+
+def build(
+    root: Path, data=None, classes=None, task="single", epochs=30, rate=0.02, prefix="digits:", studies=True, **changes
+) -> Path:
+    """Write every artifact below root/artifacts; `changes` go into run.json."""
+    images, labels = data or digits()
+    classes = classes or [str(c) for c in range(int(labels.max()) + 1)]
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(images))
+    cuts = {"train": order[: int(0.6 * len(order))]}
+    cuts["val"], cuts["test"] = np.array_split(order[len(cuts["train"]) :], 2)
+    artifacts = root / "artifacts"
+    write_prepare(artifacts / "prepare", images, labels, classes, task, cuts, prefix)
+    write_augment(artifacts / "augment", images[cuts["train"][:3]])
+    weights = write_train(artifacts / "train", images, labels, classes, task, cuts, epochs, rate, changes)
+    write_evaluate(artifacts / "evaluate", artifacts / "prepare", weights, task)
+    if studies:
+        write_study(artifacts / "study")
+    write_project(root)
+    return artifacts
+
+
+def class_counts(labels, num_classes):
+    return [int(n) for n in (labels.sum(axis=0) if labels.ndim == 2 else np.bincount(labels, minlength=num_classes))]
+
+
+def write_prepare(folder, images, labels, classes, task, cuts, prefix):
+    for split, rows in cuts.items():
+        (folder / split).mkdir(parents=True)
+        for name, array in {"inputs": images[rows], "labels": labels[rows], "ids": rows.astype(np.uint64) * 7919}.items():
+            np.save(folder / split / f"{name}.npy", array)
+        columns = {"id": pa.array(rows.astype(np.uint64) * 7919), "source": [f"{prefix}{row}" for row in rows]}
+        pq.write_table(pa.table(columns), folder / split / "samples.parquet")
+    pixels = images[cuts["train"]] / 255
+    manifest = Manifest(
+        format=1,
+        kind="image",
+        task=task,
+        classes=list(classes),
+        shape=list(images.shape[1:]),
+        dtype="uint8",
+        mean=[float(m) for m in pixels.mean(axis=(0, 2, 3))],
+        std=[float(s) for s in pixels.std(axis=(0, 2, 3))],
+        counts={split: len(rows) for split, rows in cuts.items()},
+        class_counts={split: class_counts(labels[rows], len(classes)) for split, rows in cuts.items()},
+        source="digits",
+        source_digest="5f1c2ad09c1d4f7f8a3e0a1b2c3d4e5f",
+        digest="0d9b6f1ac2e14d0a9f7b3c5d8e6f1a2b",
+        num_read=len(images) + 3,
+        num_rejected=3,
+        notes=[
+            "2 contents appear with two labels: see rejected.csv",
+            "11 samples are exact copies of others and stay in one split",
+        ],
+    )
+    write_json(folder / "dataset.json", manifest_dict(manifest))
+    rows = [["scans/<b>7</b>.png", "", "truncated: ends after 812 of 1,204 bytes"], ["scans/huge.png", "", "89,478,485 pixels"]]
+    write_csv(folder / "rejected.csv", ["source", "row", "reason"], [*rows, ["digits:1017", "1017", "copy of a test sample"]])
+
+
+def write_augment(folder, images):
+    folder.mkdir(parents=True)
+    tiles = [np.hstack([np.roll(image.transpose(1, 2, 0), shift, axis=(0, 1)) for shift in (0, 1, -1, 2)]) for image in images]
+    picture = np.vstack(tiles)
+    picture = np.repeat(np.repeat(picture, 8, axis=0), 8, axis=1)
+    Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(folder / "preview.png")
+    write_json(folder / "augment.json", {"views": 4})
+
+
+def write_train(folder, images, labels, classes, task, cuts, epochs, rate, changes):
+    flat = images.reshape(len(images), -1) / 255 - 0.3
+    targets = labels.astype(float) if task == "multi" else np.eye(len(classes))[labels]
+    train, val = cuts["train"], cuts["val"]
+    clean, rows, best = train[: len(val)], [], (np.inf, 0, None, 0.0)
+    for epoch, (weights, norms) in enumerate(fitted(flat[train], targets[train], task, epochs, rate=rate), start=1):
+        (_, t_loss, t_acc), (_, v_loss, v_acc) = (scores(weights, flat[part], labels[part], task) for part in (clean, val))
+        layers = {name: float(norm) for name, norm in zip(("dense1", "dense2", "output"), norms, strict=True)}
+        running = {
+            "epoch": epoch,
+            "split": "train",
+            "loss": 1.25 * t_loss + 0.01,
+            "accuracy": 0.99 * t_acc,
+            "learning_rate": 1e-3,
+        }
+        speed = {"seconds": 0.05, "samples_per_s": 20_000.0 + 500 * (epoch % 3)}
+        rows.append({**running, "grad_norm": float(np.linalg.norm(norms)), "layer_grad_norms": layers, **speed})
+        rows.append({"epoch": epoch, "split": "train_clean", "loss": t_loss, "accuracy": t_acc})
+        rows.append({"epoch": epoch, "split": "val", "loss": v_loss, "accuracy": v_acc})
+        if v_loss < best[0]:
+            best = (v_loss, epoch, weights, v_acc)
+    folder.mkdir(parents=True)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = {
+        "id": "20261123-184500-1a2b3c4d",
+        "state": "finished",
+        "stop_reason": "epochs",
+        "hashes": {k: f"{k[0]}0c5e1f2a3b4c5d6e7f8091a2b3c4d5e" for k in ("run", "config", "dataset", "views", "code")},
+        "seed": 0,
+        "commit": "3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a",
+        "versions": {"python": "3.11.7", "torch": "2.13.0", "regatta": "0.1.0"},
+        "device": "cpu",
+        "num_threads": 2,
+        "monitor": "val_loss",
+        "best_epoch": best[1],
+        "best_val_loss": best[0],
+        "best_val_accuracy": best[3],
+        "num_epochs": epochs,
+        "num_parameters": int(sum(w.size + b.size for w, b in best[2])),
+        "samples_per_s": 20_500.0,
+        "wall_s": 2.31,
+        "restarts": 0,
+        "started": "2026-11-23T18:45:00+00:00",
+        "finished": "2026-11-23T18:45:03+00:00",
+        **changes,
+    }
+    write_json(folder / "run.json", run)
+    write_json(folder / "model.json", {"format": 1, "classes": list(classes), "task": task, "weights_sha256": "ab" * 32})
+    return best[2]
+
+
+def write_evaluate(folder, prepared, weights, task):
+    dataset = open_dataset(prepared)
+    test: Split = dataset.split("test")
+    labels = np.asarray(test.labels)
+    p, loss, _ = scores(weights, np.asarray(test.inputs).reshape(len(test), -1) / 255 - 0.3, labels, task)
+    predictions = ev.predicted_labels(p, task)
+    folder.mkdir(parents=True)
+    write_predictions(folder / "predictions.parquet", dataset, test, predictions, p)
+    write_confusion(folder / "confusion.csv", labels, predictions, dataset.manifest.classes)
+    metrics = judged(labels, predictions, p, task, 15)
+    write_json(folder / "metrics.json", {"loss": loss, **metrics, "num_samples": len(test), "test_reads": 1})
+
+
+def write_study(folder):
+    variants = [
+        ("no-dropout", 0.021, [0.012, 0.031], 0.001, 0.003, "hurts"),
+        ("no-augment", -0.004, [-0.011, 0.003], 0.21, 0.42, "no evidence"),
+        ("wide", -0.018, [-0.026, -0.010], 0.002, 0.004, "helps"),
+        ("deep", 0.004, None, None, None, "too few seeds"),
+    ]
+    names = ("name", "difference", "interval", "p", "p_holm", "verdict")
+    effects = {
+        "name": "dropout",
+        "question": "Does dropout help, and how much?",
+        "metric": "val_loss",
+        "num_seeds": 10,
+        "confidence": 0.95,
+        "baseline": {"mean": 0.0912},
+        "variants": [{**dict(zip(names, v, strict=True)), "num_seeds": 10, "num_failed": 0} for v in variants],
+        "note": "Paired by seed; t interval of the differences.",
+    }
+    (folder / "dropout").mkdir(parents=True)
+    write_json(folder / "dropout" / "effects.json", effects)
+
+
+def write_project(root):
+    params = {
+        "data": {"source": "digits", "path": None},
+        "prepare": {"val_fraction": 0.2, "test_fraction": 0.2, "split_seed": 0},
+        "augment": {"seed": 0, "rotate": 10.0},
+        "model": {"arch": "dnn", "widths": [48, 32], "dropout": 0.2},
+        "train": {"epochs": 30, "batch_size": 32, "learning_rate": 0.001, "betas": [0.9, 0.999]},
+        "evaluate": {"batch_size": 1024, "calibration_bins": 15},
+        "study": {
+            "definitions": {"dropout": {"question": "Does dropout help?", "baseline": {}, "variants": {}, "num_seeds": 10}}
+        },
+        "report": {"title": "Training report", "num_mistakes": 24},
+        "tracking": {"mode": "offline", "project": "regatta", "entity": None},
+    }
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (root / "conf").mkdir()
+    (root / "conf" / "overrides.yaml").write_text("# @package _global_\nmodel:\n  dropout: 0.2\ntrain:\n  epochs: 30\n")
+    stages = ("prepare", "augment", "train", "evaluate", "report")
+    outs = {s: [{"path": f"artifacts/{s}", "hash": "md5", "md5": f"{i}" * 32 + ".dir"}] for i, s in enumerate(stages)}
+    lock = {"schema": "2.0", "stages": {stage: {"cmd": "python", "outs": out} for stage, out in outs.items()}}
+    (root / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))

@@ -1,0 +1,199 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.data.dataset import Manifest
+from pipeline.report import verdict as v
+from pipeline.report.records import Evaluation, Records, Run, curves_of
+
+GUESS = float(np.log(10))
+
+
+def manifest(**changes) -> Manifest:
+    counts = {"train": [100] * 10, "val": [20] * 10, "test": [40] * 10}
+    values = {"format": 1, "kind": "image", "task": "single", "classes": [str(i) for i in range(10)], "shape": [1, 8, 8],
+              "dtype": "uint8", "mean": [0.3], "std": [0.3], "counts": {s: sum(c) for s, c in counts.items()},
+              "class_counts": counts, "source": "digits", "source_digest": "a", "digest": "b", "num_read": 1600,
+              "num_rejected": 0, "notes": []}  # fmt: skip
+    return Manifest(**{**values, **changes})
+
+
+def curves(val, clean=None, layers=None):
+    clean = clean if clean is not None else [0.9 * x for x in val]
+    rows = []
+    for epoch, (x, y) in enumerate(zip(val, clean, strict=True), start=1):
+        norms = layers or {"dense1": 1.0, "output": 1.0}
+        rows.append({"epoch": epoch, "split": "train", "loss": y, "accuracy": 0.9, "layer_grad_norms": norms})
+        rows.append({"epoch": epoch, "split": "train_clean", "loss": y, "accuracy": 0.95})
+        rows.append({"epoch": epoch, "split": "val", "loss": x, "accuracy": 0.93})
+    return curves_of(rows)
+
+
+def records(val, clean=None, layers=None, test=None, task=None, **run) -> Records:
+    found = curves(val, clean, layers)
+    values = {"id": "r", "state": "finished", "stop_reason": "epochs", "hashes": {}, "seed": 0, "commit": None, "versions": {},
+              "device": "cpu", "num_threads": 1, "monitor": "val_loss", "best_epoch": int(np.argmin(val)) + 1,
+              "best_val_loss": float(min(val)), "best_val_accuracy": 0.93, "num_epochs": len(val), "num_parameters": 10,
+              "samples_per_s": 1.0, "wall_s": 1.0, "restarts": 0, "started": "", "finished": ""}  # fmt: skip
+    measured = {"loss": 0.2, "accuracy": 0.93, "macro_f1": 0.93, "calibration_error": 0.01, "mean_confidence": 0.93,
+                "num_samples": 400, "test_reads": 1}  # fmt: skip
+    return Records(task or manifest(), Run(**{**values, **run}), found, Evaluation(**{**measured, **(test or {})}))
+
+
+FLAT = [1.0, 0.5, 0.3, 0.25, 0.24, 0.24, 0.24, 0.24, 0.24, 0.24]
+
+
+def finding(given: Records, topic: str):
+    return next(f for f in v.verdict(given).findings if f.topic == topic)
+
+
+def test_a_good_training_has_nothing_to_complain_about():
+    said = v.verdict(records(FLAT))
+    assert said.level == "good"
+    assert said.headline == "The network learned well, with no sign of overfitting."
+    assert v.verdict(records([3 * x for x in FLAT], [2.97 * x for x in FLAT])).headline == "The network learned, with no sign of overfitting."
+    assert "93.0% of 400 samples" in said.result
+    assert [f.level for f in said.findings] == ["good"] * len(said.findings)
+
+
+def test_guessing_loss_is_the_entropy_of_the_training_labels():
+    assert v.guessing_loss(manifest()) == pytest.approx(GUESS)
+    two = manifest(
+        class_counts={"train": [900, 100], "val": [1, 1], "test": [30, 10]}, counts={"train": 1000, "val": 2, "test": 40}
+    )
+    assert v.guessing_loss(two) == pytest.approx(-(0.9 * np.log(0.9) + 0.1 * np.log(0.1)))
+    assert v.guessing_accuracy(two) == pytest.approx(0.75)
+
+
+def test_guessing_with_several_labels_is_judged_label_by_label():
+    counts = {"train": [80, 10], "val": [8, 1], "test": [30, 6]}
+    task = manifest(task="multi", class_counts=counts, counts={"train": 100, "val": 10, "test": 40})
+    binary = [-(p * np.log(p) + (1 - p) * np.log(1 - p)) for p in (0.8, 0.1)]
+    assert v.guessing_loss(task) == pytest.approx(np.mean(binary))
+    assert v.guessing_accuracy(task) == pytest.approx((30 / 40 + 34 / 40) / 2)
+    assert "of the labels of 400 samples" in v.verdict(records(FLAT, task=task)).result
+
+
+@pytest.mark.parametrize(("accuracy", "level"), [(0.10, "warn"), (0.12, "warn"), (0.14, "good")])
+def test_better_than_guessing_means_the_lower_end_of_the_interval(accuracy, level):
+    given = records(FLAT, test={"accuracy": accuracy, "mean_confidence": accuracy})
+    assert finding(given, "Learning").level == level
+    if level == "warn":
+        assert v.verdict(given).headline == "The network has learned nothing that guessing does not know."
+
+
+@pytest.mark.parametrize(
+    ("gap", "level", "headline"),
+    [(0.019, "good", "No sign of overfitting"), (0.021, "note", "Overfits mildly"), (0.099, "note", "Overfits mildly"),
+     (0.101, "warn", "Overfits clearly")],
+)  # fmt: skip
+def test_overfitting_is_graded_by_the_gap_at_the_best_epoch(gap, level, headline):
+    clean = [x - gap * GUESS for x in FLAT]
+    found = finding(records(FLAT, clean), "Overfitting")
+    assert (found.level, found.headline) == (level, headline)
+    assert f"{100 * gap:.1f}% of the loss of guessing" in found.detail
+
+
+def test_a_rise_after_the_best_epoch_is_overfitting_that_was_not_kept():
+    given = records([1.0, 0.4, 0.3, 0.34, 0.35, 0.36], [1.0, 0.4, 0.29, 0.25, 0.22, 0.2])
+    found = finding(given, "Overfitting")
+    assert (found.level, found.headline) == ("note", "Overfits after epoch 3")
+    assert "rose by 17%" in found.detail
+    assert v.verdict(given).headline == "The network learned well; later epochs overfit, and were not kept."
+
+
+def test_a_tiny_rise_is_noise():
+    given = records([0.1, 0.01, 0.012, 0.012, 0.012], [0.1, 0.009, 0.008, 0.007, 0.006])
+    assert finding(given, "Overfitting").level == "good"
+
+
+def test_a_rise_of_both_losses_is_instability_not_overfitting():
+    given = records([1.0, 0.3, 0.5, 0.8, 0.9], [1.0, 0.29, 0.48, 0.8, 0.9])
+    assert finding(given, "Overfitting").headline == "Training became unstable after epoch 2"
+    assert v.verdict(given).headline == "The network learned, then training became unstable."
+
+
+@pytest.mark.parametrize(("left", "level"), [(0.49, "good"), (0.51, "note"), (0.79, "note"), (0.81, "warn")])
+def test_underfitting_is_what_is_left_of_the_loss_of_guessing(left, level):
+    val = [left * GUESS * 1.01] * 10
+    assert finding(records(val, [left * GUESS] * 10), "Underfitting").level == level
+
+
+def test_a_network_that_overfits_is_not_told_to_grow():
+    given = records([0.95 * GUESS] * 10, [0.82 * GUESS] * 10)
+    found = finding(given, "Underfitting")
+    assert found.level == "note"
+    assert "larger network would not help" in found.detail
+    assert v.verdict(given).headline == "The network learned, and overfits clearly."
+
+
+def test_still_falling_at_the_end_means_too_few_epochs():
+    falling = list(np.geomspace(2.0, 0.5, 20))
+    given = records(falling)
+    assert finding(given, "Epochs").headline == "Was still improving"
+    assert "train.epochs=40" in finding(given, "Epochs").advice
+    assert finding(records([*falling, *[0.5] * 20]), "Epochs").level == "good"
+    assert finding(records([x / 100 for x in falling]), "Epochs").level == "good"
+    assert finding(records(falling, stop_reason="early_stop"), "Epochs").level == "good"
+
+
+def test_two_epochs_show_no_trend():
+    assert finding(records([1.0, 0.5]), "Epochs").headline == "Too few epochs to tell"
+
+
+@pytest.mark.parametrize(
+    ("first", "level", "headline"),
+    [(0.029, "warn", "Gradients vanish"), (0.05, "note", "Gradients fade"), (0.5, "good", "Gradients reach every layer"),
+     (200.0, "warn", "Gradients explode"), (0.0, "warn", "Gradients vanish")],
+)  # fmt: skip
+def test_gradients_are_compared_between_the_first_and_the_last_layer(first, level, headline):
+    found = finding(records(FLAT, layers={"dense1": first, "dense2": 3.0, "output": 1.0}), "Gradients")
+    assert (found.level, found.headline) == (level, headline)
+
+
+def test_one_layer_has_no_gradient_finding():
+    assert "Gradients" not in [f.topic for f in v.verdict(records(FLAT, layers={"output": 1.0})).findings]
+
+
+@pytest.mark.parametrize(
+    ("confidence", "error", "level", "headline"),
+    [(0.94, 0.02, "good", "Confidence matches accuracy"), (0.97, 0.04, "note", "Over-confident"),
+     (1.0, 0.07, "note", "Over-confident"), (0.88, 0.05, "note", "Under-confident"),
+     (0.93, 0.12, "note", "Calibrated on average only")],
+)  # fmt: skip
+def test_calibration(confidence, error, level, headline):
+    found = finding(records(FLAT, test={"mean_confidence": confidence, "calibration_error": error}), "Calibration")
+    assert (found.level, found.headline) == (level, headline)
+
+
+def test_large_over_confidence_asks_to_act():
+    test = {"accuracy": 0.8, "mean_confidence": 0.95, "calibration_error": 0.15}
+    assert finding(records(FLAT, test=test, best_val_accuracy=0.8), "Calibration").level == "warn"
+
+
+def test_a_harder_test_split_is_named_only_beyond_chance():
+    assert finding(records(FLAT, best_val_accuracy=0.94), "Splits").level == "good"
+    assert finding(records(FLAT, best_val_accuracy=0.99), "Splits").level == "note"
+    assert finding(records(FLAT, best_val_accuracy=0.80), "Splits").level == "good"
+
+
+def test_many_looks_at_the_test_split_are_said():
+    assert "Test split" not in [f.topic for f in v.verdict(records(FLAT, test={"test_reads": 10})).findings]
+    assert "11 times" in finding(records(FLAT, test={"test_reads": 11}), "Test split").detail
+
+
+def test_an_unfinished_run_is_said_first():
+    said = v.verdict(records(FLAT, state="failed", stop_reason="not_finite"))
+    assert said.headline.startswith("The run did not finish (failed: not_finite)")
+
+
+def test_every_headline_belongs_to_a_finding_that_exists():
+    source = Path(v.__file__).read_text()
+    assert all(source.count(start) >= 2 for start, _ in v.HEADLINES)
+
+
+def test_a_perfect_training_loss_divides_by_nothing():
+    given = records([0.5, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0])
+    assert v.verdict(replace(given)).level in ("good", "note")

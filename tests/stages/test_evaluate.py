@@ -1,0 +1,225 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+import yaml
+from sklearn import metrics as sk
+
+from pipeline import artifacts
+from pipeline.errors import DataError, NumericsError, StorageError
+from pipeline.model.losses import chosen_loss, num_outputs
+from pipeline.model.network import Network, NetworkSpec
+from pipeline.stages import evaluate
+
+sys.path.append(str(Path(__file__).parents[1] / "report"))
+import report_builder as rb
+
+KINDS = {
+    "ten classes": (rb.digits, "single"),
+    "two classes as one logit": (rb.colours, "single"),
+    "several labels": (rb.several, "multi"),
+}
+
+
+def save_network(folder: Path, manifest: dict, scale: float = 1.0) -> None:
+    """A network with random weights, as train publishes it."""
+    classes, task = manifest["classes"], manifest["task"]
+    loss = chosen_loss("auto", task, len(classes))
+    spec = NetworkSpec(tuple(manifest["shape"]), num_outputs(loss, task, len(classes)), (), (16,), "relu", "none", "he")
+    network = Network(spec, 1)
+    torch.manual_seed(0)
+    weights = {slot.name: scale * torch.randn(slot.shape).numpy() / slot.shape[0] ** 0.5 for slot in network.slots}
+    artifacts.save_tensors(folder / "best.safetensors", weights, {})
+    model = {"arch": "dnn", "channels": [], "widths": [16], "activation": "relu", "norm": "none", "init": "he", "loss": loss}
+    described = {
+        "format": 1,
+        "model": model,
+        "input": {key: manifest[key] for key in ("shape", "dtype", "mean", "std")},
+        "classes": classes,
+        "task": task,
+        "num_outputs": spec.num_outputs,
+        "weights_sha256": artifacts.file_digest(folder / "best.safetensors"),
+    }
+    artifacts.write_json(folder / "model.json", described)
+
+
+def prepared(data, task: str, num_test: int | None = None) -> dict:
+    images, labels = data()
+    order = np.random.default_rng(1).permutation(len(images))
+    cuts = dict(
+        zip(("test", "val", "train"), np.split(order, [len(order) // 4 if num_test is None else num_test, 400]), strict=True)
+    )
+    classes = [f"class {i}" for i in range(labels.shape[1] if labels.ndim == 2 else labels.max() + 1)]
+    rb.write_prepare(Path("artifacts/prepare"), images, labels, classes, task, cuts, "photos/")
+    manifest = artifacts.read_json(Path("artifacts/prepare/dataset.json"))
+    save_network(Path("artifacts/train"), manifest)
+    return manifest
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REGATTA_RUNS", raising=False)
+    Path("params.yaml").write_text(yaml.safe_dump({"evaluate": {"batch_size": 64, "calibration_bins": 10}}))
+
+
+def judged():
+    evaluate.run()
+    table = pq.read_table("artifacts/evaluate/predictions.parquet")
+    return artifacts.read_json(Path("artifacts/evaluate/metrics.json")), table
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_metrics_equal_scikit_learns_on_the_written_predictions(kind):
+    data, task = KINDS[kind]
+    prepared(data, task)
+    metrics, table = judged()
+    labels, predictions = (np.array(table[name].to_pylist()) for name in ("label", "prediction"))
+    p = np.array(table["probabilities"].to_pylist())
+    assert np.array_equal(labels, np.load("artifacts/prepare/test/labels.npy"))
+    assert metrics["num_samples"] == len(labels)
+    assert metrics["macro_f1"] == pytest.approx(sk.f1_score(labels, predictions, average="macro", zero_division=0))
+    if task == "multi":
+        assert np.array_equal(predictions, p > 0.5)
+        assert metrics["accuracy"] == pytest.approx(1 - sk.hamming_loss(labels, predictions))
+        assert metrics["exact_match"] == sk.accuracy_score(labels, predictions)
+        columns = [sk.log_loss(labels[:, k], p[:, k], labels=[0, 1]) for k in range(p.shape[1])]
+        assert metrics["loss"] == pytest.approx(np.mean(columns), rel=1e-5)
+    else:
+        assert np.allclose(p.sum(axis=1), 1)
+        assert np.array_equal(predictions, p.argmax(axis=1))
+        assert metrics["accuracy"] == pytest.approx(sk.accuracy_score(labels, predictions))
+        assert metrics["loss"] == pytest.approx(
+            sk.log_loss(labels, p / p.sum(axis=1, keepdims=True), labels=range(p.shape[1])), rel=1e-5
+        )
+        assert np.allclose(table["confidence"].to_numpy(), p.max(axis=1))
+        assert "exact_match" not in metrics
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 449, 10_000])
+def test_every_sample_is_counted_once_in_any_batch(batch_size):
+    prepared(rb.digits, "single")
+    Path("params.yaml").write_text(yaml.safe_dump({"evaluate": {"batch_size": batch_size, "calibration_bins": 10}}))
+    _, table = judged()
+    ids = np.load("artifacts/prepare/test/ids.npy")
+    assert np.array_equal(table["id"].to_numpy(), ids)
+    assert len(set(ids.tolist())) == len(ids) == 449
+    assert table["source"].to_pylist() == [f"photos/{i // 7919}" for i in ids.tolist()]
+    Path("params.yaml").write_text(yaml.safe_dump({"evaluate": {"batch_size": 64, "calibration_bins": 10}}))
+    assert np.allclose(
+        np.array(judged()[1]["probabilities"].to_pylist()), np.array(table["probabilities"].to_pylist()), atol=1e-6
+    )
+
+
+def test_a_sample_that_no_batch_reached_would_be_noticed(monkeypatch):
+    """The promise broken on purpose: a predictor that loses the last row of each batch."""
+    from pipeline.model.predictor import Predictor
+
+    prepared(rb.digits, "single")
+    whole = Predictor.logits
+    monkeypatch.setattr(Predictor, "logits", lambda self, inputs: whole(self, inputs)[:-1])
+    with pytest.raises((ValueError, RuntimeError)):
+        evaluate.run()
+    assert not Path("artifacts/evaluate").exists()
+
+
+def test_the_same_inputs_give_the_same_bytes():
+    prepared(rb.several, "multi")
+    judged()
+    before = {name: Path("artifacts/evaluate", name).read_bytes() for name in ("predictions.parquet", "confusion.csv")}
+    judged()
+    assert before == {name: Path("artifacts/evaluate", name).read_bytes() for name in before}
+
+
+def test_confusion_is_that_of_scikit_learn():
+    manifest = prepared(rb.digits, "single")
+    _, table = judged()
+    rows = artifacts.read_csv(Path("artifacts/evaluate/confusion.csv"))
+    expected = sk.confusion_matrix(table["label"].to_numpy(), table["prediction"].to_numpy(), labels=range(10))
+    found = np.zeros((10, 10), dtype=int)
+    for row in rows:
+        found[manifest["classes"].index(row["actual"]), manifest["classes"].index(row["predicted"])] = int(row["count"])
+    assert np.array_equal(found, expected)
+
+
+def test_confusion_of_several_labels_has_four_rows_per_label():
+    prepared(rb.several, "multi")
+    judged()
+    rows = artifacts.read_csv(Path("artifacts/evaluate/confusion.csv"))
+    assert [(row["label"], row["actual"], row["predicted"]) for row in rows[:4]] == [
+        ("class 0", a, b) for a in "01" for b in "01"
+    ]
+    assert sum(int(row["count"]) for row in rows) == 4 * 200
+
+
+def test_each_reading_of_the_test_split_is_counted_for_its_dataset(monkeypatch, tmp_path):
+    prepared(rb.digits, "single")
+    assert judged()[0]["test_reads"] == 1
+    assert judged()[0]["test_reads"] == 2
+    manifest = artifacts.read_json(Path("artifacts/prepare/dataset.json"))
+    artifacts.write_json(Path("artifacts/prepare/dataset.json"), {**manifest, "digest": "another"})
+    assert judged()[0]["test_reads"] == 1
+    reads = artifacts.read_jsonl(Path("runs/test-reads.jsonl"))
+    assert [read["dataset"] for read in reads] == [manifest["digest"]] * 2 + ["another"]
+    assert {read["weights"] for read in reads} == {artifacts.file_digest(Path("artifacts/train/best.safetensors"))}
+    monkeypatch.setenv("REGATTA_RUNS", str(tmp_path / "shared"))
+    assert judged()[0]["test_reads"] == 1
+
+
+def test_an_empty_test_split_is_an_error_that_says_what_to_do():
+    prepared(rb.digits, "single", num_test=0)
+    with pytest.raises(DataError, match=r"the test split is empty.*prepare\.test_fraction"):
+        evaluate.run()
+    assert not Path("runs").exists()
+    assert not Path("artifacts/evaluate").exists()
+
+
+def test_weights_for_other_classes_are_refused():
+    manifest = prepared(rb.digits, "single")
+    artifacts.write_json(Path("artifacts/prepare/dataset.json"), {**manifest, "classes": manifest["classes"][::-1]})
+    with pytest.raises(StorageError, match="dvc repro train"):
+        evaluate.run()
+
+
+def test_a_flipped_bit_in_the_weights_is_noticed():
+    prepared(rb.digits, "single")
+    path = Path("artifacts/train/best.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"best\.safetensors"):
+        evaluate.run()
+
+
+def test_a_loss_that_is_not_finite_keeps_the_old_artifacts():
+    manifest = prepared(rb.digits, "single")
+    judged()
+    before = Path("artifacts/evaluate/metrics.json").read_bytes()
+    save_network(Path("artifacts/train"), manifest, scale=1e30)
+    with pytest.raises(NumericsError, match="no finite loss"):
+        evaluate.run()
+    assert Path("artifacts/evaluate/metrics.json").read_bytes() == before
+
+
+def test_predictions_carry_the_names_of_the_classes():
+    manifest = prepared(rb.digits, "single")
+    _, table = judged()
+    assert json.loads(table.schema.metadata[b"classes"]) == manifest["classes"]
+    assert [str(field.type) for field in table.schema] == [
+        "uint64",
+        "string",
+        "int64",
+        "int64",
+        "float",
+        "list<element: float>",
+    ]
+
+
+def test_importing_the_stage_imports_no_torch():
+    code = "import sys, pipeline.stages.evaluate; assert not {'torch', 'pandas', 'sklearn', 'pyarrow'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

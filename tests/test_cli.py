@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli
+
+Command = Callable[..., str]
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("torch", "ray", "wandb", "pandas", "pytorch_lightning", "kornia", "dvc", "hydra", "numpy", "pydantic")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = f"import sys, pipeline.cli\ntry:\n    pipeline.cli.main(['--help'])\nexcept SystemExit:\n    print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "restore" in done.stdout
+
+
+def test_composing_imports_no_training() -> None:
+    code = "import sys, pipeline.commands.run, pipeline.commands.compose\nprint([m for m in ('torch', 'ray', 'wandb', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
+
+
+def test_outside_of_a_project_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["runs"]) == 2
+    assert "not a project (no dvc.yaml and conf/config.yaml here or above)" in capsys.readouterr().err
+
+
+def test_in_a_folder_below_it_names_the_root(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project / "conf")
+    assert cli.main(["runs"]) == 2
+    assert f"say `cd {project}` first" in capsys.readouterr().err
+
+
+def test_overrides_may_stand_around_options() -> None:
+    options = cli.parsed(["run", "data=folder", "--dry-run", "model.dropout=0.5", "~train.epochs", "--force", "+a.b=1"])
+    assert options.overrides == ["data=folder", "model.dropout=0.5", "~train.epochs", "+a.b=1"]
+    assert options.dry_run
+    assert options.force
+
+
+@pytest.mark.parametrize("words", [["run", "--dryrun"], ["compose", "model.dropout=1"], ["runs", "x"], ["nothing"], []])
+def test_unknown_arguments_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.parsed(words)
+    assert stop.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_the_command_and_the_module_are_one(regatta: Command) -> None:
+    assert regatta("compose") == "params.yaml is what conf/ says\n"
+    script = Path(sys.executable).parent / "regatta"
+    done = subprocess.run([script, "compose"], capture_output=True, text=True, check=True)
+    assert done.stdout == "params.yaml is what conf/ says\n"

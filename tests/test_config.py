@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.config import (
+    Config,
+    checked,
+    choices,
+    composed,
+    differences,
+    edited,
+    flat,
+    groups,
+    merged,
+    params_text,
+    read_values,
+    with_key,
+    write_params,
+)
+from pipeline.errors import ConfigError
+from pipeline.overrides import Overrides, candidate
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def defaults() -> dict[str, Any]:
+    with candidate(Overrides(), ROOT / "conf") as conf:
+        return composed(conf)
+
+
+@pytest.fixture
+def values(defaults: dict[str, Any]) -> dict[str, Any]:
+    return copy.deepcopy(defaults)
+
+
+def complaints(values: dict[str, Any]) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        checked(values)
+    return str(error.value).splitlines()
+
+
+def test_the_defaults_are_allowed_and_complete(defaults: dict[str, Any]) -> None:
+    assert set(defaults) == set(Config.model_fields)
+    assert checked(defaults).data.source == "digits"
+
+
+def test_every_file_of_conf_is_allowed() -> None:
+    needs = {"folder": "data/x", "idx": "data/x", "parquet": "data/x.parquet", "csv": "data/x.csv"}
+    for group in groups(ROOT / "conf"):
+        for choice in choices(ROOT / "conf", group):
+            path: dict[str, Any] = {"data": {"path": needs[choice]}} if group == "data" and choice in needs else {}
+            with candidate(Overrides({group: choice}, path), ROOT / "conf") as conf:
+                checked(composed(conf))
+
+
+def test_every_file_of_conf_says_first_what_it_is_for() -> None:
+    for path in (ROOT / "conf").rglob("*.yaml"):
+        lines = path.read_text().splitlines()
+        assert any(line.startswith("# ") and not line.startswith("# @package") for line in lines[:2]), path
+
+
+def test_the_committed_parameters_are_what_conf_composes_to() -> None:
+    assert (ROOT / "params.yaml").read_text() == params_text(composed(ROOT / "conf"))
+    assert not edited(ROOT / "params.yaml")
+
+
+def test_dvc_writes_the_same_composition(tmp_path: Path) -> None:
+    from dvc.utils.hydra import compose_and_dump
+
+    overrides = ["model.dropout=0.5", "model=cnn", "train.learning_rate=1e-5", "data.label=[a,b]"]
+    compose_and_dump(tmp_path / "params.yaml", str(ROOT / "conf"), None, "config", str(tmp_path), overrides)
+    ours = params_text(composed(ROOT / "conf", overrides)).partition("\n")[2]
+    assert (tmp_path / "params.yaml").read_text() == ours
+
+
+def test_all_errors_of_all_sections_are_said_at_once(values: dict[str, Any]) -> None:
+    values["model"]["dropout"] = 1.5
+    values["train"]["epoch"] = 3
+    values["data"]["path"] = "data/x"
+    values["prepare"]["val_fraction"] = "a fifth"
+    assert [line.partition(" ")[0].rstrip(":") for line in complaints(values)] == [
+        "prepare.val_fraction", "model.dropout", "train.epoch", "data.path",
+    ]  # fmt: skip
+
+
+def test_embedded_data_takes_no_path(values: dict[str, Any]) -> None:
+    values["data"]["path"] = "data/photos"
+    assert complaints(values) == [
+        "data.path = 'data/photos': data=digits is embedded and reads no path; choose data=folder, data=idx, data=parquet or data=csv"
+    ]
+
+
+def test_other_data_needs_a_path(values: dict[str, Any]) -> None:
+    values["data"]["source"] = "folder"
+    assert complaints(values) == ["data.path is not given: data=folder needs it; say data.path=FOLDER"]
+    values["data"]["train_path"] = "data/train"
+    checked(values)
+
+
+@pytest.mark.parametrize("path", ["/home/me/photos", "~/photos", "../photos"])
+def test_no_path_of_one_machine(values: dict[str, Any], path: str) -> None:
+    values["data"] |= {"source": "folder", "path": path}
+    [line] = complaints(values)
+    assert "no path of one machine" in line
+    assert f"`regatta run data.path={path}`" in line
+
+
+def test_null_is_no_path(values: dict[str, Any]) -> None:
+    values["data"]["val_path"] = None
+    [line] = complaints(values)
+    assert line.startswith("data.val_path = null: DVC can't depend on nothing")
+
+
+def test_a_path_that_is_not_given_is_read_as_null(values: dict[str, Any]) -> None:
+    assert checked(values).data.path is None
+    values["data"] |= {
+        "source": "folder",
+        "path": "data/x",
+        "train_path": "data/x",
+        "val_path": "data/x",
+        "test_path": "data/y",
+    }
+    data = checked(values).data
+    assert (data.path, data.train_path, data.val_path, data.test_path) == ("data/x", None, None, "data/y")
+
+
+def test_a_studys_variants_are_checked(values: dict[str, Any]) -> None:
+    variants = {"none": {"model.dropuot": 0.0}, "much": {"model.dropout": 2.0}, "fine": {"train.epochs": 3}}
+    values["study"]["definitions"] = {
+        "drop": {"question": "Does dropout help?", "baseline": {"train.epochs": 2}, "variants": variants, "num_seeds": 2}
+    }
+    assert complaints(values) == [
+        "study.definitions.drop.variants.none: model.dropuot: unknown key (value 0.0); did you mean model.dropout?",
+        "study.definitions.drop.variants.much: model.dropout = 2.0: should be less than 1",
+    ]
+
+
+def test_a_wrong_baseline_is_said_once_for_itself(values: dict[str, Any]) -> None:
+    values["study"]["definitions"] = {
+        "drop": {"question": "?", "baseline": {"train.epochs": 0}, "variants": {"a": {"train.epochs": 3}}, "num_seeds": 2}
+    }
+    assert complaints(values) == ["study.definitions.drop.baseline: train.epochs = 0: should be greater than or equal to 1"]
+
+
+def test_an_unknown_file_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^model=dn: there is no conf/model/dn\.yaml; allowed: cnn, dnn; did you mean dnn\?$"
+    ):
+        composed(ROOT / "conf", ["model=dn"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("dropout: [1\n", "conf/: "), ("dropout: ${nothing.there}\n", "nothing"), ("dropout: ???\n", "dropout")],
+)
+def test_a_broken_file_is_an_error_of_configuration(text: str, said: str) -> None:
+    with candidate(Overrides(), ROOT / "conf") as conf:
+        (conf / "model" / "dnn.yaml").write_text(text)
+        with pytest.raises(ConfigError, match=said):
+            composed(conf)
+
+
+def test_composing_twice_in_a_process_and_from_two_places_is_the_same(defaults: dict[str, Any]) -> None:
+    with candidate(Overrides(), ROOT / "conf") as conf:
+        assert composed(conf) == defaults
+        assert composed(conf) == defaults
+
+
+def test_parameters_know_whether_they_were_edited(tmp_path: Path, values: dict[str, Any]) -> None:
+    path = tmp_path / "params.yaml"
+    assert not edited(path)
+    write_params(values, path)
+    assert not edited(path)
+    assert read_values(path) == values == yaml.safe_load(path.read_text())
+    whole = path.read_text()
+    path.write_text(whole + "# a remark\n")
+    assert not edited(path)
+    path.write_text(whole.replace("dropout: 0.2", "dropout: 0.3"))
+    assert edited(path)
+    path.write_text(whole.partition("\n")[2])
+    assert edited(path)
+    path.write_text(whole + "x: .nan\n")
+    assert edited(path)
+    path.write_text("a: [")
+    assert edited(path)
+    assert read_values(path) is None
+
+
+def test_nested_values() -> None:
+    old = {"a": {"b": 1, "c": {"d": 2}}, "e": []}
+    assert dict(flat(old)) == {"a.b": 1, "a.c.d": 2, "e": []}
+    assert with_key(old, "a.c.x", 3) == {"a": {"b": 1, "c": {"d": 2, "x": 3}}, "e": []}
+    assert with_key(old, "a.b", {"y": 1})["a"]["b"] == {"y": 1}
+    assert merged(old, {"a": {"b": 2}, "z": 1}) == {"a": {"b": 2, "c": {"d": 2}}, "e": [], "z": 1}
+    assert old == {"a": {"b": 1, "c": {"d": 2}}, "e": []}
+
+
+def test_differences_are_said_key_by_key() -> None:
+    before, after = {"a": {"b": 1, "c": None}, "d": 0}, {"a": {"b": 2, "e": "x"}, "d": 0.0}
+    assert differences(before, after) == ["a.b: 1 -> 2", "a.c: null -> (none)", "d: 0 -> 0.0", "a.e: (none) -> x"]

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline.artifacts import STAGES
+from pipeline.closure import import_closure
+from pipeline.commands.deps import renewed, stage_file
+from pipeline.config import composed, read_values
+
+Command = Callable[..., str]
+ROOT = Path(__file__).resolve().parent.parent
+SECTIONS = {
+    "prepare": {"data", "prepare"},
+    "augment": {"augment"},
+    "train": {"augment", "model", "train"},
+    "evaluate": {"evaluate"},
+}
+"""What a stage reads; study and report read nearly all."""
+
+
+def pipeline() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    return found
+
+
+def test_the_stages_are_those_of_the_house() -> None:
+    assert tuple(pipeline()["stages"]) == STAGES
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_all_code_that_it_imports(stage: str) -> None:
+    deps = [dep for dep in pipeline()["stages"][stage]["deps"] if dep.startswith("pipeline/")]
+    assert deps == import_closure(stage_file(stage)), "say `python -m pipeline.commands.deps`"
+
+
+def test_renewing_the_dependencies_changes_nothing_else() -> None:
+    text = (ROOT / "dvc.yaml").read_text()
+    assert renewed(text) == text
+    lines = text.splitlines(keepends=True)
+    without = "".join(line for line in lines if "pipeline/keyed.py" not in line)
+    added = without.replace("      - pipeline/errors.py\n", "      - pipeline/errors.py\n      - pipeline/no_more.py\n")
+    assert renewed(added) == text
+
+
+@pytest.mark.parametrize("stage", SECTIONS)
+def test_a_stage_depends_on_the_sections_that_it_reads(stage: str) -> None:
+    assert set(pipeline()["stages"][stage]["params"]) == SECTIONS[stage]
+
+
+def test_no_stage_depends_on_where_records_are_mirrored() -> None:
+    assert not any(param.startswith("tracking") for stage in pipeline()["stages"].values() for param in stage["params"])
+
+
+def test_dvc_calls_nobody() -> None:
+    config = (ROOT / ".dvc" / "config").read_text()
+    assert "analytics = false" in config
+    assert "check_update = false" in config
+
+
+# Real runs
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def prepared() -> dict[str, str]:
+    return digests(Path("artifacts/prepare"))
+
+
+def test_run_repro_and_exp_run_agree_after_overrides(
+    project: Path, regatta: Command, dvc: Command, committed: Callable[[str], None], tmp_path: Path
+) -> None:
+    run_only_prepare(project)
+    regatta("run", "prepare.limit=200", "model=cnn", "model.dropout=0.5")
+    committed("overrides that stay")
+    for name in ("repro", "exp"):
+        shutil.copytree(project, tmp_path / name, symlinks=True)
+    more = ["prepare.val_fraction=0.2", "augment=none", "train.seed=7", "model.widths=[8,4]"]
+    regatta("run", *more)
+    run = (read_values(), prepared())
+    assert run[0] is not None
+    assert (run[0]["prepare"]["limit"], run[0]["model"]["arch"], run[0]["model"]["dropout"]) == (200, "cnn", 0.5)
+    assert (run[0]["train"]["seed"], run[0]["augment"]["views"], run[0]["model"]["widths"]) == (7, 0, [8, 4])
+
+    os.chdir(tmp_path / "repro")
+    shutil.copyfile(project / "params.yaml", "params.yaml")
+    dvc("repro")
+    assert (read_values(), prepared()) == run
+
+    os.chdir(tmp_path / "exp")
+    dvc("exp", "run", *(word for override in more for word in ("-S", override)))
+    assert (read_values(), prepared()) == run
+    body = (project / "params.yaml").read_text().partition("\n")[2]
+    assert Path("params.yaml").read_text() == body
+    assert "params.yaml was changed by hand or by `dvc exp run`" in regatta("compose", code=2)
+
+
+def run_only_prepare(folder: Path) -> None:
+    """Let the pipeline end with `prepare`, which is quick."""
+    whole = yaml.safe_load((folder / "dvc.yaml").read_text())
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"prepare": whole["stages"]["prepare"]}}))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "elsewhere" / "photos"
+    for i in range(40):
+        place = folder / ("bright" if i % 2 else "dark") / f"{i}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (6, 6), 150 + i if i % 2 else i).save(place)
+    return folder
+
+
+def test_a_photo_makes_prepare_stale_and_a_moved_folder_does_not(project: Path, photos: Path, regatta: Command) -> None:
+    run_only_prepare(project)
+    said = regatta("run", "data=folder", f"data.path={photos}", "data.size=6")
+    assert f"data/photos -> {photos} (a link of this machine, not committed)" in said
+    values = read_values()
+    assert values is not None
+    assert values["data"]["path"] == "data/photos"
+    assert str(photos) not in Path("params.yaml").read_text() + Path("dvc.lock").read_text()
+
+    moved = photos.rename(photos.with_name("moved"))
+    assert "data.path = data/photos: nothing there; make the link with `regatta data link photos PATH`" in regatta(
+        "run", code=3
+    )
+    regatta("data", "link", "photos", str(moved))
+    assert "Nothing had to be run again." in regatta("run")
+
+    Image.new("L", (6, 6), 77).save(moved / "dark" / "new.png")
+    before = prepared()
+    assert "Running stage 'prepare'" in regatta("run")
+    assert prepared() != before
+
+
+def test_given_splits_are_watched_one_by_one(project: Path, photos: Path, regatta: Command) -> None:
+    run_only_prepare(project)
+    test = photos.with_name("test")
+    shutil.copytree(photos, test)
+    for file in test.rglob("*.png"):
+        Image.new("L", (6, 6), int(file.stem) + 60).save(file)
+    regatta("run", "data=folder", f"data.train_path={photos}", f"data.test_path={test}", "data.size=6")
+    lock = yaml.safe_load(Path("dvc.lock").read_text())["stages"]["prepare"]
+    watched = {dep["path"] for dep in lock["deps"] if not dep["path"].startswith("pipeline/")}
+    assert watched == {"conf/data/folder.yaml", "data/photos", "data/test"}
+    Image.new("L", (6, 6), 1).save(test / "dark" / "new.png")
+    assert "input data/test modified" in regatta("run", "--dry-run")
+
+
+def test_data_that_dvc_keeps_is_a_dependency_too(project: Path, photos: Path, regatta: Command, dvc: Command) -> None:
+    run_only_prepare(project)
+    shutil.copytree(photos, "data/photos")
+    regatta("data", "add", "photos")
+    regatta("run", "data=folder", "data.path=data/photos", "data.size=6")
+    before = prepared()
+    shutil.rmtree("data/photos")
+    dvc("checkout", "data/photos.dvc")
+    assert "Nothing had to be run again." in regatta("run")
+    assert prepared() == before
+
+
+def test_no_cached_byte_is_ever_written_to_and_none_is_there_twice(trained: Path, regatta: Command) -> None:
+    cache = Path(".dvc/cache/files")
+    # The fixture is a copy, in which one file with two names has become two files.
+    shutil.rmtree("artifacts/prepare")
+    shutil.rmtree("artifacts/train")
+    regatta("restore", only_run())
+    before = {path: (path.stat().st_mtime_ns, digest) for name, digest in digests(cache).items() if (path := cache / name)}
+    for path in (path for stage in ("prepare", "train") for path in Path("artifacts", stage).rglob("*") if path.is_file()):
+        assert path.is_symlink() or path.stat().st_nlink > 1, f"{path} is on disk twice"
+        assert not path.stat().st_mode & stat.S_IWUSR, f"{path} can be written to"
+    regatta("run", "train.seed=5", "prepare.split_seed=1", "report.title=Another")
+    after = digests(cache)
+    for path, (time, digest) in before.items():
+        assert after[path.relative_to(cache).as_posix()] == digest
+        assert path.stat().st_mtime_ns == time
+
+
+def only_run() -> str:
+    [run] = Path("runs").glob("2*")
+    return run.name
+
+
+def test_the_plots_page_opens_without_a_network(trained: Path, dvc: Command) -> None:
+    dvc("plots", "show")
+    page = Path("dvc_plots/index.html").read_text()
+    assert "http" not in page
+    sources = [part.partition('"')[0] for part in page.split('src="')[1:]]
+    assert any("curves" in source for source in sources)
+    assert all((Path("dvc_plots") / source).stat().st_size > 1000 for source in sources)
+
+
+def test_metrics_are_shown(trained: Path, dvc: Command) -> None:
+    assert "artifacts/evaluate/metrics.json" in dvc("metrics", "show")
+
+
+def test_git_is_left_with_nothing_that_dvc_or_nobody_keeps(trained: Path) -> None:
+    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True).stdout.split()
+    assert [name for name in listed if name.startswith(("artifacts/", "runs/", "data/"))] == [
+        "artifacts/evaluate/metrics.json",
+        "artifacts/study/.gitkeep",
+        "artifacts/study/tiny/effects.json",
+        "data/.gitkeep",
+    ]
+    assert {"params.yaml", "dvc.lock", "conf/overrides.yaml"} <= set(listed)
+
+
+def test_an_edit_of_a_stages_code_makes_it_stale_and_one_elsewhere_does_not(trained: Path, dvc: Command) -> None:
+    with Path("pipeline/schema/evaluate.py").open("a") as file:
+        file.write("# a remark\n")
+    said = dvc("status")
+    assert "evaluate:" in said
+    assert "train:" not in said
+    assert "prepare:" not in said
+
+
+@pytest.mark.slow
+def test_run_repro_and_exp_run_agree_on_every_artifact(
+    trained: Path, regatta: Command, dvc: Command, committed: Callable[[str], None], tmp_path: Path
+) -> None:
+    for name in ("repro", "exp"):
+        shutil.copytree(trained, tmp_path / name, symlinks=True)
+    regatta("run", "model.dropout=0.5", "augment.views=2")
+    found = {"run": (read_values(), weights_and_data())}
+
+    os.chdir(tmp_path / "repro")
+    shutil.copyfile(trained / "params.yaml", "params.yaml")
+    dvc("repro")
+    found["repro"] = (read_values(), weights_and_data())
+
+    os.chdir(tmp_path / "exp")
+    dvc("exp", "run", "-S", "model.dropout=0.5", "-S", "augment.views=2")
+    found["exp"] = (read_values(), weights_and_data())
+    assert found["run"] == found["repro"] == found["exp"]
+
+
+def weights_and_data() -> dict[str, str]:
+    """All that carries neither a time nor the name of the run."""
+    whole = digests(Path("artifacts"))
+    changing = ("run.json", "model.json", "metrics.jsonl", "augment.json", "metrics.json", "effects.json", "cells.parquet")
+    return {
+        name: digest for name, digest in whole.items() if not name.endswith(changing) and not name.startswith(("report/", "."))
+    }

@@ -1,0 +1,269 @@
+"""The rules of the house: who may import whom, what may not be called, and what no committed file may name."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A module imports its own package and what stands in an earlier row.
+ORDER = [
+    {"errors", "keyed", "closure"},
+    {"schema", "artifacts"},
+    {"model", "augment", "evaluation", "tracking"},
+    {"data"},
+    {"train"},
+    {"study", "report", "distributed"},
+    {"stages"},
+    {"config"},
+    {"overrides"},
+    {"commands"},
+    {"cli"},
+]
+# The only importers of what is heavy, replaceable or can't be everywhere.
+EDGES = {
+    "wandb": {"tracking"},
+    "ray": {"distributed"},
+    "pytorch_lightning": {"train"},
+    "kornia": {"augment"},
+    "hydra": {"config", "overrides"},
+    "dvc": {"commands"},
+    "sklearn": {"data"},
+    "jinja2": {"report"},
+}
+# Files that write otherwise than through artifacts.py: into a folder that is published whole, lines of a log, a copy to try.
+WRITERS = {
+    "augment/views.py",
+    "data/writing.py",
+    "overrides.py",
+    "stages/evaluate.py",
+    "stages/study.py",
+    "train/progress.py",
+}
+EXECUTING_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "runpy"}
+EXECUTING_CALLS = {"eval", "exec", "compile", "__import__"}
+EXECUTING_METHODS = {
+    "torch.load",
+    "torch.hub",
+    "pandas.read_pickle",
+    "pd.read_pickle",
+    "os.system",
+    "os.popen",
+    "yaml.load",
+    "yaml.unsafe_load",
+}
+
+
+def modules():
+    return sorted((ROOT / "pipeline").rglob("*.py"))
+
+
+def name_of(file):
+    """cli, model/layers.py -> "cli", "model"."""
+    return file.relative_to(ROOT / "pipeline").parts[0].removesuffix(".py")
+
+
+def short(file):
+    return file.relative_to(ROOT / "pipeline").as_posix()
+
+
+def tree(file):
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def imports(node):
+    """Full names of everything imported anywhere, inside functions too."""
+    for child in ast.walk(node):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute"
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+
+
+def at_load(file):
+    return ast.Module([node for node in tree(file).body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+
+
+def rank(name):
+    found = [i for i, row in enumerate(ORDER) if name in row]
+    assert found, f"{name}: give it a place in ORDER"
+    return found[0]
+
+
+def dotted(node):
+    return f"{dotted(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def calls(file):
+    return [node for node in ast.walk(tree(file)) if isinstance(node, ast.Call)]
+
+
+def committed_text():
+    """Name and text of every file that Git holds or would take."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        content = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b""
+        if b"\0" not in content:
+            yield name, content.decode("utf-8")
+
+
+def test_imports_point_one_way():
+    wrong = []
+    for file in modules():
+        own = name_of(file)
+        for target in imports(tree(file)):
+            package, _, rest = target.partition(".")
+            to = rest.split(".")[0]
+            if package == "pipeline" and own != "__init__" and to and own != to and rank(to) >= rank(own):
+                wrong.append(f"{short(file)} imports {target}")
+    assert wrong == []
+
+
+def test_no_two_modules_need_each_other_to_load():
+    files = {short(file).removesuffix(".py").removesuffix("/__init__").replace("/", "."): file for file in modules()}
+    graph = {}
+    for name, file in files.items():
+        targets = [target.removeprefix("pipeline.") for target in imports(at_load(file)) if target.startswith("pipeline.")]
+        graph[name] = {module for target in targets for module in (target, target.rpartition(".")[0]) if module in files} - {
+            name
+        }
+
+    def reaches_itself(start):
+        seen, waiting = set(), list(graph[start])
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen.add(name)
+                waiting.extend(graph[name])
+        return start in seen
+
+    assert [name for name in graph if reaches_itself(name)] == []
+
+
+@pytest.mark.parametrize("library", sorted(EDGES))
+def test_library_stays_at_its_edge(library):
+    importers = {name_of(file) for file in modules() for target in imports(tree(file)) if target.split(".")[0] == library}
+    assert importers <= EDGES[library]
+
+
+def test_networks_and_augmentation_know_no_configuration_of_training_and_no_trainer():
+    allowed = {"model": set(), "augment": {"augment"}}
+    for package, sections in allowed.items():
+        for file in (ROOT / "pipeline" / package).rglob("*.py"):
+            schemas = {target.split(".")[2] for target in imports(tree(file)) if target.startswith("pipeline.schema.")}
+            assert schemas <= sections, file
+
+
+def test_light_modules_import_no_torch():
+    light = {
+        "cli.py",
+        "config.py",
+        "errors.py",
+        "artifacts.py",
+        "closure.py",
+        "stages/entry.py",
+        "stages/prepare.py",
+        "tracking.py",
+    }
+    light |= {short(file) for file in modules() if name_of(file) in ("schema", "data", "commands")} - {"data/batches.py"}
+    for file in modules():
+        if short(file) in light:
+            heavy = {target.split(".")[0] for target in imports(at_load(file))} & {
+                "torch",
+                "pytorch_lightning",
+                "ray",
+                "wandb",
+                "kornia",
+            }
+            assert heavy == set(), file
+
+
+def test_nothing_that_data_or_configuration_contain_is_executed():
+    for file in modules():
+        assert {target.split(".")[0] for target in imports(tree(file))} & EXECUTING_MODULES == set(), file
+        for call in calls(file):
+            name = dotted(call.func)
+            assert name not in EXECUTING_CALLS, f"{file}:{call.lineno}"
+            assert not any(name == method or name.startswith(method + ".") for method in EXECUTING_METHODS), (
+                f"{file}:{call.lineno}"
+            )
+            if name.endswith("import_module"):
+                assert ast.unparse(call.args[0]).startswith("f'pipeline."), f"{file}:{call.lineno}: a name from outside"
+            options = {keyword.arg: keyword.value for keyword in call.keywords}
+            if name == "np.load":
+                assert ast.unparse(options["allow_pickle"]) == "False", (
+                    f"{file}:{call.lineno}: np.load without allow_pickle=False"
+                )
+            assert "shell" not in options, f"{file}:{call.lineno}: a shell"
+    assert [name for name, text in committed_text() if name.startswith(("pipeline/", "conf/")) and "_target_" in text] == []
+
+
+def test_files_are_written_by_artifacts_alone():
+    writers = set()
+    for file in modules():
+        for call in calls(file):
+            name = dotted(call.func).rpartition(".")[2]
+            modes = [node.value for node in [*call.args, *(k.value for k in call.keywords)] if isinstance(node, ast.Constant)]
+            opened = name == "open" and any(
+                isinstance(mode, str) and re.fullmatch(r"[rwax]b?\+?b?", mode) and mode[0] != "r" for mode in modes
+            )
+            if (
+                opened
+                or name in ("write_text", "to_csv", "to_parquet", "write_table")
+                or dotted(call.func) in ("np.save", "json.dump")
+            ):
+                writers.add(short(file))
+    assert writers - {"artifacts.py"} <= WRITERS
+
+
+def test_every_module_says_what_it_is():
+    assert [short(file) for file in modules() if tree(file).body and not ast.get_docstring(tree(file))] == []
+
+
+def test_no_committed_file_names_a_machine_or_a_registry():
+    places = re.compile(r"(?<![\w.~$\-/})])/(?:home|root|Users|work|opt|mnt|srv)/\w")
+    here = re.compile("|".join(re.escape(str(path)) for path in (ROOT, Path.home()) if len(path.parts) > 2) or "(?!)")
+    registries = re.compile(r"https?://\S*(?:pypi|pythonhosted|npmjs|conda|debian|ubuntu)\S*")
+    found = []
+    for name, text in committed_text():
+        patterns = (here, registries) if name.startswith("tests/") else (places, here, registries)
+        found += [f"{name}: {match.group()}" for pattern in patterns if (match := pattern.search(text))]
+    assert found == []
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_lock_pins_versions_and_nothing_else(lock):
+    lines = (ROOT / lock).read_text().splitlines()
+    pin = re.compile(
+        r"[a-z0-9][a-z0-9._-]*==[0-9][0-9a-z.]*( ; [a-z_]+ (==|!=|<|>=) '[^']+'( (and|or) [a-z_]+ (==|!=|<|>=) '[^']+')*)?"
+    )
+    assert [line for line in lines if not pin.fullmatch(line) and line != "-r requirements.lock"] == []
+    assert not any(line.startswith(("nvidia", "cuda", "triton")) for line in lines)
+
+
+def test_lock_satisfies_the_project():
+    import tomllib
+
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for lock, wanted in (
+        ("requirements.lock", project["dependencies"]),
+        ("requirements-dev.lock", project["optional-dependencies"]["dev"]),
+    ):
+        pinned = [Requirement(line) for line in (ROOT / lock).read_text().splitlines() if "==" in line]
+        for requirement in map(Requirement, wanted):
+            name = requirement.name.lower().replace("_", "-")
+            versions = [str(pin.specifier).removeprefix("==") for pin in pinned if pin.name == name]
+            assert versions, f"{requirement} is not in {lock}: make lock"
+            assert all(requirement.specifier.contains(version) for version in versions), f"{requirement}: {lock} has {versions}"

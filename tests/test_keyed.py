@@ -1,0 +1,127 @@
+"""The identity contract: golden vectors that never change without a new `keyed.CONTRACT`, and the statistics behind them."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import keyed
+
+IDS = np.array([0, 1, 0xDEADBEEF, 2**64 - 1], dtype=np.uint64)
+
+
+def test_golden_vectors():
+    assert keyed.CONTRACT == 1
+    assert keyed.words("split", 0, IDS).tolist() == [
+        5003833743038398004,
+        16137738473859094239,
+        9430218662691311382,
+        15933679522510510758,
+    ]
+    assert keyed.content_id(b"regatta") == 6938017503726874644
+    assert keyed.sample_ids(np.array([5, 7, 5, 5], dtype=np.uint64)).tolist() == [5, 7, 13020207199779417044, 14040721933898979822]
+    assert [float(x).hex() for x in keyed.split_position(IDS, 3)][:2] == ["0x1.1416fcd242e52p-2", "0x1.ca3a94e8f5326p-1"]
+    draws = keyed.view_draws(1, IDS[:2], np.array([0, 5]), 2)
+    assert [float(x).hex() for x in draws.ravel()] == [
+        "0x1.bcdfb721b8457p-1",
+        "0x1.f8b524f69f54fp-1",
+        "0x1.8d156fd021523p-1",
+        "0x1.6fd45f386a1aap-1",
+    ]
+    assert keyed.which_view(7, IDS, 2, 4).tolist() == [0, 3, 2, 0]
+    assert keyed.which_view(7, IDS, 2, 0).tolist() == [409169552, 1857762827, 1818825302, 1592592060]
+    assert keyed.epoch_order(7, 1, 10).tolist() == [9, 0, 5, 3, 6, 8, 2, 1, 4, 7]
+    assert keyed.epoch_order(7, 1, 20000)[:4].tolist() == [2124, 4385, 6530, 5742]
+    assert keyed.storage_order(IDS).tolist() == [2, 3, 0, 1]
+    assert keyed.subset(IDS, 2).tolist() == [2, 3]
+    assert keyed.init_seed(3, "dense1.weight") == 5466631784916594544
+
+
+def test_golden_dropout():
+    assert keyed.dropout_keys(np.array([0, 9]), np.array([0, 1000]), 1).tolist() == [[1617449658, -1225489383], [-1245017449, -814518641]]
+    assert keyed.dropout_base(2, 3).tolist() == [[0, -1429907641, 1435217551], [-885333704, 76345988, -2086254059]]
+    assert keyed.dropout_threshold(np.array([0, 0.3, 0.5])).tolist() == [2147483647, 858993458, -1]
+    key = torch.from_numpy(keyed.dropout_keys(np.array([9]), np.array([4]), 0))[0, 0]
+    keep = keyed.dropout_keep(keyed.dropout_base(4, 4), key, torch.tensor(0)).int()
+    assert keep.tolist() == [[0, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 0], [0, 0, 1, 1]]
+
+
+def test_dropout_mixing_is_the_unsigned_hash_it_claims_to_be():
+    """Against plain Python integers: the masking of int32's arithmetic shift is easily forgotten."""
+
+    def mixed(position: int, key: int) -> int:
+        x = position
+        for multiplier, shift in ((0x7FEB352D, 15), (0x846CA68B, 16)):
+            x = ((x ^ (x >> shift)) * multiplier) & 0xFFFFFFFF
+        x ^= x >> 16
+        x = ((x ^ key) * 0x9E3779B1) & 0xFFFFFFFF
+        x = ((x ^ (x >> 15)) * 0x85EBCA6B) & 0xFFFFFFFF
+        x = ((x ^ (x >> 13)) * 0xC2B2AE35) & 0xFFFFFFFF
+        return x - 2**32 if x >= 2**31 else x
+
+    key, threshold = -1710637428, 123456789
+    keep = keyed.dropout_keep(keyed.dropout_base(7, 5), torch.tensor(key, dtype=torch.int32), torch.tensor(threshold))
+    expected = [[mixed(row * 5 + unit, key & 0xFFFFFFFF) <= threshold for unit in range(5)] for row in range(7)]
+    assert keep.tolist() == expected
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.3, 0.5, 0.9])
+def test_dropout_rate(rate):
+    keys = torch.from_numpy(keyed.dropout_keys(np.arange(4), np.arange(50), 0)).view(4, 50, 1, 1)
+    threshold = torch.from_numpy(keyed.dropout_threshold(np.full(4, rate))).view(4, 1, 1, 1)
+    keep = keyed.dropout_keep(keyed.dropout_base(64, 128), keys, threshold).double()
+    error = (rate * (1 - rate) / keep[0, 0].numel()) ** 0.5
+    assert abs(float(keep.mean()) - (1 - rate)) < 5 * error / 200**0.5 + 1e-12
+    assert float((keep.mean(dim=(2, 3)) - (1 - rate)).abs().max()) < 5 * error + 1e-12, "no step has a rate of its own"
+    assert float((keep.mean(dim=(0, 1)) - (1 - rate)).abs().max()) < 6 * (rate * (1 - rate) / 200) ** 0.5 + 1e-12, "no unit either"
+
+
+def test_dropout_masks_are_independent_across_steps_units_layers_and_runs():
+    def mask(seed, step, layer):
+        keys = torch.from_numpy(keyed.dropout_keys(np.array([seed]), np.array([step]), layer)).view(1, 1)
+        return keyed.dropout_keep(keyed.dropout_base(128, 128), keys, torch.tensor(-1)).double() - 0.5
+
+    one = mask(1, 7, 0)
+    others = [mask(1, 8, 0), mask(2, 7, 0), mask(1, 7, 1), one.roll(1, 0), one.roll(1, 1), one.T]
+    for other in others:
+        correlation = float((one * other).mean() * 4)
+        assert abs(correlation) < 5 / 128
+
+
+def test_streams_and_arguments_give_unrelated_words():
+    words = {int(keyed.words(stream, a, b)[0]) for stream in ("split", "view", "order") for a in range(40) for b in range(40)}
+    assert len(words) == 3 * 40 * 40
+
+
+def test_units_are_uniform():
+    draws = keyed.view_draws(0, np.arange(20000, dtype=np.uint64), np.zeros(20000, dtype=np.int64), 3)
+    counts = np.stack([np.histogram(draws[:, i], bins=20, range=(0, 1))[0] for i in range(3)])
+    chi2 = ((counts - 1000) ** 2 / 1000).sum(axis=1)
+    assert draws.min() >= 0
+    assert draws.max() < 1
+    assert (chi2 < 50).all()
+    assert np.abs(np.corrcoef(draws.T) - np.eye(3)).max() < 0.05
+
+
+@pytest.mark.parametrize("num", [1, 5, keyed.BLOCK, keyed.BLOCK + 1, 3 * keyed.BLOCK - 7])
+def test_every_epoch_is_a_permutation_in_blocks(num):
+    order = keyed.epoch_order(3, 2, num)
+    assert sorted(order.tolist()) == list(range(num))
+    blocks = order // keyed.BLOCK
+    assert (np.diff(blocks) != 0).sum() == len(set(blocks.tolist())) - 1, "a block is read once"
+    if num > 1:
+        assert order.tolist() != keyed.epoch_order(3, 3, num).tolist()
+        assert order.tolist() != keyed.epoch_order(4, 2, num).tolist()
+
+
+def test_copies_get_ids_of_their_own_and_keep_them_when_samples_are_added():
+    few = keyed.sample_ids(np.array([9, 9, 4], dtype=np.uint64))
+    more = keyed.sample_ids(np.array([9, 9, 4, 9, 1], dtype=np.uint64))
+    assert len(set(more.tolist())) == 5
+    assert more[:3].tolist() == few.tolist()
+
+
+def test_views_depend_on_the_sample_not_on_its_place():
+    order = np.array([2, 0, 3, 1])
+    draws = keyed.view_draws(5, IDS, np.arange(4), 3)
+    assert np.array_equal(draws[order], keyed.view_draws(5, IDS[order], np.arange(4)[order], 3))
+    assert np.array_equal(keyed.which_view(1, IDS, 2, 8)[order], keyed.which_view(1, IDS[order], 2, 8))

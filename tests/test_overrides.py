@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ConfigError
+from pipeline.overrides import Overrides, added, candidate, read_overrides, write_overrides
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    """Two groups of two files, one of which shares keys with others."""
+    files = {
+        "config.yaml": "defaults:\n  - _self_\n  - data: digits\n  - model: dnn\n  - study: none\n  - overrides\n",
+        "data/base.yaml": "path: null\n",
+        "data/digits.yaml": "source: digits\n",
+        "data/folder.yaml": "source: folder\n",
+        "model/dnn.yaml": "dropout: 0.2\nwidths: [8]\n",
+        "model/cnn.yaml": "dropout: 0.3\nwidths: [9]\n",
+        "study/none.yaml": "definitions: {}\n",
+        "study/a.yaml": "definitions: {a: 1}\n",
+        "study/b.yaml": "definitions: {b: 1}\n",
+    }
+    for name, text in files.items():
+        place = tmp_path / "conf" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    return tmp_path / "conf"
+
+
+def add(conf: Path, *arguments: str, to: Overrides | None = None) -> Overrides:
+    return added(to or Overrides(), arguments, conf)[0]
+
+
+def complaint(conf: Path, *arguments: str, to: Overrides | None = None) -> str:
+    with pytest.raises(ConfigError) as error:
+        add(conf, *arguments, to=to)
+    return str(error.value)
+
+
+def test_files_and_values_are_told_apart(conf: Path) -> None:
+    found = add(conf, "model.dropout=0.5", "data=folder", "model.widths=[16,8]", "study=[a,b]")
+    assert found.files == {"data": "folder", "study": ["a", "b"]}
+    assert found.values == {"model": {"dropout": 0.5, "widths": [16, 8]}}
+    assert found.words() == ["data=folder", "study=[a,b]", "model.dropout=0.5", "model.widths=[16, 8]"]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("1e-3", 0.001), ("3", 3), ("true", True), ("null", None), ("'3'", "3"), ("a b", "a b"), ("'a, b'", "a, b"),
+        ("{x:1,y:[2]}", {"x": 1, "y": [2]}), ("[]", []), ("", ""), ("1e-05", 1e-05), ("no", "no"), ("'1e-3'", "1e-3"),
+    ],
+)  # fmt: skip
+def test_values_survive_the_file(conf: Path, written: str, value: object) -> None:
+    found = add(conf, f"train.x={written}")
+    write_overrides(found, conf)
+    assert read_overrides(conf) == found
+    assert read_overrides(conf).values["train"]["x"] == value
+
+
+def test_what_is_there_is_kept_and_the_last_word_wins(conf: Path) -> None:
+    first = add(conf, "model.dropout=0.5", "train.epochs=3")
+    second = add(conf, "model.dropout=0.1", "+model.extra={a:1}", to=first)
+    third = add(conf, "model.extra={b:2}", to=second)
+    assert third.values == {"model": {"dropout": 0.1, "extra": {"a": 1, "b": 2}}, "train": {"epochs": 3}}
+
+
+def test_another_file_forgets_the_values_of_the_one_before_and_says_so(conf: Path) -> None:
+    start = add(conf, "data=folder", "data.path=data/photos", "model.dropout=0.5")
+    found, notes = added(start, ["data=digits"], conf)
+    assert found == Overrides({"data": "digits"}, {"model": {"dropout": 0.5}})
+    assert notes == ["data=digits: forgot data.path=data/photos, set for another file of conf/data/"]
+
+
+@pytest.mark.parametrize("arguments", [("data.path=x", "data=folder"), ("data=folder", "data.path=x")])
+def test_a_file_and_its_values_may_be_said_in_any_order(conf: Path, arguments: tuple[str, ...]) -> None:
+    assert add(conf, *arguments) == Overrides({"data": "folder"}, {"data": {"path": "x"}})
+
+
+def test_the_same_file_again_forgets_nothing(conf: Path) -> None:
+    start = add(conf, "model.dropout=0.5")
+    assert added(start, ["model=dnn"], conf) == (Overrides({"model": "dnn"}, start.values), [])
+
+
+def test_overrides_can_be_forgotten_one_by_one(conf: Path) -> None:
+    start = add(conf, "model=cnn", "model.dropout=0.5", "model.widths=[1]", "train.epochs=1")
+    assert add(conf, "~model.dropout", to=start).values == {"model": {"widths": [1]}, "train": {"epochs": 1}}
+    assert add(conf, "~train.epochs", to=start).values == {"model": {"dropout": 0.5, "widths": [1]}}
+    assert add(conf, "~model", to=start) == Overrides({}, {"train": {"epochs": 1}})
+    assert "train.seed is not overridden (overridden: model=cnn, " in complaint(conf, "~train.seed", to=start)
+
+
+def test_an_unknown_file_lists_those_that_there_are(conf: Path) -> None:
+    said = complaint(conf, "data=foldr")
+    assert said == "data=foldr: there is no conf/data/foldr.yaml; allowed: digits, folder; did you mean folder?"
+    assert "there is no conf/model/3.yaml" in complaint(conf, "model=3")
+
+
+@pytest.mark.parametrize("argument", ["model", "=3", "model.dropout=0.1=0.2", "model.widths=[1,2", "my key=3"])
+def test_what_is_no_override_is_named(conf: Path, argument: str) -> None:
+    assert complaint(conf, argument).startswith(f"{argument}: not GROUP=FILE, KEY=VALUE or ~KEY (")
+
+
+@pytest.mark.parametrize("argument", ["model.dropout=0.1,0.2", "model=cnn,dnn", "train.seed=range(3)"])
+def test_several_values_at_once_are_refused(conf: Path, argument: str) -> None:
+    assert "one run takes one value" in complaint(conf, argument)
+
+
+def test_all_errors_are_said_at_once(conf: Path) -> None:
+    said = complaint(conf, "data=x", "model.dropout=0.1,0.2", "~train.epochs").splitlines()
+    assert [line.partition(":")[0] for line in said] == ["data=x", "model.dropout=0.1,0.2", "~train.epochs"]
+
+
+def test_an_empty_file_and_no_file_are_no_overrides(conf: Path) -> None:
+    assert read_overrides(conf) == Overrides()
+    write_overrides(Overrides(), conf)
+    assert read_overrides(conf) == Overrides()
+
+
+@pytest.mark.parametrize("text", ["defaults:\n  - other\n", "a: [1\n", "defaults:\n  - model: cnn\n", "- 1\n"])
+def test_a_file_edited_into_something_else_is_refused(conf: Path, text: str) -> None:
+    (conf / "overrides.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="overrides.yaml"):
+        read_overrides(conf)
+
+
+def test_a_candidate_leaves_conf_alone(conf: Path) -> None:
+    before = sorted(conf.rglob("*"))
+    with candidate(Overrides({"data": "folder"}), conf) as copy:
+        assert read_overrides(copy).files == {"data": "folder"}
+    assert sorted(conf.rglob("*")) == before
+    assert not copy.exists()

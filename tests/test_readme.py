@@ -1,0 +1,161 @@
+"""What the README says is so: its commands are run, its files exist, its numbers are those of the code."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline import errors
+from pipeline.cli import parsed
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.split("  #")[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
+    for line in block.splitlines()
+    if line.split("  #")[0].strip()
+]
+NEW_LABELS = {"oak": 0, "yew": 1}
+
+
+def regatta_commands():
+    return [shlex.split(command)[1:] for command in COMMANDS if command.startswith("regatta ")]
+
+
+def table_paths():
+    """What stands between backquotes in the first column of the table of files."""
+    table = TEXT[TEXT.index("## Files") : TEXT.index("Exit codes")]
+    cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    for cell in cells:
+        names = re.findall(r"`([^`]+)`", cell)
+        folder = names[0].rpartition("/")[0] if not names[0].endswith("/") else ""
+        yield names[0]
+        yield from (f"{folder}/{name}" if folder else name for name in names[1:])
+
+
+def test_it_is_short_and_plain():
+    assert TEXT.count("\n") <= 150
+    assert TEXT.isascii()
+    assert re.findall(r"\b(?:lane|pack|cell|view)s?\b", TEXT, re.IGNORECASE) == []
+
+
+def test_links_lead_somewhere():
+    targets = re.findall(r"\]\(([^)#]+)\)", TEXT)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).is_file()] == []
+
+
+def test_every_file_of_the_table_exists_and_every_module_is_in_it():
+    listed = set(table_paths())
+    assert [path for path in listed if not (ROOT / path).exists()] == []
+    modules = {path.name for path in (ROOT / "pipeline").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    told = {Path(path).name for path in listed if path.startswith("pipeline/")}
+    assert modules - {"__init__.py"} == told
+
+
+def test_exit_codes_are_those_of_the_errors():
+    told = {int(code) for code in re.findall(r"(\d+) [a-z]", re.search(r"Exit codes: (.*)", TEXT)[1])}
+    classes = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
+    assert told == {0} | {error.exit_code for error in classes}
+
+
+@pytest.mark.parametrize("words", regatta_commands(), ids=" ".join)
+def test_commands_are_understood(words):
+    assert parsed(words).command == words[0]
+
+
+def test_make_knows_what_the_readme_names():
+    targets = re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = next(row for row in TEXT.splitlines() if row.startswith("| `Makefile`")).split("|")[2].split(",")
+    assert {name.strip() for name in named} | {"venv", "venv-dev"} == set(targets)
+    assert {command.split()[1] for command in COMMANDS if command.startswith("make ")} <= set(targets)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A fresh clone of what Git holds or would take, in a home with the README's example data."""
+    home = tmp_path_factory.mktemp("home")
+    folder = home / "regatta"
+    names = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in filter(lambda name: name and (ROOT / name).is_file(), names.split("\0")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    make_data(home)
+    runner = Runner(folder, home)
+    runner("git init -q .")
+    runner("git add -A")
+    runner("git -c user.name=a -c user.email=a@b commit -qm start")
+    return runner
+
+
+class Runner:
+    """Runs commands in the clone as a person with an active environment does."""
+
+    def __init__(self, folder, home):
+        self.folder, self.home = folder, home
+
+    def __call__(self, command, expected=0):
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        env = os.environ | {"HOME": str(self.home), "PATH": path, "PYTHONPATH": str(self.folder)}
+        done = subprocess.run(command, shell=True, cwd=self.folder, env=env, capture_output=True, text=True)
+        assert done.returncode == expected, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+
+def make_data(home):
+    """~/photos, ~/fashion-mnist, ~/cifar10 and ~/leaves.csv: noise around one brightness per class."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    images = (rng.integers(0, 60, (200, 16, 16)) + labels[:, None, None] * 150).astype(np.uint8)
+    names = list(NEW_LABELS)
+    rows = []
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        for folder in (home / "photos" / names[label], home / "leaves"):
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / f"{i}.png")
+        rows.append(f"leaves/{i}.png,{names[label]}")
+    (home / "leaves.csv").write_text("image,kind\n" + "\n".join(rows) + "\n")
+    (home / "fashion-mnist").mkdir()
+    for prefix, part in (("train", slice(0, 160)), ("t10k", slice(160, 200))):
+        pixels, own = images[part], labels[part].astype(np.uint8)
+        head = b"\0\0\x08\x03" + np.array(pixels.shape, ">i4").tobytes()
+        (home / "fashion-mnist" / f"{prefix}-images-idx3-ubyte").write_bytes(head + pixels.tobytes())
+        (home / "fashion-mnist" / f"{prefix}-labels-idx1-ubyte").write_bytes(
+            b"\0\0\x08\x01" + np.array([len(own)], ">i4").tobytes() + own.tobytes()
+        )
+    (home / "cifar10").mkdir()
+    encoded = [{"bytes": (home / "leaves" / f"{i}.png").read_bytes(), "path": None} for i in range(200)]
+    pq.write_table(pa.table({"image": encoded, "label": labels}), home / "cifar10" / "images.parquet")
+
+
+@pytest.mark.slow
+def test_every_command_of_the_readme_runs_in_a_fresh_clone(clone):
+    """In its order, with training shortened; the two make commands are what .ci/run runs."""
+    short = "train.epochs=3"
+    assert "The report is artifacts/report/index.html" in clone(f"regatta run {short}")
+    assert "Nothing had to be run again" in clone("regatta run")
+    run_id = yaml.safe_load((clone.folder / "artifacts/train/run.json").read_text())["id"]
+    for command in COMMANDS:
+        if command.startswith("make "):
+            continue
+        if command.startswith("regatta run data="):
+            command += f" {short} --reset"
+        clone(command.replace("restore RUN", f"restore {run_id}").replace("train.epochs=50", "train.epochs=4"))

@@ -1,0 +1,424 @@
+"""W&B as a mirror: read back from its local file, and against a server on loopback that speaks its protocol."""
+
+import gzip
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from pipeline.schema.tracking import TrackingConfig
+from pipeline.tracking import flattened, open_tracker
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN = "20261123-184500-1a2b3c4d"
+KEY = "0123456789abcdef" * 2 + "01234567"
+PARAMS = {"train": {"seed": 1, "betas": [0.9, 0.99]}, "data": {"path": None}}
+PROGRAM = f"""
+from pathlib import Path
+from pipeline.artifacts import append_jsonl
+from pipeline.schema.tracking import TrackingConfig
+from pipeline.tracking import open_tracker
+folder = Path("runs/{RUN}")
+def start(mode):
+    return open_tracker(TrackingConfig(mode=mode, project="regatta", entity=None), "{RUN}", folder, {PARAMS!r})
+def epochs(tracker, first, last):
+    for epoch in range(first, last + 1):
+        train = {{"epoch": epoch, "split": "train", "loss": 1 / epoch, "grad_norm": 2.0, "layer_grad_norms": {{"dense1": 0.5}}}}
+        append_jsonl(folder / "metrics.jsonl", [train, {{"epoch": epoch, "split": "val", "loss": 2 / epoch}}])
+        tracker.log(epoch, [])
+"""
+
+
+def start_program(body, folder, **env):
+    """Start `body` after PROGRAM in a process of its own, as a training would be."""
+    cleared = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    own = {"HOME": str(folder / "home"), "LOGNAME": "zebrafinch", "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
+    (folder / "home").mkdir(exist_ok=True)
+    command = [sys.executable, "-c", PROGRAM + body, "an-argument-of-the-command"]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=cleared | own | env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_program(body, folder, **env):
+    """The exit code and standard error of a program that was let run to its end; nothing of it may stay behind."""
+    with start_program(body, folder, **env) as program:
+        _, told = program.communicate(timeout=120)
+        return program.returncode, told
+
+
+def mirrored(folder):
+    """History, summary, configuration and exit code of the one local W&B file, as W&B's own reader shows them."""
+    (file,) = (folder / "runs" / RUN / "wandb").glob("*/*.wandb")
+    command = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(file)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    records = {"history": [], "summary": {}, "config": {}, "exit": None}
+    for line in lines:
+        record = json.loads(line)
+        if record["type"] == "history":
+            records["history"].append(
+                {name: value for name, value in record["history"]["item"].items() if "/" in name or name == "_step"}
+            )
+        elif record["type"] == "summary":
+            records["summary"] |= record["summary"].get("update", {})
+        elif record["type"] == "run":
+            records["config"] = {name: value for name, value in record["run"]["config"]["update"].items() if name[0] != "_"}
+        elif record["type"] == "exit":
+            records["exit"] = record["exit"]["exit_code"]
+    return records
+
+
+def expected_history(last):
+    return [
+        {"_step": e, "train/loss": 1 / e, "train/grad_norm": 2, "train/grad_norm/dense1": 0.5, "val/loss": 2 / e}
+        for e in range(1, last + 1)
+    ]
+
+
+def steps(folder):
+    return [item["_step"] for item in mirrored(folder)["history"]]
+
+
+def wait_until(condition, seconds=30):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+def written_bytes(folder):
+    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
+class Handler(BaseHTTPRequestHandler):
+    """What W&B's client needs of its server to create a run, go on with one and stream its history."""
+
+    protocol_version = "HTTP/1.1"
+    server: "Server"
+
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        self.answer({})
+
+    def do_PUT(self):
+        self.body()
+        self.answer({})
+
+    def do_POST(self):
+        request = json.loads(self.body() or b"{}")
+        if self.path.endswith("/graphql"):
+            operation = re.search(r"(?:query|mutation)\s+(\w+)", request["query"]).group(1)
+            self.answer({"data": self.server.graphql(operation, request.get("variables") or {})})
+        elif self.path.endswith("/file_stream"):
+            self.server.stream(self.path.split("/")[-2], request)
+            self.answer({})
+        else:
+            self.answer({})
+
+    def body(self):
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            content = b""
+            while size := int(self.rfile.readline(), 16):
+                content += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        content = gzip.decompress(content) if self.headers.get("Content-Encoding") == "gzip" else content
+        self.server.received += content
+        return content
+
+    def answer(self, content):
+        content = json.dumps(content).encode()
+        self.send_response(self.server.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+class Server(ThreadingHTTPServer):
+    """Keeps runs as W&B does: lines of history at the offsets they were sent for."""
+
+    daemon_threads = True
+    status = 200
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.runs, self.history, self.exit_codes, self.received = {}, {}, {}, b""
+
+    def handle_error(self, request, client_address):
+        pass  # a client that was killed
+
+    def graphql(self, operation, variables):
+        if operation == "Viewer":
+            return {"viewer": {"id": "1", "entity": "crew", "username": "cox", "flags": "{}", "teams": {"edges": []}}}
+        if operation == "ServerFeaturesQuery":
+            return {"serverInfo": {"features": []}}
+        if operation == "UpsertBucket":
+            run = self.runs.setdefault(variables["name"], {})
+            run.update({name: value for name, value in variables.items() if value is not None})
+            project = {"id": "1", "name": variables["project"], "entity": {"id": "1", "name": "crew"}}
+            bucket = {
+                "id": "1",
+                "name": variables["name"],
+                "displayName": "x",
+                "config": "{}",
+                "historyLineCount": 0,
+                "project": project,
+            }
+            return {"upsertBucket": {"bucket": bucket, "inserted": True}}
+        if operation == "CreateRunFiles":
+            files = [{"name": name, "uploadUrl": f"{self.url}/upload/{name}"} for name in variables["files"]]
+            return {"createRunFiles": {"runID": "1", "uploadHeaders": [], "files": files}}
+        return {}
+
+    def stream(self, name, request):
+        for file, chunk in (request.get("files") or {}).items():
+            if file == "wandb-history.jsonl":
+                lines = self.history.setdefault(name, {})
+                lines.update(enumerate(chunk["content"], chunk["offset"]))
+        if request.get("complete"):
+            self.exit_codes[name] = request["exitcode"]
+
+    def steps(self):
+        return [json.loads(line)["_step"] for _, line in sorted(self.history.get(RUN, {}).items())]
+
+    def env(self):
+        return {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": KEY}
+
+
+@pytest.fixture
+def server():
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+WHOLE = "tracker = start({mode!r}); epochs(tracker, 1, 3); tracker.finish({{'best_epoch': 2}}, 0)"
+
+
+def test_flat_names():
+    rows = [
+        {"epoch": 3, "split": "train", "loss": 0.5, "grad_norm": 1.5, "layer_grad_norms": {"dense1": 0.25, "output": 1.0}},
+        {"epoch": 3, "split": "val", "accuracy": 0.75},
+    ]
+    assert flattened(rows) == {
+        "train/loss": 0.5,
+        "train/grad_norm": 1.5,
+        "train/grad_norm/dense1": 0.25,
+        "train/grad_norm/output": 1.0,
+        "val/accuracy": 0.75,
+    }
+
+
+def test_importing_the_edge_does_not_import_wandb():
+    program = "import sys, pipeline.tracking; sys.exit('wandb' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
+
+
+def test_disabled_starts_and_writes_nothing(tmp_path):
+    tracker = open_tracker(TrackingConfig(mode="disabled", project="p", entity=None), RUN, tmp_path, PARAMS)
+    tracker.finish({}, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_offline_mirror_equals_the_records(tmp_path):
+    assert run_program(WHOLE.format(mode="offline"), tmp_path) == (0, "")
+    records = mirrored(tmp_path)
+    assert records["history"] == expected_history(3)
+    assert records["config"] == PARAMS
+    assert records["summary"]["best_epoch"] == 2
+    assert records["exit"] == 0
+
+
+def test_an_epoch_can_be_read_while_the_run_goes_on(tmp_path):
+    body = """
+import time
+tracker = start('offline'); epochs(tracker, 1, 3)
+while not Path("read").exists():
+    time.sleep(0.05)
+tracker.finish({}, 0)
+"""
+    with start_program(body, tmp_path) as program:
+        wait_until(lambda: list(tmp_path.glob("runs/*/wandb/*/*.wandb")))
+        wait_until(lambda: steps(tmp_path) == [1, 2, 3])
+        (tmp_path / "read").touch()
+        assert program.communicate(timeout=60) == ("", "")
+
+
+def test_environment_of_wandb_does_not_change_the_mode(tmp_path):
+    assert run_program(WHOLE.format(mode="offline"), tmp_path, WANDB_MODE="disabled", WANDB_RESUME="must") == (0, "")
+    assert steps(tmp_path) == [1, 2, 3]
+
+
+def test_nothing_private_is_written_or_sent(tmp_path, server):
+    for mode in ("offline", "online"):
+        code, _ = run_program(WHOLE.format(mode=mode), tmp_path, **server.env())
+        assert code == 0
+        content = written_bytes(tmp_path) + server.received
+        assert RUN.encode() in content
+        assert b"best_epoch" in content
+        words = [KEY, "zebrafinch", "an-argument-of-the-command", sys.prefix, str(ROOT), str(tmp_path)]
+        assert [word for word in words if word.encode() in content] == []
+        host = re.escape(socket.gethostname().encode())
+        assert re.search(rb"(?<![A-Za-z0-9_.-])" + host + rb"(?![A-Za-z0-9_.-])", content) is None
+
+
+def test_killed_run_is_mirrored_up_to_the_kill_and_its_restart_from_the_first_epoch(tmp_path):
+    code, _ = run_program("tracker = start('offline'); epochs(tracker, 1, 4); import os; os.kill(os.getpid(), 9)", tmp_path)
+    assert code == -9
+    wait_until(lambda: len(list(tmp_path.glob("runs/*/wandb/*/*.wandb"))) == 1)
+    wait_until(lambda: mirrored(tmp_path)["exit"] == 1)
+    assert mirrored(tmp_path)["history"] == expected_history(4)
+    restart = "tracker = start('offline'); epochs(tracker, 5, 6); tracker.finish({}, 0)"
+    assert run_program(restart, tmp_path) == (0, "")
+    assert mirrored(tmp_path)["history"] == expected_history(6)
+    assert mirrored(tmp_path)["exit"] == 0
+
+
+def test_half_a_line_waits_for_its_other_half(tmp_path):
+    body = """
+tracker = start('offline')
+epochs(tracker, 1, 1)
+with (folder / "metrics.jsonl").open("a") as file:
+    file.write('{"epoch": 2, "split": "va'); file.flush(); tracker.log(2, []); time.sleep(2.0)
+    file.write('l", "loss": 1.0}\\n')
+tracker.finish({}, 0)
+"""
+    assert run_program("import time" + body, tmp_path) == (0, "")
+    assert mirrored(tmp_path)["history"] == [*expected_history(1), {"_step": 2, "val/loss": 1}]
+
+
+def test_mirror_that_hangs_never_holds_an_epoch_up(tmp_path):
+    body = """
+import os, signal, time
+tracker = start('offline')
+tracker._process.send_signal(signal.SIGSTOP)
+begun = time.monotonic()
+for _ in range(200_000):
+    tracker.log(1, [])
+print(time.monotonic() - begun < 5, flush=True)
+tracker._process.send_signal(signal.SIGCONT)
+epochs(tracker, 1, 3)
+tracker.finish({}, 0)
+"""
+    with start_program(body, tmp_path) as program:
+        assert program.communicate(timeout=60) == ("True\n", "")
+    assert steps(tmp_path) == [1, 2, 3]
+
+
+def test_online_run_reaches_the_server(tmp_path, server):
+    code, told = run_program(WHOLE.format(mode="online"), tmp_path, **server.env())
+    assert (code, told) == (0, f"tracking: W&B shows the run at {server.url}/crew/regatta/runs/{RUN}\n")
+    assert server.steps() == [1, 2, 3]
+    assert server.exit_codes == {RUN: 0}
+
+
+def test_killed_online_run_goes_on_without_a_gap_or_a_double(tmp_path, server):
+    code, _ = run_program(
+        "tracker = start('online'); epochs(tracker, 1, 4); import os; os.kill(os.getpid(), 9)", tmp_path, **server.env()
+    )
+    assert code == -9
+    wait_until(lambda: server.exit_codes == {RUN: 1})
+    assert server.steps() == [1, 2, 3, 4]
+    restart = "tracker = start('online'); epochs(tracker, 5, 6); tracker.finish({}, 0)"
+    assert run_program(restart, tmp_path, **server.env())[0] == 0
+    assert server.steps() == [1, 2, 3, 4, 5, 6]
+    assert server.exit_codes == {RUN: 0}
+
+
+def test_unreachable_server_costs_one_line_and_the_run_can_be_sent_later(tmp_path, server):
+    started = time.monotonic()
+    code, told = run_program(WHOLE.format(mode="online"), tmp_path, **server.env() | {"WANDB_BASE_URL": "http://127.0.0.1:9"})
+    assert time.monotonic() - started < 15
+    assert code == 0
+    assert re.fullmatch(
+        r"tracking: W&B is not used online \(http://127.0.0.1:9: .*refused\); send the run later with: wandb sync \S+\n", told
+    )
+    assert mirrored(tmp_path)["history"] == expected_history(3)
+    wandb = str(Path(sys.executable).with_name("wandb"))
+    env = {"HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"]} | server.env()
+    subprocess.run([wandb, "sync", told.split()[-1]], cwd=tmp_path, env=env, capture_output=True, check=True, timeout=60)
+    assert server.steps() == [1, 2, 3]
+
+
+def test_missing_key_costs_one_line_and_nobody_is_asked(tmp_path, server):
+    code, told = run_program(WHOLE.format(mode="online"), tmp_path, WANDB_BASE_URL=server.url)
+    assert code == 0
+    assert told.startswith("tracking: W&B is not used online (no API key: set WANDB_API_KEY, or run `wandb login` once); send")
+    assert told.count("\n") == 1
+    assert steps(tmp_path) == [1, 2, 3]
+
+
+def test_crash_of_the_service_costs_one_line(tmp_path):
+    body = """
+import os, signal, time
+tracker = start('offline'); epochs(tracker, 1, 2)
+while not list(folder.glob("wandb/*/*.wandb")):
+    time.sleep(0.05)
+mirror = tracker._process.pid
+(service,) = [int(pid) for pid in Path(f"/proc/{mirror}/task/{mirror}/children").read_text().split()]
+os.kill(service, signal.SIGKILL)
+epochs(tracker, 3, 4); tracker.finish({}, 0)
+"""
+    code, told = run_program(body, tmp_path)
+    assert code == 0
+    assert told.startswith("tracking: W&B mirrors no further (")
+    assert told.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("illness", ["error", "silence"])
+def test_ill_server_holds_the_end_of_a_run_up_for_a_limited_time(tmp_path, server, illness):
+    if illness == "error":
+        server.status = 500
+    else:
+        server.graphql = lambda *_: time.sleep(300)
+    started = time.monotonic()
+    code, told = run_program(WHOLE.format(mode="online"), tmp_path, **server.env())
+    assert time.monotonic() - started < 65
+    assert code == 0
+    assert told.startswith("tracking: W&B is not used online (")
+    assert steps(tmp_path) == [1, 2, 3]
+
+
+@pytest.mark.slow
+def test_server_that_vanishes_holds_the_end_of_a_run_up_for_a_limited_time(tmp_path, server):
+    body = """
+import time
+tracker = start('online'); epochs(tracker, 1, 2)
+while not Path("vanished").exists():
+    time.sleep(0.05)
+epochs(tracker, 3, 4); tracker.finish({}, 0)
+"""
+    with start_program(body, tmp_path, **server.env()) as program:
+        wait_until(lambda: RUN in server.runs)
+        server.shutdown()
+        server.server_close()
+        (tmp_path / "vanished").touch()
+        started = time.monotonic()
+        program.communicate(timeout=120)
+    assert time.monotonic() - started < 65
+    assert program.returncode == 0
+    assert steps(tmp_path) == [1, 2, 3, 4]

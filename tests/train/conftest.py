@@ -1,0 +1,86 @@
+"""Real digits as a prepared dataset, and small programs on them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from pipeline import artifacts, keyed
+from pipeline.data.dataset import FORMAT, Dataset, Manifest, manifest_dict, open_dataset
+from pipeline.model.network import NetworkSpec
+from pipeline.schema.augment import AugmentConfig
+from pipeline.train.program import Lane, Program
+from pipeline.train.training import Training
+
+OFF = AugmentConfig.model_construct(**{**dict.fromkeys(AugmentConfig.model_fields, 0.0), "seed": 0, "views": 0})
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """These networks are too small for more, and tests run side by side."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory) -> Dataset:
+    """scikit-learn's digits, split by content."""
+    folder = tmp_path_factory.mktemp("digits") / "prepare"
+    write_digits(folder)
+    return open_dataset(folder)
+
+
+def write_digits(folder: Path) -> None:
+    bunch = load_digits()
+    inputs, labels = np.round(bunch.images * 255 / 16).astype(np.uint8)[:, None], bunch.target.astype(np.int64)
+    contents = np.array([keyed.content_id(image.tobytes()) for image in inputs], dtype=np.uint64)
+    ids, position = keyed.sample_ids(contents), keyed.split_position(contents)
+    split = np.where(position < 0.15, "test", np.where(position < 0.3, "val", "train"))
+    order = keyed.storage_order(ids)
+    counts, class_counts = {}, {}
+    for name in ("train", "val", "test"):
+        own = order[split[order] == name]
+        (folder / name).mkdir(parents=True)
+        for part, values in (("inputs", inputs), ("labels", labels), ("ids", ids)):
+            np.save(folder / name / f"{part}.npy", values[own])
+        counts[name], class_counts[name] = len(own), np.bincount(labels[own], minlength=10).tolist()
+    train = inputs[split == "train"] / 255
+    facts = {"classes": [str(i) for i in range(10)], "shape": [1, 8, 8], "mean": [float(train.mean())], "std": [float(train.std())]}
+    rest = {"counts": counts, "class_counts": class_counts, "source": "digits", "source_digest": "s", "digest": "d", "num_read": 1797}
+    manifest = Manifest(format=FORMAT, kind="image", task="single", dtype="uint8", num_rejected=0, notes=[], **facts, **rest)
+    artifacts.write_json(folder / "dataset.json", manifest_dict(manifest))
+
+
+def program(**changes) -> Program:
+    spec = {"input_shape": (1, 8, 8), "num_outputs": 10, "channels": (), "widths": (32, 16), "activation": "relu", "norm": "none"}
+    own = {name: changes.pop(name) for name in list(changes) if name in spec}
+    rest = {"loss": "softmax", "task": "single", "epochs": 3, "batch_size": 64, "shards": 1, "optimizer": "adamw", "schedule": "cosine"}
+    rest |= {"warmup_epochs": 1.0, "early_stop": 0, "monitor": "val_loss"} | changes
+    return Program(spec=NetworkSpec(**{**spec, **own}, init="auto"), **rest)
+
+
+def lane(seed: int = 0, **changes) -> Lane:
+    usual = {"learning_rate": 2e-3, "weight_decay": 0.01, "betas": (0.9, 0.999), "momentum": 0.9, "dropout": 0.2}
+    return Lane(seed=seed, **(usual | {"label_smoothing": 0.0, "clip_norm": None} | changes))
+
+
+def training(data: Dataset, lanes, views=(), policy=OFF, team=None, **changes) -> Training:
+    return Training(program(**changes), lanes, data, views, policy, torch.device("cpu"), team)
+
+
+def train_to_end(trained: Training) -> Training:
+    while not trained.done:
+        train_one_epoch(trained)
+    return trained
+
+
+def train_one_epoch(trained: Training) -> None:
+    trained.train_epoch()
+    trained.end_epoch({name: trained.evaluate(name) for name in ("train_clean", "val")})
+
+
+def untimed(rows):
+    return [{name: value for name, value in row.items() if name not in ("seconds", "samples_per_s")} for row in rows]
+
+

@@ -1,0 +1,94 @@
+"""What a configuration becomes, and the learning rate over the steps."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import lane, program
+
+from pipeline.errors import ConfigError
+from pipeline.schema.base import validated
+from pipeline.schema.model import ModelConfig
+from pipeline.schema.train import TrainConfig
+from pipeline.train.program import planned, rate_factor
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def configs(model="dnn", **changes):
+    values = {"model": yaml.safe_load((CONF / f"model/{model}.yaml").read_text())}
+    values["train"] = yaml.safe_load((CONF / "train/default.yaml").read_text())
+    for path, value in changes.items():
+        section, key = path.split("__")
+        values[section][key] = value
+    return validated(ModelConfig, values["model"], "model"), validated(TrainConfig, values["train"], "train")
+
+
+def test_what_runs_share_and_what_is_their_own(digits):
+    one = planned(*configs(), digits.manifest)
+    other = planned(*configs(model__dropout=0.5, train__seed=9, train__learning_rate=0.1), digits.manifest)
+    assert one[0] == other[0]
+    assert (other[1].seed, other[1].dropout, other[1].learning_rate) == (9, 0.5, 0.1)
+    assert planned(*configs(model__widths=[8]), digits.manifest)[0] != one[0]
+
+
+def test_two_classes_make_one_logit(digits):
+    two = dataclasses.replace(digits.manifest, classes=["no", "yes"])
+    assert planned(*configs(), two)[0].spec.num_outputs == 1
+    assert planned(*configs(model__loss="softmax"), two)[0].spec.num_outputs == 2
+    several = dataclasses.replace(digits.manifest, task="multi")
+    assert planned(*configs(), several)[0].loss == "sigmoid"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train__batch_size": 5000}, r"train.batch_size = 5000: the training split has 1\d+ samples"),
+        ({"model__loss": "sigmoid"}, "model.loss = 'sigmoid': the data has one of 10 classes"),
+        ({"model__arch": "cnn"}, r"model.channels = \[\]: a cnn needs at least one convolution"),
+        ({"model__channels": [4]}, r"model.channels = \[4\]: a dnn needs \[\]"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_refused(digits, changes, said):
+    with pytest.raises(ConfigError, match=said):
+        planned(*configs(**changes), digits.manifest)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train__shards": 3}, "must be a power of two"),
+        ({"train__shards": 64, "train__accumulate": 4}, "must not exceed batch_size"),
+        ({"train__warmup_epochs": 100.0}, "must not exceed epochs"),
+        ({"train__learning_rate": -1.0}, "train.learning_rate = -1.0: should be greater than 0"),
+        ({"model__activation": "rleu"}, "model.activation = 'rleu': should be 'relu'"),
+    ],
+)
+def test_what_is_out_of_range_is_refused(changes, said):
+    with pytest.raises(ConfigError, match=said):
+        configs(**changes)
+
+
+def test_one_cycle_is_torchs_own():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    torchs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=101, pct_start=21 / 101, cycle_momentum=False)
+    own = program(schedule="one_cycle", epochs=10, warmup_epochs=2.0)
+    for step in range(100):
+        optimizer.step()
+        torchs.step()
+        assert rate_factor(own, step, 10) == pytest.approx(torchs.get_last_lr()[0], abs=0.03), step
+
+
+def test_schedules():
+    constant = [rate_factor(program(schedule="constant", epochs=4, warmup_epochs=1.0), step, 10) for step in range(40)]
+    assert constant[:10] == pytest.approx([i / 10 for i in range(1, 11)])
+    assert set(constant[10:]) == {1.0}
+    cosine = [rate_factor(program(schedule="cosine", epochs=4, warmup_epochs=1.0), step, 10) for step in range(40)]
+    assert cosine[10] == 1.0
+    assert cosine[25] == pytest.approx(0.5)
+    assert 0 < cosine[-1] < 0.01
+    assert all(a > b for a, b in zip(cosine[10:-1], cosine[11:], strict=True))
+    assert lane().learning_rate == 2e-3

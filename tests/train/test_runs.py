@@ -1,0 +1,155 @@
+"""Runs found again: finished, interrupted, longer, under other code."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from conftest import OFF
+from test_program import configs
+
+from pipeline import artifacts
+from pipeline.errors import ConfigError, NumericsError, StorageError
+from pipeline.model.predictor import load_predictor
+from pipeline.train import fit as fit_module
+from pipeline.train.fit import Views, fit, publish
+from pipeline.train.runs import all_runs
+
+VIEWS = Views([], OFF, "none")
+
+
+class NoTracker:
+    def log(self, epoch, rows):
+        pass
+
+    def finish(self, summary, exit_code):
+        self.summary = summary
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REGATTA_RUNS", raising=False)
+
+
+def run(data, **changes):
+    small = {"train__epochs": 3, "model__widths": [16], "train__save_every_s": 0.0, "train__threads": 1, "train__warmup_epochs": 1.0}
+    model, train = configs(**(small | changes))
+    return fit(model, train, data, VIEWS, lambda folder, epoch: NoTracker()), model
+
+
+def weights(folder):
+    return artifacts.load_tensors(folder.path / "best.safetensors")[0]
+
+
+def test_a_finished_run_is_not_computed_again(digits, monkeypatch):
+    first, _ = run(digits)
+    monkeypatch.setattr(fit_module, "_train", lambda *_: pytest.fail("trained again"))
+    second, _ = run(digits)
+    assert second == first
+    assert len(all_runs()) == 1
+
+
+def test_another_seed_is_another_run(digits):
+    assert run(digits)[0] != run(digits, train__seed=1)[0]
+    assert len(all_runs()) == 2
+
+
+def test_records(digits):
+    folder, _ = run(digits)
+    rows = artifacts.read_jsonl(folder.metrics)
+    assert [(row["epoch"], row["split"]) for row in rows] == [(e, s) for e in (1, 2, 3) for s in ("train", "train_clean", "val")]
+    facts = folder.read()
+    losses = [row["loss"] for row in rows if row["split"] == "val"]
+    assert facts["best_val_loss"] == min(losses)
+    assert facts["best_epoch"] == 1 + losses.index(min(losses))
+    assert (facts["state"], facts["stop_reason"], facts["restarts"], facts["num_epochs"]) == ("finished", "epochs", 0, 3)
+
+
+def test_more_epochs_go_on_where_the_run_ended(digits):
+    """Exactly: the constant schedule does not depend on the number of epochs, so it is the same run, only longer."""
+    short, _ = run(digits, train__schedule="constant")
+    longer, _ = run(digits, train__schedule="constant", train__epochs=6)
+    assert longer.read()["continued_from"] == short.id
+    for path in (short.path, longer.path):
+        (path / "state.safetensors").unlink()
+    whole, _ = run(digits, train__schedule="constant", train__epochs=6)
+    assert whole.read()["continued_from"] is None
+    assert all((weights(longer)[name] == array).all() for name, array in weights(whole).items())
+
+
+def test_a_schedule_that_depends_on_the_length_starts_again(digits):
+    run(digits)
+    assert run(digits, train__epochs=6)[0].read()["continued_from"] is None
+
+
+def interrupted(digits):
+    folder, _ = run(digits)
+    folder.write(state="running")
+    return folder
+
+
+def test_other_code_is_not_resumed_unasked(digits, monkeypatch):
+    folder = interrupted(digits)
+    folder.write(hashes={**folder.read()["hashes"], "code": "old", "run": "old"})
+    with pytest.raises(ConfigError, match="--accept-code"):
+        run(digits)
+    monkeypatch.setenv("REGATTA_ACCEPT_CODE", "1")
+    assert run(digits)[0] == folder
+    assert folder.read()["accepted_code"] == ["old"]
+
+
+def test_a_fresh_start_keeps_the_old_folder(digits, monkeypatch):
+    folder = interrupted(digits)
+    folder.write(id="older")
+    folder.path.rename(folder.path.with_name("20000101-000000-older"))
+    monkeypatch.setenv("REGATTA_FRESH", "1")
+    run(digits)
+    assert len(all_runs()) == 2
+
+
+@pytest.mark.parametrize("damage", ["torn", "flipped"])
+def test_a_damaged_state_is_named(digits, damage):
+    folder = interrupted(digits)
+    content = bytearray(folder.state.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2] ^= 1
+    folder.state.write_bytes(content if damage == "flipped" else content[: len(content) // 2])
+    with pytest.raises(StorageError, match=r"state\.safetensors"):
+        run(digits)
+
+
+def test_a_failed_run_keeps_its_records_and_is_started_again(digits):
+    with pytest.raises(NumericsError):
+        run(digits, train__learning_rate=1e30)
+    ((folder, facts),) = all_runs()
+    assert (facts["state"], facts["stop_reason"]) == ("failed", "not_finite")
+    assert "not finite at epoch 1" in facts["error"]
+    assert folder.state.exists()
+
+
+def test_cuda_where_there_is_none_is_an_error(digits):
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="no CUDA device"):
+            run(digits, train__device="cuda")
+
+
+def test_published_weights_predict_without_the_dataset(digits, tmp_path):
+    folder, model = run(digits, train__epochs=8)
+    publish(folder, tmp_path / "train", model, digits, "softmax")
+    predictor = load_predictor(tmp_path / "train")
+    val = digits.split("val")
+    logits = predictor.logits(torch.from_numpy(val.inputs.copy()))
+    labels = torch.from_numpy(val.labels.copy())
+    assert float(predictor.losses(logits, labels).mean()) == pytest.approx(folder.read()["best_val_loss"], rel=1e-6)
+    assert predictor.classes == digits.manifest.classes
+    torch.testing.assert_close(predictor.probabilities(logits).sum(1), torch.ones(len(val)))
+    described = json.loads((tmp_path / "train/model.json").read_text())
+    (tmp_path / "train/model.json").write_text(json.dumps({**described, "weights_sha256": "0"}))
+    with pytest.raises(StorageError, match="not the weights that"):
+        load_predictor(tmp_path / "train")
+
+
+def test_data_decides_the_run(digits):
+    other = dataclasses.replace(digits, manifest=dataclasses.replace(digits.manifest, digest="other"))
+    assert run(digits)[0] != run(other)[0]

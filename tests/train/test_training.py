@@ -1,0 +1,156 @@
+"""The training of stacked runs: each equals itself alone, resumes exactly, learns, and says when a loss is not finite."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import lane, train_one_epoch, train_to_end, training, untimed
+
+from pipeline.errors import NumericsError
+
+LANES = [
+    lane(0),
+    lane(1, learning_rate=1e-2, dropout=0.0),
+    lane(1, label_smoothing=0.1, weight_decay=0.1),
+    lane(2, betas=(0.8, 0.95), clip_norm=0.5, dropout=0.5),
+    lane(3, momentum=0.5, clip_norm=2.0),
+]
+
+
+def equal(one, k, other, i=0):
+    return (
+        torch.equal(one.network.flat[k], other.network.flat[i])
+        and torch.equal(one.best[k], other.best[i])
+        and untimed(one.progress.rows[k]) == untimed(other.progress.rows[i])
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"shards": 4},
+        {"optimizer": "sgd", "batch_size": 50},
+        {"activation": "gelu", "norm": "layer", "widths": (33, 17), "batch_size": 37},
+        {"channels": (3,), "widths": (11,), "epochs": 2, "batch_size": 256},
+        {"widths": (), "monitor": "val_accuracy"},
+        {"early_stop": 1, "epochs": 6},
+    ],
+    ids=str,
+)
+def test_a_run_of_a_stack_equals_itself_alone(digits, changes):
+    together = train_to_end(training(digits, LANES, **changes))
+    for k, own in enumerate(LANES):
+        alone = train_to_end(training(digits, [own], **changes))
+        assert equal(together, k, alone), f"run {k}"
+
+
+def test_runs_of_one_seed_share_batches_and_initial_weights(digits):
+    both = train_to_end(training(digits, [lane(4), lane(4), lane(5)]))
+    assert torch.equal(both.network.flat[0], both.network.flat[1])
+    assert not torch.equal(both.network.flat[0], both.network.flat[2])
+
+
+def test_it_learns(digits):
+    trained = train_to_end(training(digits, [lane(0)], epochs=20))
+    rows = [row for row in trained.progress.rows[0] if row["split"] == "val"]
+    assert rows[0]["loss"] > 1
+    assert rows[-1]["accuracy"] > 0.95
+    best = trained.progress.best[0]
+    assert best["loss"] == min(row["loss"] for row in rows)
+    trained.network.flat.copy_(trained.best)
+    assert trained.evaluate("val")[0]["loss"] == best["loss"], "the best weights are those of the best epoch"
+
+
+def test_records_count_every_sample_once(digits):
+    trained = training(digits, [lane(0, learning_rate=1e-9, weight_decay=0.0, dropout=0.0)], batch_size=100, epochs=1)
+    train_one_epoch(trained)
+    train, clean, _val = trained.progress.rows[0]
+    everything = trained.inputs.take(np.arange(len(trained.ids)))
+    logits = trained.network(trained._normalised(everything).unsqueeze(0))
+    mean = float(torch.nn.functional.cross_entropy(logits[0], trained.labels))
+    assert train["loss"] == pytest.approx(mean, rel=1e-4), "the last, smaller batch counts as its samples do"
+    assert clean["loss"] == pytest.approx(mean, rel=0.1)
+
+
+@pytest.mark.parametrize("stop_after", [1, 7, 20, 33, 57])
+@pytest.mark.parametrize("changes", [{}, {"shards": 2, "batch_size": 50}])
+def test_an_interrupted_run_goes_on_bit_for_bit(digits, stop_after, changes):
+    class Interrupted(Exception):
+        pass
+
+    whole = train_to_end(training(digits, LANES, **changes))
+    first = training(digits, LANES, **changes)
+    steps = 0
+
+    def count():
+        nonlocal steps
+        steps += 1
+        if steps == stop_after:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        while not first.done:
+            first.train_epoch(count)
+            first.end_epoch({name: first.evaluate(name) for name in ("train_clean", "val")})
+    tensors, progress = first.state()
+    second = training(digits, LANES, **changes)
+    second.restore({name: array.copy() for name, array in tensors.items()}, progress)
+    train_to_end(second)
+    assert all(equal(whole, k, second, k) for k in range(len(LANES)))
+
+
+def test_a_loss_that_is_not_finite_names_its_place_and_keeps_the_best(digits):
+    trained = training(digits, [lane(0, learning_rate=1e30)], epochs=5, warmup_epochs=0.0)
+    with pytest.raises(NumericsError, match=r"not finite at epoch 1, step \d+ of 20, learning rate .*, samples [0-9a-f]{16}"):
+        train_to_end(trained)
+
+
+def test_the_best_weights_survive_a_failure(digits):
+    trained = training(digits, [lane(0)], epochs=5)
+    train_one_epoch(trained)
+    best = trained.best.clone()
+    trained.network.flat[0, 0] = float("nan")
+    with pytest.raises(NumericsError):
+        train_to_end(trained)
+    assert torch.equal(trained.best, best)
+    assert bool(best.isfinite().all())
+
+
+def test_a_failed_run_does_not_stop_its_neighbours(digits):
+    together = train_to_end(training(digits, [lane(0), lane(1, learning_rate=1e30), lane(2)], warmup_epochs=0.0))
+    alone = train_to_end(training(digits, [lane(2)], warmup_epochs=0.0))
+    assert together.progress.ended == [None, "not_finite", None]
+    assert "learning rate 9.99e+29" in together.progress.failures[1]
+    assert equal(together, 2, alone)
+
+
+def test_early_stopping(digits):
+    trained = train_to_end(training(digits, [lane(0, learning_rate=0.05)], epochs=60, early_stop=2))
+    assert trained.progress.ended == ["early_stop"]
+    assert trained.progress.epoch == trained.progress.best[0]["epoch"] + 2
+
+
+def test_gradient_norms_are_those_of_the_layers(digits):
+    trained = training(digits, [lane(0, dropout=0.0)], epochs=1, batch_size=1248)
+    train_one_epoch(trained)
+    row = trained.progress.rows[0][0]
+    layers = row["layer_grad_norms"]
+    assert list(layers) == ["dense1", "dense2", "output"]
+    assert row["grad_norm"] == pytest.approx(sum(norm**2 for norm in layers.values()) ** 0.5)
+
+
+def test_stored_copies_are_chosen_by_seed_sample_and_epoch(digits):
+    """Copies that differ in nothing leave the result as it is; copies that differ change it."""
+    inputs = np.asarray(digits.split("train").inputs)
+    plain = train_to_end(training(digits, [lane(0)]))
+    same = train_to_end(training(digits, [lane(0)], views=[inputs, inputs]))
+    other = train_to_end(training(digits, [lane(0)], views=[inputs, np.roll(inputs, 1, axis=-1)]))
+    assert torch.equal(plain.network.flat, same.network.flat)
+    assert not torch.equal(plain.network.flat, other.network.flat)
+
+
+def test_mapped_inputs_give_the_same_run(digits):
+    resident = train_to_end(training(digits, [lane(0)]))
+    mapped = training(digits, [lane(0)])
+    mapped.inputs.resident, mapped.inputs._rows = False, None
+    assert equal(resident, 0, train_to_end(mapped))
