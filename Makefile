@@ -37,7 +37,7 @@ lock: venv-dev  ## resolve the dependencies anew; what a CUDA build of torch nee
 # What is installed is compared with the files it was installed from, not with their dates, which a checkout changes.
 venv: .venv/bin/python
 	@cat requirements.lock pyproject.toml | cmp -s - .venv/installed || { set -e; rm -f .venv/installed; \
-	  echo "Installing the pinned dependencies into .venv: 1.3 GB with a CPU build of torch, 5 GB with CUDA."; \
+	  echo "Installing the pinned dependencies into .venv: 2.2 GB with a CPU build of torch, about 7 GB with CUDA."; \
 	  .venv/bin/pip install -r requirements.lock; .venv/bin/pip install --no-deps --no-build-isolation -e .; \
 	  cat requirements.lock pyproject.toml > .venv/installed; }
 

@@ -26,7 +26,12 @@ def clone(folder: Path) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
     (folder / ".venv").symlink_to(ROOT / ".venv")
-    subprocess.run("git init -q . && git add -A && git -c user.name=a -c user.email=a@b commit -qm start", shell=True, cwd=folder, check=True)
+    subprocess.run(
+        "git init -q . && git add -A && git -c user.name=a -c user.email=a@b commit -qm start",
+        shell=True,
+        cwd=folder,
+        check=True,
+    )
 
 
 def seconds(folder: Path, expected: str) -> float:

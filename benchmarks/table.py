@@ -36,7 +36,9 @@ AIMS = [
     Aim("Fashion-MNIST: test accuracy, mean of 3 seeds", "fashion_accuracy", "accuracy", ">=", 0.900),
     Aim("Fashion-MNIST: seconds of training, the slowest seed", "fashion_accuracy", "seconds", "<=", 120),
     Aim("Fashion-MNIST: speed against a bare torch loop", "train_step_fashion", "bare loop", ">=", 0.95),
-    Aim("Fashion-MNIST: speed against Lightning with a DataLoader", "train_step_fashion", "Lightning with DataLoader", ">=", 1.2),
+    Aim(
+        "Fashion-MNIST: speed against Lightning with a DataLoader", "train_step_fashion", "Lightning with DataLoader", ">=", 1.2
+    ),
     Aim("digits: speed against a bare torch loop", "train_step_digits", "bare loop", ">=", 0.9),
     Aim("digits: speed against Lightning with a DataLoader", "train_step_digits", "Lightning with DataLoader", ">=", 3),
     Aim("CIFAR-10's Parquet files prepared (s)", "prepare_cifar10", "seconds", "<=", 60),
@@ -71,7 +73,9 @@ def row_part(name: str, row: dict[str, Any]) -> str:
     """A row's own numbers, its peers, and where it was measured."""
     lines = [f"### {name}\n", *(f"- {key}: {number(value)}" for key, value in row["ours"].items())]
     for peer, ratio in row["peers"].items():
-        lines.append(f"- against {peer}: {number(ratio['ratio'])} ({number(ratio['min'])} to {number(ratio['max'])}, {ratio['rounds']} rounds)")
+        lines.append(
+            f"- against {peer}: {number(ratio['ratio'])} ({number(ratio['min'])} to {number(ratio['max'])}, {ratio['rounds']} rounds)"
+        )
     versions = ", ".join(f"{key} {value}" for key, value in row["versions"].items())
     return "\n".join([*lines, f"- {row['machine']}; {versions}; commit {row['commit']}\n"])
 

@@ -14,6 +14,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +22,28 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+import yaml
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.harness import write_row
+from benchmarks.harness import ratio, write_row
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.model.network import NetworkSpec
 from pipeline.schema.augment import AugmentConfig
+from pipeline.schema.base import validated
 from pipeline.train.program import Lane, Program
 from pipeline.train.training import Training
 
+CONF = Path(__file__).resolve().parents[1] / "conf"
 DROPOUT, RATE, DECAY = 0.2, 1e-3, 0.01
 
 
 def network(widths: list[int]) -> nn.Sequential:
     """The peers' network."""
     layers: list[nn.Module] = [nn.Flatten()]
-    for a, b in zip(widths[:-2], widths[1:-1], strict=True):
+    for a, b in pairwise(widths[:-1]):
         layers += [nn.Linear(a, b), nn.ReLU(), nn.Dropout(DROPOUT)]
-    return nn.Sequential(*layers, nn.Linear(*widths[-2:]))
+    return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
 
 
 class Peer(pl.LightningModule):
@@ -70,7 +74,7 @@ def bare_loop(widths: list[int], images: Tensor, labels: Tensor, batch: int, mea
         for first in range(0, len(images), batch):
             rows = order[first : first + batch]
             optimizer.zero_grad()
-            F.cross_entropy(net((images[rows].float() - mean) / std), labels[rows]).backward()
+            F.cross_entropy(net((images[rows].float() - mean) / std), labels[rows]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
     return epoch
@@ -102,8 +106,7 @@ def ours(widths: list[int], data: Dataset, batch: int) -> Callable[[], None]:
     spec = NetworkSpec(tuple(data.manifest.shape), widths[-1], (), tuple(widths[1:-1]), "relu", "none", "auto")
     program = Program(spec, "softmax", "single", 10**6, batch, 1, "adamw", "constant", 0.0, 0, "val_loss")
     lane = Lane(0, RATE, DECAY, (0.9, 0.999), 0.9, DROPOUT, 0.0, None)
-    off = dict.fromkeys(AugmentConfig.model_fields, 0.0)
-    policy = AugmentConfig.model_construct(**off)
+    policy = validated(AugmentConfig, yaml.safe_load((CONF / "augment/none.yaml").read_text()), "augment")
     training = Training(program, [lane], data, [], policy, torch.device("cpu"))
 
     def epoch() -> None:
@@ -139,8 +142,8 @@ def measure(row: str, data: Dataset, widths: list[int], batch: int, rounds: int)
     for name, seconds in times.items():
         print(row, name, f"{len(images) / statistics.median(seconds):,.0f} samples/s")
     own = times.pop("ours")
-    peers = {name: [p / o for p, o in zip(seconds, own, strict=True)] for name, seconds in times.items()}
-    write_row(row, {"samples_per_s": len(images) / statistics.median(own)}, peers, threads=torch.get_num_threads())
+    speeds = {"samples_per_s": len(images) / statistics.median(own)}
+    write_row(row, speeds, {name: ratio(own, seconds) for name, seconds in times.items()}, threads=torch.get_num_threads())
 
 
 def main() -> None:

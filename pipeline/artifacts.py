@@ -55,7 +55,9 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"{path}: can't be written or read ({error.strerror or error}); free space or check the rights, then repeat") from error
+        raise StorageError(
+            f"{path}: can't be written or read ({error.strerror or error}); free space or check the rights, then repeat"
+        ) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -155,7 +157,7 @@ def save_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], meta: Mapping[
 
 
 def load_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """The arrays and `meta` of a file of `save_tensors`; StorageError where it is missing, torn or changed. Executes nothing."""
+    """Arrays and `meta` of a file of `save_tensors`; StorageError where it is missing, torn or changed. Executes nothing."""
     from safetensors import SafetensorError, safe_open
 
     if not path.exists():
@@ -167,7 +169,9 @@ def load_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     except (SafetensorError, OSError) as error:
         raise StorageError(f"{path}: not a whole safetensors file ({error}); delete it and run the stage again") from None
     if header.get("digest") != _tensor_digest(arrays, header.get("meta", "")):
-        raise StorageError(f"{path}: its content does not match its own digest (a flipped bit or a foreign file); delete it and run the stage again")
+        raise StorageError(
+            f"{path}: its content does not match its own digest (a flipped bit or a foreign file); delete it and repeat"
+        )
     return arrays, json.loads(header["meta"])
 
 

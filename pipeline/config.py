@@ -168,10 +168,10 @@ def _data_problems(data: Any) -> Iterator[str]:
     source = data.get("source")
     if source == "digits" and given:
         yield (
-            f"data.path = {next(iter(given.values()))!r}: data=digits is embedded and reads no path; choose data=folder, "
-            "data=idx, data=parquet or data=csv"
+            f"data.{next(iter(given))} = {next(iter(given.values()))!r}: data=digits is embedded and reads no path; choose "
+            "data=folder, data=idx, data=parquet or data=csv"
         )
-    if source in ("folder", "idx", "parquet", "csv") and not given:
+    if source in ("folder", "idx", "parquet", "csv") and not {"path", "train_path"} & given.keys():
         what = "FOLDER" if source in ("folder", "idx") else "FILE"
         yield f"data.path is not given: data={source} needs it; say data.path={what}"
 

@@ -26,7 +26,9 @@ BLOCK = 8192
 U64 = NDArray[np.uint64]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_STREAMS = {name: i + 1 for i, name in enumerate(("split", "view", "which-view", "order", "dropout", "init", "storage", "subset"))}
+_STREAMS = {
+    name: i + 1 for i, name in enumerate(("split", "view", "which-view", "order", "dropout", "init", "storage", "subset"))
+}
 
 
 def _mix(x: U64) -> U64:

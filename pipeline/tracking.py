@@ -70,12 +70,11 @@ def open_tracker(
     """Start mirroring `folder`/metrics.jsonl as run `run_id`, whose configuration is `params`, to `folder`/wandb."""
     if config.mode == "disabled":
         return Tracker()
-    kept = {name: value for name, value in os.environ.items() if name not in ("WANDB_MODE", "WANDB_RESUME")}
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline.tracking"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        env=kept | {"WANDB_ERROR_REPORTING": "false"},
+        env=os.environ | {"WANDB_ERROR_REPORTING": "false"},
         bufsize=0,
         start_new_session=True,  # Ctrl-C is for the training, which then finishes the mirror
     )

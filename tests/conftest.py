@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.data.dataset import Dataset, open_dataset
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the networks here are small, and tests run side by side
+
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = (
     "pipeline", "conf", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore",
@@ -18,7 +22,7 @@ COPIED = (
 )  # fmt: skip
 STUDY = "{question: Does it?, baseline: {}, variants: {none: {model.dropout: 0.0}}, num_seeds: 2}"
 TINY = (
-    "prepare.limit=300", "augment.views=1", "model.widths=[16]", "train.epochs=2", "train.batch_size=32",
+    "study=none", "prepare.limit=300", "augment.views=1", "model.widths=[16]", "train.epochs=2", "train.batch_size=32",
     f"+study.definitions.tiny={STUDY}",
 )  # fmt: skip
 
@@ -117,3 +121,13 @@ def dvc() -> Callable[..., str]:
 def committed() -> Callable[[str], None]:
     """Commit all of the current directory that Git does not ignore."""
     return lambda message: commit(Path.cwd(), message)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """scikit-learn's digits as a prepared dataset."""
+    from training_helpers import write_digits
+
+    folder = tmp_path_factory.mktemp("digits") / "prepare"
+    write_digits(folder)
+    return open_dataset(folder)

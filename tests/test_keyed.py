@@ -18,7 +18,12 @@ def test_golden_vectors():
         15933679522510510758,
     ]
     assert keyed.content_id(b"regatta") == 6938017503726874644
-    assert keyed.sample_ids(np.array([5, 7, 5, 5], dtype=np.uint64)).tolist() == [5, 7, 13020207199779417044, 14040721933898979822]
+    assert keyed.sample_ids(np.array([5, 7, 5, 5], dtype=np.uint64)).tolist() == [
+        5,
+        7,
+        13020207199779417044,
+        14040721933898979822,
+    ]
     assert [float(x).hex() for x in keyed.split_position(IDS, 3)][:2] == ["0x1.1416fcd242e52p-2", "0x1.ca3a94e8f5326p-1"]
     draws = keyed.view_draws(1, IDS[:2], np.array([0, 5]), 2)
     assert [float(x).hex() for x in draws.ravel()] == [
@@ -37,7 +42,10 @@ def test_golden_vectors():
 
 
 def test_golden_dropout():
-    assert keyed.dropout_keys(np.array([0, 9]), np.array([0, 1000]), 1).tolist() == [[1617449658, -1225489383], [-1245017449, -814518641]]
+    assert keyed.dropout_keys(np.array([0, 9]), np.array([0, 1000]), 1).tolist() == [
+        [1617449658, -1225489383],
+        [-1245017449, -814518641],
+    ]
     assert keyed.dropout_base(2, 3).tolist() == [[0, -1429907641, 1435217551], [-885333704, 76345988, -2086254059]]
     assert keyed.dropout_threshold(np.array([0, 0.3, 0.5])).tolist() == [2147483647, 858993458, -1]
     key = torch.from_numpy(keyed.dropout_keys(np.array([9]), np.array([4]), 0))[0, 0]
@@ -72,7 +80,9 @@ def test_dropout_rate(rate):
     error = (rate * (1 - rate) / keep[0, 0].numel()) ** 0.5
     assert abs(float(keep.mean()) - (1 - rate)) < 5 * error / 200**0.5 + 1e-12
     assert float((keep.mean(dim=(2, 3)) - (1 - rate)).abs().max()) < 5 * error + 1e-12, "no step has a rate of its own"
-    assert float((keep.mean(dim=(0, 1)) - (1 - rate)).abs().max()) < 6 * (rate * (1 - rate) / 200) ** 0.5 + 1e-12, "no unit either"
+    assert float((keep.mean(dim=(0, 1)) - (1 - rate)).abs().max()) < 6 * (rate * (1 - rate) / 200) ** 0.5 + 1e-12, (
+        "no unit either"
+    )
 
 
 def test_dropout_masks_are_independent_across_steps_units_layers_and_runs():

@@ -122,7 +122,7 @@ def test_an_empty_file_and_no_file_are_no_overrides(conf: Path) -> None:
 @pytest.mark.parametrize("text", ["defaults:\n  - other\n", "a: [1\n", "defaults:\n  - model: cnn\n", "- 1\n"])
 def test_a_file_edited_into_something_else_is_refused(conf: Path, text: str) -> None:
     (conf / "overrides.yaml").write_text(text)
-    with pytest.raises(ConfigError, match="overrides.yaml"):
+    with pytest.raises(ConfigError, match=r"overrides\.yaml"):
         read_overrides(conf)
 
 

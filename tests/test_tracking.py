@@ -267,19 +267,23 @@ tracker.finish({}, 0)
         assert program.communicate(timeout=60) == ("", "")
 
 
-def test_environment_of_wandb_does_not_change_the_mode(tmp_path):
-    assert run_program(WHOLE.format(mode="offline"), tmp_path, WANDB_MODE="disabled", WANDB_RESUME="must") == (0, "")
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_environment_of_wandb_does_not_change_the_mode(tmp_path, server, mode):
+    assert run_program(WHOLE.format(mode=mode), tmp_path, WANDB_MODE="disabled", **server.env())[0] == 0
     assert steps(tmp_path) == [1, 2, 3]
+    assert bool(server.runs) == (mode == "online")
 
 
 def test_nothing_private_is_written_or_sent(tmp_path, server):
+    for command in ("git init -q .", "git remote add origin https://cox:oarsecret@example.org/x.git"):
+        subprocess.run(command.split(), cwd=tmp_path, check=True)
     for mode in ("offline", "online"):
         code, _ = run_program(WHOLE.format(mode=mode), tmp_path, **server.env())
         assert code == 0
-        content = written_bytes(tmp_path) + server.received
+        content = b"".join(written_bytes(tmp_path / name) for name in ("runs", "home")) + server.received
         assert RUN.encode() in content
         assert b"best_epoch" in content
-        words = [KEY, "zebrafinch", "an-argument-of-the-command", sys.prefix, str(ROOT), str(tmp_path)]
+        words = [KEY, "zebrafinch", "oarsecret", "an-argument-of-the-command", sys.prefix, str(ROOT), str(tmp_path)]
         assert [word for word in words if word.encode() in content] == []
         host = re.escape(socket.gethostname().encode())
         assert re.search(rb"(?<![A-Za-z0-9_.-])" + host + rb"(?![A-Za-z0-9_.-])", content) is None
@@ -301,6 +305,8 @@ def test_half_a_line_waits_for_its_other_half(tmp_path):
     body = """
 tracker = start('offline')
 epochs(tracker, 1, 1)
+while not list(folder.glob("wandb/*/*.wandb")):
+    time.sleep(0.05)
 with (folder / "metrics.jsonl").open("a") as file:
     file.write('{"epoch": 2, "split": "va'); file.flush(); tracker.log(2, []); time.sleep(2.0)
     file.write('l", "loss": 1.0}\\n')
@@ -380,7 +386,7 @@ while not list(folder.glob("wandb/*/*.wandb")):
 mirror = tracker._process.pid
 (service,) = [int(pid) for pid in Path(f"/proc/{mirror}/task/{mirror}/children").read_text().split()]
 os.kill(service, signal.SIGKILL)
-epochs(tracker, 3, 4); tracker.finish({}, 0)
+epochs(tracker, 3, 4); time.sleep(2); epochs(tracker, 5, 6); tracker.finish({}, 0)
 """
     code, told = run_program(body, tmp_path)
     assert code == 0

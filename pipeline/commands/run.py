@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
             check_data(new.values)
             for line in clear_old_studies(new.values):
                 print(line, flush=True)
-            _pass_on(options)
+            pass_on(options)
             done = reproduce()
             keep_records(done.uncached)
         for line in summary(done.stages):
@@ -123,7 +123,7 @@ def _test_line(metrics: dict[str, Any]) -> str:
     return f"test: accuracy {metrics['accuracy']:.4f}, macro-F1 {metrics['macro_f1']:.4f}, {metrics['num_samples']} samples"
 
 
-def _pass_on(options: argparse.Namespace) -> None:
+def pass_on(options: argparse.Namespace) -> None:
     """What the train stage is told by its environment, since it changes no result."""
     if options.accept_code:
         os.environ["REGATTA_ACCEPT_CODE"] = "1"

@@ -170,7 +170,7 @@ class Norm:
         out = normed * self.gain.view(per_channel) + self.shift.view(per_channel)
         return out, (x, normed, parts, per_channel)
 
-    def backward(self, grad: Tensor, saved: Any, places: Sequence[Tensor], *, first: bool) -> Tensor:  # noqa: ARG002
+    def backward(self, grad: Tensor, saved: Any, places: Sequence[Tensor], *, first: bool) -> Tensor:
         """Sums over batch and space for gain and shift, network by network."""
         x, normed, parts, per_channel = saved
         over = (0, *range(2, x.ndim - 1))
@@ -203,7 +203,7 @@ class Activation:
         value = function(x)
         return (value if mask is None else value * mask), (value if function.of_output else x, mask)
 
-    def backward(self, grad: Tensor, saved: Any, _places: Sequence[Tensor], *, first: bool) -> Tensor:  # noqa: ARG002
+    def backward(self, grad: Tensor, saved: Any, _places: Sequence[Tensor], *, first: bool) -> Tensor:
         """Where a unit was dropped the mask makes the gradient zero."""
         of, mask = saved
         return ACTIVATIONS[self.name].backward(grad if mask is None else grad.mul_(mask), of)
@@ -219,7 +219,7 @@ class MaxPool:
         out, places = aten.max_pool2d_with_indices(flat, window)
         return out.unflatten(0, x.shape[:2]), (flat, window, places)
 
-    def backward(self, grad: Tensor, saved: Any, _places: Sequence[Tensor], *, first: bool) -> Tensor:  # noqa: ARG002
+    def backward(self, grad: Tensor, saved: Any, _places: Sequence[Tensor], *, first: bool) -> Tensor:
         """Each gradient goes to the place of its maximum."""
         x, window, places = saved
         back = aten.max_pool2d_with_indices_backward(grad.flatten(0, 1), x, window, window, [0, 0], [1, 1], False, places)
@@ -234,6 +234,6 @@ class Flatten:
         """A view."""
         return x.flatten(2), x.shape
 
-    def backward(self, grad: Tensor, saved: Any, _places: Sequence[Tensor], *, first: bool) -> Tensor:  # noqa: ARG002
+    def backward(self, grad: Tensor, saved: Any, _places: Sequence[Tensor], *, first: bool) -> Tensor:
         """The same view back."""
         return grad.reshape(saved)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -68,7 +69,9 @@ def slots(spec: NetworkSpec) -> list[Slot]:
     for i, width in enumerate(spec.widths, start=1):
         found += _layer(f"dense{i}", (features, width), (1, width), features, width, spec, hidden=True)
         features = width
-    return found + _layer("output", (features, spec.num_outputs), (1, spec.num_outputs), features, spec.num_outputs, spec, hidden=False)
+    return found + _layer(
+        "output", (features, spec.num_outputs), (1, spec.num_outputs), features, spec.num_outputs, spec, hidden=False
+    )
 
 
 def _layer(
@@ -83,7 +86,7 @@ def _layer(
 
 
 class Network(nn.Module):
-    """K networks of one spec. `flat` (K, columns) float32 holds all parameters, each in whole cache lines; the layers' are views."""
+    """K networks of one spec. `flat` (K, columns) float32 holds all parameters, in whole cache lines; layers view it."""
 
     flat: Tensor
 
@@ -135,7 +138,7 @@ class Network(nn.Module):
     def layer_ranges(self) -> list[tuple[int, int]]:
         """Columns [first, last) of each layer in `flat`, in the order of `layer_names`."""
         ends = np.cumsum([0] + [sum(slot.room for slot in self.slots if slot.layer == name) for name in self.layer_names])
-        return [(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return [(a, b) for a, b in pairwise(ends.tolist())]
 
     def initialise(self, seeds: Sequence[int]) -> None:
         """Fill network k with the initial weights of seed k: a layer's depend on the seed and its name alone."""

@@ -68,7 +68,7 @@ def read_predictions(artifacts: Path) -> Predictions:
 
     path = artifacts / "evaluate" / "predictions.parquet"
     try:
-        table = pq.read_table(path)
+        table = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowInvalid) as error:
         raise StorageError(f"{path}: missing or not a whole table ({error}); run `dvc repro evaluate`") from None
     meta = table.schema.metadata
@@ -86,9 +86,10 @@ def read_predictions(artifacts: Path) -> Predictions:
 def _values(column: Any) -> NDArray[Any]:
     """A column of numbers (N,), or of lists of one length (N, C)."""
     whole = column.combine_chunks()
+    # Not to_numpy(), which imports pandas.
     if whole.type.num_fields == 0:
-        return np.asarray(whole.to_numpy())
-    return np.asarray(whole.flatten().to_numpy()).reshape(len(whole), -1)
+        return np.from_dlpack(whole)
+    return np.from_dlpack(whole.flatten()).reshape(len(whole), -1)
 
 
 def most_confident_mistakes(artifacts: Path, predictions: Predictions, classes: list[str], num: int) -> list[Mistake]:

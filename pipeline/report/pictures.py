@@ -86,6 +86,9 @@ def study_picture(study: dict[str, Any]) -> Picture:
 
 
 def _picture(name: str, title: str, caption: str, alt: str, figure: Figure) -> Picture:
+    # The layout is settled once, not again for each of the two formats.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     return Picture(name, title, caption, Markup(svg(figure, name, alt)), png(figure))
 
 

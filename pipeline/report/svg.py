@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from pipeline.report.words import plain
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -112,7 +114,7 @@ def svg(figure: Figure, name: str, alt: str) -> str:
     for size in ("width", "height", "version"):
         root.attrib.pop(size, None)
     own = root.attrib["viewBox"].split()[2]
-    root.attrib.update({"role": "img", "aria-label": alt, "style": f"--own: {own}px"})
+    root.attrib.update({"role": "img", "aria-label": plain(alt), "style": f"--own: {own}px"})
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -127,7 +129,7 @@ def _rename_ids(root: ElementTree.Element, name: str) -> None:
         elif old.startswith(TIP):
             element.attrib["class"] = "tip"
             title = ElementTree.Element(f"{{{_NAMESPACE}}}title")
-            title.text = old[len(TIP) :]
+            title.text = plain(old[len(TIP) :])
             element.insert(0, title)
         if _LINK in element.attrib:
             element.attrib["href"] = f"#{name}-{element.attrib.pop(_LINK)[1:]}"

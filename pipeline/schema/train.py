@@ -53,7 +53,9 @@ class TrainConfig(Section):
         if self.accumulate & (self.accumulate - 1):
             problems.append(f"accumulate = {self.accumulate} must be a power of two (1, 2, 4, ...)")
         if self.shards * self.accumulate > self.batch_size:
-            problems.append(f"shards x accumulate = {self.shards * self.accumulate} must not exceed batch_size = {self.batch_size}")
+            problems.append(
+                f"shards x accumulate = {self.shards * self.accumulate} must not exceed batch_size = {self.batch_size}"
+            )
         if self.warmup_epochs > self.epochs:
             problems.append(f"warmup_epochs = {self.warmup_epochs} must not exceed epochs = {self.epochs}")
         if problems:

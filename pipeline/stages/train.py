@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from pipeline.artifacts import stage_dir
 from pipeline.data.dataset import open_dataset
 from pipeline.schema.model import ModelConfig
@@ -22,9 +19,7 @@ def run() -> None:
     model, train = section(params, "model", ModelConfig), section(params, "train", TrainConfig)
     tracking = section(params, "tracking", TrackingConfig)
     data, views = open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
-    folder = fit(
-        model, train, data, views, lambda run, epoch: open_tracker(tracking, run.id, run.path, params, epoch)
-    )
+    folder = fit(model, train, data, views, lambda run, epoch: open_tracker(tracking, run.id, run.path, params, epoch))
     publish(folder, stage_dir("train"), model, data, planned(model, train, data.manifest)[0].loss)
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError
-from pipeline.schema.base import key_paths, validated
+from pipeline.schema.base import Section, key_paths, validated
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.study import StudyDefinition
 from pipeline.schema.train import TrainConfig
 from pipeline.train.program import Lane, Program, planned
 
 BASELINE = "baseline"
-SECTIONS = {"model": ModelConfig, "train": TrainConfig}
+SECTIONS: dict[str, type[Section]] = {"model": ModelConfig, "train": TrainConfig}
 """What a variant may change: the prepared data and its augmented copies are shared."""
 
 

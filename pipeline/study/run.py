@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,15 @@ def compute(chosen: Sequence[Cell], data: Dataset, views: Views) -> list[Result]
     names = [identity(cell.model, cell.train, data.manifest.digest, views.digest, device).run for cell in chosen]
     missing = {name: cell for name, cell in zip(names, chosen, strict=True) if not _place(name).exists()}
     planned = packs(missing.values(), data.manifest, LARGEST_PACK)
-    print(f"study: {len(chosen)} runs, {len(chosen) - len(missing)} of them known already, {len(planned)} groups side by side", flush=True)
+    print(
+        f"study: {len(chosen)} runs, {len(chosen) - len(missing)} of them known already, {len(planned)} groups side by side",
+        flush=True,
+    )
     name_of = {cell: name for name, cell in ((n, (c.variant, c.seed)) for n, c in missing.items())}
     for program, members in planned:
         training = Training(program, [lane for _, lane in members], data, views.arrays, views.policy, device)
-        try:
+        with contextlib.suppress(NumericsError):  # every run of the group has failed, and each is recorded as such below
             run_to_end(training, lambda: None, float("inf"), lambda _: None)
-        except NumericsError:
-            pass  # every run of the group has failed, and each is recorded as such below
         for k, (cell, _) in enumerate(members):
             name = name_of[cell.variant, cell.seed]
             artifacts.write_json(_place(name), _result(name, training, k))
@@ -115,9 +117,12 @@ def effects(name: str, question: str, chosen: Sequence[Cell], results: Sequence[
         "metric": METRIC,
         "num_seeds": num_seeds,
         "confidence": CONFIDENCE,
-        "baseline": {"mean": sum(baseline.values()) / len(baseline) if baseline else None, "num_failed": num_seeds - len(baseline)},
+        "baseline": {
+            "mean": sum(baseline.values()) / len(baseline) if baseline else None,
+            "num_failed": num_seeds - len(baseline),
+        },
         "variants": variants,
-        "note": f"Paired over seeds; the interval is over seeds and says nothing about other samples; a verdict needs {FEWEST_SEEDS} seeds.",
+        "note": f"The interval is over seeds and says nothing about other samples; a verdict needs {FEWEST_SEEDS} seeds.",
     }
 
 

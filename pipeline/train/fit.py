@@ -108,7 +108,10 @@ def _start(folder: RunFolder, own: Identity, train: TrainConfig, training: Train
         before = folder.read()
         folder.write(**facts, restarts=before["restarts"] + 1)
         if before["num_threads"] != threads:
-            print(f"train: the run began with {before['num_threads']} threads and goes on with {threads}: the last bits may differ", flush=True)
+            print(
+                f"train: begun with {before['num_threads']} threads, goes on with {threads}: the last bits may differ",
+                flush=True,
+            )
         return
     folder.write(**facts, restarts=0, started=_now(), continued_from=continued, num_epochs=training.progress.epoch, wall_s=0.0)
     for name in (artifacts.PARAMS, Path("conf/overrides.yaml")):
@@ -148,7 +151,9 @@ def _train(folder: RunFolder, training: Training, train: TrainConfig, tracker: T
         if failed:
             save()
             save_best(folder, training)
-        summary = folder.write(state="failed" if failed else "stopped", stop_reason="not_finite" if failed else "signal", error=str(error))
+        summary = folder.write(
+            state="failed" if failed else "stopped", stop_reason="not_finite" if failed else "signal", error=str(error)
+        )
         tracker.finish(_scalars(summary), error.exit_code)
         raise
     finally:

@@ -62,7 +62,9 @@ def _identity_keys(train: TrainConfig) -> dict[str, Any]:
 def chosen_device(name: str) -> torch.device:
     """auto: CUDA where there is one. Asking for CUDA where there is none is an error, not a slow run."""
     if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("train.device = 'cuda': no CUDA device is visible here; choose cpu or auto, or install a CUDA build of torch")
+        raise ConfigError(
+            "train.device = 'cuda': no CUDA device is visible here; choose cpu or auto, or install a CUDA build of torch"
+        )
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 

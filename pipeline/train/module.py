@@ -20,6 +20,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from pipeline.errors import Stopped
 from pipeline.train.training import Row, Training
 
+
 class Once:
     """What Lightning takes for a loader: the given items, one by one (it would take a plain list for several loaders)."""
 
@@ -63,7 +64,12 @@ class TrainingModule(pl.LightningModule):
     """A `Training` as Lightning's program."""
 
     def __init__(
-        self, training: Training, save: Callable[[], None], save_every_s: float, stop: StopRequest, on_epoch: Callable[[Training], None]
+        self,
+        training: Training,
+        save: Callable[[], None],
+        save_every_s: float,
+        stop: StopRequest,
+        on_epoch: Callable[[Training], None],
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -106,7 +112,9 @@ class TrainingModule(pl.LightningModule):
         assert self.stop.signal is not None
         name = "Ctrl-C" if self.stop.signal is signal.SIGINT else self.stop.signal.name
         progress = self.training_program.progress
-        return Stopped(f"stopped by {name} in epoch {progress.epoch + 1} after step {progress.step}; the same command goes on from there")
+        return Stopped(
+            f"stopped by {name} in epoch {progress.epoch + 1} after step {progress.step}; the same command goes on from there"
+        )
 
     def _save(self) -> None:
         self.save()

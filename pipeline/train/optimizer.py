@@ -31,14 +31,14 @@ class LaneOptimizer:
     def step(self, lane: int, grad: Tensor, num_steps: int, rate_factor: float) -> None:
         """Step run `lane` with its gradient (columns,); num_steps have been taken before."""
         own, rate = self.lanes[lane], self.lanes[lane].learning_rate * rate_factor
-        parameters, first = [self.flat[lane]], [self.first[lane]]
+        parameters, first = [self.flat[lane]], self.first[lane]
+        # fmt: off
         if self.name == "sgd":
-            # fmt: off
-            sgd(parameters, [grad], [first[0] if own.momentum else None], fused=True, foreach=False, weight_decay=own.weight_decay,
-                momentum=own.momentum, lr=rate, dampening=0.0, nesterov=False, maximize=False, has_sparse_grad=False)
+            sgd(parameters, [grad], [first if own.momentum else None], fused=True, foreach=False, momentum=own.momentum,
+                weight_decay=own.weight_decay, lr=rate, dampening=0.0, nesterov=False, maximize=False, has_sparse_grad=False)
             return
         taken = torch.tensor(float(num_steps), device=self.flat.device)
-        adamw(parameters, [grad], first, [self.second[lane]], [], [taken], fused=True, foreach=False, amsgrad=False,
+        adamw(parameters, [grad], [first], [self.second[lane]], [], [taken], fused=True, foreach=False, amsgrad=False,
               beta1=own.betas[0], beta2=own.betas[1], lr=rate, weight_decay=own.weight_decay, eps=EPSILON, maximize=False)
         # fmt: on
 

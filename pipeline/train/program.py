@@ -50,11 +50,15 @@ def planned(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Pro
     """Split a run's configuration into its program and its own settings; ConfigError where it does not fit the data."""
     num_train = data.counts["train"]
     if train.batch_size > num_train:
-        raise ConfigError(f"train.batch_size = {train.batch_size}: the training split has {num_train} samples; choose at most that")
+        raise ConfigError(
+            f"train.batch_size = {train.batch_size}: the training split has {num_train} samples; choose at most that"
+        )
     if model.loss == "softmax" and data.task == "multi":
         raise ConfigError("model.loss = 'softmax': the data has several labels per sample; choose sigmoid or auto")
     if model.loss == "sigmoid" and data.task == "single" and len(data.classes) != 2:
-        raise ConfigError(f"model.loss = 'sigmoid': the data has one of {len(data.classes)} classes per sample; choose softmax or auto")
+        raise ConfigError(
+            f"model.loss = 'sigmoid': the data has one of {len(data.classes)} classes per sample; choose softmax or auto"
+        )
     if (model.arch == "cnn") != bool(model.channels):
         allowed = "at least one convolution, such as [32, 64]" if model.arch == "cnn" else "[] for a dnn, or arch: cnn"
         raise ConfigError(f"model.channels = {model.channels}: a {model.arch} needs {allowed}")

@@ -181,10 +181,14 @@ class Training:
             images = self.inputs.take((rows + numbers * num if self.num_views else rows).ravel())
             if self.policy.active and not self.num_views:
                 images = batch_views(images, self.ids[rows.ravel()], numbers.ravel(), self.policy)
-            inputs, targets = self._normalised(images).unflatten(0, rows.shape), labels[:, part]
+            inputs, targets = self._normalised(images).view(*rows.shape, *images.shape[1:]), labels[:, part]
             if shared:
                 inputs, targets = inputs[every], targets[every]
-            masks = [] if keys is None else [self._masks(keys[:, steps[0] : steps[-1] + 1, layer], layer) for layer in range(keys.shape[2])]
+            masks = (
+                []
+                if keys is None
+                else [self._masks(keys[:, steps[0] : steps[-1] + 1, layer], layer) for layer in range(keys.shape[2])]
+            )
             return Block(steps, inputs, targets, masks)
 
         return block
@@ -242,7 +246,10 @@ class Training:
         if not self.pending:
             return
         logits, labels = torch.cat([p[1] for p in self.pending], dim=1), torch.cat([p[2] for p in self.pending], dim=1)
-        losses, right = sample_losses(self.program.loss, logits, labels, self.smoothing), hits(self.program.loss, logits, labels)
+        losses, right = (
+            sample_losses(self.program.loss, logits, labels, self.smoothing),
+            hits(self.program.loss, logits, labels),
+        )
         first = 0
         for place, part, _ in self.pending:
             rows = slice(first, first + part.shape[1])
@@ -287,8 +294,9 @@ class Training:
         self._end(
             k,
             "not_finite",
-            f"the loss is not finite at epoch {self.progress.epoch + 1}, step {step + 1} of {self.steps_per_epoch}, learning rate "
-            f"{rate:.3g}, samples {samples}; lower train.learning_rate, set train.clip_norm, or look at these samples",
+            f"the loss is not finite at epoch {self.progress.epoch + 1}, step {step + 1} of {self.steps_per_epoch}, "
+            f"learning rate {rate:.3g}, samples {samples}; "
+            "lower train.learning_rate, set train.clip_norm, or look at these samples",
         )
 
     def _end(self, k: int, reason: str, failure: str | None = None) -> None:
@@ -317,7 +325,11 @@ class Training:
                 continue
             rows = [{"epoch": epoch, "split": split, **found[k]} for split, found in (("train", running), *measures.items())]
             if not all(math.isfinite(row["loss"]) for row in rows):
-                self._end(k, "not_finite", f"the loss after epoch {epoch} is not finite; lower train.learning_rate or set train.clip_norm")
+                self._end(
+                    k,
+                    "not_finite",
+                    f"the loss after epoch {epoch} is not finite; lower train.learning_rate or set train.clip_norm",
+                )
                 continue
             self.progress.rows[k] += rows
             self._keep_best(k, rows[-1])

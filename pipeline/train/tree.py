@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.distributed as dist
@@ -17,7 +18,7 @@ from torch import Tensor
 def shard_bounds(num_rows: int, num_shards: int) -> list[tuple[int, int]]:
     """Rows [first, last) of each shard of a batch; sizes differ by at most one."""
     ends = [num_rows * j // num_shards for j in range(num_shards + 1)]
-    return list(zip(ends[:-1], ends[1:], strict=True))
+    return list(pairwise(ends))
 
 
 def tree_sum(leaf: Callable[[int], Tensor], first: int, last: int) -> Tensor:

@@ -64,7 +64,7 @@ def test_restoring_brings_configuration_and_artifacts_back(trained: Path, regatt
         "artifacts/evaluate/metrics.json",
     )
     before = {name: digest(name) for name in (*names, "artifacts/report/index.html", "artifacts/study/tiny/effects.json")}
-    regatta("run", "train.seed=3", "study=none", "~study.definitions.tiny")
+    regatta("run", "train.seed=3", "~study.definitions.tiny")
     assert not Path("artifacts/study/tiny").exists()
     assert digest("artifacts/train/best.safetensors") != before["artifacts/train/best.safetensors"]
 

@@ -37,7 +37,9 @@ def gradient(spec, seeds, x, y, masks):
     loss = "sigmoid" if spec.num_outputs == 1 else "softmax"
     smoothing = torch.full((len(seeds), 1), 0.1)
     out = torch.zeros_like(network.flat)
-    logits = network.gradient(x.clone(), masks, lambda z: logit_gradients(loss, z, y, smoothing, x.shape[1]), network.views(out))
+    logits = network.gradient(
+        x.clone(), masks, lambda z: logit_gradients(loss, z, y, smoothing, x.shape[1]), network.views(out)
+    )
     return logits, sample_losses(loss, logits, y, smoothing), out, network
 
 

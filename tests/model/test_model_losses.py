@@ -37,7 +37,8 @@ def test_one_logit_is_softmax_over_two_with_zero():
 
 @pytest.mark.parametrize("smoothing", [None, torch.tensor([[0.0], [0.2]])])
 @pytest.mark.parametrize(
-    ("loss", "logits", "labels"), [("softmax", LOGITS, CLASSES), ("sigmoid", LOGITS, SEVERAL), ("sigmoid", LOGITS[..., :1], TWO)]
+    ("loss", "logits", "labels"),
+    [("softmax", LOGITS, CLASSES), ("sigmoid", LOGITS, SEVERAL), ("sigmoid", LOGITS[..., :1], TWO)],
 )
 def test_gradients_are_those_of_autograd(loss, logits, labels, smoothing):
     z = logits.clone().requires_grad_()
@@ -58,4 +59,8 @@ def test_the_loss_follows_from_the_data():
         "sigmoid",
     ]
     assert chosen_loss("softmax", "single", 2) == "softmax"
-    assert [num_outputs("sigmoid", "single", 2), num_outputs("softmax", "single", 2), num_outputs("sigmoid", "multi", 4)] == [1, 2, 4]
+    assert [num_outputs("sigmoid", "single", 2), num_outputs("softmax", "single", 2), num_outputs("sigmoid", "multi", 4)] == [
+        1,
+        2,
+        4,
+    ]

@@ -53,7 +53,10 @@ def test_a_good_training_has_nothing_to_complain_about():
     said = v.verdict(records(FLAT))
     assert said.level == "good"
     assert said.headline == "The network learned well, with no sign of overfitting."
-    assert v.verdict(records([3 * x for x in FLAT], [2.97 * x for x in FLAT])).headline == "The network learned, with no sign of overfitting."
+    assert (
+        v.verdict(records([3 * x for x in FLAT], [2.97 * x for x in FLAT])).headline
+        == "The network learned, with no sign of overfitting."
+    )
     assert "93.0% of 400 samples" in said.result
     assert [f.level for f in said.findings] == ["good"] * len(said.findings)
 

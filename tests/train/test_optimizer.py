@@ -2,11 +2,15 @@
 
 import pytest
 import torch
-from conftest import lane
+from training_helpers import lane
 
 from pipeline.train.optimizer import LaneOptimizer, clip
 
-LANES = [lane(0), lane(1, learning_rate=0.1, weight_decay=0.0, betas=(0.5, 0.9), momentum=0.0), lane(2, weight_decay=1.0, momentum=0.5)]
+LANES = [
+    lane(0),
+    lane(1, learning_rate=0.1, weight_decay=0.0, betas=(0.5, 0.9), momentum=0.0),
+    lane(2, weight_decay=1.0, momentum=0.5),
+]
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])

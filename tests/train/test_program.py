@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import lane, program
+from training_helpers import lane, program
 
 from pipeline.errors import ConfigError
 from pipeline.schema.base import validated
@@ -74,7 +74,9 @@ def test_what_is_out_of_range_is_refused(changes, said):
 def test_one_cycle_is_torchs_own():
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=1.0)
-    torchs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=101, pct_start=21 / 101, cycle_momentum=False)
+    torchs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=1.0, total_steps=101, pct_start=21 / 101, cycle_momentum=False
+    )
     own = program(schedule="one_cycle", epochs=10, warmup_epochs=2.0)
     for step in range(100):
         optimizer.step()
@@ -90,5 +92,5 @@ def test_schedules():
     assert cosine[10] == 1.0
     assert cosine[25] == pytest.approx(0.5)
     assert 0 < cosine[-1] < 0.01
-    assert all(a > b for a, b in zip(cosine[10:-1], cosine[11:], strict=True))
+    assert cosine[10:] == sorted(cosine[10:], reverse=True)
     assert lane().learning_rate == 2e-3

@@ -5,8 +5,8 @@ import json
 
 import pytest
 import torch
-from conftest import OFF
 from test_program import configs
+from training_helpers import OFF
 
 from pipeline import artifacts
 from pipeline.errors import ConfigError, NumericsError, StorageError
@@ -33,7 +33,13 @@ def _here(tmp_path, monkeypatch):
 
 
 def run(data, **changes):
-    small = {"train__epochs": 3, "model__widths": [16], "train__save_every_s": 0.0, "train__threads": 1, "train__warmup_epochs": 1.0}
+    small = {
+        "train__epochs": 3,
+        "model__widths": [16],
+        "train__save_every_s": 0.0,
+        "train__threads": 1,
+        "train__warmup_epochs": 1.0,
+    }
     model, train = configs(**(small | changes))
     return fit(model, train, data, VIEWS, lambda folder, epoch: NoTracker()), model
 
@@ -58,7 +64,9 @@ def test_another_seed_is_another_run(digits):
 def test_records(digits):
     folder, _ = run(digits)
     rows = artifacts.read_jsonl(folder.metrics)
-    assert [(row["epoch"], row["split"]) for row in rows] == [(e, s) for e in (1, 2, 3) for s in ("train", "train_clean", "val")]
+    assert [(row["epoch"], row["split"]) for row in rows] == [
+        (e, s) for e in (1, 2, 3) for s in ("train", "train_clean", "val")
+    ]
     facts = folder.read()
     losses = [row["loss"] for row in rows if row["split"] == "val"]
     assert facts["best_val_loss"] == min(losses)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import lane, train_one_epoch, train_to_end, training, untimed
+from training_helpers import lane, train_one_epoch, train_to_end, training, untimed
 
 from pipeline.errors import NumericsError
 
@@ -88,10 +88,13 @@ def test_an_interrupted_run_goes_on_bit_for_bit(digits, stop_after, changes):
         if steps == stop_after:
             raise Interrupted
 
-    with pytest.raises(Interrupted):
+    def train_and_count():
         while not first.done:
             first.train_epoch(count)
             first.end_epoch({name: first.evaluate(name) for name in ("train_clean", "val")})
+
+    with pytest.raises(Interrupted):
+        train_and_count()
     tensors, progress = first.state()
     second = training(digits, LANES, **changes)
     second.restore({name: array.copy() for name, array in tensors.items()}, progress)

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from conftest import lane, train_to_end, training, untimed
+from training_helpers import lane, train_to_end, training, untimed
 
 from pipeline.data.dataset import open_dataset
 from pipeline.train.tree import Team, shard_bounds, tree_sum
@@ -40,7 +40,10 @@ def _worker(rank: int, size: int, port: int, folder: str, out: str, tests: str) 
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=size)
     trained = train_to_end(training(open_dataset(Path(folder)), [lane(0), lane(1)], team=Team(rank, size), shards=4))
-    torch.save({"flat": trained.network.flat, "best": trained.best, "rows": [untimed(r) for r in trained.progress.rows]}, f"{out}/{rank}.pt")
+    torch.save(
+        {"flat": trained.network.flat, "best": trained.best, "rows": [untimed(r) for r in trained.progress.rows]},
+        f"{out}/{rank}.pt",
+    )
     dist.destroy_process_group()
 
 
@@ -51,7 +54,7 @@ def test_two_processes_give_the_bits_of_one(digits, tmp_path, request):
     torch.set_num_threads(1)
     alone = train_to_end(training(digits, [lane(0), lane(1)], shards=4))
     port = 29500 + os.getpid() % 1000
-    mp.spawn(_worker, (2, port, str(digits.path), str(tmp_path), os.path.dirname(__file__)), nprocs=2)
+    mp.spawn(_worker, (2, port, str(digits.path), str(tmp_path), str(Path(__file__).parents[1])), nprocs=2)
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert torch.equal(found["flat"], alone.network.flat)

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from sklearn.datasets import load_digits
 
 from pipeline import artifacts, keyed
-from pipeline.data.dataset import FORMAT, Dataset, Manifest, manifest_dict, open_dataset
+from pipeline.data.dataset import FORMAT, Dataset, Manifest, manifest_dict
 from pipeline.model.network import NetworkSpec
 from pipeline.schema.augment import AugmentConfig
 from pipeline.train.program import Lane, Program
@@ -17,21 +16,8 @@ from pipeline.train.training import Training
 OFF = AugmentConfig.model_construct(**{**dict.fromkeys(AugmentConfig.model_fields, 0.0), "seed": 0, "views": 0})
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread():
-    """These networks are too small for more, and tests run side by side."""
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="session")
-def digits(tmp_path_factory) -> Dataset:
-    """scikit-learn's digits, split by content."""
-    folder = tmp_path_factory.mktemp("digits") / "prepare"
-    write_digits(folder)
-    return open_dataset(folder)
-
-
 def write_digits(folder: Path) -> None:
+    """scikit-learn's digits, split by content."""
     bunch = load_digits()
     inputs, labels = np.round(bunch.images * 255 / 16).astype(np.uint8)[:, None], bunch.target.astype(np.int64)
     contents = np.array([keyed.content_id(image.tobytes()) for image in inputs], dtype=np.uint64)
@@ -46,16 +32,43 @@ def write_digits(folder: Path) -> None:
             np.save(folder / name / f"{part}.npy", values[own])
         counts[name], class_counts[name] = len(own), np.bincount(labels[own], minlength=10).tolist()
     train = inputs[split == "train"] / 255
-    facts = {"classes": [str(i) for i in range(10)], "shape": [1, 8, 8], "mean": [float(train.mean())], "std": [float(train.std())]}
-    rest = {"counts": counts, "class_counts": class_counts, "source": "digits", "source_digest": "s", "digest": "d", "num_read": 1797}
+    facts = {
+        "classes": [str(i) for i in range(10)],
+        "shape": [1, 8, 8],
+        "mean": [float(train.mean())],
+        "std": [float(train.std())],
+    }
+    rest = {
+        "counts": counts,
+        "class_counts": class_counts,
+        "source": "digits",
+        "source_digest": "s",
+        "digest": "d",
+        "num_read": 1797,
+    }
     manifest = Manifest(format=FORMAT, kind="image", task="single", dtype="uint8", num_rejected=0, notes=[], **facts, **rest)
     artifacts.write_json(folder / "dataset.json", manifest_dict(manifest))
 
 
 def program(**changes) -> Program:
-    spec = {"input_shape": (1, 8, 8), "num_outputs": 10, "channels": (), "widths": (32, 16), "activation": "relu", "norm": "none"}
+    spec = {
+        "input_shape": (1, 8, 8),
+        "num_outputs": 10,
+        "channels": (),
+        "widths": (32, 16),
+        "activation": "relu",
+        "norm": "none",
+    }
     own = {name: changes.pop(name) for name in list(changes) if name in spec}
-    rest = {"loss": "softmax", "task": "single", "epochs": 3, "batch_size": 64, "shards": 1, "optimizer": "adamw", "schedule": "cosine"}
+    rest = {
+        "loss": "softmax",
+        "task": "single",
+        "epochs": 3,
+        "batch_size": 64,
+        "shards": 1,
+        "optimizer": "adamw",
+        "schedule": "cosine",
+    }
     rest |= {"warmup_epochs": 1.0, "early_stop": 0, "monitor": "val_loss"} | changes
     return Program(spec=NetworkSpec(**{**spec, **own}, init="auto"), **rest)
 
@@ -82,5 +95,3 @@ def train_one_epoch(trained: Training) -> None:
 
 def untimed(rows):
     return [{name: value for name, value in row.items() if name not in ("seconds", "samples_per_s")} for row in rows]
-
-

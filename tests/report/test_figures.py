@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from report_builder import HOSTILE
+
+from pipeline.evaluation import reliability_bins
+from pipeline.report import figures
+from pipeline.report.records import curves_of
+from pipeline.report.svg import png, style, svg
+
+
+def curves(num=5, **more):
+    rows = []
+    for epoch in range(1, num + 1):
+        norms = more.get("norms", {"dense1": 0.1 / epoch, "output": 1.0 / epoch})
+        rows.append({"epoch": epoch, "split": "train", "loss": 1 / epoch, "accuracy": 0.5, "layer_grad_norms": norms,
+                     "learning_rate": 0.1, "seconds": 1.0, "samples_per_s": 100.0})  # fmt: skip
+        rows.append({"epoch": epoch, "split": "train_clean", "loss": 0.9 / epoch, "accuracy": 0.6})
+        rows.append({"epoch": epoch, "split": "val", "loss": 1.1 / epoch, "accuracy": 0.55})
+    return curves_of(rows)
+
+
+def texts(figure):
+    figure.draw_without_rendering()
+    return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
+
+
+def test_spread_moves_only_what_is_too_close():
+    assert figures._spread([0.0, 50.0, 100.0], 12) == [0.0, 50.0, 100.0]
+    apart = np.diff(figures._spread([10.0, 10.0, 11.0, 80.0], 12))
+    assert (apart >= 11.9).all()
+
+
+@pytest.mark.parametrize("num", [1, 2, 30, 500])
+def test_every_curve_is_drawn_for_any_number_of_epochs(num):
+    with style():
+        for draw in (figures.loss_curves, figures.accuracy_curves, figures.gap_curve):
+            figure = draw(curves(num), max(1, num // 2))
+            assert f"best: epoch {max(1, num // 2)}" in " ".join(texts(figure))
+            assert png(figure)
+        for draw in (figures.gradient_norms, figures.learning_rate, figures.speed):
+            assert svg(draw(curves(num)), "x", "alt")
+
+
+def test_lines_are_named_at_their_ends():
+    with style():
+        assert {"training", "validation", "while training"} <= set(texts(figures.loss_curves(curves(), 3)))
+        assert {"dense1", "output"} <= set(texts(figures.gradient_norms(curves())))
+
+
+def test_gradients_of_zero_do_not_break_the_log_scale():
+    with style():
+        assert png(figures.gradient_norms(curves(norms={"dense1": 0.0, "output": 1.0})))
+        assert png(figures.gradient_norms(curves(norms={"dense1": 0.0, "output": 0.0})))
+
+
+def test_the_confusion_matrix_draws_each_pair_that_occurs():
+    matrix = np.array([[8, 2, 0], [0, 10, 0], [1, 1, 8]])
+    with style():
+        figure = figures.confusion(matrix, ["cat", "dog", "$bird$"])
+    squares = [patch.get_gid() for patch in figure.axes[0].patches]
+    assert len(squares) == 6
+    assert "tip:actual cat, predicted dog: 2 samples (20.0%)" in squares
+    assert {"8", "2", "10", "1"} <= set(texts(figure))
+
+
+def test_a_class_without_test_samples_leaves_an_empty_row():
+    with style():
+        figure = figures.confusion(np.array([[0, 0], [1, 3]]), HOSTILE[:2])
+        assert len(figure.axes[0].patches) == 2
+        assert png(figure)
+
+
+def test_reliability_shows_the_bins_that_hold_something():
+    bins = reliability_bins(np.array([0.95, 0.97, 0.55]), np.array([1, 1, 0]), 10)
+    with style():
+        tips = [patch.get_gid() for patch in figures.reliability(bins).axes[0].patches]
+    assert tips == ["tip:sure by 55.0%, right on 0.0% of 1", "tip:sure by 96.0%, right on 100.0% of 2"]
+
+
+def test_a_forest_without_intervals():
+    effects = {"metric": "val_accuracy", "variants": [
+        {"name": "a", "difference": None, "interval": [None, None], "verdict": "too few seeds"},
+        {"name": "b", "difference": 0.1, "interval": None, "verdict": "too few seeds"}]}  # fmt: skip
+    with style():
+        figure = figures.forest(effects)
+        assert "higher is better" in " ".join(texts(figure))
+        assert png(figure)

@@ -1,0 +1,318 @@
+import re
+import subprocess
+import sys
+from functools import cache
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import report_builder as rb
+import yaml
+from PIL import Image
+
+from pipeline.artifacts import read_json, write_csv, write_json
+from pipeline.errors import StorageError
+from pipeline.report.page import rendered
+from pipeline.schema.report import ReportConfig
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+PICTURES = {"curves", "accuracy", "gap", "gradients", "calibration", "confusion", "learning_rate", "speed"}
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page: tags, attributes, visible text, and whether the tags balance."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.text: list[tuple[str, str]] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text.append((self.section(), data))
+
+    def section(self) -> str:
+        ids = [attributes["id"] for tag, attributes in self.tags if tag in ("section", "header") and "id" in attributes]
+        return ids[-1] if ids else ""
+
+    def visible(self, *leave_out: str) -> str:
+        named = [attributes[key] for _, attributes in self.tags for key in ("alt", "aria-label", "title") if key in attributes]
+        return " ".join([data for section, data in self.text if section not in leave_out] + named)
+
+
+def page_of(root: Path, num_mistakes: int = 24, title: str = "Training report"):
+    html, pictures = rendered(root, ReportConfig(title=title, num_mistakes=num_mistakes), 15)
+    return html, pictures, Page(html)
+
+
+@cache
+def first_page_of(root: Path):
+    """For tests that only read it."""
+    return page_of(root)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    root = tmp_path_factory.mktemp("digits")
+    rb.build(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """Every name that a user can choose is an attack."""
+    root = tmp_path_factory.mktemp("hostile")
+    artifacts = rb.build(root, data=rb.several(), classes=rb.HOSTILE, task="multi", epochs=3, prefix=rb.HOSTILE[1])
+    manifest = read_json(artifacts / "prepare" / "dataset.json")
+    write_json(artifacts / "prepare" / "dataset.json", {**manifest, "notes": rb.HOSTILE, "source": rb.HOSTILE[0]})
+    write_csv(artifacts / "prepare" / "rejected.csv", ["source", "row", "reason"], [[name] * 3 for name in rb.HOSTILE[:3]])
+    effects = read_json(artifacts / "study" / "dropout" / "effects.json")
+    variants = [{**effects["variants"][0], "name": name} for name in rb.HOSTILE]
+    write_json(artifacts / "study" / "dropout" / "effects.json",
+               {**effects, "question": rb.HOSTILE[0], "variants": variants, "note": rb.HOSTILE[1]})  # fmt: skip
+    run = read_json(artifacts / "train" / "run.json")
+    write_json(
+        artifacts / "train" / "run.json", {**run, "commit": rb.HOSTILE[1], "device": rb.HOSTILE[0], "finished": rb.HOSTILE[2]}
+    )
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    params["data"]["path"] = rb.HOSTILE[0]
+    params["study"]["definitions"]["dropout"]["question"] = rb.HOSTILE[1]
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    return root
+
+
+def assert_safe(html: str, page: Page) -> None:
+    assert page.open == [], "tags stay open"
+    assert not {"script", "iframe", "object", "embed", "link", "base", "form"} & {tag for tag, _ in page.tags}
+    for tag, attributes in page.tags:
+        assert not [key for key in attributes if key.startswith("on")], (tag, attributes)
+        for key in ("src", "href", "xlink:href", "action", "data", "srcset"):
+            assert attributes.get(key, "#").startswith(("#", "data:image/png;base64,")), (tag, attributes)
+    assert not re.search(r"url\((?!#)|@import|expression\(", html)
+
+
+def test_nothing_that_users_name_is_executed(hostile):
+    html, _, page = page_of(hostile, title=rb.HOSTILE[0])
+    assert_safe(html, page)
+    assert "default-src 'none'" in str(page.tags[:6])
+    assert "<script" not in html
+    assert "<img src=x" not in html
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 5
+
+
+def test_hostile_class_names_in_the_confusion_matrix(tmp_path):
+    rb.build(tmp_path, data=rb.colours(), classes=rb.HOSTILE[:2], epochs=2, rate=0.005)
+    html, pictures, page = page_of(tmp_path)
+    assert_safe(html, page)
+    assert rb.HOSTILE[0] in page.visible()
+    assert "confusion" in pictures
+
+
+def test_control_characters_and_turned_writing_are_made_visible(hostile):
+    html, _, _ = first_page_of(hostile)
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]", html)
+
+
+def test_a_dollar_is_a_dollar(tmp_path):
+    rb.build(tmp_path, data=rb.colours(), classes=["$5$", "$\\frac{1}{0}$"], epochs=2, rate=0.005)
+    _, _, page = page_of(tmp_path)
+    assert "$5$" in page.visible()
+    assert "$\\frac{1}{0}$" in page.visible()
+
+
+@pytest.mark.parametrize("kind", ["digits", "hostile"])
+def test_the_same_records_give_the_same_bytes(kind, request):
+    root = request.getfixturevalue(kind)
+    assert page_of(root)[:2] == page_of(root)[:2]
+
+
+def test_the_users_matplotlib_settings_change_nothing(digits, monkeypatch):
+    import matplotlib as mpl
+
+    before = page_of(digits)[:2]
+    with mpl.rc_context(
+        {"text.usetex": True, "figure.dpi": 33, "axes.facecolor": "red", "font.size": 40, "svg.fonttype": "path"}
+    ):
+        assert page_of(digits)[:2] == before
+
+
+def test_the_page_needs_no_network(digits):
+    html, _, page = first_page_of(digits)
+    assert_safe(html, page)
+    assert "http" not in re.sub(r'xmlns="http://www\.w3\.org/2000/svg"|http-equiv', "", html)
+
+
+def test_it_speaks_the_readers_words(digits):
+    _, _, page = first_page_of(digits)
+    # The configuration shows keys as they are written in params.yaml.
+    seen = re.findall(r"\b(?:lane|pack|cell|view)s?\b", page.visible("configuration"), re.IGNORECASE)
+    assert seen == []
+
+
+def test_the_verdict_comes_first_in_words(digits):
+    _, _, page = first_page_of(digits)
+    words = " ".join(data for section, data in page.text if section == "verdict")
+    assert words.index("The network learned well") < words.index("It is right on 9") < words.index("Test loss")
+
+
+def test_every_picture_can_be_read_out(digits):
+    _, _, page = first_page_of(digits)
+    for tag, attributes in page.tags:
+        if tag == "img":
+            assert len(attributes["alt"]) > 10
+        if tag == "svg":
+            assert attributes["role"] == "img"
+            assert len(attributes["aria-label"]) > 20
+    assert "best (epoch" in page.visible()
+
+
+def test_tables_have_headers_and_ids_are_unique(digits):
+    _, _, page = first_page_of(digits)
+    scopes = [attributes.get("scope") for tag, attributes in page.tags if tag == "th"]
+    assert set(scopes) == {"col", "row"}
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = [value[1:] for _, attributes in page.tags for key, value in attributes.items() if key == "href"]
+    labels = [attributes["aria-labelledby"] for _, attributes in page.tags if "aria-labelledby" in attributes]
+    assert set(links) | set(labels) <= set(ids)
+    used = re.findall(r"url\(#([^)]+)\)", str([list(attributes.values()) for _, attributes in page.tags]))
+    assert set(used) <= set(ids)
+
+
+def test_each_figure_is_also_a_png(digits):
+    _, pictures, _ = first_page_of(digits)
+    assert set(pictures) == {*PICTURES, "study-dropout"}
+    for content in pictures.values():
+        image = Image.open(BytesIO(content))
+        assert min(image.size) > 300
+        assert len(set(image.convert("RGB").resize((64, 64)).get_flattened_data())) > 8
+
+
+def test_the_numbers_are_those_of_the_records(digits):
+    _, _, page = first_page_of(digits)
+    run, metrics = (read_json(digits / "artifacts" / path) for path in ("train/run.json", "evaluate/metrics.json"))
+    text = page.visible()
+    for part in (f"{100 * metrics['accuracy']:.1f}%", f"{metrics['macro_f1']:.3f}", f"Best at epoch {run['best_epoch']} of 30",
+                 f"{run['num_parameters']:,}", run["id"], run["commit"], run["hashes"]["run"], "1" * 32 + ".dir",
+                 "git checkout " + run["commit"], "dvc repro", "3.11.7", "ab" * 32):  # fmt: skip
+        assert part in text, part
+
+
+def test_overridden_keys_are_marked(digits):
+    html, _, _ = first_page_of(digits)
+    marked = re.findall(r"<div class=changed><dt>([\w.]+)</dt>", html)
+    assert marked == ["model.dropout", "train.epochs"]
+
+
+def test_the_quarantine_is_shown(digits):
+    _, _, page = first_page_of(digits)
+    assert "3 samples left out" in page.visible()
+    assert "scans/<b>7</b>.png" in page.visible()
+    assert "truncated: ends after 812 of 1,204 bytes" in page.visible()
+
+
+def test_mistakes_are_the_surest_wrong_answers(digits):
+    import pyarrow.parquet as pq
+
+    html, _, page = first_page_of(digits)
+    table = pq.read_table(digits / "artifacts/evaluate/predictions.parquet").to_pylist()
+    wrong = sorted((row for row in table if row["label"] != row["prediction"]), key=lambda row: -row["confidence"])
+    found = [(a["alt"], a.get("class")) for tag, a in page.tags if tag == "img" and "actual" in a["alt"]]
+    expected = [f"{row['source']}: actual {row['label']}, predicted {row['prediction']}" for row in wrong]
+    assert found == [(alt, "pixels") for alt in expected]
+    assert [f"{100 * row['confidence']:.1f}% sure" in html for row in wrong] == [True] * len(wrong)
+
+
+def test_no_studies_no_augmentation_no_mistakes(tmp_path):
+    artifacts = rb.build(tmp_path, studies=False)
+    (artifacts / "augment" / "preview.png").unlink()
+    html, pictures, page = page_of(tmp_path, num_mistakes=0)
+    assert set(pictures) == PICTURES
+    assert 'href="#studies"' not in html
+    assert "Augmented copies" not in page.visible("reproduce")
+    assert "report.num_mistakes is 0" in page.visible()
+
+
+def test_many_classes(tmp_path):
+    names = [f"card_payment_reason_{i:02d}" for i in range(77)]
+    rb.build(tmp_path, data=rb.many(), classes=names, epochs=2)
+    html, pictures, page = page_of(tmp_path)
+    assert_safe(html, page)
+    assert names[-1] in page.visible()
+    assert len(html) < 3_000_000
+    assert max(Image.open(BytesIO(pictures["confusion"])).size) < 2000
+
+
+def test_several_labels(tmp_path):
+    rb.build(tmp_path, data=rb.several(), classes=["top", "bottom", "left", "right"], task="multi", epochs=2, rate=0.05)
+    _, pictures, page = page_of(tmp_path)
+    assert "confusion" not in pictures
+    text = page.visible()
+    assert "Label accuracy" in text
+    assert "All labels right" in text
+    assert re.search(r"(top|bottom|left|right): (absent|present)", text)
+
+
+def test_without_dvc_and_overrides(tmp_path):
+    rb.build(tmp_path, commit=None)
+    (tmp_path / "dvc.lock").unlink()
+    (tmp_path / "conf" / "overrides.yaml").unlink()
+    html, _, page = page_of(tmp_path)
+    assert "git checkout" not in html
+    assert "not made in a Git repository" in page.visible()
+    assert "without DVC" in page.visible()
+
+
+def test_one_epoch_and_one_layer(tmp_path):
+    artifacts = rb.build(tmp_path, epochs=1)
+    path = artifacts / "train" / "metrics.jsonl"
+    path.write_text(re.sub(r'"layer_grad_norms": \{[^}]*\}', '"layer_grad_norms": {"output": 0.5}', path.read_text()))
+    _, pictures, page = page_of(tmp_path)
+    assert "gradients" in pictures
+    assert "Too few epochs to tell" in page.visible()
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("evaluate/metrics.json", "metrics.json"), ("evaluate/predictions.parquet", "dvc repro evaluate"),
+     ("train/run.json", "run.json"), ("train/metrics.jsonl", "no epoch on the validation split")],
+)  # fmt: skip
+def test_a_missing_record_is_named(tmp_path, path, told):
+    artifacts = rb.build(tmp_path, epochs=1)
+    (artifacts / path).unlink()
+    with pytest.raises(StorageError, match=re.escape(told)):
+        page_of(tmp_path)
+
+
+def test_predictions_of_another_dataset_are_refused(tmp_path):
+    artifacts = rb.build(tmp_path, epochs=1)
+    ids = np.load(artifacts / "prepare/test/ids.npy")
+    np.save(artifacts / "prepare/test/ids.npy", ids[::-1].copy())
+    with pytest.raises(StorageError, match="of another dataset"):
+        page_of(tmp_path)
+
+
+def test_the_page_is_made_without_torch(digits):
+    code = (
+        "import sys; from pathlib import Path; from pipeline.report.page import rendered; "
+        "from pipeline.schema.report import ReportConfig; "
+        "rendered(Path(sys.argv[1]), ReportConfig(title='t', num_mistakes=1), 15); "
+        "assert not {'torch', 'pandas', 'sklearn', 'ray'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code, str(digits)], check=True)

@@ -1,0 +1,46 @@
+import pytest
+
+from pipeline.report import words
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0712, "0.0712"), (2.302585, "2.30"), (0.0, "0"), (1234.5, "1,234"), (0.00001234, "1.23e-05"), (-0.5, "-0.500"),
+     (float("nan"), "not finite"), (float("inf"), "not finite"), (20500.0, "20,500")],
+)  # fmt: skip
+def test_number(value, text):
+    assert words.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.84, "0.84 s"), (12.3, "12 s"), (59.7, "1 min 00 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (0.0, "0 s")],
+)
+def test_duration(seconds, text):
+    assert words.duration(seconds) == text
+
+
+def test_plural_and_times():
+    assert [words.plural(n, "epoch") for n in (0, 1, 2)] == ["0 epochs", "1 epoch", "2 epochs"]
+    assert words.plural(3, "class", "classes") == "3 classes"
+    assert [words.times(n) for n in (1, 2, 3)] == ["once", "twice", "3 times"]
+
+
+def test_short_keeps_both_ends_and_the_width():
+    name = "photos/2024/cats/IMG_0001_very_long_name.jpeg"
+    for width in (8, 12, 24, 44):
+        assert len(words.short(name, width)) == width
+    assert words.short(name).startswith("photos/2024")
+    assert words.short(name).endswith(".jpeg")
+    assert words.short("short") == "short"
+    assert words.short("a\x00b\u202ec\nd") == "a b c d"
+
+
+def test_signed():
+    assert [words.signed(x) for x in (0.02, -0.02, 0.0, None)] == ["+0.0200", "\u22120.0200", "0", "\u2013"]
+
+
+def test_moment():
+    assert words.moment("2026-11-23T18:45:03+00:00") == "2026-11-23 18:45 UTC"
+    assert words.moment("2026-11-23T19:45:03+01:00") == "2026-11-23 18:45 UTC"
+    assert words.moment("soon") == "soon"

@@ -1,0 +1,72 @@
+"""A program of its own: starts one run again and again and kills it, until it ends. Forked children share the imports.
+
+usage: kill_driver.py DATASET NUM_KILLS SEED. Prints a line of JSON: exit codes, restarts, digest of the final state.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+from test_program import configs
+from test_runs import NoTracker
+from training_helpers import OFF
+
+from pipeline import artifacts
+from pipeline.data.dataset import open_dataset
+from pipeline.errors import RegattaError
+from pipeline.train.fit import Views, fit
+from pipeline.train.runs import all_runs
+
+SLOW_SYNC_S = 0.02
+"""A sync takes this long, so that a good part of the kills hits a save."""
+
+
+def child(dataset: str) -> None:
+    synced = os.fsync
+    os.fsync = lambda descriptor: (time.sleep(SLOW_SYNC_S), synced(descriptor))[1]
+    changes = {"train__epochs": 12, "model__widths": [32], "train__save_every_s": 0.0, "train__threads": 1, "train__shards": 2}
+    model, train = configs(**changes)
+    try:
+        fit(model, train, open_dataset(Path(dataset)), Views([], OFF, "none"), lambda folder, epoch: NoTracker())
+    except RegattaError as error:
+        os._exit(error.exit_code)
+    os._exit(0)
+
+
+def attempt(dataset: str, draw: random.Random | None) -> int:
+    pid = os.fork()
+    if not pid:
+        child(dataset)
+    if draw is not None:
+        time.sleep(draw.uniform(0.1, 0.9))
+        os.kill(pid, signal.SIGTERM if draw.random() < 0.3 else signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def main() -> None:
+    dataset, num_kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    torch.set_num_threads(1)
+    draw = random.Random(seed)
+    codes = [attempt(dataset, draw) for _ in range(num_kills)]
+    codes.append(attempt(dataset, None))
+    found = [(folder, facts) for folder, facts in all_runs() if facts["state"] == "finished"]
+    folder, facts = found[0]
+    tensors, _ = artifacts.load_tensors(folder.state)
+    best, _ = artifacts.load_tensors(folder.path / "best.safetensors")
+    rows = [
+        {k: v for k, v in row.items() if k not in ("seconds", "samples_per_s")} for row in artifacts.read_jsonl(folder.metrics)
+    ]
+    values = [{name: array.tobytes().hex() for name, array in part.items()} for part in (tensors, best)]
+    left = [path.name for path in folder.path.iterdir() if "partial" in path.name]
+    print(
+        json.dumps({"codes": codes, "restarts": facts["restarts"], "digest": artifacts.digest([*values, rows]), "left": left})
+    )
+
+
+if __name__ == "__main__":
+    main()
