@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ import numpy as np
 import torch
 import yaml
 
-from benchmarks.harness import write_row
+from benchmarks.harness import ratio, seconds_in_turn, write_row
 from pipeline.augment.image import batch_views
 from pipeline.schema.augment import AugmentConfig
 
 CONF = Path(__file__).resolve().parent.parent / "conf" / "augment"
+PEER = "Kornia's AugmentationSequential"
 SHAPES = {"photos": (512, 3, 32, 32), "light": (256, 1, 28, 28)}
 
 
@@ -51,31 +51,30 @@ def kornia_chain(p: AugmentConfig, size: tuple[int, int]) -> K.AugmentationSeque
     return K.AugmentationSequential(*chain)
 
 
-def runs(name: str) -> dict[str, Callable[[], object]]:
-    """One batch of ours and of the peer."""
+def contenders(name: str, batches: int) -> dict[str, Callable[[], None]]:
+    """Several batches of ours and of the peer."""
     rng = np.random.default_rng(0)
     policy, shape = conf_policy(name), SHAPES[name]
     images = torch.from_numpy(rng.integers(0, 256, shape, dtype=np.uint8))
     ids, views = rng.integers(0, 2**64, shape[0], dtype=np.uint64), rng.integers(0, 2**31, shape[0])
     chain = kornia_chain(policy, shape[2:])
-    return {"ours": lambda: batch_views(images, ids, views, policy), "Kornia's chain": lambda: chain(images.float() / 255)}
+
+    def ours() -> None:
+        for _ in range(batches):
+            batch_views(images, ids, views, policy)
+
+    def kornia() -> None:
+        for _ in range(batches):
+            chain(images.float() / 255)
+
+    return {"ours": ours, PEER: kornia}
 
 
 def measure(name: str, rounds: int, batches: int) -> None:
-    """Rounds of several batches in turns; one ratio per round."""
-    times: dict[str, list[float]] = {}
-    both = runs(name)
-    for _ in range(rounds + 1):
-        for who, run in both.items():
-            started = time.perf_counter()
-            for _ in range(batches):
-                run()
-            times.setdefault(who, []).append((time.perf_counter() - started) / batches)
-    times = {who: seconds[1:] for who, seconds in times.items()}  # the first round warms up
-    speeds = {who: SHAPES[name][0] / statistics.median(seconds) for who, seconds in times.items()}
-    print(f"augment_{name}:", ", ".join(f"{who} {speed:,.0f} images/s" for who, speed in speeds.items()))
-    own = times.pop("ours")
-    peers = {who: [p / o for p, o in zip(seconds, own, strict=True)] for who, seconds in times.items()}
+    """Write the row of one policy."""
+    seconds = seconds_in_turn(contenders(name, batches), rounds)
+    speeds = {who: batches * SHAPES[name][0] / statistics.median(times) for who, times in seconds.items()}
+    peers = {PEER: ratio(seconds["ours"], seconds[PEER]) | {"images_per_s": speeds[PEER]}}
     write_row(f"augment_{name}", {"images_per_s": speeds["ours"]}, peers, threads=torch.get_num_threads())
 
 

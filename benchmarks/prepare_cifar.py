@@ -1,6 +1,6 @@
 """`prepare` on CIFAR-10's two Parquet files (60,000 lossless WebP images of 32 x 32), against a plain loop over Pillow.
 
-    python benchmarks/prepare_cifar.py [FOLDER]     # of cifar10_train.parquet and cifar10_test.parquet
+    python -m benchmarks.prepare_cifar [FOLDER]     # of cifar10_train.parquet and cifar10_test.parquet
 
 The loop decodes in one thread and keeps the arrays: no identity, no checks, no splits, no files. Aim: at most 60 s on 2
 cores and 1 GB of memory beyond the mapped output.
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from harness import ratio, seconds_in_turn, write_row
 from PIL import Image
 
+from benchmarks.harness import ratio, seconds_in_turn, write_row
 from pipeline.data.build import build_dataset
 from pipeline.schema.data import DataConfig
 from pipeline.schema.prepare import PrepareConfig

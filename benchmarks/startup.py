@@ -1,6 +1,6 @@
-"""Start-up: `regatta --help`, and a `regatta run` that finds nothing to do against the `dvc repro` within it.
+"""Start-up: `regatta --help`, and a `regatta run` that finds nothing to do beside the `dvc repro` that it contains.
 
-Run in the project's root after a `regatta run`. Wall seconds of whole processes, in turns, after a warm-up round.
+Wall seconds of whole processes, in the project's root after a `regatta run`. The bare `dvc repro` composes and checks nothing.
 """
 
 from __future__ import annotations
@@ -8,44 +8,30 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable
 
-from benchmarks.harness import write_row
+from benchmarks.harness import ratio, seconds_in_turn, write_row
 
 ROUNDS = 7
-COMMANDS = {
-    "help": ("-m", "pipeline.cli", "--help"),
-    "run": ("-m", "pipeline.cli", "run"),
-    "dvc repro": ("-m", "dvc", "repro"),
-    "python": ("-c", "pass"),
-}
 
 
-def measured(rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """Wall seconds of each command, round by round."""
-    for command in COMMANDS.values():
-        _seconds(command)
-    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for _ in range(rounds):
-        for name, command in COMMANDS.items():
-            times[name].append(_seconds(command))
-    return times
-
-
-def _seconds(command: Sequence[str]) -> float:
-    started = time.perf_counter()
-    subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
+def process(*words: str) -> Callable[[], object]:
+    """Start Python with these words and wait for its end."""
+    return lambda: subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
 
 
 def main() -> None:
-    """Measure and write the row; the peer of a run with nothing to do is a bare `dvc repro`, which composes and checks nothing."""
-    times = measured()
-    ours = {"help_s": statistics.median(times["help"]), "nothing_to_do_s": statistics.median(times["run"])}
-    peers = {"dvc repro": [peer / own for peer, own in zip(times["dvc repro"], times["run"], strict=True)]}
-    print(", ".join(f"{name} {statistics.median(seconds):.3f} s" for name, seconds in times.items()))
-    write_row("startup", ours, peers, python_s=statistics.median(times["python"]))
+    """Measure and write the row."""
+    seconds = seconds_in_turn(
+        {
+            "help": process("-m", "pipeline.cli", "--help"),
+            "run": process("-m", "pipeline.cli", "run"),
+            "dvc repro": process("-m", "dvc", "repro"),
+        },
+        ROUNDS,
+    )
+    ours = {"help_s": statistics.median(seconds["help"]), "nothing_to_do_s": statistics.median(seconds["run"])}
+    write_row("startup", ours, {"dvc repro": ratio(seconds["run"], seconds["dvc repro"])})
 
 
 if __name__ == "__main__":

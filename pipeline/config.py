@@ -169,7 +169,7 @@ def _data_problems(data: Any) -> Iterator[str]:
     if source == "digits" and given:
         yield (
             f"data.{next(iter(given))} = {next(iter(given.values()))!r}: data=digits is embedded and reads no path; choose "
-            "data=folder, data=idx, data=parquet or data=csv"
+            f"data=folder, data=idx, data=parquet or data=csv, or forget it with `regatta run '~data.{next(iter(given))}'`"
         )
     if source in ("folder", "idx", "parquet", "csv") and not {"path", "train_path"} & given.keys():
         what = "FOLDER" if source in ("folder", "idx") else "FILE"
@@ -186,6 +186,10 @@ def _study_problems(values: Mapping[str, Any]) -> Iterator[str]:
     for name, definition in study.definitions.items():
         places: Values = {"baseline": {}} | {f"variants.{variant}": keys for variant, keys in definition.variants.items()}
         for place, keys in places.items():
+            others = [key for key in (definition.baseline | keys) if key.partition(".")[0] not in ("model", "train")]
+            if others:
+                yield f"study.definitions.{name}.{place}: {', '.join(others)}: a study may change model.* and train.* alone"
+                continue
             cell: Mapping[str, Any] = values
             for key, value in (definition.baseline | keys).items():
                 cell = with_key(cell, key, value)

@@ -23,10 +23,11 @@ ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {
     "prepare": {"data", "prepare"},
     "augment": {"augment"},
-    "train": {"augment", "model", "train"},
+    "train": {"model", "train"},
     "evaluate": {"evaluate"},
+    "study": {"model", "study.definitions.${item.name}", "train"},
 }
-"""What a stage reads; study and report read nearly all."""
+"""What a stage reads; the report shows nearly all."""
 
 
 def pipeline() -> dict[str, Any]:

@@ -267,3 +267,10 @@ def test_lock_satisfies_the_project():
             versions = [str(pin.specifier).removeprefix("==") for pin in pinned if pin.name == name]
             assert versions, f"{requirement} is not in {lock}: make lock"
             assert all(requirement.specifier.contains(version) for version in versions), f"{requirement}: {lock} has {versions}"
+
+
+def test_results_are_those_of_the_rows(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.table import measured, page
+
+    assert (ROOT / "RESULTS.md").read_text() == page(measured()), "make results"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.artifacts import PARAMS
+from pipeline.artifacts import PARAMS, write_bytes
 from pipeline.commands.data import Link, linked
 from pipeline.config import Values, checked, composed, differences, edited, params_text, read_values
 from pipeline.errors import ConfigError
@@ -57,7 +57,7 @@ def apply(new: Change, force: bool) -> list[str]:
         lines.append(f"conf/overrides.yaml: {' '.join(new.overrides.words()) or 'nothing is overridden'}")
     text = params_text(new.values)
     if not PARAMS.exists() or PARAMS.read_text(encoding="utf-8") != text:
-        PARAMS.write_text(text, encoding="utf-8")
+        write_bytes(PARAMS, text.encode())
         changes = shortened(differences(before, new.values)) if before else ["composed from conf/"]
         lines += [f"{PARAMS}: {line}" for line in changes]
     return lines
@@ -89,6 +89,7 @@ def shortened(lines: list[str]) -> list[str]:
 
 
 def given_paths(values: Values) -> dict[str, Path]:
-    """The paths of the user's data by key."""
-    paths = {key: values["data"][key] for key in PATHS if not is_descriptor(values["data"][key])}
-    return {f"data.{key}": Path(path) for key, path in paths.items()}
+    """The paths of the user's data by key; a split's path that repeats `path` is not given."""
+    data = values["data"]
+    given = [key for key in PATHS if not is_descriptor(data[key]) and (key == "path" or data[key] != data["path"])]
+    return {f"data.{key}": Path(data[key]) for key in given}

@@ -30,7 +30,7 @@ def show_plan(new: Change) -> None:
     stale = stale_stages(new.values, dvc_status())
     for name, reasons in stale.items():
         print(f"{name:10s} {'would run: ' + '; '.join(reasons) if reasons else 'is up to date'}")
-    for name, value in estimates(new.values, prepared=not stale.get("prepare", ["?"])).items():
+    for name, value in estimates(new, prepared=not stale.get("prepare", ["?"])).items():
         print(f"{name + ':':22s} {value}")
 
 
@@ -124,12 +124,12 @@ def _follows(stage: Stage, above: Stage) -> bool:
     )
 
 
-def estimates(values: Values, prepared: bool) -> dict[str, str]:
+def estimates(new: Change, prepared: bool) -> dict[str, str]:
     """Sizes, time and memory as far as they are known: all of them follow from the prepared data."""
-    config, path = checked(values), stage_dir("prepare") / "dataset.json"
+    config, path = checked(new.values), stage_dir("prepare") / "dataset.json"
     if not prepared or not path.exists():
-        files = {key: _size(place) for key, place in given_paths(values).items()}
-        known = {key: _bytes(size) for key, size in files.items()}
+        targets = {link.path: link.target for link in new.links}
+        known = {key: _bytes(_size(targets.get(place, place))) for key, place in given_paths(new.values).items()}
         return known | {"dataset": "known once prepare has run", "training time, memory": "known once prepare has run"}
     data = Manifest(**read_json(path))
     return {**_sizes(config, data), **_training(config, data)}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
-from pathlib import Path
 
-from pipeline.artifacts import PARAMS, held
+from pipeline.artifacts import PARAMS, held, write_bytes
 from pipeline.commands.compose import ask
 from pipeline.commands.run import LOCK, clear_old_studies
 from pipeline.commands.runs import KEPT, Run, all_runs, current_id
@@ -47,7 +46,7 @@ def find(name: str) -> Run:
 def _restore_configuration(run: Run, values: Values) -> list[str]:
     """`params.yaml` as it was, and the overrides where conf/ still makes the same of them."""
     kept, now = run.folder / KEPT / OVERRIDES, read_overrides()
-    overrides = _kept_overrides(kept.parent) if kept.exists() else None
+    overrides = read_overrides(kept.parent) if kept.exists() else None
     lines = [f"{PARAMS}: that of {run.id}"]
     if overrides is not None:
         write_overrides(overrides)
@@ -57,15 +56,11 @@ def _restore_configuration(run: Run, values: Values) -> list[str]:
         write_params(values)
     else:
         # Without the digest line, so that `regatta run` asks before it composes over these values.
-        shutil.copyfile(run.folder / PARAMS, PARAMS)
-        _drop_digest()
+        text = (run.folder / PARAMS).read_text(encoding="utf-8")
+        write_bytes(PARAMS, "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#")).encode())
         lines.append("conf/ no longer composes to it; `dvc repro` runs it as it stands, `regatta run` would change")
         lines += [f"  {line}" for line in differences(values, made or {})]
     return lines
-
-
-def _kept_overrides(conf: Path) -> Overrides:
-    return read_overrides(conf)
 
 
 def _composed_with(overrides: Overrides) -> Values | None:
@@ -74,11 +69,6 @@ def _composed_with(overrides: Overrides) -> Values | None:
             return composed(conf)
     except ConfigError:
         return None
-
-
-def _drop_digest() -> None:
-    lines = PARAMS.read_text(encoding="utf-8").splitlines(keepends=True)
-    PARAMS.write_text("".join(line for line in lines if not line.startswith("#")), encoding="utf-8")
 
 
 def _restore_artifacts(run: Run, force: bool) -> list[str]:

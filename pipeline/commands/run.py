@@ -6,8 +6,10 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from pipeline.artifacts import held, read_json, runs_root, stage_dir
 from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.runs import KEPT
 from pipeline.config import Values
-from pipeline.errors import BusyError, ConfigError, DataError, RegattaError, StorageError
+from pipeline.errors import BusyError, ConfigError, DataError, RegattaError, Stopped, StorageError
 
 LOCK = Path("artifacts/.run.lock")
 REPORT = stage_dir("report") / "index.html"
@@ -48,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
             for line in apply(new, options.force):
                 print(line, flush=True)
             check_data(new.values)
-            for line in clear_old_studies(new.values):
+            for line in [*unwatched(new.values), *clear_old_studies(new.values)]:
                 print(line, flush=True)
             pass_on(options)
             done = reproduce()
@@ -58,10 +60,10 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def check_data(values: Values) -> None:
-    """DataError where the data is not on this machine."""
+def check_data(values: Values, to_come: Container[Path] = ()) -> None:
+    """DataError where the data is not on this machine, links that are still to be made aside."""
     for key, path in given_paths(values).items():
-        if not path.exists():
+        if not path.exists() and path not in to_come:
             raise DataError(
                 f"{key} = {path}: nothing there; make the link with `regatta data link {path.name} PATH`, or say `dvc pull`"
             )
@@ -75,6 +77,21 @@ def clear_old_studies(values: Values) -> list[str]:
     return [f"{path}: removed, since this study is no longer defined; its runs are kept in {runs_root()}/cells" for path in old]
 
 
+def unwatched(values: Values) -> list[str]:
+    """What DVC does not see of the data: it follows a link to a file or to the data itself, not one to a folder inside it."""
+    lines = []
+    for key, path in given_paths(values).items():
+        if path.is_file() and values["data"]["source"] == "csv":
+            lines.append(f"{key} = {path}: DVC watches the table alone; give its folder, so that a changed image is seen too")
+        links = [Path(folder, name) for folder, names, _ in os.walk(path) for name in names if Path(folder, name).is_symlink()]
+        if links:
+            lines.append(
+                f"{key} = {path}: {len(links)} links to folders in it ({links[0]}, ...), behind which DVC sees no change; "
+                "after one say `dvc repro -f prepare`"
+            )
+    return lines
+
+
 def reproduce() -> Reproduced:
     """`dvc repro` within this process, so that a stage's own exit code is known."""
     from dvc.exceptions import DvcException
@@ -82,12 +99,30 @@ def reproduce() -> Reproduced:
 
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     try:
-        with Repo() as repo:
+        with sigterm_passed_on(), Repo() as repo:
             repo.scm_context.quiet = True  # no advice about core.autostage
             stages = [stage.addressing for stage in repo.reproduce()]
             return Reproduced(stages, [out.def_path for out in repo.index.outs if not out.use_cache])
     except (DvcException, OSError) as error:
-        raise _worded(error) from None
+        raise worded(error) from None
+
+
+@contextmanager
+def sigterm_passed_on() -> Iterator[None]:
+    """Hand SIGTERM to the stage, which saves its state and ends; without one, stop here."""
+
+    def hand_on(*_: Any) -> None:
+        children = [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+        for pid in children:
+            os.kill(pid, signal.SIGTERM)
+        if not children:
+            raise Stopped("stopped between two stages; the same command goes on from here")
+
+    before = signal.signal(signal.SIGTERM, hand_on)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def keep_records(uncached: list[str]) -> None:
@@ -131,7 +166,7 @@ def pass_on(options: argparse.Namespace) -> None:
         os.environ["REGATTA_FRESH"] = "1"
 
 
-def _worded(error: Exception) -> RegattaError:
+def worded(error: Exception) -> RegattaError:
     """DVC's error with the exit code of its cause; a stage has already said what went wrong."""
     from dvc.lock import LockError
     from dvc.stage.exceptions import MissingDataSource, StageCmdFailedError
@@ -147,7 +182,8 @@ def _worded(error: Exception) -> RegattaError:
             return DataError(said)
         if isinstance(cause, OSError):
             return StorageError(said)
-    return ConfigError(f"DVC: {said}")
+    hint = "; say `git init`, or `dvc config core.no_scm true` to do without Git" if "not a git repo" in said else ""
+    return ConfigError(f"DVC: {said}{hint}")
 
 
 def _stage_error(text: str, cause: str) -> RegattaError:

@@ -22,14 +22,16 @@ NUM_SEEDS = 2
 
 def smoke(new: Change) -> None:
     """Run the stages one after the other; an error ends with the stage's exit code."""
-    check_data(new.values)
+    targets = {link.path: link.target for link in new.links}
+    check_data(new.values, to_come=targets)
     values = tiny(new.values)
     checked(values)
     folder = runs_root() / "smoke"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name in {CONF.name, *(path.parts[0] for path in given_paths(values).values())}:
-        (folder / name).symlink_to(Path(name).absolute())
+    for path in {CONF, *given_paths(values).values()}:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).symlink_to(targets.get(path, path.absolute()))
     with working_in(folder):
         write_params(values)
         for stage in STAGES:

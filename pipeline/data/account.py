@@ -37,8 +37,8 @@ def check_classes(samples: Samples, index: Column, classes: tuple[str, ...]) -> 
     unseen = [f"{name!r}: {judged[name]}" for name in sorted(judged) if name not in trained]
     if unseen:
         raise DataError(
-            f"the given val and test splits have {some(unseen, 'classes')} that train lacks; train has "
-            f"{some(sorted(trained), 'classes')}. Use the same names in all splits, or remove these samples."
+            f"the given val and test splits have {some(unseen, 'class')} that train lacks; train has "
+            f"{some(sorted(trained), 'class')}. Use the same names in all splits, or remove these samples."
         )
 
 
@@ -89,12 +89,12 @@ def notes(
     if disputed:
         found.append(f"{disputed} samples share their content with a sample of another label (see rejected.csv)")
     if lost:
-        found.append(f"not one sample can be read of {some(lost, 'classes')}")
+        found.append(f"not one sample can be read of {some(lost, 'class')}")
     for i, split in enumerate(SPLITS):
         present = _tally(samples, taken.index[taken.splits == i])
         missing = [name for name in classes if name not in present]
         if missing and (taken.splits == i).any():
-            found.append(f"{split} has no sample of {some(missing, 'classes')}")
+            found.append(f"{split} has no sample of {some(missing, 'class')}")
     if 0.0 in std:
         found.append("a channel has the same value in every training sample")
     if len(chosen) < len(readable):

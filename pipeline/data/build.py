@@ -60,6 +60,7 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     rejected = problems | taken.dropped
     write_csv(folder / "rejected.csv", ("source", "row", "reason"), table(samples, rejected | conflicts_listed(samples, taken)))
     contents_digest = source_digest(samples)
+    per_split = {name: labels[samples.labels[taken.index[taken.splits == i]]] for i, name in enumerate(SPLITS)}
     manifest = Manifest(
         format=FORMAT,
         kind="image",
@@ -69,11 +70,8 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
         dtype=DTYPE.name,
         mean=mean,
         std=std,
-        counts={name: int((taken.splits == i).sum()) for i, name in enumerate(SPLITS)},
-        class_counts={
-            name: _class_counts(labels[samples.labels[taken.index[taken.splits == i]]], classes)
-            for i, name in enumerate(SPLITS)
-        },
+        counts={name: len(of_split) for name, of_split in per_split.items()},
+        class_counts={name: _class_counts(of_split, classes) for name, of_split in per_split.items()},
         source=data.source,
         source_digest=contents_digest,
         digest=dataset_digest(data, prepare, contents_digest, code),
@@ -113,7 +111,7 @@ def _write_splits(
         sums, squares = write_inputs(place / "inputs.npy", contents, index, layout)
         write_array(place / "labels.npy", labels[samples.labels[index]])
         write_array(place / "ids.npy", ids[part])
-        write_samples(place / "samples.parquet", ids[part], [samples.name(j) for j in index.tolist()])
+        write_samples(place / "samples.parquet", ids[part], samples, index)
         if name == "train":
             num_values = len(part) * layout.num_bytes // layout.shape[0]
             statistics = mean_and_std(sums, squares, num_values, scale=255)

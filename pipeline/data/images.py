@@ -256,7 +256,7 @@ def image_shape(headers: NDArray[np.int64], rule: ImageRule, channels: str, name
     sizes, first, counts = np.unique(headers[:, :2], axis=0, return_index=True, return_counts=True)
     if len(sizes) > 1:
         ranked = np.argsort(-counts, kind="stable")
-        seen = [f"{sizes[i][1]} x {sizes[i][0]}: {counts[i]} images, such as {name(int(first[i]))}" for i in ranked[:3]]
+        seen = [f"{counts[i]} of {sizes[i][1]} x {sizes[i][0]}, such as {name(int(first[i]))}" for i in ranked[:3]]
         raise DataError(
             f"data.size = null, but the images have {len(sizes)} different sizes (width x height): {'; '.join(seen)}"
             f"{'; ...' if len(sizes) > 3 else ''}. Set data.size, for example data.size={sizes[ranked[0]].min()}"

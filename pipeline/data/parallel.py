@@ -45,11 +45,11 @@ def ordered(
     tasks: Iterable[Task],
     weigh: Callable[[Task], int],
     workers: int,
-    patience_s: float = PATIENCE_S,
+    patience_s: float | None = None,
 ) -> Iterator[tuple[Task, Result]]:
     """(task, function(task)) in the order of the tasks, the same for any number of workers; `weigh`: bytes a task needs."""
     waiting = iter(tasks)
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + (PATIENCE_S if patience_s is None else patience_s)
     while workers == 1 or time.monotonic() < deadline:
         try:
             task = next(waiting)

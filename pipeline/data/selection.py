@@ -85,7 +85,7 @@ def _copies(samples: Samples, index: Column, splits: Column) -> dict[int, str]:
 def _notes(samples: Samples, index: Column, splits: Column, small: list[int], small_classes: list[str]) -> list[str]:
     notes = []
     if small_classes:
-        notes.append(f"too few samples to split by content alone, so dealt out by rank: {some(small_classes, 'classes')}")
+        notes.append(f"too few samples to split by content alone, so dealt out by rank: {some(small_classes, 'class')}")
     elif small:
         notes.append("too few samples or groups to split by content alone, so dealt out by rank")
     groups = samples.groups[index]
@@ -93,5 +93,5 @@ def _notes(samples: Samples, index: Column, splits: Column, small: list[int], sm
     names, counts = np.unique(pairs[0], return_counts=True)
     straddling = sorted(samples.group_names[g] for g in names[counts > 1].tolist())
     if straddling:
-        notes.append(f"in more than one of the given splits: {some(straddling, 'groups')}")
+        notes.append(f"in more than one of the given splits: {some(straddling, 'group')}")
     return notes

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 
 def some(names: Sequence[str], what: str, num: int = 5) -> str:
-    """ "3 classes (a, b, c)", or only the first names where there are many."""
+    """Such as "1 class (a)" or "7 classes (a, b, c, d, e, ...)", for `what` in the singular."""
+    plural = "" if len(names) == 1 else "es" if what.endswith("s") else "s"
     more = ", ..." if len(names) > num else ""
-    return f"{len(names)} {what} ({', '.join(names[:num])}{more})"
+    return f"{len(names)} {what}{plural} ({', '.join(names[:num])}{more})"
 
 
 def share(num: int, of: int) -> str:
-    """ "3 of 100 (3 %)"."""
+    """Such as "3 of 100 (3 %)"."""
     return f"{num} of {of} ({100 * num / of:.3g} %)"

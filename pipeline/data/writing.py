@@ -30,6 +30,7 @@ from pipeline.errors import DataError
 Decode = Callable[[Content], NDArray[Any]]
 """A content as an array of the dataset's shape and dtype; BadSampleError where it is damaged."""
 GATHER_BYTES = 8 * 2**20
+TABLE_ROWS = 2**17
 
 
 @dataclass(frozen=True)
@@ -87,23 +88,22 @@ def decoded(
             bad.update(problems)
             progress.advance(len(task))
     rows = np.memmap(path, layout.dtype, "r", shape=(len(readers), *layout.shape))
-    return Decoded(
-        rows, row_of, {i: bad[row] for i, row in zip(chosen.tolist(), row_of[chosen].tolist(), strict=True) if row in bad}
-    )
+    failed = chosen[np.isin(row_of[chosen], list(bad))]
+    return Decoded(rows, row_of, {int(i): bad[int(row_of[i])] for i in failed})
 
 
 def _jobs(source: Source, samples: Samples, readers: Column) -> Iterator[Job]:
-    row, wanted = 0, readers.tolist()
+    row = 0
     for i, raw in enumerate(source.read()):
-        if row == len(wanted):
+        if row == len(readers):
             return
-        if i == wanted[row]:
+        if i == readers[row]:
             if raw.content is None:
                 raise DataError(f"{raw.source}: {_CHANGED}")
             yield Job(row, raw.content, int(samples.contents[i]), raw.num_bytes, int(samples.facts[i, -1]), raw.source)
             row += 1
-    if row < len(wanted):
-        raise DataError(f"{samples.name(wanted[row])}: {_CHANGED}")
+    if row < len(readers):
+        raise DataError(f"{samples.name(int(readers[row]))}: {_CHANGED}")
 
 
 _CHANGED = "changed while the data was being read; wait until nothing writes to it, then repeat"
@@ -155,14 +155,16 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
         np.save(path, array, allow_pickle=False)
 
 
-def write_samples(path: Path, ids: keyed.U64, sources: list[str]) -> None:
+def write_samples(path: Path, ids: keyed.U64, samples: Samples, index: Column) -> None:
     """Write the table that says where each stored sample came from."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.table({"id": pa.array(ids), "source": pa.array(sources, pa.string())})
-    with storage_errors(path):
-        pq.write_table(table, path, row_group_size=2**20)
+    schema = pa.schema({"id": pa.uint64(), "source": pa.string()})
+    with storage_errors(path), pq.ParquetWriter(path, schema) as writer:
+        for at in range(0, max(len(index), 1), TABLE_ROWS):
+            names = [samples.name(i) for i in index[at : at + TABLE_ROWS].tolist()]
+            writer.write_table(pa.table([pa.array(ids[at : at + TABLE_ROWS]), pa.array(names, pa.string())], schema))
 
 
 def mean_and_std(sums: list[int], squares: list[int], num: int, scale: int) -> tuple[list[float], list[float]]:

@@ -38,6 +38,7 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
     records, predictions = read_records(artifacts), material.read_predictions(artifacts)
     classes, said = records.manifest.classes, verdict(records)
     studies = material.studies(artifacts)
+    mistakes = material.most_confident_mistakes(artifacts, predictions, classes, config.num_mistakes)
     pictures = drawn(records, predictions, num_bins)
     study_pictures = {study["name"]: study_picture(study) for study in studies}
     html = (
@@ -54,7 +55,7 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
             pictures=pictures,
             per_class=class_table(records, predictions),
             confusions=confusions(predictions, classes),
-            mistakes=material.most_confident_mistakes(artifacts, predictions, classes, config.num_mistakes),
+            mistakes=mistakes,
             num_wrong=int((ev.sample_accuracy(predictions.labels, predictions.predictions) < 1).sum()),
             augmentation=material.augmentation_picture(artifacts),
             rejected=material.rejected(artifacts, REJECTED_SHOWN),

@@ -25,8 +25,10 @@ WELL = 0.25
 """Validation loss of the best epoch below which a network learned well, as a share of the loss of guessing."""
 LOSS_MUCH, LOSS_MOST = 0.5, 0.8
 """Clean training loss that is left, as a share of the loss of guessing."""
-FALL, FALL_MATTERS = 0.02, 0.005
-"""Fall of the smallest validation loss in the last tenth of the epochs: as a share of itself, and of the loss of guessing."""
+LATE = 0.2
+"""Share of the epochs that are the last ones."""
+FALL, FALL_MATTERS = 0.10, 0.01
+"""Fall of the smallest validation loss in the second half of the epochs: as a share of itself, and of the loss of guessing."""
 GRADIENT_WEAK, GRADIENT_VANISHES, GRADIENT_EXPLODES = 0.1, 0.03, 100.0
 """Gradient norm of the first layer, as a share of that of the last."""
 CALIBRATED = 0.02
@@ -175,13 +177,13 @@ def overfitting(manifest: Manifest, run: Run, curves: Curves) -> Finding:
 
 def _gap_in_words(manifest: Manifest, run: Run, curves: Curves) -> str:
     at, gap = curves.at(run.best_epoch), generalisation_gap(manifest, run, curves)
-    val, clean, lead = curves.val_loss[at], curves.clean_loss[at], curves.clean_accuracy[at] - curves.val_accuracy[at]
+    val, clean = curves.val_loss[at], curves.clean_loss[at]
     change = "rose" if gap.rise > 0 else "fell"
     after = f"By the last epochs the validation loss {change} by {percent(abs(gap.rise), 0)}."
     return (
         f"At epoch {run.best_epoch} the loss is {number(val)} on validation samples and {number(clean)} on training samples: "
-        f"a gap of {number(val - clean)}, which is {percent(max(gap.share, 0))} of the loss of guessing "
-        f"({points(lead)} of accuracy). "
+        f"a gap of {number(val - clean)}, which is {percent(max(gap.share, 0))} of the loss of guessing. Accuracy is "
+        f"{percent(curves.val_accuracy[at])} against {percent(curves.clean_accuracy[at])}. "
         f"{after if at + 1 < len(curves.epochs) else 'It was the last epoch.'}"
     )
 
@@ -218,18 +220,22 @@ def enough_epochs(manifest: Manifest, run: Run, curves: Curves) -> Finding:
     if num < 3:
         detail = f"{plural(num, 'epoch')} can't show a trend."
         return Finding("Epochs", "note", "Too few epochs to tell", detail, f"Try train.epochs={max(10, 4 * num)}.")
-    before, now, late = late_fall(curves)
+    before, now = halves(curves)
     fell = f"fell from {number(before)} to {number(now)}" if now < before else f"stayed at {number(before)}"
-    detail = f"In the last {late} of {num} epochs the smallest validation loss so far {fell}."
-    if before - now >= FALL * before and before - now >= FALL_MATTERS * guessing_loss(manifest):
+    detail = (
+        f"The best epoch lies {plural(after, 'epoch')} before the end. In the second half of the epochs the smallest "
+        f"validation loss so far {fell}."
+    )
+    falls = before - now >= FALL * before and before - now >= FALL_MATTERS * guessing_loss(manifest)
+    if falls and after < LATE * num:
         return Finding("Epochs", "note", "Was still improving", detail, f"Train longer: train.epochs={2 * num}.")
     return Finding("Epochs", "good", "Enough epochs", detail)
 
 
-def late_fall(curves: Curves) -> tuple[float, float, int]:
-    """Smallest validation loss before the last tenth of the epochs (at least two) and at the end; how many these are."""
-    late = max(2, math.ceil(len(curves.epochs) / 10))
-    return float(curves.val_loss[:-late].min()), float(curves.val_loss.min()), late
+def halves(curves: Curves) -> tuple[float, float]:
+    """Smallest validation loss of the first half of the epochs (the middle one included), and of all."""
+    first = curves.val_loss[: (len(curves.epochs) + 1) // 2]
+    return float(first.min()), float(curves.val_loss.min())
 
 
 def gradients(curves: Curves) -> list[Finding]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import artifacts
+from pipeline.augment.views import view_path
 from pipeline.data.dataset import Dataset
 from pipeline.errors import NumericsError, Stopped, StorageError
 from pipeline.schema.augment import AugmentConfig
@@ -52,10 +53,12 @@ def open_views(path: Path) -> Views:
     """What the augment stage has written."""
     values = artifacts.read_json(path / "augment.json")
     policy = validated(AugmentConfig, values["policy"], f"{path}/augment.json: policy")
-    files = [path / f"views-{v:03d}.npy" for v in range(policy.views if policy.active else 0)]
+    files = [view_path(path, v) for v in range(policy.views if policy.active else 0)]
     if missing := [file for file in files if not file.exists()]:
         raise StorageError(f"{missing[0]}: missing; run `dvc repro augment` again")
-    return Views([np.load(file, mmap_mode="r", allow_pickle=False) for file in files], policy, values["digest"])
+    arrays = [np.load(file, mmap_mode="r", allow_pickle=False) for file in files]
+    made = artifacts.digest([values["digest"], len(files), values["device"]]) if policy.active else "none"
+    return Views(arrays, policy, made)
 
 
 def fit(

@@ -11,11 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from dvc.exceptions import DvcException, ReproductionError
+from dvc.lock import LockError
+from dvc.stage.exceptions import MissingDataSource, StageCmdFailedError
 
 from pipeline import cli
 from pipeline.commands.compose import apply, change
-from pipeline.commands.run import clear_old_studies, pass_on, summary
+from pipeline.commands.run import clear_old_studies, pass_on, sigterm_passed_on, summary, unwatched, worded
 from pipeline.config import read_values
+from pipeline.errors import Stopped
 
 Command = Callable[..., str]
 
@@ -55,10 +59,28 @@ def test_all_mistakes_are_said_and_nothing_is_written(project: Path, regatta: Co
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_stages_exit_code_is_that_of_the_command(trained: Path, regatta: Command) -> None:
-    said = regatta("run", "train.batch_size=100000", code=2)
-    assert "train.batch_size = 100000" in said
-    assert "failed to reproduce 'train' (exit code 2, its message is above)" in said
+def test_a_stages_exit_code_is_that_of_the_command(project: Path, regatta: Command) -> None:
+    said = regatta("run", "prepare.limit=20", code=3)
+    assert "none for val" in said
+    assert "failed to reproduce 'prepare' (exit code 3, its message is above); DVC has kept nothing of it" in said
+    assert not Path("artifacts/prepare").exists()
+    assert not Path("dvc.lock").exists()
+
+
+def test_what_dvc_does_not_see_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("elsewhere/cats", "data/photos/dogs"):
+        Path(folder).mkdir(parents=True)
+    Path("data/labels.csv").write_text("image,label\n")
+    values = {"data": {"source": "folder", "path": "data/photos", "train_path": "data/photos"}}
+    values["data"] |= {"val_path": "conf/data/folder.yaml", "test_path": "conf/data/folder.yaml"}
+    assert unwatched(values) == []
+    Path("data/photos/cats").symlink_to(tmp_path / "elsewhere/cats")
+    [line] = unwatched(values)
+    assert "1 links to folders in it (data/photos/cats, ...)" in line
+    values["data"] |= {"source": "csv", "path": "data/labels.csv", "train_path": "conf/data/csv.yaml"}
+    [line] = unwatched(values)
+    assert line.startswith("data.path = data/labels.csv: DVC watches the table alone")
 
 
 def test_a_second_run_in_one_project_is_refused(project: Path, regatta: Command) -> None:
@@ -71,21 +93,46 @@ def test_missing_data_is_said_before_anything_runs(project: Path, regatta: Comma
     assert "data.path = data/none: nothing there" in regatta("run", "data=folder", "data.path=data/none", code=3)
 
 
-def test_an_interrupted_run_ends_its_stage_and_says_so(trained: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "whole_group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_an_interrupted_run_lets_its_stage_save_and_says_so(trained: Path, number: signal.Signals, whole_group: bool) -> None:
     words = [sys.executable, "-m", "pipeline.cli", "run", "train.epochs=100000", "train.save_every_s=0.1"]
-    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
     with Path("said.txt").open("w") as said:
         process = subprocess.Popen(words, stdout=said, stderr=said, env=env, start_new_session=True)
     try:
         wait_for(lambda: "epoch 1/" in Path("said.txt").read_text())
-        os.killpg(process.pid, signal.SIGINT)
+        (os.killpg if whole_group else os.kill)(process.pid, number)
         assert process.wait(60) == 143
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     assert "failed to reproduce 'train' (exit code 143" in Path("said.txt").read_text()
-    states = [json.loads(path.read_text())["state"] for path in Path("runs").glob("*/run.json")]
+    states = [json.loads(path.read_text())["state"] for path in Path("runs").glob("2*/run.json")]
     assert sorted(states) == ["finished", "stopped"]
+
+
+def test_sigterm_between_stages_stops_with_143() -> None:
+    with pytest.raises(Stopped, match="between two stages"), sigterm_passed_on():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [
+        (StageCmdFailedError("x", 4), 4),
+        (StageCmdFailedError("x", -9), 137),
+        (LockError("held"), 6),
+        (MissingDataSource(["data/x"]), 3),
+        (OSError(28, "No space left on device"), 5),
+        (DvcException("else"), 2),
+    ],
+)
+def test_dvcs_errors_have_the_code_of_their_cause(cause: Exception, code: int) -> None:
+    error = ReproductionError("failed to reproduce 'train'")
+    error.__cause__ = cause
+    assert worded(error).exit_code == code
 
 
 def wait_for(happened: Callable[[], bool], seconds: float = 60) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image
+
 from pipeline.commands.smoke import smaller
 
 Command = Callable[..., str]
@@ -31,6 +33,17 @@ def test_every_stage_runs_aside(project: Path, regatta: Command) -> None:
     assert {path for path, time in before.items() if after.get(path) != time} == set()
     assert {path.relative_to(project).parts[0] for path in set(after) - set(before)} <= {"runs"}
     assert "has no runs" in regatta("runs")
+
+
+def test_data_elsewhere_is_read_without_making_its_link(project: Path, tmp_path: Path, regatta: Command) -> None:
+    for i in range(30):
+        place = tmp_path / "photos" / ("bright" if i % 2 else "dark") / f"{i}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (6, 6), 150 + i if i % 2 else i).save(place)
+    said = regatta("run", "--smoke", "data=folder", f"data.path={tmp_path / 'photos'}", "prepare.limit=3", code=3)
+    assert "prepare: reading folder (data/photos)" in said
+    assert not Path("data/photos").exists()
+    assert Path("runs/smoke/data/photos/dark").is_dir()
 
 
 def test_a_stage_that_fails_ends_it_with_its_own_code(project: Path, regatta: Command) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import class_folders, data_config, encoded, file_bytes, picture, placed, prepare_config, rejected
+from data_samples import class_folders, data_config, encoded, file_bytes, picture, placed, prepare_config, rejected
 
 from pipeline import keyed
 from pipeline.data import build as building
@@ -53,7 +53,6 @@ def test_same_bytes_for_any_number_of_workers_and_order_of_listing(
     assert file_bytes(build("folder", lenient, path=str(tmp_path / "b"))) == alone
     monkeypatch.setattr(scan, "CHUNK_SAMPLES", 3)
     monkeypatch.setattr(parallel, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(parallel.ordered, "__defaults__", (0.0,))
     monkeypatch.setattr(writing, "GATHER_BYTES", 500)
     assert file_bytes(build("folder", lenient, workers=3, path=str(tmp_path / "a"))) == alone
     assert set(alone) == {f"{s}/{f}" for s in SPLITS for f in ("inputs.npy", "labels.npy", "ids.npy", "samples.parquet")} | {
@@ -214,8 +213,8 @@ def test_small_classes_and_missing_ones_are_noted(tmp_path: Path, build: Build) 
     class_folders(tmp_path, 40)
     class_folders(tmp_path, 2, ("rare",), start=500)
     notes = build("folder", path=str(tmp_path)).manifest.notes
-    assert "too few samples to split by content alone, so dealt out by rank: 1 classes (rare)" in notes
-    assert "val has no sample of 1 classes (rare)" in notes
+    assert "too few samples to split by content alone, so dealt out by rank: 1 class (rare)" in notes
+    assert "val has no sample of 1 class (rare)" in notes
 
 
 def test_a_class_that_can_not_be_read_is_noted(tmp_path: Path, build: Build) -> None:
@@ -223,7 +222,7 @@ def test_a_class_that_can_not_be_read_is_noted(tmp_path: Path, build: Build) -> 
     (tmp_path / "eel").mkdir()
     (tmp_path / "eel" / "a.png").write_bytes(b"no")
     notes = build("folder", {"max_bad_fraction": 0.1}, path=str(tmp_path)).manifest.notes
-    assert "not one sample can be read of 1 classes (eel)" in notes
+    assert "not one sample can be read of 1 class (eel)" in notes
 
 
 def test_an_empty_split_is_refused(tmp_path: Path, build: Build) -> None:
@@ -244,7 +243,7 @@ def test_data_that_changes_while_it_is_read(tmp_path: Path, build: Build, monkey
         return decode_all(*arguments)
 
     monkeypatch.setattr(building, "decoded", change_then_decode)
-    with pytest.raises(DataError, match="cat/5.png: changed while the data was being read"):
+    with pytest.raises(DataError, match=r"cat/5.png: changed while the data was being read"):
         build("folder", path=str(tmp_path))
 
 
@@ -260,7 +259,7 @@ def test_a_full_disk_is_a_storage_error(tmp_path: Path, build: Build, monkeypatc
 def test_a_crashing_decoder_names_the_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class_folders(tmp_path / "photos", 20)
     (tmp_path / "out").mkdir()
-    monkeypatch.setattr(parallel.ordered, "__defaults__", (0.0,))
+    monkeypatch.setattr(parallel, "PATIENCE_S", 0.0)
     monkeypatch.setattr(building, "inspect", crash)
     with pytest.raises(DataError, match=r"cat/0.png ... dog/9.png: a decoding process crashed or ran out of memory"):
         build_dataset(data_config("folder", path=str(tmp_path / "photos")), prepare_config(), tmp_path / "out", "code", 2)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import encoded, picture
+from data_samples import encoded, picture
 from PIL import Image, ImageOps
 
 from pipeline.data.images import ImageRule, decode, fitted, image_shape, inspect
@@ -168,7 +168,7 @@ def test_bombs_are_judged_by_their_header() -> None:
 def test_a_bomb_inside_an_icon_is_no_way_round(monkeypatch: pytest.MonkeyPatch) -> None:
     inner = encoded(Image.new("L", (2000, 2000)))
     icon = struct.pack("<HHH", 0, 1, 1) + struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 8, len(inner), 22) + inner
-    with pytest.raises(BadSampleError, match="more than prepare.max_pixels"):
+    with pytest.raises(BadSampleError, match=r"more than prepare.max_pixels"):
         decoded(icon)
     assert Image.MAX_IMAGE_PIXELS == 89478485  # as Pillow has it
 
@@ -205,5 +205,5 @@ def test_one_shape_for_all() -> None:
     assert image_shape(headers, NATIVE, "auto", str) == (3, 8, 8)
     assert image_shape(headers[:1], NATIVE, "auto", str) == (1, 8, 8)
     assert image_shape(headers, rule(4, 5), "grey", str) == (1, 4, 5)
-    with pytest.raises(DataError, match=r"2 different sizes .* 8 x 8: 2 images, such as 0; 9 x 7: 1 images.*data.size=8"):
+    with pytest.raises(DataError, match=r"2 different sizes .* 2 of 8 x 8, such as 0; 1 of 9 x 7.*data.size=8"):
         image_shape(np.array([[8, 8, 1, 0], [8, 8, 3, 0], [7, 9, 1, 0]]), NATIVE, "auto", str)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import encoded, picture, placed, rejected
+from data_samples import encoded, picture, placed, rejected
 
 from pipeline.data.dataset import Dataset
 from pipeline.errors import DataError
@@ -97,7 +97,7 @@ def test_grey_arrays_of_other_types(tmp_path: Path, build: Build) -> None:
         check_pixels(dataset, grey=True)
     flat = write(tmp_path / "flat.parquet", [cell.ravel().tolist() for cell in cells], labels())
     check_pixels(build("parquet", path=str(flat), size=8), grey=True)
-    with pytest.raises(DataError, match="40 x array of 64 values in one row; set data.size"):
+    with pytest.raises(DataError, match=r"40 x array of 64 values in one row; set data.size"):
         build("parquet", path=str(flat))
 
 
@@ -192,5 +192,5 @@ def test_damaged_files(tmp_path: Path, build: Build) -> None:
     with pytest.raises(DataError, match=r"damaged|can't be taken"):
         build("parquet", path=str(table))
     (tmp_path / "none").mkdir()
-    with pytest.raises(DataError, match="no .parquet file in it"):
+    with pytest.raises(DataError, match=r"no .parquet file in it"):
         build("parquet", path=str(tmp_path / "none"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import data_config, prepare_config
+from data_samples import data_config, prepare_config
 
 from pipeline.errors import ConfigError
 

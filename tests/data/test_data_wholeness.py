@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from conftest import encoded, picture
+from data_samples import encoded, picture
 from PIL import Image
 
 from pipeline.data.images import ImageRule, decode, inspect
@@ -93,3 +93,20 @@ def test_animations_are_whole_and_show_their_first_frame() -> None:
         first = decode(content, ImageRule(10**6, None, "pad"), (3, 20, 20))
         with Image.open(io.BytesIO(content)) as image:
             assert np.array_equal(first, np.asarray(image.convert("RGB")).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_damaged_bytes_raise_nothing_else(name: str) -> None:
+    random = np.random.default_rng(0)
+    reasons = []
+    for _ in range(25):
+        content = bytearray(content_of(name))
+        for at in random.integers(0, len(content), 8):
+            content[at] = random.integers(0, 256)
+        for rule in (RULE, ImageRule(10**6, None, "pad")):
+            try:
+                header = inspect(bytes(content), rule)
+                decode(bytes(content), rule, (header.channels, *(rule.size or header[:2])))
+            except BadSampleError as bad:
+                reasons.append(str(bad))
+    assert all(reason and " at 0x" not in reason for reason in reasons)

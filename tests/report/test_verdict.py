@@ -137,9 +137,24 @@ def test_still_falling_at_the_end_means_too_few_epochs():
     given = records(falling)
     assert finding(given, "Epochs").headline == "Was still improving"
     assert "train.epochs=40" in finding(given, "Epochs").advice
-    assert finding(records([*falling, *[0.5] * 20]), "Epochs").level == "good"
-    assert finding(records([x / 100 for x in falling]), "Epochs").level == "good"
+    assert "fell from 1.04 to 0.500" in finding(given, "Epochs").detail
+    assert v.verdict(given).headline == "The network learned, and was still improving when training ended."
     assert finding(records(falling, stop_reason="early_stop"), "Epochs").level == "good"
+
+
+@pytest.mark.parametrize(
+    "val",
+    [[*np.geomspace(2.0, 0.5, 20), *[0.5] * 20], [2.0, 1.0, 0.5, 0.5, 0.47, 0.46], [0.02, 0.01, 0.005, 0.004, 0.003, 0.002],
+     [*np.geomspace(2.0, 0.5, 20), *[0.6] * 5]],
+    ids=["long flat", "hardly falling", "small already", "best before the last fifth"],
+)  # fmt: skip
+def test_enough_epochs(val):
+    assert finding(records(val), "Epochs").level == "good"
+
+
+def test_a_flat_end_of_an_annealed_run_does_not_hide_that_it_was_too_short():
+    val = [1.13, 0.41, 0.25, 0.207, 0.174, 0.170, 0.163, 0.151, 0.149, 0.150, 0.1464, 0.1463]
+    assert finding(records(val), "Epochs").headline == "Was still improving"
 
 
 def test_two_epochs_show_no_trend():

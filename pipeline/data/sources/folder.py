@@ -45,7 +45,7 @@ def open_folder(path: Path, data: DataConfig) -> Source:
         raise DataError(f"{path}: no class folders with files in them; put the images of each class into a folder of its name")
     notes = []
     if listing.empty:
-        notes.append(f"empty folders, so not a class: {some(listing.empty, 'folders')}")
+        notes.append(f"empty folders, so not a class: {some(listing.empty, 'folder')}")
     if listing.num_hidden:
         notes.append(f"{listing.num_hidden} hidden or system files were not read")
     return Source("single", lambda: iter(listing.raws), len(listing.raws), None, tuple(notes))
@@ -63,7 +63,7 @@ def _layout(path: Path) -> dict[Path, str | None]:
         return {path: None}
     if others:
         raise DataError(
-            f"{path}: {', '.join(splits)} look like given splits, but {some(others, 'other folders')} are beside them; "
+            f"{path}: {', '.join(splits)} look like given splits, with {some(others, 'other folder')} beside them; "
             "move those away, or set data.train_path, data.val_path and data.test_path"
         )
     if "train" not in told:
