@@ -162,7 +162,7 @@ def reliability(bins: Bins) -> Figure:
     filled = np.flatnonzero(bins.counts)
     upper.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
     upper.vlines(bins.confidence[filled], *_intervals(bins, filled), color=BLUE, linewidth=5, alpha=0.22)
-    sizes = 26 + 200 * bins.counts[filled] / bins.counts.sum()
+    sizes = 40 + 200 * bins.counts[filled] / bins.counts.sum()
     dots: Any = {"color": BLUE, "edgecolor": PAPER, "linewidth": 1.2, "zorder": 4, "clip_on": False}
     upper.scatter(bins.confidence[filled], bins.accuracy[filled], sizes, **dots)
     upper.set(xlim=(0, 1.01), ylim=(0, 1.02), ylabel="share that is right")

@@ -76,8 +76,8 @@ def drawn(records: Records, predictions: Predictions, num_bins: int) -> dict[str
 def study_picture(study: dict[str, Any]) -> Picture:
     """The differences of a study's variants to its baseline."""
     caption = (
-        f"Each dot is a difference to the baseline, each bar its {100 * study['confidence']:g}% interval: a bar that does not "
-        "touch the line at 0 is evidence."
+        f"Each dot is a difference to the baseline, each bar its {100 * study['confidence']:g}% interval over seeds; the "
+        "verdict allows for the number of variants that were tried (Holm)."
     )
     told = "; ".join(f"{variant['name']}: {variant['verdict']}" for variant in study["variants"])
     alt = f"Differences to the baseline in {metric_words(study['metric'])}. {told}."

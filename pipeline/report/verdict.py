@@ -222,10 +222,8 @@ def enough_epochs(manifest: Manifest, run: Run, curves: Curves) -> Finding:
         return Finding("Epochs", "note", "Too few epochs to tell", detail, f"Try train.epochs={max(10, 4 * num)}.")
     before, now = halves(curves)
     fell = f"fell from {number(before)} to {number(now)}" if now < before else f"stayed at {number(before)}"
-    detail = (
-        f"The best epoch lies {plural(after, 'epoch')} before the end. In the second half of the epochs the smallest "
-        f"validation loss so far {fell}."
-    )
+    where = f"lies {plural(after, 'epoch')} before the end" if after else "is the last"
+    detail = f"The best epoch {where}. In the second half of the epochs the smallest validation loss so far {fell}."
     falls = before - now >= FALL * before and before - now >= FALL_MATTERS * guessing_loss(manifest)
     if falls and after < LATE * num:
         return Finding("Epochs", "note", "Was still improving", detail, f"Train longer: train.epochs={2 * num}.")
