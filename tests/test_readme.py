@@ -99,7 +99,7 @@ def clone(tmp_path_factory):
     runner = Runner(folder, home)
     runner("git init -q .")
     runner("git add -A")
-    runner("git -c user.name=a -c user.email=a@b commit -qm start")
+    runner("git config user.name a && git config user.email a@b && git commit -qm start")
     return runner
 
 

@@ -124,7 +124,7 @@ def _head(pen: ImageDraw.ImageDraw, columns: int, policy: AugmentConfig) -> None
     about = ", ".join(on) if on else "augmentation is off: the images as they are"
     pen.text((MARGIN, MARGIN + 20), about, FAINT, _font(13))
     for j in range(columns if policy.active else 0):
-        pen.text((_column(j), MARGIN + HEAD_HEIGHT), f"view {j - 1}" if j else "original", INK, _font(12))
+        pen.text((_column(j), MARGIN + HEAD_HEIGHT), f"copy {j}" if j else "original", INK, _font(12))
 
 
 def _draw_cell(sheet: Image.Image, pen: ImageDraw.ImageDraw, cell: Cell, place: tuple[int, int]) -> None:

@@ -20,7 +20,7 @@ def main() -> None:
 
 
 def renewed(text: str) -> str:
-    """dvc.yaml with the `pipeline/` lines of each stage's deps replaced by the import closure of the stage's file."""
+    """dvc.yaml with the Python files of each stage's deps replaced by the import closure of the stage's file."""
     lines: list[str] = []
     stage = ""
     in_deps = False
@@ -31,7 +31,7 @@ def renewed(text: str) -> str:
         if found := re.match(r"  (\w+):$", line):
             stage = found[1]
         in_deps = in_deps or line == "    deps:"
-        if not (in_deps and line.startswith("      - pipeline/")):
+        if not (in_deps and re.match(r"      - pipeline/.*\.py$", line)):
             lines.append(line)
     return "\n".join(lines) + "\n"
 

@@ -45,8 +45,8 @@ def _plan(policy: AugmentConfig, num_views: int, num_samples: int, num_bytes: in
     if not policy.active:
         return "augment: every operation is off; training sees the images as they are"
     if not num_views:
-        return "augment: augment.views = 0; each batch draws its own views while training"
-    return f"augment: {num_views} views of {num_samples:,} training images, {num_bytes / 1e6:,.1f} MB"
+        return "augment: augment.views = 0; each batch draws its own copies while training"
+    return f"augment: {num_views} augmented copies of {num_samples:,} training images, {num_bytes / 1e6:,.1f} MB"
 
 
 def _record(dataset: Dataset, policy: AugmentConfig, num_views: int, shape: tuple[int, ...], device: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def digests() -> dict[str, str]:
 def test_stored_views_equal_drawn_ones(project, capsys):
     policy = project(LIGHT)
     augment.run()
-    assert capsys.readouterr().out.startswith("augment: 2 views of 40 training images, 0.0 MB\n")
+    assert capsys.readouterr().out.startswith("augment: 2 augmented copies of 40 training images, 0.0 MB\n")
     train = Path("artifacts/prepare/train")
     inputs, ids = np.load(train / "inputs.npy"), np.load(train / "ids.npy")
     for view in (0, 1):
