@@ -1,8 +1,8 @@
 """Test accuracy of the configurations that come along, over seeds (and, for the digits, over splits).
 
-Rows: accuracy_digits, the default configuration on 5 splits x 3 seeds, beside scikit-learn's MLPClassifier with its own
-defaults and the same hidden layers; accuracy_fashion, `preset=fashion` on Fashion-MNIST's own test split with 3 seeds, one after
-the other, with the seconds of training. The test split decides nothing here: the best epoch is that of the validation loss.
+Rows: accuracy_digits, the default configuration on 5 splits x 3 seeds, beside scikit-learn's MLPClassifier with the same
+hidden layers; accuracy_fashion, `preset=fashion` on Fashion-MNIST's own test split with 3 seeds, one after the other, with the
+seconds of training. The test split decides nothing here: the best epoch is that of the validation loss.
 
     python -m benchmarks.accuracy digits
     python -m benchmarks.accuracy fashion FOLDER     # of Fashion-MNIST's IDX files

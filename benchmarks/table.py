@@ -32,9 +32,9 @@ AIMS = [
     Aim("`make run` on digits, dependencies installed, all stages (s)", "make_run", "first_s", "<=", 60),
     Aim("`make run` the second time (s)", "make_run", "second_s", "<=", 3),
     Aim("`regatta --help` (s)", "startup", "help_s", "<=", 0.3),
-    Aim("digits: test accuracy, mean of 5 splits x 3 seeds", "digits_accuracy", "accuracy", ">=", 0.975),
-    Aim("Fashion-MNIST: test accuracy, mean of 3 seeds", "fashion_accuracy", "accuracy", ">=", 0.900),
-    Aim("Fashion-MNIST: seconds of training, the slowest seed", "fashion_accuracy", "seconds", "<=", 120),
+    Aim("digits: test accuracy, mean of 5 splits x 3 seeds", "accuracy_digits", "test_accuracy", ">=", 0.975),
+    Aim("Fashion-MNIST: test accuracy, mean of 3 seeds", "accuracy_fashion", "test_accuracy", ">=", 0.900),
+    Aim("Fashion-MNIST: seconds of training, the slowest seed", "accuracy_fashion", "training_s", "<=", 120),
     Aim("Fashion-MNIST: speed against a bare torch loop", "train_step_fashion", "bare loop", ">=", 0.95),
     Aim(
         "Fashion-MNIST: speed against Lightning with a DataLoader", "train_step_fashion", "Lightning with DataLoader", ">=", 1.2
@@ -70,6 +70,8 @@ def aim_line(aim: Aim, rows: dict[str, Any]) -> str:
     if row is None:
         return f"| {aim.words} | not measured | {bound} | |"
     value = row["ours"][aim.key] if aim.key in row["ours"] else row["peers"][aim.key]["ratio"]
+    if isinstance(value, list):
+        value = max(value) if aim.tell == "<=" else min(value)  # the worst
     return f"| {aim.words} | {number(value)} | {bound} | {'yes' if TELLS[aim.tell](value, aim.bound) else '**no**'} |"
 
 
@@ -85,10 +87,12 @@ def row_part(name: str, row: dict[str, Any]) -> str:
 
 
 def number(value: Any) -> str:
-    """Three significant digits, or whole numbers with thousands apart."""
+    """Four significant digits at most, or whole numbers with thousands apart; lists number by number."""
+    if isinstance(value, list):
+        return ", ".join(number(one) for one in value)
     if not isinstance(value, int | float):
         return str(value)
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
 if __name__ == "__main__":

@@ -24,6 +24,9 @@ from numpy.typing import NDArray
 from pipeline.errors import BusyError, StorageError
 
 PARAMS = Path("params.yaml")
+META = "regatta"
+"""The metadata key of our safetensors files: a SHA-256 in hex and then JSON."""
+DIGEST_LENGTH = 64
 STAGES = ("prepare", "augment", "train", "evaluate", "study", "report")
 
 
@@ -124,11 +127,15 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def published_dir(path: Path) -> Iterator[Path]:
-    """A folder to write into, which takes the place of `path` when the block ends well and vanishes when it does not."""
+    """A folder to write into, which takes the place of `path` when the block ends well and vanishes when it does not.
+
+    What a killed writer has left beside `path` is removed; the caller is the only writer (see `held`).
+    """
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     old = path.with_name(f"{path.name}.partial-old-{os.getpid()}")
     with storage_errors(path):
-        shutil.rmtree(partial, ignore_errors=True)
+        for left in path.parent.glob(f"{path.name}.partial-*"):
+            shutil.rmtree(left, ignore_errors=True)
         partial.mkdir(parents=True)
     try:
         yield partial
@@ -153,7 +160,8 @@ def save_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], meta: Mapping[
 
     arrays = {name: np.ascontiguousarray(array) for name, array in sorted(tensors.items())}
     text = json.dumps(meta, sort_keys=True, allow_nan=False)
-    write_bytes(path, save(arrays, metadata={"meta": text, "digest": _tensor_digest(arrays, text)}))
+    # One key: safetensors writes several in an order that differs from process to process.
+    write_bytes(path, save(arrays, metadata={META: _tensor_digest(arrays, text) + text}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -164,15 +172,16 @@ def load_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         raise StorageError(f"{path}: missing; run the stage that writes it (`dvc repro`)")
     try:
         with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
+            header = (file.metadata() or {}).get(META, "")
             arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
     except (SafetensorError, OSError) as error:
         raise StorageError(f"{path}: not a whole safetensors file ({error}); delete it and run the stage again") from None
-    if header.get("digest") != _tensor_digest(arrays, header.get("meta", "")):
+    expected, text = header[:DIGEST_LENGTH], header[DIGEST_LENGTH:]
+    if expected != _tensor_digest(arrays, text):
         raise StorageError(
             f"{path}: its content does not match its own digest (a flipped bit or a foreign file); delete it and repeat"
         )
-    return arrays, json.loads(header["meta"])
+    return arrays, json.loads(text)
 
 
 def _tensor_digest(arrays: Mapping[str, NDArray[Any]], text: str) -> str:

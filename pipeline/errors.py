@@ -37,7 +37,7 @@ class BusyError(RegattaError):
     exit_code = 6
 
 
-class Stopped(RegattaError):
+class Stopped(RegattaError):  # noqa: N818 - not an error: somebody asked for it
     """The run was asked to stop (SIGTERM or Ctrl-C) and has saved its state; the same command goes on from there."""
 
     exit_code = 143

@@ -204,7 +204,9 @@ def _scalars(summary: Row) -> Row:
 def save_best(folder: RunFolder, training: Training) -> None:
     """Write the weights of the best epoch of a single run, if there is one."""
     if training.progress.best[0] is not None:
-        artifacts.save_tensors(folder.path / "best.safetensors", training.best_weights(0), {"run": folder.read()["hashes"]["run"]})
+        artifacts.save_tensors(
+            folder.path / "best.safetensors", training.best_weights(0), {"run": folder.read()["hashes"]["run"]}
+        )
 
 
 def publish(folder: RunFolder, target: Path, model: ModelConfig, training_data: Dataset, loss: str) -> None:

@@ -49,6 +49,10 @@ class Program:
 def planned(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Program, Lane]:
     """Split a run's configuration into its program and its own settings; ConfigError where it does not fit the data."""
     num_train = data.counts["train"]
+    if not data.counts["val"]:
+        raise ConfigError(
+            "prepare.val_fraction: the validation split is empty, and the best epoch is chosen on it; choose e.g. 0.1"
+        )
     if train.batch_size > num_train:
         raise ConfigError(
             f"train.batch_size = {train.batch_size}: the training split has {num_train} samples; choose at most that"

@@ -42,6 +42,11 @@ def test_two_classes_make_one_logit(digits):
     assert planned(*configs(), several)[0].loss == "sigmoid"
 
 
+def test_an_empty_validation_split_is_refused(digits):
+    with pytest.raises(ConfigError, match="the validation split is empty"):
+        planned(*configs(), dataclasses.replace(digits.manifest, counts={"train": 100, "val": 0, "test": 0}))
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -1,0 +1,158 @@
+"""Files are written whole or not at all, verified when read, and held by one process."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import artifacts
+from pipeline.errors import BusyError, StorageError
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    place = tmp_path / "prepare"
+    with artifacts.published_dir(place) as folder:
+        (folder / "a").write_text("old")
+
+    def broken():
+        with artifacts.published_dir(place) as folder:
+            (folder / "a").write_text("new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken()
+    assert (place / "a").read_text() == "old"
+    with artifacts.published_dir(place) as folder:
+        (folder / "b").write_text("new")
+        assert (place / "a").read_text() == "old", "a reader sees the old one until the new one is whole"
+    assert [path.name for path in place.iterdir()] == ["b"]
+    assert [path.name for path in tmp_path.iterdir()] == ["prepare"]
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    (tmp_path / "prepare.partial-12345").mkdir()
+    (tmp_path / "prepare-of-another.partial-1").mkdir()
+    with artifacts.published_dir(tmp_path / "prepare"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["prepare", "prepare-of-another.partial-1"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    artifacts.write_json(path, {"old": 1})
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(StorageError, match=r"run\.json: can't be written or read \(No space left on device\)"):
+        artifacts.write_json(path, {"new": 2})
+    assert artifacts.read_json(path) == {"old": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_numbers_that_are_not_finite_are_no_json(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        artifacts.write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"a": 1}}'])
+def test_torn_json_is_named(tmp_path, content):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(StorageError, match=r"a\.json: not whole JSON"):
+        artifacts.read_json(tmp_path / "a.json")
+    with pytest.raises(StorageError, match=r"b\.json: missing"):
+        artifacts.read_json(tmp_path / "b.json")
+
+
+def test_a_torn_last_record_is_left_out(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    artifacts.append_jsonl(path, [{"epoch": 1}, {"epoch": 2}])
+    with path.open("a") as file:
+        file.write('{"epoch": 3')
+    assert artifacts.read_jsonl(path) == [{"epoch": 1}, {"epoch": 2}]
+    assert artifacts.read_jsonl(tmp_path / "none.jsonl") == []
+
+
+def test_tables_come_back(tmp_path):
+    rows = [["a,b", 'say "x"', "line\nbreak"], ["", "\u00e9", "3"]]
+    artifacts.write_csv(tmp_path / "t.csv", ["one", "two", "three"], rows)
+    assert [list(row.values()) for row in artifacts.read_csv(tmp_path / "t.csv")] == rows
+
+
+TENSORS = {
+    "w": np.arange(12, dtype=np.float32).reshape(3, 4),
+    "none": np.zeros(0, dtype=np.float32),
+    "ids": np.array([2**64 - 1], dtype=np.uint64),
+}
+
+
+def test_tensors_come_back_with_their_facts(tmp_path):
+    path = tmp_path / "w.safetensors"
+    artifacts.save_tensors(path, TENSORS, {"epoch": 3, "name": "caf\u00e9"})
+    tensors, meta = artifacts.load_tensors(path)
+    assert meta == {"epoch": 3, "name": "caf\u00e9"}
+    assert tensors.keys() == TENSORS.keys()
+    assert all(np.array_equal(tensors[name], array) and tensors[name].dtype == array.dtype for name, array in TENSORS.items())
+
+
+def test_the_same_tensors_are_the_same_bytes_in_every_process(tmp_path):
+    """The header's order must not follow a hash seed."""
+    program = (
+        "import numpy as np; from pipeline.artifacts import *; "
+        "save_tensors(Path('w'), {'a': np.ones(3), 'b': np.zeros(2)}, {'x': 1, 'y': 2})"
+    )
+    found = set()
+    for seed in range(6):
+        environment = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(Path(__file__).parents[1])}
+        subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True)
+        found.add((tmp_path / "w").read_bytes())
+    assert len(found) == 1
+
+
+def test_every_flipped_bit_and_every_cut_is_noticed(tmp_path):
+    path = tmp_path / "w.safetensors"
+    artifacts.save_tensors(path, TENSORS, {"epoch": 3})
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        try:
+            tensors, meta = artifacts.load_tensors(path)
+        except StorageError:
+            continue
+        assert meta == {"epoch": 3}, place
+        assert all(np.array_equal(tensors[name], array) for name, array in TENSORS.items()), (
+            "only padding may be damaged unseen"
+        )
+    for length in range(0, len(whole), 13):
+        path.write_bytes(whole[:length])
+        with pytest.raises(StorageError, match=r"w\.safetensors"):
+            artifacts.load_tensors(path)
+
+
+def _hold(path, ready, release):
+    with artifacts.held(path):
+        ready.set()
+        release.wait(30)
+
+
+def test_a_lock_is_held_by_one_process_and_ends_with_it(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, release = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(tmp_path / "lock", ready, release))
+    process.start()
+    assert ready.wait(60)
+    with pytest.raises(BusyError, match=f"held by process {process.pid} on "), artifacts.held(tmp_path / "lock"):
+        pass
+    process.kill()
+    process.join()
+    with artifacts.held(tmp_path / "lock"):
+        pass
+
+
+def test_digests_do_not_depend_on_the_order_of_keys():
+    assert artifacts.digest({"a": 1, "b": [1.5, None]}) == artifacts.digest({"b": [1.5, None], "a": 1})
+    assert artifacts.digest({"a": 1}) != artifacts.digest({"a": 1.5})

@@ -1,0 +1,53 @@
+"""Import closures and code digests."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import closure
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    files = {
+        "pipeline/__init__.py": "",
+        "pipeline/a.py": "from pipeline.b import f\nif TYPE_CHECKING:\n    import pipeline.never\n",
+        "pipeline/b.py": '"""Doc."""\ndef f(x):\n    """Doc."""\n    from pipeline.sub import late\n    return x + 1\n',
+        "pipeline/never.py": "",
+        "pipeline/other.py": "",
+        "pipeline/sub/__init__.py": "",
+        "pipeline/sub/late.py": "import pipeline.a\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.setattr(closure, "ROOT", tmp_path)
+    forget()
+    yield tmp_path
+    forget()
+
+
+def forget():
+    closure._tree.cache_clear()
+    closure._imported.cache_clear()
+
+
+def test_a_closure_has_what_is_imported_even_late_but_not_for_types(tree):
+    names = ["__init__.py", "a.py", "b.py", "sub/__init__.py", "sub/late.py"]
+    assert closure.import_closure("pipeline/a.py") == [f"pipeline/{name}" for name in names]
+
+
+def changed(path: Path, old: str, new: str) -> str:
+    path.write_text(path.read_text().replace(old, new))
+    forget()
+    return closure.code_digest("pipeline/a.py")
+
+
+def test_only_what_runs_counts(tree):
+    before, b = closure.code_digest("pipeline/a.py"), tree / "pipeline/b.py"
+    assert changed(b, "return x + 1", "return (x\n        + 1)  # a comment") == before
+    assert changed(b, '"""Doc."""', '"""Another."""') == before
+    assert changed(tree / "pipeline/other.py", "", "x = 1") == before
+    assert changed(tree / "pipeline/sub/late.py", "import pipeline.a", "import pipeline.a\nx = 1") != before
+    assert changed(b, "+ 1", "+ 2") != before
