@@ -33,7 +33,7 @@ from pipeline.schema.model import ModelConfig
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.train.module import run_to_end
-from pipeline.train.program import planned
+from pipeline.train.program import planned, threads_for
 from pipeline.train.training import Training
 
 SEEDS, SPLITS = 3, 5
@@ -57,6 +57,7 @@ def trained(values: dict[str, Any], dataset: Dataset, views: list[Any], policy: 
     model = validated(ModelConfig, values["model"], "model")
     configs = [validated(TrainConfig, {**values["train"], "seed": seed}, "train") for seed in seeds]
     plans = [planned(model, train, dataset.manifest) for train in configs]
+    torch.set_num_threads(threads_for(plans[0][0]))
     training = Training(plans[0][0], [lane for _, lane in plans], dataset, views, policy, torch.device("cpu"))
     run_to_end(training, lambda: None, float("inf"), lambda _: None)
     return training

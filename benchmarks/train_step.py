@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import statistics
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -31,7 +31,7 @@ from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.model.network import NetworkSpec
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
-from pipeline.train.program import Lane, Program
+from pipeline.train.program import SMALL_STEP_FLOPS, Lane, Program
 from pipeline.train.training import Training
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -123,11 +123,12 @@ def timed(epoch: Callable[[], Any]) -> float:
     return own if isinstance(own, float) else time.perf_counter() - started
 
 
-def measure(row: str, data: Dataset, widths: list[int], batch: int, rounds: int) -> None:
+def measure(row: str, data: Dataset, widths: list[int], batch: int, rounds: int, threads: int) -> None:
     """Epochs in turns; ratios per round."""
     train = data.split("train")
     images, labels = torch.from_numpy(np.array(train.inputs)), torch.from_numpy(np.array(train.labels))
     mean, std = 255 * data.manifest.mean[0], 255 * data.manifest.std[0]
+    torch.set_num_threads(threads)
     runs: dict[str, Callable[[], Any]] = {
         "ours": ours(widths, data, batch),
         "bare loop": bare_loop(widths, images, labels, batch, mean, std),
@@ -152,13 +153,15 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, required=True, help="artifacts/prepare of the dataset")
     parser.add_argument("--row", choices=["digits", "fashion"], required=True)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, help="of all three; the usual number of ours unless given")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     data = open_dataset(options.dataset)
     widths, batch = ([64, 128, 64, 10], 64) if options.row == "digits" else ([784, 512, 256, 10], 256)
-    with tempfile.TemporaryDirectory():
-        measure(f"train_step_{options.row}", data, widths, batch, options.rounds)
+    flops = 6 * batch * sum(a * b for a, b in pairwise(widths))
+    threads = options.threads or (1 if flops < SMALL_STEP_FLOPS else len(os.sched_getaffinity(0)))
+    measure(f"train_step_{options.row}", data, widths, batch, options.rounds, threads)
 
 
 if __name__ == "__main__":

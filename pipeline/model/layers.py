@@ -37,8 +37,10 @@ def aligned_empty(like: Tensor, rows: int, columns: int) -> Tensor:
 
 def aligned(x: Tensor) -> Tensor:
     """x (K, M, N) with every matrix whole and at the start of a cache line."""
-    at_start = x.data_ptr() % (4 * FLOATS_PER_LINE) == 0 and (len(x) == 1 or x.stride(0) % FLOATS_PER_LINE == 0)
-    if x.device.type != "cpu" or (at_start and x.stride(1) == x.shape[2] and x.stride(2) == 1):
+    num, _, columns = x.shape
+    step, row, column = x.stride()
+    whole = row == columns and column == 1 and (num == 1 or step % FLOATS_PER_LINE == 0)
+    if (whole and x.data_ptr() % (4 * FLOATS_PER_LINE) == 0) or x.device.type != "cpu":
         return x
     return aligned_empty(x, *x.shape[1:]).copy_(x)
 

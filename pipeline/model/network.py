@@ -85,6 +85,17 @@ def _layer(
     return layer
 
 
+def forward_flops(spec: NetworkSpec) -> int:
+    """Floating-point operations of one sample's way through the products and convolutions."""
+    pixels, total = math.prod(spec.input_shape[1:]), 0
+    for slot in slots(spec):
+        if slot.name.endswith(".weight"):
+            is_conv = slot.layer.startswith("conv")
+            total += 2 * slot.size * (pixels if is_conv else 1)
+            pixels = pixels // 4 if is_conv else pixels
+    return total
+
+
 class Network(nn.Module):
     """K networks of one spec. `flat` (K, columns) float32 holds all parameters, in whole cache lines; layers view it."""
 
@@ -95,6 +106,8 @@ class Network(nn.Module):
         self.spec, self.slots = spec, slots(spec)
         self.register_buffer("flat", torch.zeros(num_networks, sum(slot.room for slot in self.slots), device=device))
         self.layers = self._chain(dict(zip((slot.name for slot in self.slots), self.views(self.flat), strict=True)))
+        self.first = next(i for i, (_, own_slots) in enumerate(self.layers) if own_slots)
+        """The first layer with parameters: nothing before it needs a gradient."""
 
     def _chain(self, parts: dict[str, Tensor]) -> list[tuple[Layer, list[int]]]:
         """Each layer with the slots of its parameters, input side first."""
@@ -166,16 +179,10 @@ class Network(nn.Module):
             x, own = layer.forward(x, masks)
             saved.append(own)
         grad = loss_gradient(x)
-        for i, (layer, slots_) in reversed(list(enumerate(self.layers))):
-            grad = layer.backward(grad, saved[i], [places[slot] for slot in slots_], first=i == self._first)
-            if i == self._first:
-                break
+        for i in range(len(self.layers) - 1, self.first - 1, -1):
+            layer, own_slots = self.layers[i]
+            grad = layer.backward(grad, saved[i], [places[slot] for slot in own_slots], first=i == self.first)
         return x
-
-    @property
-    def _first(self) -> int:
-        """The first layer with parameters: nothing before it needs a gradient."""
-        return next(i for i, (_, slots_) in enumerate(self.layers) if slots_)
 
 
 def _initial(slot: Slot, seed: int) -> Tensor:

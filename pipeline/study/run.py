@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pipeline import artifacts
 from pipeline.data.dataset import Dataset
 from pipeline.errors import NumericsError
 from pipeline.study.plan import BASELINE, Cell, packs
 from pipeline.study.statistics import CONFIDENCE, FEWEST_SEEDS, holm, paired_difference, verdict
 from pipeline.train.fit import Views
-from pipeline.train.identity import chosen_device, identity, use_threads
+from pipeline.train.identity import chosen_device, identity
 from pipeline.train.module import run_to_end
+from pipeline.train.program import threads_for
 from pipeline.train.training import Training
 
 METRIC = "val_loss"
@@ -26,7 +29,6 @@ Result = dict[str, Any]
 def compute(chosen: Sequence[Cell], data: Dataset, views: Views) -> list[Result]:
     """The result of every cell, in order; computed now or before."""
     device = chosen_device(chosen[0].train.device)
-    use_threads(chosen[0].train.threads)
     names = [identity(cell.model, cell.train, data.manifest.digest, views.digest, device).run for cell in chosen]
     missing = {name: cell for name, cell in zip(names, chosen, strict=True) if not _place(name).exists()}
     planned = packs(missing.values(), data.manifest, LARGEST_PACK)
@@ -36,6 +38,7 @@ def compute(chosen: Sequence[Cell], data: Dataset, views: Views) -> list[Result]
     )
     name_of = {cell: name for name, cell in ((n, (c.variant, c.seed)) for n, c in missing.items())}
     for program, members in planned:
+        torch.set_num_threads(members[0][0].train.threads or threads_for(program))
         training = Training(program, [lane for _, lane in members], data, views.arrays, views.policy, device)
         with contextlib.suppress(NumericsError):  # every run of the group has failed, and each is recorded as such below
             run_to_end(training, lambda: None, float("inf"), lambda _: None)

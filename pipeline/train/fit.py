@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pipeline import artifacts
@@ -20,9 +21,9 @@ from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
-from pipeline.train.identity import Identity, chosen_device, commit, identity, use_threads, versions
+from pipeline.train.identity import Identity, chosen_device, commit, identity, versions
 from pipeline.train.module import run_to_end
-from pipeline.train.program import planned
+from pipeline.train.program import planned, threads_for
 from pipeline.train.progress import ProgressDisplay
 from pipeline.train.runs import RunFolder, find_run, shorter_run
 from pipeline.train.training import Row, Training
@@ -71,8 +72,8 @@ def fit(
     ConfigError, StorageError, BusyError.
     """
     device = chosen_device(train.device)
-    threads = use_threads(train.threads)
     program, lane = planned(model, train, data.manifest)
+    torch.set_num_threads(train.threads or threads_for(program))
     own = identity(model, train, data.manifest.digest, views.digest, device)
     folder, todo = find_run(own)
     if todo == "done":
@@ -80,12 +81,12 @@ def fit(
         return folder
     with artifacts.held(folder.path / ".lock"):
         training = Training(program, [lane], data, views.arrays, views.policy, device)
-        _start(folder, own, train, training, threads, resume=todo == "resume")
+        _start(folder, own, train, training, resume=todo == "resume")
         _train(folder, training, train, open_tracker(folder, training.progress.epoch))
     return folder
 
 
-def _start(folder: RunFolder, own: Identity, train: TrainConfig, training: Training, threads: int, *, resume: bool) -> None:
+def _start(folder: RunFolder, own: Identity, train: TrainConfig, training: Training, *, resume: bool) -> None:
     continued = None
     if resume:
         _restore(folder, training)
@@ -101,7 +102,7 @@ def _start(folder: RunFolder, own: Identity, train: TrainConfig, training: Train
         "commit": commit(),
         "versions": versions(),
         "device": training.device.type,
-        "num_threads": threads,
+        "num_threads": torch.get_num_threads(),
         "monitor": train.monitor,
         "num_parameters": training.network.num_parameters,
         "num_train": len(training.ids),
@@ -110,7 +111,7 @@ def _start(folder: RunFolder, own: Identity, train: TrainConfig, training: Train
     if resume:
         before = folder.read()
         folder.write(**facts, restarts=before["restarts"] + 1)
-        if before["num_threads"] != threads:
+        if before["num_threads"] != (threads := facts["num_threads"]):
             print(
                 f"train: begun with {before['num_threads']} threads, goes on with {threads}: the last bits may differ",
                 flush=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -66,13 +65,6 @@ def chosen_device(name: str) -> torch.device:
             "train.device = 'cuda': no CUDA device is visible here; choose cpu or auto, or install a CUDA build of torch"
         )
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def use_threads(num: int | None) -> int:
-    """Set and return the number of CPU threads; None: one per core that this process may use."""
-    chosen = num or len(os.sched_getaffinity(0))
-    torch.set_num_threads(chosen)
-    return chosen
 
 
 def versions() -> dict[str, str]:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from pipeline.train.program import Lane
@@ -27,20 +26,24 @@ class LaneOptimizer:
         """Running mean of the gradient (AdamW), or the momentum buffer (SGD)."""
         self.second = torch.zeros_like(flat) if name == "adamw" else flat.new_empty(0)
         """Running mean of its square (AdamW)."""
+        self.taken = torch.zeros((), device=flat.device)
 
     def step(self, lane: int, grad: Tensor, num_steps: int, rate_factor: float) -> None:
         """Step run `lane` with its gradient (columns,); num_steps have been taken before."""
         own, rate = self.lanes[lane], self.lanes[lane].learning_rate * rate_factor
         parameters, first = [self.flat[lane]], self.first[lane]
-        # fmt: off
         if self.name == "sgd":
+            # fmt: off
             sgd(parameters, [grad], [first if own.momentum else None], fused=True, foreach=False, momentum=own.momentum,
                 weight_decay=own.weight_decay, lr=rate, dampening=0.0, nesterov=False, maximize=False, has_sparse_grad=False)
+            # fmt: on
             return
-        taken = torch.tensor(float(num_steps), device=self.flat.device)
-        adamw(parameters, [grad], [first], [self.second[lane]], [], [taken], fused=True, foreach=False, amsgrad=False,
-              beta1=own.betas[0], beta2=own.betas[1], lr=rate, weight_decay=own.weight_decay, eps=EPSILON, maximize=False)
-        # fmt: on
+        self.taken.fill_(num_steps + 1)
+        # What torch.optim.AdamW(fused=True) calls, without 30 us of preparations, a tenth of a small step.
+        torch._fused_adamw_(
+            parameters, [grad], [first], [self.second[lane]], [], [self.taken], amsgrad=False, maximize=False, lr=rate,
+            beta1=own.betas[0], beta2=own.betas[1], weight_decay=own.weight_decay, eps=EPSILON,
+        )  # fmt: skip
 
 
 def clip(grad: Tensor, largest: float) -> None:

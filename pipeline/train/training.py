@@ -30,8 +30,8 @@ from pipeline.train.tree import Team, shard_bounds, tree_sum
 
 EVAL_ROWS = 1024
 """Rows of an evaluation batch: fixed, so that sums have one order."""
-NORM_STEPS = 16
-"""Steps of an epoch, evenly spaced, on which gradient norms are measured."""
+NORM_STEPS = 8
+"""An epoch's gradient norms are measured on at least this many steps, evenly spaced, or on all."""
 
 MOST_BLOCK_STEPS = 16
 BLOCK_VALUES = 2**18
@@ -132,6 +132,7 @@ class Training:
         size, widths = self.program.batch_size, self.program.spec.widths
         self.dropout_bases = [keyed.dropout_base(size, width, self.device) for width in widths] if self.drops else []
         self.gradient = self._gradient_places()
+        self.layer_ranges = self.network.layer_ranges()
         self.pending: list[tuple[int, Tensor, Tensor]] = []
         """Of steps not yet in the records: first place in the epoch, logits (K, b, outputs), labels (K, b, ...)."""
 
@@ -275,7 +276,7 @@ class Training:
             self.optimizer.step(k, gradient[k], num_steps, factor)
 
     def _gradient_norms(self, gradient: Tensor) -> NDArray[np.float64]:
-        layers = [float(torch.linalg.vector_norm(gradient[a:b])) for a, b in self.network.layer_ranges()]
+        layers = [float(torch.linalg.vector_norm(gradient[a:b])) for a, b in self.layer_ranges]
         return np.array([*layers, math.hypot(*layers), 1.0])
 
     def _check_finite(self, k: int) -> None:
