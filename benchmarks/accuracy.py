@@ -32,7 +32,7 @@ from pipeline.schema.data import DataConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.train import TrainConfig
-from pipeline.train.module import run_to_end
+from pipeline.train.module import Keeper, run_to_end
 from pipeline.train.program import planned, threads_for
 from pipeline.train.training import Training
 
@@ -59,7 +59,7 @@ def trained(values: dict[str, Any], dataset: Dataset, views: list[Any], policy: 
     plans = [planned(model, train, dataset.manifest) for train in configs]
     torch.set_num_threads(threads_for(plans[0][0]))
     training = Training(plans[0][0], [lane for _, lane in plans], dataset, views, policy, torch.device("cpu"))
-    run_to_end(training, lambda: None, float("inf"), lambda _: None)
+    run_to_end(training, Keeper())
     return training
 
 

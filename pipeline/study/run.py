@@ -16,7 +16,7 @@ from pipeline.study.plan import BASELINE, Cell, packs
 from pipeline.study.statistics import CONFIDENCE, FEWEST_SEEDS, holm, paired_difference, verdict
 from pipeline.train.fit import Views
 from pipeline.train.identity import chosen_device, identity
-from pipeline.train.module import run_to_end
+from pipeline.train.module import Keeper, run_to_end
 from pipeline.train.program import threads_for
 from pipeline.train.training import Training
 
@@ -41,7 +41,7 @@ def compute(chosen: Sequence[Cell], data: Dataset, views: Views) -> list[Result]
         torch.set_num_threads(members[0][0].train.threads or threads_for(program))
         training = Training(program, [lane for _, lane in members], data, views.arrays, views.policy, device)
         with contextlib.suppress(NumericsError):  # every run of the group has failed, and each is recorded as such below
-            run_to_end(training, lambda: None, float("inf"), lambda _: None)
+            run_to_end(training, Keeper())
         for k, (cell, _) in enumerate(members):
             name = name_of[cell.variant, cell.seed]
             artifacts.write_json(_place(name), _result(name, training, k))

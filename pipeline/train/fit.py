@@ -22,7 +22,7 @@ from pipeline.schema.base import validated
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.train.identity import Identity, chosen_device, commit, identity, versions
-from pipeline.train.module import run_to_end
+from pipeline.train.module import Keeper, run_to_end
 from pipeline.train.program import planned, threads_for
 from pipeline.train.progress import ProgressDisplay
 from pipeline.train.runs import RunFolder, find_run, shorter_run
@@ -128,52 +128,66 @@ def _restore(folder: RunFolder, training: Training) -> None:
     training.restore(tensors, progress)
 
 
+class RunKeeper(Keeper):
+    """Keeps a single run in its folder, mirrors its records and shows them."""
+
+    def __init__(self, folder: RunFolder, training: Training, train: TrainConfig, tracker: Tracker) -> None:
+        self.folder, self.training, self.tracker = folder, training, tracker
+        self.save_every_s = train.save_every_s
+        self.display = ProgressDisplay(folder.path / "log.txt", training)
+
+    def save(self) -> None:
+        """The resume state, and a summary that says how far it goes."""
+        tensors, values = self.training.state()
+        artifacts.save_tensors(self.folder.state, tensors, values)
+        self.folder.write(**_summary(self.training))
+
+    def after_step(self, training: Training) -> None:
+        """Show it."""
+        self.display.step(training)
+
+    def after_epoch(self, training: Training) -> None:
+        """Record, mirror and show it; an epoch that failed has no rows."""
+        epoch = training.progress.epoch
+        if rows := [row for row in training.progress.rows[0] if row["epoch"] == epoch]:
+            artifacts.append_jsonl(self.folder.metrics, rows)
+            self.tracker.log(epoch, rows)
+            self.display.epoch(training)
+
+    def end(self, exit_code: int, **outcome: Any) -> None:
+        """Write how the run has ended."""
+        summary = self.folder.write(**_summary(self.training), **outcome, finished=_now())
+        self.tracker.finish(_scalars(summary), exit_code)
+
+
 def _train(folder: RunFolder, training: Training, train: TrainConfig, tracker: Tracker) -> None:
-    progress = training.progress
-    _rewrite_records(folder, progress.rows[0])
-    display = ProgressDisplay(folder.path / "log.txt", train.epochs, progress.epoch)
-    display.say(_headline(folder, training, train))
-
-    def save() -> None:
-        tensors, values = training.state()
-        artifacts.save_tensors(folder.state, tensors, values)
-        folder.write(**_summary(training))
-
-    def on_epoch(trained: Training) -> None:
-        rows = [row for row in trained.progress.rows[0] if row["epoch"] == trained.progress.epoch]
-        if rows:
-            artifacts.append_jsonl(folder.metrics, rows)
-            tracker.log(trained.progress.epoch, rows)
-            display.epoch(trained)
-
-    if not progress.epoch and not progress.step:
-        save()
+    _rewrite_records(folder, training.progress.rows[0])
+    keeper = RunKeeper(folder, training, train, tracker)
+    keeper.display.say(_headline(folder, training))
+    if not training.progress.epoch and not training.progress.step:
+        keeper.save()
     try:
-        run_to_end(training, save, train.save_every_s, on_epoch)
-    except (NumericsError, Stopped) as error:
-        failed = isinstance(error, NumericsError)
-        if failed:
-            save()
-            save_best(folder, training)
-        summary = folder.write(
-            state="failed" if failed else "stopped", stop_reason="not_finite" if failed else "signal", error=str(error)
-        )
-        tracker.finish(_scalars(summary), error.exit_code)
+        run_to_end(training, keeper)
+    except NumericsError as error:
+        keeper.save()
+        save_best(folder, training)
+        keeper.end(error.exit_code, state="failed", stop_reason="not_finite", error=str(error))
+        raise
+    except Stopped as error:
+        keeper.end(error.exit_code, state="stopped", stop_reason="signal", error=str(error))
         raise
     finally:
-        display.close()
+        keeper.display.close()
     save_best(folder, training)
-    reason = training.progress.ended[0] or "epochs"
-    summary = folder.write(**_summary(training), state="finished", stop_reason=reason, error=None, finished=_now())
-    tracker.finish(_scalars(summary), 0)
+    keeper.end(0, state="finished", stop_reason=training.progress.ended[0] or "epochs", error=None)
 
 
-def _headline(folder: RunFolder, training: Training, train: TrainConfig) -> str:
+def _headline(folder: RunFolder, training: Training) -> str:
     done = training.progress
     where = f"goes on from epoch {done.epoch + 1}, step {done.step + 1}" if done.epoch or done.step else "starts"
     return (
         f"train: {folder.path} {where}: {training.network.num_parameters:,} parameters, {len(training.ids):,} samples, "
-        f"{train.epochs} epochs of {training.steps_per_epoch} steps on {training.device.type}"
+        f"{training.program.epochs} epochs of {training.steps_per_epoch} steps on {training.device.type}"
     )
 
 

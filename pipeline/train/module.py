@@ -6,10 +6,11 @@ Its hooks run at the borders of epochs; the steps inside run at the speed of a b
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -60,22 +61,30 @@ class StopRequest:
         self.signal = signal.Signals(number)
 
 
+class Keeper:
+    """Who keeps and shows the progress of a training; this one does neither."""
+
+    save_every_s = math.inf
+    """0: save after each epoch."""
+
+    def save(self) -> None:
+        """Keep the state."""
+
+    def after_step(self, training: Training) -> None:
+        """A step has ended."""
+
+    def after_epoch(self, training: Training) -> None:
+        """An epoch has ended and is in the records."""
+
+
 class TrainingModule(pl.LightningModule):
     """A `Training` as Lightning's program."""
 
-    def __init__(
-        self,
-        training: Training,
-        save: Callable[[], None],
-        save_every_s: float,
-        stop: StopRequest,
-        on_epoch: Callable[[Training], None],
-    ) -> None:
+    def __init__(self, training: Training, keeper: Keeper, stop: StopRequest) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.network = training.network
-        self.training_program, self.save, self.save_every_s = training, save, save_every_s
-        self.stop, self.on_epoch = stop, on_epoch
+        self.training_program, self.keeper, self.stop = training, keeper, stop
         self.last_save = time.monotonic()
         self.measures: dict[str, list[Row]] = {}
 
@@ -95,16 +104,17 @@ class TrainingModule(pl.LightningModule):
         started = time.perf_counter()
         self.training_program.end_epoch(self.measures)
         self.training_program.progress.seconds += time.perf_counter() - started
-        self.on_epoch(self.training_program)
-        if not self.save_every_s or time.monotonic() - self.last_save > self.save_every_s:
+        self.keeper.after_epoch(self.training_program)
+        if time.monotonic() - self.last_save > self.keeper.save_every_s:
             self._save()
         self.trainer.should_stop = self.training_program.done
 
     def _after_step(self) -> None:
         if self.stop.signal is not None:
             raise self.stopped()
-        if self.save_every_s and time.monotonic() - self.last_save > self.save_every_s:
+        if self.keeper.save_every_s and time.monotonic() - self.last_save > self.keeper.save_every_s:
             self._save()
+        self.keeper.after_step(self.training_program)
 
     def stopped(self) -> Stopped:
         """Save and say where the run stands."""
@@ -117,14 +127,14 @@ class TrainingModule(pl.LightningModule):
         )
 
     def _save(self) -> None:
-        self.save()
+        self.keeper.save()
         self.last_save = time.monotonic()
 
 
-def run_to_end(training: Training, save: Callable[[], None], save_every_s: float, on_epoch: Callable[[Training], None]) -> None:
+def run_to_end(training: Training, keeper: Keeper) -> None:
     """Train until every run has ended. Raises Stopped after a signal (its state is saved) and NumericsError."""
     stop = StopRequest()
-    module = TrainingModule(training, save, save_every_s, stop, on_epoch)
+    module = TrainingModule(training, keeper, stop)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's advice on loaders and loggers, of which there are none here
@@ -147,4 +157,4 @@ def run_to_end(training: Training, save: Callable[[], None], save_every_s: float
                     raise module.stopped() from error
             if stop.signal is not None and not training.done:
                 raise module.stopped()
-    save()
+    keeper.save()

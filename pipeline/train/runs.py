@@ -71,7 +71,8 @@ def find_run(identity: Identity) -> tuple[RunFolder, str]:
             folder.write(hashes=asdict(identity), accepted_code=[*run.get("accepted_code", []), run["hashes"]["code"]])
             return folder, "resume"
     started = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
-    name = f"{started}-{identity.run[:8]}"
+    names = (f"{started}-{identity.run[:8]}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 100))))
+    name = next(name for name in names if not (artifacts.runs_root() / name).exists())
     return RunFolder(name, artifacts.runs_root() / name), "new"
 
 

@@ -1,10 +1,14 @@
 """The training of stacked runs: each equals itself alone, resumes exactly, learns, and says when a loss is not finite."""
 
+import dataclasses
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from training_helpers import lane, train_one_epoch, train_to_end, training, untimed
 
+from pipeline.data.dataset import Dataset
 from pipeline.errors import NumericsError
 
 LANES = [
@@ -157,3 +161,37 @@ def test_mapped_inputs_give_the_same_run(digits):
     mapped = training(digits, [lane(0)])
     mapped.inputs.resident, mapped.inputs._rows = False, None
     assert equal(resident, 0, train_to_end(mapped))
+
+
+def relabelled(data, folder, labels, **facts):
+    """The digits with other labels, computed from their class numbers."""
+    shutil.copytree(data.path, folder)
+    for split in ("train", "val", "test"):
+        np.save(folder / split / "labels.npy", labels(np.load(folder / split / "labels.npy")))
+    return Dataset(folder, dataclasses.replace(data.manifest, **facts))
+
+
+def test_two_classes_as_one_logit(digits, tmp_path):
+    data = relabelled(digits, tmp_path / "two", lambda y: y % 2, classes=["even", "odd"])
+    lanes = [lane(0), lane(1, label_smoothing=0.1)]
+    together = train_to_end(training(data, lanes, loss="sigmoid", num_outputs=1, epochs=25))
+    assert together.progress.best[0]["accuracy"] > 0.9
+    for k, own in enumerate(lanes):
+        assert equal(together, k, train_to_end(training(data, [own], loss="sigmoid", num_outputs=1, epochs=25)))
+
+
+def test_several_labels_at_once(digits, tmp_path):
+    """Is it odd, is it above four, is it a zero."""
+    data = relabelled(
+        digits,
+        tmp_path / "several",
+        lambda y: np.stack([y % 2, y > 4, y == 0], axis=1).astype(np.uint8),
+        classes=["odd", "high", "zero"],
+        task="multi",
+    )
+    lanes = [lane(0), lane(1, label_smoothing=0.1, dropout=0.0)]
+    changes = {"loss": "sigmoid", "task": "multi", "num_outputs": 3, "epochs": 25}
+    together = train_to_end(training(data, lanes, **changes))
+    assert together.progress.best[0]["accuracy"] > 0.9
+    for k, own in enumerate(lanes):
+        assert equal(together, k, train_to_end(training(data, [own], **changes)))

@@ -1,0 +1,79 @@
+"""How a training stops when asked, and what it shows."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from training_helpers import lane, training
+
+from pipeline.errors import Stopped
+from pipeline.train.module import Keeper, run_to_end
+from pipeline.train.progress import ProgressDisplay
+
+
+class StoppingKeeper(Keeper):
+    """Asks for a stop at a step, as a user would."""
+
+    def __init__(self, at, number):
+        self.at, self.number, self.saved_at = at, number, []
+
+    def save(self):
+        self.saved_at.append(self.at.progress.step)
+
+    def after_step(self, trained):
+        if trained.progress.step == 5:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "Ctrl-C")])
+def test_a_signal_stops_after_the_step_with_the_state_saved(digits, number, name):
+    trained = training(digits, [lane(0)])
+    keeper = StoppingKeeper(trained, number)
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped, match=f"stopped by {name} in epoch 1 after step 6; the same command goes on"):
+        run_to_end(trained, keeper)
+    assert keeper.saved_at == [6]
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_ctrl_c_ends_at_once():
+    program = (
+        "import os, signal, time\n"
+        "from pipeline.train.module import StopRequest\n"
+        "with StopRequest().listening():\n"
+        "    os.kill(os.getpid(), signal.SIGINT); print('once', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGINT); print('twice', flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGINT, "once\n")
+
+
+def test_plain_lines_tell_of_the_first_and_the_last_epoch_and_the_log_of_all(digits, tmp_path, capsys):
+    trained = training(digits, [lane(0)], epochs=4)
+    display = ProgressDisplay(tmp_path / "log.txt", trained)
+
+    class Showing(Keeper):
+        def after_step(self, trained):
+            display.step(trained)
+
+        def after_epoch(self, trained):
+            display.epoch(trained)
+
+    run_to_end(trained, Showing())
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines] == ["1/4", "4/4"]
+    assert lines[-1].endswith("0 s left")
+    assert len((tmp_path / "log.txt").read_text().splitlines()) == 4
+
+
+def test_a_long_epoch_is_not_silent(digits, tmp_path, capsys):
+    trained = training(digits, [lane(0)])
+    display = ProgressDisplay(tmp_path / "log.txt", trained)
+    display.last_line -= 60
+    trained.progress.step = 7
+    display.step(trained)
+    display.step(trained)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("epoch 1/3, step 7/20  ")
