@@ -64,9 +64,7 @@ class Tracker:
             _say(f"W&B's part of the run ended early (exit code {process.returncode}); the run's own records are whole")
 
 
-def open_tracker(
-    config: TrackingConfig, run_id: str, folder: Path, params: Mapping[str, Any], resumed_epoch: int = 0
-) -> Tracker:
+def open_tracker(config: TrackingConfig, run_id: str, folder: Path, params: Mapping[str, Any]) -> Tracker:
     """Start mirroring `folder`/metrics.jsonl as run `run_id`, whose configuration is `params`, to `folder`/wandb."""
     if config.mode == "disabled":
         return Tracker()

@@ -118,7 +118,7 @@ class Runner:
 
 
 def make_data(home):
-    """~/photos, ~/fashion-mnist, ~/cifar10 and ~/leaves.csv: noise around one brightness per class."""
+    """~/photos, ~/fashion-mnist, ~/cifar10 and ~/leaves: noise around one brightness per class."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -131,8 +131,8 @@ def make_data(home):
         for folder in (home / "photos" / names[label], home / "leaves"):
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(folder / f"{i}.png")
-        rows.append(f"leaves/{i}.png,{names[label]}")
-    (home / "leaves.csv").write_text("image,kind\n" + "\n".join(rows) + "\n")
+        rows.append(f"{i}.png,{names[label]}")
+    (home / "leaves" / "leaves.csv").write_text("image,kind\n" + "\n".join(rows) + "\n")
     (home / "fashion-mnist").mkdir()
     for prefix, part in (("train", slice(0, 160)), ("t10k", slice(160, 200))):
         pixels, own = images[part], labels[part].astype(np.uint8)

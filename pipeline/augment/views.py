@@ -44,7 +44,7 @@ def check_space(folder: Path, shape: tuple[int, ...], views: int) -> None:
     free = shutil.disk_usage(existing).free
     if needed > free:
         raise StorageError(
-            f"{folder}: {views} views of {shape[0]:,} images need {needed:,} bytes ({needed / 1e9:.1f} GB), {free:,} bytes"
+            f"{folder}: {views} copies of {shape[0]:,} images need {needed:,} bytes ({needed / 1e9:.1f} GB), {free:,} bytes"
             f" ({free / 1e9:.1f} GB) are free; make room, lower augment.views, or set it to 0 (drawn while training)"
         )
 
@@ -79,7 +79,7 @@ def _batches(num: int, size: int, views: int) -> Iterator[tuple[int, int]]:
     from tqdm import tqdm
 
     started = told = time.monotonic()
-    with tqdm(total=num * views, unit=" views", desc="augment", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(total=num * views, unit=" images", desc="augment", disable=not sys.stderr.isatty()) as bar:
         for start in range(0, num, size):
             end = min(start + size, num)
             yield start, end

@@ -74,7 +74,7 @@ def clear_old_studies(values: Values) -> list[str]:
     old = [path for path in stage_dir("study").glob("*") if path.is_dir() and path.name not in values["study"]["definitions"]]
     for path in old:
         shutil.rmtree(path)
-    return [f"{path}: removed, since this study is no longer defined; its runs are kept in {runs_root()}/cells" for path in old]
+    return [f"{path}: removed, since this study is no longer defined; its results are kept in {runs_root()}" for path in old]
 
 
 def unwatched(values: Values) -> list[str]:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 T = TypeVar("T")
+COPY_ROWS = 65536
 SHARE_OF_MEMORY = 0.5
 """Of the free memory of the device that resident inputs may take."""
 
 
 def free_bytes(device: torch.device) -> int:
-    """Free memory of the device, in bytes."""
+    """Memory of the device that can be had, in bytes; in a container that of its group, if that is less."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = int(psutil.virtual_memory().available)
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.exists() and (most := limit.read_text().strip()).isdigit():
+        free = min(free, int(most) - int(used.read_text()))
+    return max(free, 0)
 
 
 class Inputs:
@@ -34,12 +40,12 @@ class Inputs:
         self._rows = self._loaded() if self.resident else None
 
     def _loaded(self) -> Tensor:
-        first = self.arrays[0]
-        rows = torch.empty(
-            (len(self.arrays) * self.num, *first.shape[1:]), dtype=torch.from_numpy(first[:0].copy()).dtype, device=self.device
-        )
+        like = torch.from_numpy(np.array(self.arrays[0][:0]))
+        rows = torch.empty((len(self.arrays) * self.num, *like.shape[1:]), dtype=like.dtype, device=self.device)
         for v, array in enumerate(self.arrays):
-            rows[v * self.num : (v + 1) * self.num] = torch.from_numpy(np.array(array))
+            for first in range(0, self.num, COPY_ROWS):
+                part = torch.from_numpy(np.array(array[first : first + COPY_ROWS]))
+                rows[v * self.num + first : v * self.num + first + len(part)] = part
         return rows
 
     def take(self, rows: NDArray[np.int64]) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from pipeline.artifacts import PARAMS, held, stage_dir
-from pipeline.errors import ConfigError, RegattaError
+from pipeline.errors import ConfigError, RegattaError, Stopped
 from pipeline.schema.base import S, validated
 
 OVERRIDES = Path("conf/overrides.yaml")
@@ -52,6 +52,9 @@ def run_stage(stage: str, body: Callable[[], None]) -> None:
     except RegattaError as error:
         print(f"regatta {stage}: {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print(f"regatta {stage}: stopped by Ctrl-C; the same command starts this stage again", file=sys.stderr, flush=True)
+        sys.exit(Stopped.exit_code)
 
 
 def overridden() -> list[str]:

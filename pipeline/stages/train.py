@@ -19,7 +19,7 @@ def run() -> None:
     model, train = section(params, "model", ModelConfig), section(params, "train", TrainConfig)
     tracking = section(params, "tracking", TrackingConfig)
     data, views = open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
-    folder = fit(model, train, data, views, lambda run, epoch: open_tracker(tracking, run.id, run.path, params, epoch))
+    folder = fit(model, train, data, views, lambda run: open_tracker(tracking, run.id, run.path, params))
     publish(folder, stage_dir("train"), model, data, planned(model, train, data.manifest)[0].loss)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from pipeline.schema.base import Section, key_paths, validated
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.study import StudyDefinition
 from pipeline.schema.train import TrainConfig
+from pipeline.train.identity import NOT_IDENTITY
 from pipeline.train.program import Lane, Program, planned
 
 BASELINE = "baseline"
@@ -28,6 +29,10 @@ class Cell:
     seed: int
     model: ModelConfig
     train: TrainConfig
+
+
+FIXED = ("train.seed", *(f"train.{name}" for name in NOT_IDENTITY))
+"""Seeds are the study's own, and these change no result."""
 
 
 def cells(definition: StudyDefinition, model: ModelConfig, train: TrainConfig) -> list[Cell]:
@@ -65,11 +70,16 @@ def cells(definition: StudyDefinition, model: ModelConfig, train: TrainConfig) -
 def _changed(base: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Any], variant: str) -> dict[str, Any]:
     values = {section: dict(keys) for section, keys in base.items()}
     known = [path for section, schema in SECTIONS.items() for path in key_paths(schema, section)]
-    known.remove("train.seed")
+    for path in FIXED:
+        known.remove(path)
     for path, value in changes.items():
         if path not in known:
             near = difflib.get_close_matches(path, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "a variant may change model.* and train.* (but train.seed)"
+            hint = (
+                f"did you mean {near[0]}?"
+                if near and path not in FIXED
+                else f"a variant may change model.* and train.* (but not {', '.join(FIXED)})"
+            )
             raise ConfigError(f"study variant {variant}: {path} = {value!r}: unknown key; {hint}")
         section, key = path.split(".", 1)
         values[section][key] = value
@@ -81,14 +91,16 @@ def _changed(base: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Any], 
     return values
 
 
-def packs(chosen: Iterable[Cell], data: Manifest, largest: int) -> list[tuple[Program, list[tuple[Cell, Lane]]]]:
-    """Runs of one program together, at most `largest` at once; ConfigError where one does not fit the data."""
+def packs(
+    chosen: Iterable[Cell], data: Manifest, largest: Callable[[Program], int]
+) -> list[tuple[Program, list[tuple[Cell, Lane]]]]:
+    """Runs of one program together, at most `largest(program)` at once; ConfigError where one does not fit the data."""
     together: dict[Program, list[tuple[Cell, Lane]]] = {}
     for cell in chosen:
         program, lane = planned(cell.model, cell.train, data)
         together.setdefault(program, []).append((cell, lane))
     return [
-        (program, members[first : first + largest])
+        (program, members[first : first + largest(program)])
         for program, members in together.items()
-        for first in range(0, len(members), largest)
+        for first in range(0, len(members), largest(program))
     ]

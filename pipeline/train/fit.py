@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import shutil
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline import artifacts
 from pipeline.augment.views import view_path
 from pipeline.data.dataset import Dataset
-from pipeline.errors import NumericsError, Stopped, StorageError
+from pipeline.errors import NumericsError, RegattaError, Stopped, StorageError
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 from pipeline.schema.model import ModelConfig
@@ -63,7 +64,7 @@ def open_views(path: Path) -> Views:
 
 
 def fit(
-    model: ModelConfig, train: TrainConfig, data: Dataset, views: Views, open_tracker: Callable[[RunFolder, int], Tracker]
+    model: ModelConfig, train: TrainConfig, data: Dataset, views: Views, open_tracker: Callable[[RunFolder], Tracker]
 ) -> RunFolder:
     """Train one run to the end and return its folder.
 
@@ -77,12 +78,13 @@ def fit(
     own = identity(model, train, data.manifest.digest, views.digest, device)
     folder, todo = find_run(own)
     if todo == "done":
-        print(f"train: this run is finished already ({folder.path}); its results are taken as they are", flush=True)
+        mixed = ", though it was begun under other code" if folder.read().get("accepted_code") else ""
+        print(f"train: this run is finished already ({folder.path}){mixed}; its results are taken as they are", flush=True)
         return folder
     with artifacts.held(folder.path / ".lock"):
         training = Training(program, [lane], data, views.arrays, views.policy, device)
         _start(folder, own, train, training, resume=todo == "resume")
-        _train(folder, training, train, open_tracker(folder, training.progress.epoch))
+        _train(folder, training, train, open_tracker(folder))
     return folder
 
 
@@ -92,7 +94,6 @@ def _start(folder: RunFolder, own: Identity, train: TrainConfig, training: Train
         _restore(folder, training)
     elif train.schedule == "constant" and (shorter := shorter_run(own, train.epochs)):
         _restore(shorter, training)
-        training.progress.ended = [None]
         continued = shorter.id
     facts = {
         "id": folder.id,
@@ -108,15 +109,19 @@ def _start(folder: RunFolder, own: Identity, train: TrainConfig, training: Train
         "num_train": len(training.ids),
         "max_epochs": train.epochs,
     }
+    for left in folder.path.glob("*.partial-*"):  # by a writer that was killed
+        left.unlink()
     if resume:
         before = folder.read()
-        folder.write(**facts, restarts=before["restarts"] + 1)
+        older = [before["hashes"]["code"]] if before["hashes"]["code"] != own.code else []
+        folder.write(**facts, restarts=before["restarts"] + 1, accepted_code=[*before.get("accepted_code", []), *older])
         if before["num_threads"] != (threads := facts["num_threads"]):
             print(
                 f"train: begun with {before['num_threads']} threads, goes on with {threads}: the last bits may differ",
                 flush=True,
             )
         return
+    artifacts.save_tensors(folder.state, *training.state())
     folder.write(**facts, restarts=0, started=_now(), continued_from=continued, num_epochs=training.progress.epoch, wall_s=0.0)
     for name in (artifacts.PARAMS, Path("conf/overrides.yaml")):
         if name.exists():
@@ -164,21 +169,24 @@ def _train(folder: RunFolder, training: Training, train: TrainConfig, tracker: T
     _rewrite_records(folder, training.progress.rows[0])
     keeper = RunKeeper(folder, training, train, tracker)
     keeper.display.say(_headline(folder, training))
-    if not training.progress.epoch and not training.progress.step:
-        keeper.save()
     try:
         run_to_end(training, keeper)
+        save_best(folder, training)
     except NumericsError as error:
+        keeper.end(error.exit_code, state="failed", stop_reason="not_finite", error=str(error))
         keeper.save()
         save_best(folder, training)
-        keeper.end(error.exit_code, state="failed", stop_reason="not_finite", error=str(error))
         raise
     except Stopped as error:
         keeper.end(error.exit_code, state="stopped", stop_reason="signal", error=str(error))
         raise
+    except BaseException as error:
+        code = error.exit_code if isinstance(error, RegattaError) else 1
+        with contextlib.suppress(StorageError):  # the error itself says more than that its record can't be written
+            keeper.end(code, state="stopped", stop_reason="error", error=f"{type(error).__name__}: {error}")
+        raise
     finally:
         keeper.display.close()
-    save_best(folder, training)
     keeper.end(0, state="finished", stop_reason=training.progress.ended[0] or "epochs", error=None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
 
 NOT_IDENTITY = ("device", "threads", "save_every_s")
-"""Keys of `train` that change no result (the device type is counted by itself)."""
+"""Keys of `train` that are not part of a run: the device type is counted by itself, threads may change the last bits."""
 CODE = "pipeline/train/fit.py"
 """What a run's code digest covers: this file's imports."""
 
@@ -59,12 +60,16 @@ def _identity_keys(train: TrainConfig) -> dict[str, Any]:
 
 
 def chosen_device(name: str) -> torch.device:
-    """auto: CUDA where there is one. Asking for CUDA where there is none is an error, not a slow run."""
+    """auto: CUDA where there is one, with deterministic algorithms; cuda where there is none is an error, not a slow run."""
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             "train.device = 'cuda': no CUDA device is visible here; choose cpu or auto, or install a CUDA build of torch"
         )
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = True, False, False
+    return torch.device("cuda")
 
 
 def versions() -> dict[str, str]:

@@ -97,7 +97,9 @@ class TrainingModule(pl.LightningModule):
 
     def validation_step(self, batch: str, _index: int) -> None:
         """One held-out set, whole."""
+        started = time.perf_counter()
         self.measures[batch] = self.training_program.evaluate(batch)
+        self.training_program.progress.seconds += time.perf_counter() - started
 
     def on_validation_epoch_end(self) -> None:
         """The border of two epochs."""

@@ -69,6 +69,8 @@ def planned(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Pro
     if (model.arch == "cnn") != bool(model.channels):
         allowed = "at least one convolution, such as [32, 64]" if model.arch == "cnn" else "[] for a dnn, or arch: cnn"
         raise ConfigError(f"model.channels = {model.channels}: a {model.arch} needs {allowed}")
+    if model.dropout and train.batch_size * max(model.widths, default=0) >= 2**31:
+        raise ConfigError(f"train.batch_size = {train.batch_size}: times the widest layer it must stay below 2**31 for dropout")
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     spec = NetworkSpec(
         input_shape=tuple(data.shape),

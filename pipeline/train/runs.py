@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline import artifacts
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, StorageError
 from pipeline.train.identity import Identity
 
 ACCEPT_CODE = "REGATTA_ACCEPT_CODE"
@@ -46,9 +46,17 @@ class RunFolder:
 
 
 def all_runs() -> list[tuple[RunFolder, dict[str, Any]]]:
-    """All runs with their `run.json`, oldest first."""
-    files = sorted(artifacts.runs_root().glob("*/run.json"))
-    return [(RunFolder(file.parent.name, file.parent), artifacts.read_json(file)) for file in files]
+    """All runs with their `run.json`, oldest first; one that can't be read is named and left out."""
+    found = []
+    for file in sorted(artifacts.runs_root().glob("*/run.json")):
+        try:
+            run = artifacts.read_json(file)
+        except StorageError as error:
+            run = {}
+            print(f"runs: {error}", flush=True)
+        if {"hashes", "state", "num_epochs"} <= run.keys():
+            found.append((RunFolder(file.parent.name, file.parent), run))
+    return found
 
 
 def find_run(identity: Identity) -> tuple[RunFolder, str]:
@@ -68,7 +76,6 @@ def find_run(identity: Identity) -> tuple[RunFolder, str]:
         same = run["hashes"]["without_code"] == identity.without_code and run["hashes"]["code"] != identity.code
         if same and run["state"] in ("running", "stopped") and folder.state.exists():
             _ask_for_code(folder, run)
-            folder.write(hashes=asdict(identity), accepted_code=[*run.get("accepted_code", []), run["hashes"]["code"]])
             return folder, "resume"
     started = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     names = (f"{started}-{identity.run[:8]}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 100))))
@@ -85,11 +92,11 @@ def _ask_for_code(folder: RunFolder, run: dict[str, Any]) -> None:
 
 
 def shorter_run(identity: Identity, epochs: int) -> RunFolder | None:
-    """The longest finished run that differs in fewer epochs alone."""
+    """The longest finished run that differs in fewer epochs alone; none where REGATTA_FRESH asks for a new start."""
     found = [
         (run["num_epochs"], folder.id, folder)
-        for folder, run in all_runs()
+        for folder, run in (() if os.environ.get(FRESH) else all_runs())
         if run["hashes"]["without_epochs"] == identity.without_epochs and run["state"] == "finished"
-        and run["num_epochs"] < epochs and folder.state.exists()
+        and run["max_epochs"] < epochs and folder.state.exists()
     ]  # fmt: skip
     return max(found)[2] if found else None

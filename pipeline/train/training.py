@@ -152,10 +152,9 @@ class Training:
             for step in block.steps:
                 self._step(block, step)
                 self.progress.step = step + 1
-                now = time.perf_counter()
-                self.progress.epoch_seconds += now - started
-                started = now
+                self.progress.epoch_seconds += time.perf_counter() - started
                 after_step()
+                started = time.perf_counter()
             self._flush()
 
     def _block_steps(self) -> int:
@@ -325,11 +324,11 @@ class Training:
             if self.progress.ended[k]:
                 continue
             rows = [{"epoch": epoch, "split": split, **found[k]} for split, found in (("train", running), *measures.items())]
-            if not all(math.isfinite(row["loss"]) for row in rows):
+            if not all(math.isfinite(row["loss"]) for row in rows) or not math.isfinite(running[k]["grad_norm"]):
                 self._end(
                     k,
                     "not_finite",
-                    f"the loss after epoch {epoch} is not finite; lower train.learning_rate or set train.clip_norm",
+                    f"epoch {epoch}: the loss or the gradient is not finite; lower train.learning_rate or set train.clip_norm",
                 )
                 continue
             self.progress.rows[k] += rows

@@ -32,7 +32,8 @@ def test_every_variant_has_the_same_seeds():
     ("variants", "said"),
     [
         ({"a": {"model.drpout": 0.1}}, r"study variant a: model.drpout = 0.1: unknown key; did you mean model.dropout\?"),
-        ({"a": {"train.seed": 5}}, "study variant a: train.seed"),
+        ({"a": {"train.seed": 5}}, "study variant a: train.seed = 5: unknown key; a variant may change"),
+        ({"a": {"train.threads": 2}}, "but not train.seed, train.device, train.threads, train.save_every_s"),
         ({"a": {"augment.flip": 0.5}}, "a variant may change model"),
         ({"a": {"model.dropout": 2.0}}, "study variant a: model.dropout = 2.0: should be less than 1"),
         ({"a": {}}, "study variant a: the same as baseline"),

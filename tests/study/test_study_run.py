@@ -1,16 +1,20 @@
 """Studies on real digits: computed once, failures recorded, effects in words."""
 
+import os
+import signal
+
 import pytest
 from test_plan import MODEL, TRAIN, study
-from training_helpers import OFF
+from training_helpers import OFF, untimed
 
 from pipeline import artifacts
+from pipeline.errors import Stopped
 from pipeline.study import run as run_module
 from pipeline.study.plan import cells
 from pipeline.study.run import compute, effects, sentences, table
 from pipeline.train.fit import Views
 
-QUICK = {"train.epochs": 3, "train.warmup_epochs": 1.0, "model.widths": [16], "train.threads": 1}
+QUICK = {"train.epochs": 3, "train.warmup_epochs": 1.0, "model.widths": [16]}
 
 
 @pytest.fixture
@@ -49,12 +53,12 @@ def test_a_failed_run_is_recorded_and_stops_no_other(computed):
     )
     found = effects("s", "?", chosen, results)
     wild, none = found["variants"]
-    assert (wild["num_failed"], wild["num_seeds"], wild["verdict"]) == (3, 0, "too few seeds")
+    assert (wild["num_failed"], wild["num_seeds"], wild["verdict"]) == (3, 0, "failed")
     assert (none["num_failed"], none["num_seeds"]) == (0, 3)
     rows = table(chosen, results)
     assert all("not finite" in row["failure"] for row in rows if row["variant"] == "wild")
     assert len(rows) == 9 * 3
-    assert sentences(found)[0] == "wild: too few seeds; 3 failed"
+    assert sentences(found)[0] == "wild: failed; 3 runs failed"
 
 
 def test_a_harmful_variant_hurts(computed):
@@ -62,3 +66,23 @@ def test_a_harmful_variant_hurts(computed):
     found = effects("s", "?", chosen, results)
     assert found["variants"][0]["verdict"] == "hurts"
     assert sentences(found)[0].startswith("slow: hurts, validation loss +")
+
+
+def test_a_stopped_group_goes_on_bit_for_bit(computed, monkeypatch, tmp_path):
+    _, whole = computed({"none": {"model.dropout": 0.0}})
+    monkeypatch.setenv("REGATTA_RUNS", str(tmp_path / "other"))
+    group = run_module.GroupKeeper
+
+    class Stopping(group):
+        def after_step(self, training):
+            if (training.progress.epoch, training.progress.step) == (1, 7):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(run_module, "GroupKeeper", Stopping)
+    with pytest.raises(Stopped):
+        computed({"none": {"model.dropout": 0.0}})
+    assert [path.suffix for path in (tmp_path / "other" / "cells").iterdir()] == [".safetensors"]
+    monkeypatch.setattr(run_module, "GroupKeeper", group)
+    _, resumed = computed({"none": {"model.dropout": 0.0}})
+    assert [untimed(result["rows"]) for result in resumed] == [untimed(result["rows"]) for result in whole]
+    assert all(path.suffix == ".json" for path in (tmp_path / "other" / "cells").iterdir())

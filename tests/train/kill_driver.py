@@ -32,7 +32,7 @@ def child(dataset: str) -> None:
     changes = {"train__epochs": 12, "model__widths": [32], "train__save_every_s": 0.0, "train__threads": 1, "train__shards": 2}
     model, train = configs(**changes)
     try:
-        fit(model, train, open_dataset(Path(dataset)), Views([], OFF, "none"), lambda folder, epoch: NoTracker())
+        fit(model, train, open_dataset(Path(dataset)), Views([], OFF, "none"), lambda folder: NoTracker())
     except RegattaError as error:
         os._exit(error.exit_code)
     os._exit(0)

@@ -41,7 +41,7 @@ def run(data, **changes):
         "train__warmup_epochs": 1.0,
     }
     model, train = configs(**(small | changes))
-    return fit(model, train, data, VIEWS, lambda folder, epoch: NoTracker()), model
+    return fit(model, train, data, VIEWS, lambda folder: NoTracker()), model
 
 
 def weights(folder):
@@ -84,6 +84,44 @@ def test_more_epochs_go_on_where_the_run_ended(digits):
     whole, _ = run(digits, train__schedule="constant", train__epochs=6)
     assert whole.read()["continued_from"] is None
     assert all((weights(longer)[name] == array).all() for name, array in weights(whole).items())
+
+
+def test_a_run_that_stopped_early_is_not_longer_with_more_epochs(digits, monkeypatch, tmp_path):
+    """As a fresh clone would find: the identity of a run decides its weights."""
+    changes = {"train__schedule": "constant", "train__early_stop": 1, "train__learning_rate": 0.05}
+    run(digits, train__epochs=30, **changes)
+    longer, _ = run(digits, train__epochs=31, **changes)
+    monkeypatch.setenv("REGATTA_RUNS", str(tmp_path / "elsewhere"))
+    fresh, _ = run(digits, train__epochs=31, **changes)
+    assert (longer.read()["continued_from"], fresh.read()["continued_from"]) != (None, None)
+    assert longer.read()["stop_reason"] == fresh.read()["stop_reason"] == "early_stop"
+    assert longer.read()["num_epochs"] == fresh.read()["num_epochs"] < 30
+    assert all((weights(longer)[name] == array).all() for name, array in weights(fresh).items())
+
+
+def test_a_fresh_start_continues_nothing(digits, monkeypatch):
+    run(digits, train__schedule="constant")
+    monkeypatch.setenv("REGATTA_FRESH", "1")
+    assert run(digits, train__schedule="constant", train__epochs=6)[0].read()["continued_from"] is None
+
+
+def test_an_error_of_another_kind_is_in_the_record(digits, monkeypatch):
+    def full(*_):
+        raise StorageError("disk full")
+
+    monkeypatch.setattr(fit_module.RunKeeper, "after_step", full)
+    with pytest.raises(StorageError):
+        run(digits)
+    ((_, facts),) = all_runs()
+    assert (facts["state"], facts["stop_reason"], facts["error"]) == ("stopped", "error", "StorageError: disk full")
+
+
+def test_a_record_that_cannot_be_read_stops_nothing(digits, capsys):
+    for name, text in (("torn", "{"), ("strange", "{}")):
+        (artifacts.runs_root() / name).mkdir(parents=True)
+        (artifacts.runs_root() / name / "run.json").write_text(text)
+    run(digits)
+    assert "torn/run.json: not whole JSON" in capsys.readouterr().out
 
 
 def test_a_schedule_that_depends_on_the_length_starts_again(digits):
