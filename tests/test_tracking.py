@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -37,13 +38,14 @@ def epochs(tracker, first, last):
 """
 
 
+@contextmanager
 def start_program(body, folder, **env):
-    """Start `body` after PROGRAM in a process of its own, as a training would be."""
+    """`body` after PROGRAM in a process of its own, as a training would be; killed where a test ends before it."""
     cleared = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     own = {"HOME": str(folder / "home"), "LOGNAME": "zebrafinch", "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
     (folder / "home").mkdir(exist_ok=True)
     command = [sys.executable, "-c", PROGRAM + body, "an-argument-of-the-command"]
-    return subprocess.Popen(
+    with subprocess.Popen(
         command,
         cwd=folder,
         env=cleared | own | env,
@@ -51,7 +53,11 @@ def start_program(body, folder, **env):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
 
 
 def run_program(body, folder, **env):
