@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import statistics
 import time
 import warnings
@@ -31,7 +30,7 @@ from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.model.network import NetworkSpec
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
-from pipeline.train.program import SMALL_STEP_FLOPS, Lane, Program
+from pipeline.train.program import Lane, Program, threads_for
 from pipeline.train.training import Training
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -101,13 +100,17 @@ def lightning(widths: list[int], images: Tensor, labels: Tensor, batch: int, mea
     return epoch
 
 
+def program_of(widths: list[int], data: Dataset, batch: int) -> Program:
+    """Our program of the same network."""
+    spec = NetworkSpec(tuple(data.manifest.shape), widths[-1], (), tuple(widths[1:-1]), "relu", "none", "auto")
+    return Program(spec, "softmax", "single", 10**6, batch, 1, "adamw", "constant", 0.0, 0, "val_loss")
+
+
 def ours(widths: list[int], data: Dataset, batch: int) -> Callable[[], None]:
     """One epoch of our training."""
-    spec = NetworkSpec(tuple(data.manifest.shape), widths[-1], (), tuple(widths[1:-1]), "relu", "none", "auto")
-    program = Program(spec, "softmax", "single", 10**6, batch, 1, "adamw", "constant", 0.0, 0, "val_loss")
     lane = Lane(0, RATE, DECAY, (0.9, 0.999), 0.9, DROPOUT, 0.0, None)
     policy = validated(AugmentConfig, yaml.safe_load((CONF / "augment/none.yaml").read_text()), "augment")
-    training = Training(program, [lane], data, [], policy, torch.device("cpu"))
+    training = Training(program_of(widths, data, batch), [lane], data, [], policy, torch.device("cpu"))
 
     def epoch() -> None:
         training.train_epoch()
@@ -159,8 +162,7 @@ def main() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     data = open_dataset(options.dataset)
     widths, batch = ([64, 128, 64, 10], 64) if options.row == "digits" else ([784, 512, 256, 10], 256)
-    flops = 6 * batch * sum(a * b for a, b in pairwise(widths))
-    threads = options.threads or (1 if flops < SMALL_STEP_FLOPS else len(os.sched_getaffinity(0)))
+    threads = options.threads or threads_for(program_of(widths, data, batch))
     measure(f"train_step_{options.row}", data, widths, batch, options.rounds, threads)
 
 
