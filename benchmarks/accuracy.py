@@ -21,11 +21,10 @@ import torch
 from sklearn.neural_network import MLPClassifier
 
 from benchmarks.harness import write_row
-from pipeline.augment.views import view_path, write_views
 from pipeline.config import composed
 from pipeline.data.build import build_dataset
 from pipeline.data.dataset import Dataset, open_dataset
-from pipeline.model.losses import hits
+from pipeline.data.views import Views, open_views, write_view_folder
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 from pipeline.schema.data import DataConfig
@@ -39,38 +38,29 @@ from pipeline.train.training import Training
 SEEDS, SPLITS = 3, 5
 
 
-def prepared(values: dict[str, Any], folder: Path) -> tuple[Dataset, list[Any], AugmentConfig]:
-    """The dataset, its augmented copies and their policy."""
+def prepared(values: dict[str, Any], folder: Path) -> tuple[Dataset, Views]:
+    """The dataset and its augmented copies."""
     data, prepare = validated(DataConfig, values["data"], "data"), validated(PrepareConfig, values["prepare"], "prepare")
-    policy = validated(AugmentConfig, values["augment"], "augment")
     build_dataset(data, prepare, folder, "benchmark")
     dataset = open_dataset(folder)
-    train = dataset.split("train")
-    if policy.views and policy.active:
-        write_views(train.inputs, train.ids, policy, folder, torch.device("cpu"))
-    views = [np.load(view_path(folder, v), mmap_mode="r") for v in range(policy.views if policy.active else 0)]
-    return dataset, views, policy
+    write_view_folder(dataset, validated(AugmentConfig, values["augment"], "augment").scaled(), folder, torch.device("cpu"))
+    return dataset, open_views(folder)
 
 
-def trained(values: dict[str, Any], dataset: Dataset, views: list[Any], policy: AugmentConfig, seeds: list[int]) -> Training:
+def trained(values: dict[str, Any], dataset: Dataset, views: Views, seeds: list[int]) -> Training:
     """Runs of the configuration with these seeds, side by side."""
     model = validated(ModelConfig, values["model"], "model")
     configs = [validated(TrainConfig, {**values["train"], "seed": seed}, "train") for seed in seeds]
     plans = [planned(model, train, dataset.manifest) for train in configs]
     torch.set_num_threads(threads_for(plans[0][0]))
-    training = Training(plans[0][0], [lane for _, lane in plans], dataset, views, policy, torch.device("cpu"))
+    training = Training(plans[0][0], [lane for _, lane in plans], dataset, [views] * len(plans), torch.device("cpu"))
     run_to_end(training, Keeper())
     return training
 
 
 def test_accuracy(training: Training, dataset: Dataset) -> list[float]:
     """Of every run's best weights."""
-    training.network.flat.copy_(training.best)
-    test = dataset.split("test")
-    images = training._normalised(torch.from_numpy(np.array(test.inputs)))
-    labels = torch.from_numpy(np.array(test.labels)).expand(len(training.lanes), -1)
-    logits = training.network(images.expand(len(training.lanes), *images.shape))
-    return [float(right.double().mean()) for right in hits(training.program.loss, logits, labels)]
+    return [row["accuracy"] for row in training.judged(dataset.split("test"))]
 
 
 def sklearn_accuracy(dataset: Dataset, widths: list[int], seeds: list[int]) -> list[float]:
@@ -91,8 +81,8 @@ def digits() -> None:
     for split in range(SPLITS):
         values["prepare"]["split_seed"] = split
         with tempfile.TemporaryDirectory() as folder:
-            dataset, views, policy = prepared(values, Path(folder))
-            own += test_accuracy(trained(values, dataset, views, policy, list(range(SEEDS))), dataset)
+            dataset, views = prepared(values, Path(folder))
+            own += test_accuracy(trained(values, dataset, views, list(range(SEEDS))), dataset)
             peer += sklearn_accuracy(dataset, values["model"]["widths"], list(range(SEEDS)))
     ratios = [a / b for a, b in zip(own, peer, strict=True)]
     ratio = {"ratio": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "rounds": len(ratios)}
@@ -105,9 +95,9 @@ def fashion(folder: Path) -> None:
     values["data"] |= {"path": str(folder)}
     own, seconds = [], []
     with tempfile.TemporaryDirectory() as scratch:
-        dataset, views, policy = prepared(values, Path(scratch))
+        dataset, views = prepared(values, Path(scratch))
         for seed in range(SEEDS):
-            training = trained(values, dataset, views, policy, [seed])
+            training = trained(values, dataset, views, [seed])
             seconds.append(sum(row["seconds"] for row in training.progress.rows[0] if row["split"] == "train"))
             own += test_accuracy(training, dataset)
             print(f"seed {seed}: test accuracy {own[-1]:.4f}, {seconds[-1]:.0f} s", flush=True)

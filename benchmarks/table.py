@@ -41,6 +41,7 @@ AIMS = [
     ),
     Aim("digits: speed against a bare torch loop", "train_step_digits", "bare loop", ">=", 0.9),
     Aim("digits: speed against Lightning with a DataLoader", "train_step_digits", "Lightning with DataLoader", ">=", 3),
+    Aim("W&B mirror per run of a study (s)", "tracking_study", "s_per_cell", "<=", 0.15),
     Aim("CIFAR-10's Parquet files prepared (s)", "prepare_cifar", "seconds", "<=", 60),
     Aim("CIFAR-10: memory beyond the mapped output (MB)", "prepare_cifar", "peak_mb_beyond_output", "<=", 1024),
 ]

@@ -27,7 +27,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.harness import ratio, write_row
 from pipeline.data.dataset import Dataset, open_dataset
-from pipeline.model.network import NetworkSpec
+from pipeline.data.views import Views
+from pipeline.model.spec import NetworkSpec
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 from pipeline.train.program import Lane, Program, threads_for
@@ -103,14 +104,14 @@ def lightning(widths: list[int], images: Tensor, labels: Tensor, batch: int, mea
 def program_of(widths: list[int], data: Dataset, batch: int) -> Program:
     """Our program of the same network."""
     spec = NetworkSpec(tuple(data.manifest.shape), widths[-1], (), tuple(widths[1:-1]), "relu", "none", "auto")
-    return Program(spec, "softmax", "single", 10**6, batch, 1, "adamw", "constant", 0.0, 0, "val_loss")
+    return Program(spec, "softmax", "single", 10**6, batch, 1, "adamw", "constant", 0.0, None)
 
 
 def ours(widths: list[int], data: Dataset, batch: int) -> Callable[[], None]:
     """One epoch of our training."""
-    lane = Lane(0, RATE, DECAY, (0.9, 0.999), 0.9, DROPOUT, 0.0, None)
+    lane = Lane(0, RATE, DECAY, (0.9, 0.999), 0.9, DROPOUT, 0.0, None, 0, "val_loss")
     policy = validated(AugmentConfig, yaml.safe_load((CONF / "augment/none.yaml").read_text()), "augment")
-    training = Training(program_of(widths, data, batch), [lane], data, [], policy, torch.device("cpu"))
+    training = Training(program_of(widths, data, batch), [lane], data, [Views([], policy, "none")], torch.device("cpu"))
 
     def epoch() -> None:
         training.train_epoch()

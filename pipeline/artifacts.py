@@ -35,6 +35,11 @@ def stage_dir(stage: str) -> Path:
     return Path("artifacts") / stage
 
 
+def view_path(folder: Path, view: int) -> Path:
+    """The file of one view number in a folder of augmented copies."""
+    return folder / f"views-{view:03d}.npy"
+
+
 def runs_root() -> Path:
     """The folder of all records, which DVC never deletes; REGATTA_RUNS moves it, so that clones can share it."""
     return Path(os.environ.get("REGATTA_RUNS", "runs"))

@@ -31,6 +31,10 @@ def dispatch(options: argparse.Namespace) -> int:
             from pipeline.commands.run import run
 
             return run(options)
+        case "study":
+            from pipeline.commands.study import study
+
+            return study(options)
         case "compose":
             from pipeline.commands.compose import compose
 
@@ -69,7 +73,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line; overrides may stand before and after options."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and (options.command != "run" or any(word.startswith("-") for word in rest)):
+    if rest and (options.command not in ("run", "study") or any(word.startswith("-") for word in rest)):
         parser.error(f"unknown argument: {' '.join(rest)}; see `regatta {options.command} --help`")
     if rest:
         options.overrides += rest
@@ -82,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="set overrides, compose params.yaml, run every stage that is not up to date"))
+    _add_study(commands.add_parser("study", help="compare variants over seeds; run only what has no result yet"))
     one = commands.add_parser("compose", help="compose params.yaml from conf/ and check it; run nothing")
     _add_force(one)
     commands.add_parser("runs", help="what was trained here, with results")
@@ -113,6 +118,17 @@ def _add_run(one: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--fresh", action="store_true", help="train from the start even where an unfinished run could go on")
     one.add_argument("--accept-code", action="store_true", help="let an unfinished run go on although the code has changed")
+    _add_force(one)
+
+
+def _add_study(one: argparse.ArgumentParser) -> None:
+    one.add_argument("name", nargs="?", help="a file of conf/study/; without a name: which studies there are")
+    one.add_argument(
+        "overrides", nargs="*", metavar="OVERRIDE",
+        help="as for `regatta run`; study.seeds=10 is the number of this study's seeds, likewise study.margin, study.test, ...",
+    )  # fmt: skip
+    one.add_argument("--dry-run", action="store_true", help="say which runs there are, memory and time; change nothing")
+    one.add_argument("--accept-code", action="store_true", help="take results that older code computed; they are marked")
     _add_force(one)
 
 

@@ -25,6 +25,7 @@ def import_closure(file: str) -> list[str]:
     return sorted(seen)
 
 
+@cache
 def code_digest(file: str) -> str:
     """A 128-bit hex digest of the syntax trees of a file's import closure."""
     hashed = hashlib.blake2b(digest_size=16)

@@ -18,6 +18,7 @@ from pipeline.artifacts import PARAMS, digest, write_bytes
 from pipeline.errors import ConfigError
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, nearest, validated
+from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.data import PATHS, DataConfig, is_descriptor
 from pipeline.schema.evaluate import EvaluateConfig
 from pipeline.schema.model import ModelConfig
@@ -26,6 +27,7 @@ from pipeline.schema.report import ReportConfig
 from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.schema.train import TrainConfig
+from pipeline.study.plan import problems
 
 CONF = Path("conf")
 Values = dict[str, Any]
@@ -42,6 +44,7 @@ class Config(Section):
     evaluate: EvaluateConfig
     study: StudyConfig
     report: ReportConfig
+    cluster: ClusterConfig
     tracking: TrackingConfig
 
 
@@ -177,23 +180,19 @@ def _data_problems(data: Any) -> Iterator[str]:
 
 
 def _study_problems(values: Mapping[str, Any]) -> Iterator[str]:
-    """What the configuration does not allow in the differences of a study's baseline and variants."""
+    """What is wrong with the studies themselves and, where the rest of the configuration is right, with their variants."""
     try:
         study = validated(StudyConfig, values["study"], "study")
     except (ConfigError, KeyError):
         return
-    known = set(_problems(values))
+    for name in study.on_run or []:
+        if name not in study.definitions:
+            near = nearest(name, study.definitions)
+            yield f"study.on_run: there is no study {name}{f'; did you mean {near}?' if near else ''}"
+    if _problems(values):
+        return
     for name, definition in study.definitions.items():
-        places: Values = {"baseline": {}} | {f"variants.{variant}": keys for variant, keys in definition.variants.items()}
-        for place, keys in places.items():
-            others = [key for key in (definition.baseline | keys) if key.partition(".")[0] not in ("model", "train")]
-            if others:
-                yield f"study.definitions.{name}.{place}: {', '.join(others)}: a study may change model.* and train.* alone"
-                continue
-            cell: Mapping[str, Any] = values
-            for key, value in (definition.baseline | keys).items():
-                cell = with_key(cell, key, value)
-            yield from (f"study.definitions.{name}.{place}: {line}" for line in _problems(cell) if line not in known)
+        yield from (f"study {name}: {line}" for line in problems(definition, values))
 
 
 def _worded(error: Exception, conf: Path) -> str:

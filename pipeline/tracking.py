@@ -1,4 +1,4 @@
-"""W&B as the mirror of a run's records, in a process of its own; the only importer of wandb.
+"""W&B as the mirror of a run's or a study's records, in a process of its own (see mirror.py); the only importer of wandb.
 
 The mirror reads `metrics.jsonl` whenever the training has appended to it, so the training neither waits for W&B nor
 can be changed or ended by it: no error, slow network or crash of W&B's own service reaches it. Offline unless told
@@ -11,18 +11,22 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import shutil
 import signal
 import ssl
-import subprocess
 import sys
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.artifacts import held, read_json, write_json
+from pipeline.errors import BusyError
+from pipeline.mirror import LIMIT_S, marker, say
 from pipeline.schema.tracking import TrackingConfig
 
 if TYPE_CHECKING:
@@ -32,56 +36,12 @@ REACH_S = 5.0
 """How long any answer of the server is waited for; W&B's own client tries for 90 s."""
 INIT_S = 20.0
 """How long a server that answers may take to open a run."""
-FINISH_S = 30.0
+FINISH_S = LIMIT_S - REACH_S - INIT_S - 5.0
 """How long the end of a run waits for what has not been sent; the local file has it in any case."""
-LIMIT_S = REACH_S + INIT_S + FINISH_S + 5.0
-"""After this long the mirror is ended by force."""
-
-
-class Tracker:
-    """Holds the mirror of one run; without a process it mirrors nothing."""
-
-    def __init__(self, process: subprocess.Popen[bytes] | None = None) -> None:
-        self._process = process
-
-    def log(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Mirror an epoch whose `rows` are in `metrics.jsonl` by now, where the mirror reads them; never waits."""
-        if self._process and self._process.stdin:
-            with contextlib.suppress(BlockingIOError, BrokenPipeError):  # busy: it will see the file; dead: finish tells
-                os.write(self._process.stdin.fileno(), b"\n")
-
-    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
-        """Close the mirror with the run's summary: within a second, or within `LIMIT_S` where W&B does not answer."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        try:
-            process.communicate(json.dumps({"summary": dict(summary), "exit_code": exit_code}).encode(), timeout=LIMIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-        if process.returncode:
-            _say(f"W&B's part of the run ended early (exit code {process.returncode}); the run's own records are whole")
-
-
-def open_tracker(config: TrackingConfig, run_id: str, folder: Path, params: Mapping[str, Any]) -> Tracker:
-    """Start mirroring `folder`/metrics.jsonl as run `run_id`, whose configuration is `params`, to `folder`/wandb."""
-    if config.mode == "disabled":
-        return Tracker()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.tracking"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        env=os.environ | {"WANDB_ERROR_REPORTING": "false"},
-        bufsize=0,
-        start_new_session=True,  # Ctrl-C is for the training, which then finishes the mirror
-    )
-    start = {"config": config.model_dump(), "run_id": run_id, "folder": str(folder), "params": dict(params)}
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):
-        process.stdin.write(json.dumps(start).encode() + b"\n")
-    os.set_blocking(process.stdin.fileno(), False)
-    return Tracker(process)
+SIDE_BY_SIDE = 8
+"""Cells that are sent to a server at once: each waits for some answers (0.6 s in all where an answer takes 0.1 s)."""
+STUDY_SETTINGS = {"reinit": "create_new", "x_disable_stats": True, "finish_timeout_raises": True}
+"""No use of the machine is recorded, since the cells were computed before; a cell that was not sent whole is an error."""
 
 
 def flattened(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -98,22 +58,101 @@ def flattened(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _main() -> None:
-    """The mirror's process: a line of JSON on standard input starts it, empty lines announce rows, JSON or the end ends it."""
+    """The mirror's process; the first line of standard input, JSON, says what is to be mirrored."""
     start = json.loads(sys.stdin.readline())
-    folder = Path(start["folder"])
     try:
-        run = _started(TrackingConfig(**start["config"]), start["run_id"], folder, start["params"])
-        rows = _new_rows(folder / "metrics.jsonl")
-        while (line := sys.stdin.readline()) == "\n":
-            _log(run, next(rows))
-        signal.alarm(int(FINISH_S) + 5)  # a training that was killed can't end a mirror that hangs
-        _log(run, next(rows))
-        end = json.loads(line or '{"summary": {}, "exit_code": 1}')
-        run.summary.update(end["summary"])
-        run.finish(exit_code=end["exit_code"])
+        (_mirror_study if "study" in start else _mirror_run)(start)
     except Exception as error:  # W&B's own errors share no base class with those of its service
-        _say(f"W&B mirrors no further ({_short(error)}); the run's own records are whole")
+        say(f"W&B mirrors no further ({_short(error)}); the records are whole without it")
         _tear_down()
+
+
+def _mirror_run(start: Mapping[str, Any]) -> None:
+    """Empty lines on standard input announce rows; JSON, or the end of it, ends the run."""
+    folder = Path(start["folder"])
+    run = _started(TrackingConfig(**start["config"]), start["run_id"], folder, start["params"])
+    rows = _new_rows(folder / "metrics.jsonl")
+    while (line := sys.stdin.readline()) == "\n":
+        _log(run, next(rows))
+    signal.alarm(int(FINISH_S) + 5)  # a training that was killed can't end a mirror that hangs
+    _log(run, next(rows))
+    end = json.loads(line or '{"summary": {}, "exit_code": 1}')
+    run.summary.update(end["summary"])
+    run.finish(exit_code=end["exit_code"])
+
+
+def _mirror_study(start: Mapping[str, Any]) -> None:
+    """The cells one after the other; those that a server does not take become local files."""
+    signal.alarm(int(start["limit_s"]) + 5)
+    config, folder = TrackingConfig(**start["config"]), Path(start["folder"])
+    with contextlib.ExitStack() as stack:
+        _hold(stack, folder / "wandb" / ".lock")
+        if config.mode == "online":
+            try:
+                _check_online(_wandb("online", **STUDY_SETTINGS))
+                _mirror_cells("online", config, folder, start)
+                return
+            except Exception as error:
+                _tear_down()
+                reason = _short(error)
+        _mirror_cells("offline", config, folder, start)
+        if config.mode == "online":
+            place = folder / "wandb" / "offline-run-*"
+            say(f"W&B is not used online ({reason}); send the study's runs later with: wandb sync {place}")
+
+
+def _hold(stack: contextlib.ExitStack, lock: Path) -> None:
+    """Wait until no other process mirrors cells to this folder, as long as this one may last."""
+    while True:
+        try:
+            stack.enter_context(held(lock))
+            return
+        except BusyError:
+            time.sleep(0.1)
+
+
+def _mirror_cells(mode: str, config: TrackingConfig, folder: Path, start: Mapping[str, Any]) -> None:
+    _wandb(mode, **STUDY_SETTINGS)
+    missing = [
+        cell
+        for cell in start["cells"]
+        if not any(marker(folder, config, done, cell["hash"]).exists() for done in (mode, config.mode))
+    ]
+    with ThreadPoolExecutor(SIDE_BY_SIDE if mode == "online" else 1) as pool:  # one that fails cancels those not begun
+        urls = list(pool.map(lambda cell: _mirror_cell(mode, config, folder, start["study"], cell), missing))
+    if mode == "online" and urls:
+        say(f"W&B shows the study at {urls[0]}/groups/{urllib.parse.quote(start['study'])}")
+
+
+def _mirror_cell(mode: str, config: TrackingConfig, folder: Path, study: str, cell: Mapping[str, Any]) -> str | None:
+    """Mirror one cell and then leave its marker; the URL of the project, if it has one."""
+    import wandb
+
+    _remove_unfinished(folder / "wandb", cell["hash"])
+    run = wandb.init(
+        project=config.project,
+        entity=config.entity,
+        group=study,
+        id=cell["hash"],
+        name=f"{cell['variant']} seed {cell['seed']}",
+        dir=str(folder),
+        config={"variant": cell["variant"], "seed": cell["seed"], **cell["config"]},
+    )
+    url = run.project_url if mode == "online" else None
+    _log(run, cell["rows"])
+    run.summary.update(cell["metrics"] | ({"failure": cell["failure"]} if cell["failure"] else {}))
+    run.finish(exit_code=1 if cell["failure"] else 0)
+    target = {"mode": mode, "entity": config.entity, "project": config.project, "group": study}
+    write_json(marker(folder, config, mode, cell["hash"]), target | {"folder": Path(run.dir).parent.name})
+    return url
+
+
+def _remove_unfinished(place: Path, name: str) -> None:
+    """Remove what a mirror that was killed has left of a cell; a folder that a marker names was finished."""
+    finished = {read_json(mark)["folder"] for mark in place.glob(f"mirrored/*/{name}.json")}
+    for left in place.glob(f"*run-*-{name}*"):
+        if left.name not in finished:
+            shutil.rmtree(left)
 
 
 def _new_rows(path: Path) -> Iterator[list[dict[str, Any]]]:
@@ -139,14 +178,14 @@ def _started(config: TrackingConfig, run_id: str, folder: Path, params: Mapping[
         try:
             _check_online(_wandb("online"))
             run = _new_run("online", config, run_id, folder, params)
-            _say(f"W&B shows the run at {run.url}")
+            say(f"W&B shows the run at {run.url}")
             return run
         except Exception as error:
             _tear_down()
             reason = _short(error)
     run = _new_run("offline", config, run_id, folder, params)
     if config.mode == "online":
-        _say(f"W&B is not used online ({reason}); send the run later with: wandb sync {Path(run.dir).parent}")
+        say(f"W&B is not used online ({reason}); send the run later with: wandb sync {Path(run.dir).parent}")
     return run
 
 
@@ -158,7 +197,7 @@ def _new_run(mode: str, config: TrackingConfig, run_id: str, folder: Path, param
     )
 
 
-def _wandb(mode: Any) -> Any:
+def _wandb(mode: Any, **settings: Any) -> Any:
     """W&B, told to leave out what it writes by default: the command line, the host's and user's names, the Git remote."""
     import wandb
 
@@ -176,6 +215,7 @@ def _wandb(mode: Any) -> Any:
             x_transaction_log_flush_interval=1,
             init_timeout=INIT_S,
             finish_timeout=FINISH_S,
+            **settings,
         )
     )
     return wandb
@@ -206,10 +246,6 @@ def _check_online(wandb: Any) -> None:
 
 def _short(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0][:200] or type(error).__name__
-
-
-def _say(message: str) -> None:
-    print(f"tracking: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

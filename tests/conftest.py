@@ -20,7 +20,7 @@ COPIED = (
     "pipeline", "conf", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore",
     "data/.gitkeep", "artifacts/study/.gitkeep",
 )  # fmt: skip
-STUDY = "{question: Does it?, baseline: {}, variants: {none: {model.dropout: 0.0}}, num_seeds: 2}"
+STUDY = "{question: Does it?, baseline: {}, variants: {none: {model.dropout: 0.0}}, seeds: 2}"
 TINY = (
     "study=none", "prepare.limit=300", "augment.views=1", "model.widths=[16]", "train.epochs=2", "train.batch_size=32",
     f"+study.definitions.tiny={STUDY}",

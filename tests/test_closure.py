@@ -31,6 +31,7 @@ def tree(tmp_path, monkeypatch):
 def forget():
     closure._tree.cache_clear()
     closure._imported.cache_clear()
+    closure.code_digest.cache_clear()
 
 
 def test_a_closure_has_what_is_imported_even_late_but_not_for_types(tree):

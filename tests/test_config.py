@@ -135,28 +135,34 @@ def test_a_path_that_is_not_given_is_read_as_null(values: dict[str, Any]) -> Non
 def test_a_studys_variants_are_checked(values: dict[str, Any]) -> None:
     variants = {"none": {"model.dropuot": 0.0}, "much": {"model.dropout": 2.0}, "fine": {"train.epochs": 3}}
     values["study"]["definitions"] = {
-        "drop": {"question": "Does dropout help?", "baseline": {"train.epochs": 2}, "variants": variants, "num_seeds": 2}
+        "drop": {"question": "Does dropout help?", "baseline": {"train.epochs": 2}, "variants": variants, "seeds": 2}
     }
     assert complaints(values) == [
-        "study.definitions.drop.variants.none: model.dropuot: unknown key (value 0.0); did you mean model.dropout?",
-        "study.definitions.drop.variants.much: model.dropout = 2.0: should be less than 1",
+        "study drop: variant none: model.dropuot = 0.0: unknown key; did you mean model.dropout?",
+        "study drop: variant much: model.dropout = 2.0: should be less than 1",
     ]
 
 
 def test_a_study_shares_its_data(values: dict[str, Any]) -> None:
-    variants = {"moved": {"augment.translate": 0.5}, "mistyped": {"modl.dropout": 0.1}}
-    values["study"]["definitions"] = {"x": {"question": "?", "baseline": {}, "variants": variants, "num_seeds": 2}}
+    variants = {"elsewhere": {"data.path": "data/y"}, "mistyped": {"modl.dropout": 0.1}, "moved": {"augment.translate": 0.5}}
+    values["study"]["definitions"] = {"x": {"question": "?", "baseline": {}, "variants": variants, "seeds": 2}}
     assert complaints(values) == [
-        "study.definitions.x.variants.moved: augment.translate: a study may change model.* and train.* alone",
-        "study.definitions.x.variants.mistyped: modl.dropout: a study may change model.* and train.* alone",
+        "study x: variant elsewhere: data.path = 'data/y': other data can't be compared seed by seed; of data.* only "
+        "data.size, data.resize, data.channels",
+        "study x: variant mistyped: modl.dropout = 0.1: unknown key; did you mean model.dropout?",
     ]
+
+
+def test_studies_on_run_are_studies(values: dict[str, Any]) -> None:
+    values["study"]["on_run"] = ["dropuot"]
+    assert complaints(values) == ["study.on_run: there is no study dropuot; did you mean dropout?"]
 
 
 def test_a_wrong_baseline_is_said_once_for_itself(values: dict[str, Any]) -> None:
     values["study"]["definitions"] = {
-        "drop": {"question": "?", "baseline": {"train.epochs": 0}, "variants": {"a": {"train.epochs": 3}}, "num_seeds": 2}
+        "drop": {"question": "?", "baseline": {"train.epochs": 0}, "variants": {"a": {"train.epochs": 3}}, "seeds": 2}
     }
-    assert complaints(values) == ["study.definitions.drop.baseline: train.epochs = 0: should be greater than or equal to 1"]
+    assert complaints(values) == ["study drop: baseline: train.epochs = 0: should be greater than or equal to 1"]
 
 
 def test_an_unknown_file_is_named_with_those_that_there_are() -> None:

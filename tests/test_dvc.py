@@ -25,7 +25,7 @@ SECTIONS = {
     "augment": {"augment"},
     "train": {"model", "train"},
     "evaluate": {"evaluate"},
-    "study": {"model", "study.definitions.${item.name}", "train"},
+    "study": {"augment", "data", "model", "prepare", "study.definitions.${item.name}", "train"},
 }
 """What a stage reads; the report shows nearly all."""
 

@@ -13,10 +13,11 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = [
     {"errors", "keyed", "closure"},
     {"schema", "artifacts"},
-    {"model", "augment", "evaluation", "tracking"},
-    {"data"},
+    {"model", "augment", "evaluation", "mirror"},
+    {"data", "tracking"},
     {"train"},
-    {"study", "report", "distributed"},
+    {"study", "report"},
+    {"distributed"},
     {"stages"},
     {"config"},
     {"overrides"},
@@ -173,6 +174,7 @@ def test_light_modules_import_no_torch():
         "closure.py",
         "stages/entry.py",
         "stages/prepare.py",
+        "mirror.py",
         "tracking.py",
     }
     light |= {short(file) for file in modules() if name_of(file) in ("schema", "data", "commands")} - {"data/batches.py"}

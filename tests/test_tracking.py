@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -15,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.mirror import mirror_study, open_tracker
 from pipeline.schema.tracking import TrackingConfig
-from pipeline.tracking import flattened, open_tracker
+from pipeline.tracking import flattened
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = "20261123-184500-1a2b3c4d"
@@ -25,8 +27,8 @@ PARAMS = {"train": {"seed": 1, "betas": [0.9, 0.99]}, "data": {"path": None}}
 PROGRAM = f"""
 from pathlib import Path
 from pipeline.artifacts import append_jsonl
+from pipeline.mirror import mirror_study, open_tracker
 from pipeline.schema.tracking import TrackingConfig
-from pipeline.tracking import open_tracker
 folder = Path("runs/{RUN}")
 def start(mode):
     return open_tracker(TrackingConfig(mode=mode, project="regatta", entity=None), "{RUN}", folder, {PARAMS!r})
@@ -35,6 +37,20 @@ def epochs(tracker, first, last):
         train = {{"epoch": epoch, "split": "train", "loss": 1 / epoch, "grad_norm": 2.0, "layer_grad_norms": {{"dense1": 0.5}}}}
         append_jsonl(folder / "metrics.jsonl", [train, {{"epoch": epoch, "split": "val", "loss": 2 / epoch}}])
         tracker.log(epoch, [])
+def cell(k, failure=None, epochs=2):
+    rows = [
+        row for epoch in range(1, epochs + 1)
+        for row in (
+            {{"epoch": epoch, "split": "train", "loss": k / epoch, "grad_norm": 2.0, "layer_grad_norms": {{"dense1": 0.5}}}},
+            {{"epoch": epoch, "split": "val", "loss": None if failure else 2 * k / epoch}},
+        )
+    ]
+    metrics = {{"val_loss": None if failure else k, "best_epoch": None if failure else 2}}
+    config = {{"model.dropout": k / 10, "train.betas": [0.9, 0.99]}}
+    return {{"hash": f"{{k:032x}}", "variant": "no-dropout", "seed": k, "config": config, "metrics": metrics, "rows": rows,
+            "failure": failure}}
+def mirror(mode, cells, study="does dropout help", project="regatta"):
+    mirror_study(TrackingConfig(mode=mode, project=project, entity=None), study, cells)
 """
 
 
@@ -68,8 +84,13 @@ def run_program(body, folder, **env):
 
 
 def mirrored(folder):
-    """History, summary, configuration and exit code of the one local W&B file, as W&B's own reader shows them."""
+    """What the one local W&B file of a run tells."""
     (file,) = (folder / "runs" / RUN / "wandb").glob("*/*.wandb")
+    return content_of(file)
+
+
+def content_of(file):
+    """History, summary, configuration, names and exit code of a local W&B file, as W&B's own reader shows them."""
     command = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(file)]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     records = {"history": [], "summary": {}, "config": {}, "exit": None}
@@ -82,10 +103,25 @@ def mirrored(folder):
         elif record["type"] == "summary":
             records["summary"] |= record["summary"].get("update", {})
         elif record["type"] == "run":
-            records["config"] = {name: value for name, value in record["run"]["config"]["update"].items() if name[0] != "_"}
+            run = record["run"]
+            records["config"] = {name: value for name, value in run["config"]["update"].items() if name[0] != "_"}
+            records["names"] = [run.get(key) for key in ("run_id", "run_group", "display_name", "project")]
         elif record["type"] == "exit":
             records["exit"] = record["exit"]["exit_code"]
     return records
+
+
+def study_files(folder, kind="offline-run"):
+    """The local files of a study's cells by cell; each cell has one."""
+    files = list(folder.glob(f"runs/cells/wandb/{kind}-*/*.wandb"))
+    by_cell = {int(file.stem.removeprefix("run-"), 16): file for file in files}
+    assert len(by_cell) == len(files)
+    return by_cell
+
+
+def children(pid):
+    """Ids of the processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def expected_history(last):
@@ -239,7 +275,7 @@ def test_flat_names():
 
 
 def test_importing_the_edge_does_not_import_wandb():
-    program = "import sys, pipeline.tracking; sys.exit('wandb' in sys.modules or 'torch' in sys.modules)"
+    program = "import sys, pipeline.mirror, pipeline.tracking; sys.exit('wandb' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
 
 
@@ -398,6 +434,132 @@ epochs(tracker, 3, 4); time.sleep(2); epochs(tracker, 5, 6); tracker.finish({}, 
     assert code == 0
     assert told.startswith("tracking: W&B mirrors no further (")
     assert told.count("\n") == 1
+
+
+def test_study_is_a_group_and_each_cell_a_run(tmp_path):
+    assert run_program("mirror('offline', [cell(1), cell(2, failure='loss is not finite', epochs=1)])", tmp_path) == (0, "")
+    files = study_files(tmp_path)
+    first, failed = content_of(files[1]), content_of(files[2])
+    assert first["names"] == [f"{1:032x}", "does dropout help", "no-dropout seed 1", "regatta"]
+    assert first["config"] == {"variant": "no-dropout", "seed": 1, "model.dropout": 0.1, "train.betas": [0.9, 0.99]}
+    assert first["history"] == expected_history(2)
+    assert first["summary"].items() >= {"val_loss": 1, "best_epoch": 2, "val/loss": 1}.items()
+    assert first["exit"] == 0
+    assert [item["_step"] for item in failed["history"]] == [1]
+    assert failed["summary"].items() >= {"val_loss": None, "best_epoch": None, "failure": "loss is not finite"}.items()
+    assert failed["exit"] == 1
+
+
+def test_disabled_study_starts_and_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("REGATTA_RUNS", str(tmp_path))
+    mirror_study(TrackingConfig(mode="disabled", project="p", entity=None), "s", [{"hash": "0"}])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cell_is_mirrored_once_for_each_project(tmp_path):
+    assert run_program("mirror('offline', [cell(1), cell(1), cell(2)])", tmp_path) == (0, "")
+    before = {file: file.stat().st_mtime_ns for file in study_files(tmp_path).values()}
+    assert run_program("mirror('offline', [cell(1), cell(2)], study='another')", tmp_path) == (0, "")
+    assert run_program("mirror('offline', [cell(1), cell(3), cell(2)])", tmp_path) == (0, "")
+    files = study_files(tmp_path)
+    assert sorted(files) == [1, 2, 3]
+    assert {file: file.stat().st_mtime_ns for file in files.values() if file in before} == before
+    assert run_program("mirror('offline', [cell(1)], project='other')", tmp_path) == (0, "")
+    ones = [content_of(file)["names"][3] for file in tmp_path.glob(f"runs/cells/wandb/*/run-{1:032x}.wandb")]
+    assert sorted(ones) == ["other", "regatta"]
+
+
+MANY = "mirror('offline', [cell(k, epochs=30) for k in range(60)])"
+
+
+@pytest.mark.parametrize("victim", ["mirror", "service", "study"])
+def test_study_whose_mirror_was_killed_is_mirrored_once_in_the_end(tmp_path, victim):
+    place = tmp_path / "runs" / "cells" / "wandb"
+
+    def marked():
+        return {mark.stem for mark in place.glob("mirrored/*/*.json")}
+
+    def opened():
+        return {file.stem.removeprefix("run-") for file in place.glob("offline-run-*/*.wandb")}
+
+    with start_program(MANY, tmp_path) as program:
+        wait_until(lambda: len(marked()) > 2)
+        (mirror,) = children(program.pid)
+        while not opened() - marked():  # the mirror is held in the middle of a cell
+            os.kill(mirror, signal.SIGCONT)
+            time.sleep(0.002)
+            os.kill(mirror, signal.SIGSTOP)
+        (unfinished,) = opened() - marked()
+        assert len(marked()) < 60
+        os.kill({"mirror": mirror, "service": children(mirror)[0], "study": program.pid}[victim], signal.SIGKILL)
+        os.kill(mirror, signal.SIGCONT)
+        _, told = program.communicate(timeout=60)
+    part = {"mirror": "tracking: W&B's part of the study ended early (exit code -9)", "service": "tracking: W&B mirrors no"}
+    assert told.startswith(part.get(victim, ""))
+    assert told.count("\n") == (victim != "study")
+    assert run_program(MANY, tmp_path) == (0, "")
+    files = study_files(tmp_path)
+    assert sorted(files) == list(range(60))
+    for k in (0, int(unfinished, 16), 59):
+        content = content_of(files[k])
+        assert [item["_step"] for item in content["history"]] == list(range(1, 31))
+        assert content["exit"] == 0
+
+
+def test_two_studies_at_once_mirror_a_cell_they_share_once(tmp_path):
+    body = "mirror('offline', [cell(k) for k in {}], study='{}')"
+    with (
+        start_program(body.format("range(20)", "one"), tmp_path) as one,
+        start_program(body.format("range(10, 30)", "two"), tmp_path) as two,
+    ):
+        assert [one.communicate(timeout=60), two.communicate(timeout=60)] == [("", ""), ("", "")]
+    assert sorted(study_files(tmp_path)) == list(range(30))
+
+
+def test_online_study_reaches_the_server_once(tmp_path, server):
+    body = "mirror('online', [cell(1, failure='loss is not finite'), *(cell(k) for k in range(2, 21))])"
+    code, told = run_program(body, tmp_path, **server.env())
+    assert (code, told) == (0, f"tracking: W&B shows the study at {server.url}/crew/regatta/groups/does%20dropout%20help\n")
+    assert server.exit_codes == {f"{k:032x}": int(k == 1) for k in range(1, 21)}
+    assert {run["groupName"] for run in server.runs.values()} == {"does dropout help"}
+    assert len(server.history) == 20
+    for name, lines in server.history.items():
+        losses = [json.loads(lines[i])["train/loss"] for i in sorted(lines)]
+        assert losses == [int(name, 16), int(name, 16) / 2]
+    server.runs.clear()
+    assert run_program(body, tmp_path, **server.env()) == (0, "")
+    assert server.runs == {}
+
+
+def test_study_without_a_server_is_mirrored_offline_and_online_once_there_is_one(tmp_path, server):
+    body, away = "mirror('online', [cell(1), cell(2)])", server.env() | {"WANDB_BASE_URL": "http://127.0.0.1:9"}
+    for _ in range(2):
+        code, told = run_program(body, tmp_path, **away)
+        assert code == 0
+        assert re.fullmatch(
+            r"tracking: W&B is not used online \(http://127.0.0.1:9: .*refused\); send the study's runs later with: "
+            r"wandb sync runs/cells/wandb/offline-run-\*\n",
+            told,
+        )
+        assert sorted(study_files(tmp_path)) == [1, 2]
+    assert run_program(body, tmp_path, **server.env())[0] == 0
+    assert sorted(server.exit_codes) == [f"{1:032x}", f"{2:032x}"]
+
+
+@pytest.mark.slow
+def test_study_whose_server_vanishes_is_finished_offline(tmp_path, server):
+    body = "mirror('online', [cell(k) for k in range(200)])"
+    with start_program(body, tmp_path, **server.env()) as program:
+        wait_until(lambda: len(server.exit_codes) > 2)
+        server.shutdown()
+        server.server_close()
+        _, told = program.communicate(timeout=120)
+    assert program.returncode == 0
+    assert told.startswith("tracking: W&B is not used online (")
+    assert told.count("\n") == 1
+    marked = {mark.stem: json.loads(mark.read_text())["mode"] for mark in tmp_path.glob("runs/cells/wandb/mirrored/*/*.json")}
+    assert len(marked) == 200
+    assert {name for name, mode in marked.items() if mode == "online"} <= set(server.exit_codes)
 
 
 @pytest.mark.slow

@@ -8,12 +8,16 @@ from sklearn.datasets import load_digits
 
 from pipeline import artifacts, keyed
 from pipeline.data.dataset import FORMAT, Dataset, Manifest, manifest_dict
-from pipeline.model.network import NetworkSpec
+from pipeline.data.views import Views
+from pipeline.model.spec import NetworkSpec
 from pipeline.schema.augment import AugmentConfig
 from pipeline.train.program import Lane, Program
 from pipeline.train.training import Training
 
-OFF = AugmentConfig.model_construct(**{**dict.fromkeys(AugmentConfig.model_fields, 0.0), "seed": 0, "views": 0})
+OFF = AugmentConfig.model_construct(
+    **{**dict.fromkeys(AugmentConfig.model_fields, 0.0), "seed": 0, "views": 0, "strength": 1.0, "padding": "zeros"}
+)
+NONE = Views([], OFF, "none")
 
 
 def write_digits(folder: Path) -> None:
@@ -69,17 +73,20 @@ def program(**changes) -> Program:
         "optimizer": "adamw",
         "schedule": "cosine",
     }
-    rest |= {"warmup_epochs": 1.0, "early_stop": 0, "monitor": "val_loss"} | changes
+    rest |= {"warmup_epochs": 1.0, "limit": None} | changes
     return Program(spec=NetworkSpec(**{**spec, **own}, init="auto"), **rest)
 
 
 def lane(seed: int = 0, **changes) -> Lane:
     usual = {"learning_rate": 2e-3, "weight_decay": 0.01, "betas": (0.9, 0.999), "momentum": 0.9, "dropout": 0.2}
-    return Lane(seed=seed, **(usual | {"label_smoothing": 0.0, "clip_norm": None} | changes))
+    usual |= {"label_smoothing": 0.0, "clip_norm": None, "early_stop": 0, "monitor": "val_loss"}
+    return Lane(seed=seed, **(usual | changes))
 
 
-def training(data: Dataset, lanes, views=(), policy=OFF, team=None, **changes) -> Training:
-    return Training(program(**changes), lanes, data, views, policy, torch.device("cpu"), team)
+def training(data: Dataset, lanes, views=NONE, team=None, **changes) -> Training:
+    """views: all runs', or a list of each one's own."""
+    own = [views] * len(lanes) if isinstance(views, Views) else views
+    return Training(program(**changes), lanes, data, own, torch.device("cpu"), team)
 
 
 def train_to_end(trained: Training) -> Training:

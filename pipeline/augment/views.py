@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.artifacts import storage_errors
+from pipeline.artifacts import storage_errors, view_path
 from pipeline.augment.image import batch_views
 from pipeline.errors import StorageError
 from pipeline.keyed import U64
@@ -26,11 +26,6 @@ BATCH_BYTES, CUDA_BATCH_BYTES = 2**26, 2**30
 CUDA_COPIES = 64
 """Bytes of GPU memory that a byte of image may take: some sixteen float32 copies (image, maps, colour, noise)."""
 LINE_EVERY_S = 5.0
-
-
-def view_path(folder: Path, view: int) -> Path:
-    """The file of one view number."""
-    return folder / f"views-{view:03d}.npy"
 
 
 def stored_bytes(shape: tuple[int, ...], views: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +36,12 @@ def compose(options: argparse.Namespace) -> int:
     return 0
 
 
-def change(arguments: Sequence[str], reset: bool = False) -> Change:
-    """What the overrides in force and further ones make of `conf/`. Writes nothing."""
+def change(
+    arguments: Sequence[str], reset: bool = False, start: Callable[[Overrides], Overrides] = lambda overrides: overrides
+) -> Change:
+    """What the overrides in force, after `start`, and further ones make of `conf/`. Writes nothing."""
     arguments, links = linked(arguments)
-    overrides, notes = added(Overrides() if reset else read_overrides(), arguments)
+    overrides, notes = added(start(Overrides() if reset else read_overrides()), arguments)
     with candidate(overrides) as conf:
         values = composed(conf)
     checked(values)

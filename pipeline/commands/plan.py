@@ -146,7 +146,7 @@ def _sizes(config: Config, data: Manifest) -> dict[str, str]:
 
 
 def _training(config: Config, data: Manifest) -> dict[str, str]:
-    from pipeline.model.network import slots
+    from pipeline.model.spec import slots
     from pipeline.train.program import planned
 
     try:

@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
             for line in [*unwatched(new.values), *clear_old_studies(new.values)]:
                 print(line, flush=True)
             pass_on(options)
-            done = reproduce()
+            done = reproduce(without=left_alone(new.values))
             keep_records(done.uncached)
         for line in summary(done.stages):
             print(line, flush=True)
@@ -92,8 +92,17 @@ def unwatched(values: Values) -> list[str]:
     return lines
 
 
-def reproduce() -> Reproduced:
-    """`dvc repro` within this process, so that a stage's own exit code is known."""
+def left_alone(values: Values) -> list[str]:
+    """The stages of studies that are run only when they are asked for."""
+    on_run = values["study"]["on_run"]
+    return [] if on_run is None else [f"study@{name}" for name in values["study"]["definitions"] if name not in on_run]
+
+
+def reproduce(targets: Sequence[str] = (), without: Container[str] = (), alone: bool = False) -> Reproduced:
+    """`dvc repro` within this process, so that a stage's own exit code is known.
+
+    targets: stages, with those that they depend on unless `alone`; all if there are none. without: stages to leave alone.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -101,10 +110,23 @@ def reproduce() -> Reproduced:
     try:
         with sigterm_passed_on(), Repo() as repo:
             repo.scm_context.quiet = True  # no advice about core.autostage
-            stages = [stage.addressing for stage in repo.reproduce()]
+            names = list(targets) if alone else in_order(repo.index.graph, targets, without)
+            stages = [stage.addressing for stage in repo.reproduce(names, single_item=True)]
             return Reproduced(stages, [out.def_path for out in repo.index.outs if not out.use_cache])
     except (DvcException, OSError) as error:
         raise worded(error) from None
+
+
+def in_order(graph: Any, targets: Sequence[str], without: Container[str]) -> list[str]:
+    """The names of DVC's stages, each after those that it depends on."""
+    import networkx
+
+    starts = {stage.addressing: stage for stage in graph}
+    if unknown := [name for name in targets if name not in starts]:
+        raise ConfigError(f"{', '.join(unknown)}: no such stage in dvc.yaml")
+    needed = {stage for name in targets or starts for stage in (starts[name], *networkx.descendants(graph, starts[name]))}
+    every = [stage for stage in networkx.dfs_postorder_nodes(graph) if stage in needed]
+    return [stage.addressing for stage in every if stage.addressing not in without]
 
 
 @contextmanager
@@ -162,7 +184,7 @@ def pass_on(options: argparse.Namespace) -> None:
     """What the train stage is told by its environment, since it changes no result."""
     if options.accept_code:
         os.environ["REGATTA_ACCEPT_CODE"] = "1"
-    if options.fresh:
+    if getattr(options, "fresh", False):
         os.environ["REGATTA_FRESH"] = "1"
 
 

@@ -46,7 +46,7 @@ def tiny(values: Values) -> Values:
     from omegaconf import OmegaConf
 
     preset: Any = OmegaConf.to_container(OmegaConf.load(CONF / "preset" / "smoke.yaml"))
-    seeds = {name: {"num_seeds": NUM_SEEDS} for name in values["study"]["definitions"]}
+    seeds = {name: {"seeds": NUM_SEEDS} for name in values["study"]["definitions"]}
     return smaller(values, {**preset, "study": {"definitions": seeds}})
 
 

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes
+
 T = TypeVar("T")
 COPY_ROWS = 65536
-SHARE_OF_MEMORY = 0.5
-"""Of the free memory of the device that resident inputs may take."""
-
-
-def free_bytes(device: torch.device) -> int:
-    """Memory of the device that can be had, in bytes; in a container that of its group, if that is less."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    free = int(psutil.virtual_memory().available)
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.exists() and (most := limit.read_text().strip()).isdigit():
-        free = min(free, int(most) - int(used.read_text()))
-    return max(free, 0)
 
 
 class Inputs:
@@ -36,7 +23,7 @@ class Inputs:
     def __init__(self, arrays: Sequence[NDArray[Any]], device: torch.device, *, resident: bool | None = None) -> None:
         self.device, self.arrays, self.num = device, arrays, len(arrays[0])
         size = sum(array.nbytes for array in arrays)
-        self.resident = size <= SHARE_OF_MEMORY * free_bytes(device) if resident is None else resident
+        self.resident = size <= SHARE_OF_MEMORY * free_bytes(device.type) if resident is None else resident
         self._rows = self._loaded() if self.resident else None
 
     def _loaded(self) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,17 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+class Data(Protocol):
+    """What training needs of a dataset."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it holds."""
+
+    def split(self, name: str) -> Split:
+        """One split."""
 
 
 @dataclass(frozen=True)

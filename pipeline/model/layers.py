@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.model.spec import FLOATS_PER_LINE
+
 aten: Any = torch.ops.aten
 
-FLOATS_PER_LINE = 16
-"""float32 values in a cache line of 64 bytes."""
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 """Klambauer et al. 2017."""
 

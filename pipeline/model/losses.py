@@ -7,20 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.model.layers import by_network
-
-SOFTMAX, SIGMOID = "softmax", "sigmoid"
-
-
-def chosen_loss(loss: str, task: str, num_classes: int) -> str:
-    """auto: sigmoid for two classes (as one logit) and for several labels at once, softmax for one of many."""
-    if loss != "auto":
-        return loss
-    return SIGMOID if task == "multi" or num_classes == 2 else SOFTMAX
-
-
-def num_outputs(loss: str, task: str, num_classes: int) -> int:
-    """Logits of a network: one for two exclusive classes under the sigmoid loss, else one per class."""
-    return 1 if loss == SIGMOID and task == "single" else num_classes
+from pipeline.model.spec import SOFTMAX
 
 
 def sample_losses(loss: str, logits: Tensor, labels: Tensor, smoothing: Tensor | None = None) -> Tensor:

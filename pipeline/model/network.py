@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -12,88 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import keyed
-from pipeline.model.layers import FLOATS_PER_LINE, Activation, Conv, Dense, Flatten, Layer, MaxPool, Norm
-
-LECUN, XAVIER, HE = "lecun", "xavier", "he"
-INIT_OF = {"selu": LECUN, "sigmoid": XAVIER, "tanh": XAVIER}
-"""The initialisation that keeps an activation's variance (LeCun 1998, Glorot 2010, He 2015); he for all others."""
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """The shape of a network: all that its parameters' names and sizes depend on."""
-
-    input_shape: tuple[int, ...]
-    num_outputs: int
-    channels: tuple[int, ...]
-    widths: tuple[int, ...]
-    activation: str
-    norm: str
-    init: str
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One parameter tensor of one network."""
-
-    name: str
-    shape: tuple[int, ...]
-    std: float
-    """Of the initial normal values; 0: zeros."""
-    constant: float = 0.0
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return math.prod(self.shape)
-
-    @property
-    def room(self) -> int:
-        """Columns in the flat matrix: whole cache lines, since products of misaligned matrices differ in the last bit."""
-        return -(-self.size // FLOATS_PER_LINE) * FLOATS_PER_LINE
-
-    @property
-    def layer(self) -> str:
-        """The layer's name, such as dense1."""
-        return self.name.split(".")[0]
-
-
-def slots(spec: NetworkSpec) -> list[Slot]:
-    """The parameters of one network in order, input side first."""
-    found: list[Slot] = []
-    features, (channels, *sides) = math.prod(spec.input_shape), (*spec.input_shape, 1, 1)[:3]
-    for i, width in enumerate(spec.channels, start=1):
-        found += _layer(f"conv{i}", (width, channels, 3, 3), (width,), 9 * channels, 9 * width, spec, hidden=True)
-        channels, sides = width, [max(1, side // 2) for side in sides]
-        features = channels * math.prod(sides)
-    for i, width in enumerate(spec.widths, start=1):
-        found += _layer(f"dense{i}", (features, width), (1, width), features, width, spec, hidden=True)
-        features = width
-    return found + _layer(
-        "output", (features, spec.num_outputs), (1, spec.num_outputs), features, spec.num_outputs, spec, hidden=False
-    )
-
-
-def _layer(
-    name: str, weight: tuple[int, ...], bias: tuple[int, ...], fan_in: int, fan_out: int, spec: NetworkSpec, *, hidden: bool
-) -> list[Slot]:
-    scheme = (INIT_OF.get(spec.activation, HE) if spec.init == "auto" else spec.init) if hidden else LECUN
-    variance = {HE: 2 / fan_in, LECUN: 1 / fan_in, XAVIER: 2 / (fan_in + fan_out)}[scheme]
-    layer = [Slot(f"{name}.weight", weight, math.sqrt(variance)), Slot(f"{name}.bias", bias, 0.0)]
-    if hidden and spec.norm == "layer":
-        layer += [Slot(f"{name}.gain", (bias[-1],), 0.0, 1.0), Slot(f"{name}.shift", (bias[-1],), 0.0)]
-    return layer
-
-
-def forward_flops(spec: NetworkSpec) -> int:
-    """Floating-point operations of one sample's way through the products and convolutions."""
-    pixels, total = math.prod(spec.input_shape[1:]), 0
-    for slot in slots(spec):
-        if slot.name.endswith(".weight"):
-            is_conv = slot.layer.startswith("conv")
-            total += 2 * slot.size * (pixels if is_conv else 1)
-            pixels = pixels // 4 if is_conv else pixels
-    return total
+from pipeline.model.layers import Activation, Conv, Dense, Flatten, Layer, MaxPool, Norm
+from pipeline.model.spec import NetworkSpec, Slot, slots
 
 
 class Network(nn.Module):
@@ -183,6 +101,15 @@ class Network(nn.Module):
             layer, own_slots = self.layers[i]
             grad = layer.backward(grad, saved[i], [places[slot] for slot in own_slots], first=i == self.first)
         return x
+
+
+def normalisation(
+    mean: Sequence[float], std: Sequence[float], input_shape: Sequence[int], device: torch.device | str
+) -> tuple[Tensor, Tensor]:
+    """What is subtracted from inputs as stored (0..255) and what they are then multiplied by: (channels, 1, ...)."""
+    channels = (-1, *[1] * (len(input_shape) - 1))
+    scale = 1 / (255 * torch.tensor([s or 1.0 for s in std], device=device).view(channels))
+    return 255 * torch.tensor(mean, device=device).view(channels), scale
 
 
 def _initial(slot: Slot, seed: int) -> Tensor:

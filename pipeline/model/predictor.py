@@ -11,7 +11,8 @@ from torch import Tensor
 from pipeline import artifacts
 from pipeline.errors import StorageError
 from pipeline.model.losses import probabilities, sample_losses
-from pipeline.model.network import Network, NetworkSpec
+from pipeline.model.network import Network, normalisation
+from pipeline.model.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,11 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     if artifacts.file_digest(file) != described["weights_sha256"]:
         raise StorageError(f"{file}: not the weights that {path}/model.json describes; run `dvc repro train` again")
     model, data = described["model"], described["input"]
-    spec = NetworkSpec(
-        input_shape=tuple(data["shape"]),
-        num_outputs=described["num_outputs"],
-        channels=tuple(model["channels"]),
-        widths=tuple(model["widths"]),
-        activation=model["activation"],
-        norm=model["norm"],
-        init=model["init"],
-    )
+    spec = NetworkSpec.of(model, data["shape"], described["num_outputs"])
     network = Network(spec, 1, device)
     with torch.no_grad():
         for slot, place in zip(network.slots, network.views(network.flat), strict=True):
             place[0].copy_(torch.from_numpy(weights[slot.name]))
     network.eval()
-    channels = (-1, *[1] * (len(spec.input_shape) - 1))
-    mean = 255 * torch.tensor(data["mean"], device=device).view(channels)
-    scale = 1 / (255 * torch.tensor([s or 1.0 for s in data["std"]], device=device).view(channels))
+    mean, scale = normalisation(data["mean"], data["std"], spec.input_shape, device)
     return Predictor(network, model["loss"], described["task"], described["classes"], mean, scale)

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from pipeline.evaluation import Bins, Floats, Ints, wilson_interval
 from pipeline.report.records import Curves
-from pipeline.report.svg import BLUE, GREEN, GREY, INK, LINE, MUTED, ORANGE, PAPER, TIP
-from pipeline.report.words import better, count, metric_words, number, percent, plural, short
+from pipeline.report.svg import BLUE, GREY, INK, LINE, MUTED, ORANGE, PAPER, TIP
+from pipeline.report.words import count, number, percent, plural, short
 
 WIDTH, HEIGHT = 480, 290
 NAMED, NUMBERED, DRAWN = 77, 14, 120
@@ -186,36 +186,6 @@ def _intervals(bins: Bins, filled: NDArray[Any]) -> tuple[list[float], list[floa
     return [low for low, _ in both], [high for _, high in both]
 
 
-def forest(effects: Mapping[str, Any]) -> Figure:
-    """The difference of each variant to the baseline with its interval, and the verdict in words."""
-    variants = effects["variants"]
-    figure = Figure(figsize=(760 / 72, (86 + 34 * len(variants)) / 72), layout="constrained")
-    axes = figure.subplots()
-    colours = {"helps": GREEN, "hurts": ORANGE}
-    axes.axvline(0, color=MUTED, linewidth=1.0)
-    for row, variant in enumerate(variants):
-        colour = colours.get(variant["verdict"], GREY)
-        if variant["difference"] is None:
-            continue
-        if variant["interval"] is not None and None not in variant["interval"]:
-            axes.plot(variant["interval"], [row, row], color=colour, linewidth=3.2, alpha=0.75)
-        axes.plot([variant["difference"]], [row], "o", color=colour, markersize=8, markeredgecolor=PAPER, markeredgewidth=1.4)
-    axes.set_yticks(range(len(variants)), [short(v["name"], 30) for v in variants], color=INK, fontsize=10)
-    verdicts = axes.secondary_yaxis("right")
-    verdicts.set_yticks(range(len(variants)), [v["verdict"] for v in variants], fontsize=10)
-    verdicts.tick_params(length=0)
-    verdicts.spines["right"].set_visible(False)
-    for label, variant in zip(verdicts.get_yticklabels(), variants, strict=True):
-        label.set_color(colours.get(variant["verdict"], MUTED))
-    axes.set_ylim(len(variants) - 0.4, -0.6)
-    axes.grid(True, axis="x")
-    axes.grid(False, axis="y")
-    low, high = axes.get_xlim()
-    axes.set_xlim(min(low, -0.05 * (high - low)), max(high, 0.05 * (high - low)))
-    axes.set_xlabel(f"difference in {metric_words(effects['metric'])} to the baseline ({better(effects['metric'])} is better)")
-    return figure
-
-
 def _figure(height: float = HEIGHT) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
     return figure, figure.subplots()
@@ -258,11 +228,16 @@ def _log_if_wide(axes: Axes, series: Sequence[Floats]) -> None:
 
 def _log_axis(axes: Axes, values: Floats) -> None:
     finite = values[np.isfinite(values)]
-    axes.set_yscale("log")
-    wide = len(finite) > 0 and finite.max() / finite.min() > 300
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=12))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: number(y, 1)))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    log_numbers(axes, "y", float(finite.max() / finite.min()) if len(finite) else 1.0)
+
+
+def log_numbers(axes: Axes, which: str, ratio: float) -> None:
+    """A log scale with plain numbers, for values whose largest is `ratio` times the smallest."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis.set_major_locator(LogLocator(subs=(1.0,) if ratio > 300 else (1.0, 2.0, 5.0), numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 1)))
+    axis.set_minor_locator(NullLocator())
 
 
 def _mark_best(axes: Axes, curves: Curves, best_epoch: int, values: Floats, told: Any) -> None:

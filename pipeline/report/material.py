@@ -151,31 +151,26 @@ def rejected(artifacts: Path, num: int) -> list[dict[str, str]]:
     return read_csv(path)[:num] if path.exists() else []
 
 
-def studies(artifacts: Path) -> list[dict[str, Any]]:
-    """Every `effects.json`, by name."""
-    return [read_json(path) for path in sorted((artifacts / "study").glob("*/effects.json"))]
-
-
 def settings(root: Path) -> list[Settings]:
     """params.yaml by section, with what conf/overrides.yaml sets; tracking is left out, since it changes nothing here."""
-    params = _yaml(root / PARAMS)
-    overrides = _yaml(root / "conf" / "overrides.yaml")
+    params = read_yaml(root / PARAMS)
+    overrides = read_yaml(root / "conf" / "overrides.yaml")
     files = {}
     for entry in overrides.pop("defaults", []):
         for name, chosen in entry.items():
             files[name.removeprefix("override /")] = chosen if isinstance(chosen, str) else ", ".join(chosen)
-    changed = {key for key, _ in _flat(overrides)}
+    changed = {key for key, _ in flat(overrides)}
     sections = []
     for name, values in params.items():
         if name != "tracking":
-            rows = [(key, json.dumps(value, ensure_ascii=False), key in changed) for key, value in _flat({name: values})]
+            rows = [(key, json.dumps(value, ensure_ascii=False), key in changed) for key, value in flat({name: values})]
             sections.append(Settings(name, files.get(name), rows))
     return sections
 
 
 def output_hashes(root: Path) -> list[tuple[str, str]]:
     """Path and md5 of each output of the stages before the report, from dvc.lock."""
-    stages = _yaml(root / "dvc.lock").get("stages", {})
+    stages = read_yaml(root / "dvc.lock").get("stages", {})
     outs = [out for name, stage in stages.items() if name != "report" for out in stage.get("outs", [])]
     return [(out["path"], out["md5"]) for out in outs if "md5" in out]
 
@@ -191,15 +186,17 @@ def params_digest(root: Path) -> str:
         return file_digest(root / PARAMS)
 
 
-def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values."""
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{above}{name}.")
+            yield from flat(value, f"{above}{name}.")
         else:
             yield f"{above}{name}", value
 
 
-def _yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The content of a file of the project; nothing where there is none."""
     if not path.exists():
         return {}
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,10 @@ from markupsafe import Markup
 from pipeline import evaluation as ev
 from pipeline.report import material, words
 from pipeline.report.material import Predictions
-from pipeline.report.pictures import confidence_bins, drawn, study_picture
+from pipeline.report.pictures import confidence_bins, drawn
 from pipeline.report.records import Curves, Records, read_records
+from pipeline.report.studies import studies
+from pipeline.report.study_pictures import study_pictures
 from pipeline.report.verdict import accuracy_range, guessing_loss, verdict
 from pipeline.schema.report import ReportConfig
 
@@ -37,10 +41,10 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
     artifacts = root / "artifacts"
     records, predictions = read_records(artifacts), material.read_predictions(artifacts)
     classes, said = records.manifest.classes, verdict(records)
-    studies = material.studies(artifacts)
+    found = studies(root, records.manifest.digest)
     mistakes = material.most_confident_mistakes(artifacts, predictions, classes, config.num_mistakes)
     pictures = drawn(records, predictions, num_bins)
-    study_pictures = {study["name"]: study_picture(study) for study in studies}
+    of_studies = {study.name: study_pictures(study) for study in found if study.effects}
     html = (
         _environment()
         .get_template("report.html")
@@ -59,8 +63,8 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
             num_wrong=int((ev.sample_accuracy(predictions.labels, predictions.predictions) < 1).sum()),
             augmentation=material.augmentation_picture(artifacts),
             rejected=material.rejected(artifacts, REJECTED_SHOWN),
-            studies=studies,
-            study_pictures=study_pictures,
+            studies=found,
+            study_pictures=of_studies,
             bins=bin_table(confidence_bins(predictions, num_bins)),
             speed=speeds(records.curves),
             settings=material.settings(root),
@@ -72,7 +76,7 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
             reasons=STOP_REASONS,
         )
     )
-    return html, {picture.name: picture.png for picture in (*pictures.values(), *study_pictures.values())}
+    return html, {picture.name: picture.png for picture in itertools.chain(pictures.values(), *of_studies.values())}
 
 
 def _environment() -> jinja2.Environment:
@@ -85,12 +89,26 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         name: getattr(words, name)
-        for name in ("percent", "points", "number", "count", "duration", "moment", "plain", "short", "signed", "times")
+        for name in (
+            "percent",
+            "points",
+            "number",
+            "count",
+            "duration",
+            "moment",
+            "plain",
+            "probability",
+            "short",
+            "signed",
+            "times",
+        )
     }
+    environment.filters["tojson_plain"] = lambda value: json.dumps(value, ensure_ascii=False)
     environment.globals |= {
         "plural": words.plural,
         "interval": words.interval,
         "better": words.better,
+        "measure": words.measure,
         "metric_words": words.metric_words,
     }
     return environment

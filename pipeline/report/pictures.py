@@ -15,7 +15,7 @@ from pipeline.report.material import Predictions
 from pipeline.report.records import Curves, Evaluation, Records
 from pipeline.report.svg import png, style, svg
 from pipeline.report.verdict import gradient_ratio
-from pipeline.report.words import count, metric_words, number, percent, points
+from pipeline.report.words import count, number, percent, points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,33 +63,26 @@ class Picture:
     caption: str
     svg: Markup
     png: bytes
+    wide: bool = False
+    """Whether it needs the page's whole width."""
 
 
 def drawn(records: Records, predictions: Predictions, num_bins: int) -> dict[str, Picture]:
     """The figures of a report by name; those without records are left out."""
     with style():
         return {
-            name: _picture(name, *CAPTIONS[name], alt, figure) for name, alt, figure in _figures(records, predictions, num_bins)
+            name: picture_of(name, *CAPTIONS[name], alt, figure)
+            for name, alt, figure in _figures(records, predictions, num_bins)
         }
 
 
-def study_picture(study: dict[str, Any]) -> Picture:
-    """The differences of a study's variants to its baseline."""
-    caption = (
-        f"Each dot is a difference to the baseline, each bar its {100 * study['confidence']:g}% interval over seeds; the "
-        "verdict allows for the number of variants that were tried (Holm)."
-    )
-    told = "; ".join(f"{variant['name']}: {variant['verdict']}" for variant in study["variants"])
-    alt = f"Differences to the baseline in {metric_words(study['metric'])}. {told}."
-    with style():
-        return _picture(f"study-{study['name']}", study["question"], caption, alt, figures.forest(study))
-
-
-def _picture(name: str, title: str, caption: str, alt: str, figure: Figure) -> Picture:
+def picture_of(name: str, title: str, caption: str, alt: str, figure: Figure, wide: bool = False) -> Picture:
+    """The figure in both formats."""
     # The layout is settled once, not again for each of the two formats.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    return Picture(name, title, caption, Markup(svg(figure, name, alt)), png(figure))
+    if figure.get_layout_engine():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    return Picture(name, title, caption, Markup(svg(figure, name, alt)), png(figure), wide)
 
 
 def _figures(records: Records, predictions: Predictions, num_bins: int) -> Iterator[tuple[str, str, Figure]]:

@@ -71,6 +71,8 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "regatta",
 }
+NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""What names may hold and XML may not."""
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 
@@ -102,7 +104,7 @@ def svg(figure: Figure, name: str, alt: str) -> str:
     with style():
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     ElementTree.register_namespace("", _NAMESPACE)
-    root = ElementTree.fromstring(buffer.getvalue())
+    root = ElementTree.fromstring(NOT_XML.sub("\ufffd", buffer.getvalue()))
     for element in list(root):
         # The first <defs> holds a style sheet that would speak to the whole page.
         if element.tag.endswith("metadata") or element.find(f"{{{_NAMESPACE}}}style") is not None:

@@ -88,11 +88,29 @@ def signed(difference: float | None) -> str:
     return ("+" if difference > 0 else "\u2212" if difference < 0 else "") + number(abs(difference))
 
 
+def probability(p: float | None) -> str:
+    """A p value; a dash for none."""
+    return "\u2013" if p is None else "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
 def metric_words(metric: str) -> str:
-    """ "val_loss" as "validation loss"."""
-    return metric.replace("val_", "validation ").replace("_", " ")
+    """ "last_val_loss" as "validation loss of the last epoch"."""
+    last, name = metric.startswith("last_"), metric.removeprefix("last_")
+    words = {"gap": "generalisation gap", "seconds": "time of a run"}.get(name, name)
+    return words.replace("val_", "validation ").replace("_", " ") + (" of the last epoch" if last else "")
 
 
 def better(metric: str) -> str:
-    """Whether less or more of a metric is better."""
-    return "lower" if metric.endswith(("loss", "error")) else "higher"
+    """Which side of a metric is better."""
+    if metric.endswith(("loss", "error", "gap", "seconds")):
+        return "lower is better"
+    return "higher is better" if metric.endswith("accuracy") else "neither side is better"
+
+
+def measure(metric: str, value: float | None) -> str:
+    """A metric's value in its own way of writing; a dash for none."""
+    if value is None:
+        return "\u2013"
+    if metric.endswith("accuracy"):
+        return percent(value)
+    return duration(value) if metric == "seconds" else number(value)

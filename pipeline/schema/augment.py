@@ -23,6 +23,8 @@ class AugmentConfig(Section):
     """Not the run's seed: runs of different seeds share their augmented images."""
     views: Annotated[int, Field(ge=0, le=256)]
     """Augmented copies written per training sample; 0: none are written, each batch draws its own."""
+    strength: Probability
+    """Share of every strength and probability below: 1 as given, 0 no augmentation."""
     flip: Probability
     """Probability of a horizontal flip."""
     vertical_flip: Probability
@@ -57,7 +59,13 @@ class AugmentConfig(Section):
     @property
     def active(self) -> bool:
         """Whether any operation is on."""
-        return any(getattr(self, name) > 0 for name in OPERATIONS)
+        return self.strength > 0 and any(getattr(self, name) > 0 for name in OPERATIONS)
+
+    def scaled(self) -> AugmentConfig:
+        """The same policy with its strength taken into the operations."""
+        if self.strength == 1:
+            return self
+        return self.model_copy(update={"strength": 1.0} | {name: getattr(self, name) * self.strength for name in OPERATIONS})
 
     @model_validator(mode="after")
     def _can_be_drawn(self) -> AugmentConfig:

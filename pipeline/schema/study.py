@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from pipeline.schema.base import Section
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Changes = dict[str, Any]
+"""Dotted keys and their values, such as {"model.dropout": 0.0}."""
+Metric = Literal["val_loss", "val_accuracy", "last_val_loss", "last_val_accuracy", "gap", "last_gap", "best_epoch"]
+Verdict = Literal["helps", "hurts", "equivalent", "no evidence", "more", "less", "failed"]
 
 
 class StudyDefinition(Section):
-    """`study.definitions.NAME`: the difference of each variant in dotted keys, such as {"model.dropout": 0.0}."""
+    """`study.definitions.NAME`. It has defaults, unlike other sections: conf/ can't give them below a name it does not know."""
 
     question: str
-    baseline: dict[str, Any]
-    variants: dict[str, dict[str, Any]]
-    num_seeds: Annotated[int, Field(ge=1)]
+    baseline: Changes = Field(default_factory=dict)
+    """What all its runs differ in from the rest of the configuration."""
+    variants: dict[Name, Changes] = Field(default_factory=dict)
+    factors: dict[Name, dict[Name, Changes]] = Field(default_factory=dict)
+    """Factors with named levels, the first of each being the baseline's."""
+    grid: Literal["full", "one_at_a_time"] = "full"
+    """full: every combination of levels; one_at_a_time: the baseline with one factor changed."""
+    seeds: Annotated[int, Field(ge=1)]
+    """train.seed and the ones after it; the same for every variant."""
+    metric: Metric = "val_loss"
+    """What the verdict is about."""
+    margin: Annotated[float, Field(gt=0.0)] | None = None
+    """The largest difference that does not matter, in the metric's unit: needed to find two variants equivalent."""
+    test: bool = False
+    """Judge every run's best weights on the test split too; each such reading is counted."""
+    finding: str | None = None
+    """What is expected, in words."""
+    expected: dict[Name, Verdict] = Field(default_factory=dict)
+    """The verdicts that are expected, by variant."""
 
 
 class StudyConfig(Section):
     """`study.*`: the stage runs once per definition."""
 
+    on_run: list[Name] | None
+    """The studies that `regatta run` brings up to date; null: all that are defined."""
     definitions: dict[Name, StudyDefinition]

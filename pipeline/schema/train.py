@@ -18,6 +18,8 @@ class TrainConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     epochs: Positive
     batch_size: Positive
+    limit: Positive | None
+    """Train on this many samples, a fixed subset that every larger one contains; null: on all."""
     accumulate: Positive
     """Cut a batch into this many micro-batches, one after the other: less memory, same batch."""
     shards: Positive

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from pipeline.artifacts import published_dir, stage_dir, write_bytes, write_json
-from pipeline.augment.parameters import ENGINE, check_channels, engine_versions, policy_digest
+from pipeline.artifacts import published_dir, stage_dir, write_bytes
+from pipeline.augment.parameters import check_channels
 from pipeline.augment.picture import Examples, chosen, label_name, policy_picture
-from pipeline.augment.views import check_space, stored_bytes, write_views
-from pipeline.data.dataset import Dataset, Split, open_dataset
+from pipeline.augment.views import check_space, stored_bytes
+from pipeline.data.dataset import Dataset, open_dataset
+from pipeline.data.views import write_view_folder
 from pipeline.schema.augment import AugmentConfig
 from pipeline.stages.entry import read_params, run_stage, section
 
 
 def run() -> None:
     """Write `artifacts/augment`: views-NNN.npy, augment.json, preview.png."""
-    policy = section(read_params(), "augment", AugmentConfig)
+    policy = section(read_params(), "augment", AugmentConfig).scaled()
     dataset = open_dataset(stage_dir("prepare"))
     check_channels(policy, dataset.manifest.shape[0])
     train = dataset.split("train")
@@ -28,17 +28,11 @@ def run() -> None:
     print(_plan(policy, num_views, len(train), stored_bytes(train.inputs.shape, num_views)), flush=True)
     check_space(stage_dir("augment"), train.inputs.shape, num_views)
     with published_dir(stage_dir("augment")) as folder:
-        if num_views:
-            _write_views(train, policy, folder, device)
+        started = time.monotonic()
+        if num := write_view_folder(dataset, policy, folder, device) * len(train):
+            seconds = time.monotonic() - started
+            print(f"augment: {num:,} images in {seconds:.1f} s ({num / seconds:,.0f} images/s)", flush=True)
         _write_picture(dataset, policy, folder)
-        write_json(folder / "augment.json", _record(dataset, policy, num_views, train.inputs.shape, device.type))
-
-
-def _write_views(train: Split, policy: AugmentConfig, folder: Path, device: torch.device) -> None:
-    started = time.monotonic()
-    write_views(train.inputs, train.ids, policy, folder, device)
-    num, seconds = policy.views * len(train), time.monotonic() - started
-    print(f"augment: {num:,} images in {seconds:.1f} s ({num / seconds:,.0f} images/s)", flush=True)
 
 
 def _plan(policy: AugmentConfig, num_views: int, num_samples: int, num_bytes: int) -> str:
@@ -47,19 +41,6 @@ def _plan(policy: AugmentConfig, num_views: int, num_samples: int, num_bytes: in
     if not num_views:
         return "augment: augment.views = 0; each batch draws its own copies while training"
     return f"augment: {num_views} augmented copies of {num_samples:,} training images, {num_bytes / 1e6:,.1f} MB"
-
-
-def _record(dataset: Dataset, policy: AugmentConfig, num_views: int, shape: tuple[int, ...], device: str) -> dict[str, Any]:
-    return {
-        "digest": policy_digest(policy),
-        "engine": "kornia",
-        "versions": {"engine": ENGINE, **engine_versions()},
-        "views": num_views,
-        "policy": policy.model_dump(),
-        "dataset": dataset.manifest.digest,
-        "device": device if num_views else None,
-        "stored_bytes": stored_bytes(shape, num_views),
-    }
 
 
 def _write_picture(dataset: Dataset, policy: AugmentConfig, folder: Path) -> None:

@@ -3,37 +3,78 @@
 from __future__ import annotations
 
 import sys
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from pipeline.artifacts import published_dir, stage_dir, write_json
-from pipeline.data.dataset import open_dataset
 from pipeline.errors import ConfigError
-from pipeline.schema.model import ModelConfig
+from pipeline.mirror import mirror_study
+from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.study import StudyConfig
-from pipeline.schema.train import TrainConfig
+from pipeline.schema.tracking import TrackingConfig
 from pipeline.stages.entry import read_params, run_stage, section
-from pipeline.study.plan import cells
-from pipeline.study.run import compute, effects, sentences, table
-from pipeline.train.fit import open_views
+from pipeline.study.effects import effects
+from pipeline.study.plan import variants
+from pipeline.study.processes import Processes
+from pipeline.study.run import compute, cores, open_materials, plan
+from pipeline.study.schedule import Workers
+from pipeline.study.tables import cells_table, curves_table
 
 
 def run(name: str) -> None:
     """Read artifacts/prepare and artifacts/augment, write artifacts/study/NAME."""
+    import pyarrow.parquet as pq
+
     params = read_params()
     definitions = section(params, "study", StudyConfig).definitions
     if name not in definitions:
         raise ConfigError(f"study {name!r}: not defined; defined are {', '.join(definitions) or 'none'}")
-    chosen = cells(definitions[name], section(params, "model", ModelConfig), section(params, "train", TrainConfig))
-    data, views = open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
-    results = compute(chosen, data, views)
-    found = effects(name, definitions[name].question, chosen, results)
-    with published_dir(stage_dir("study") / name) as place:
-        pq.write_table(pa.Table.from_pylist(table(chosen, results)), place / "cells.parquet")
-        write_json(place / "effects.json", found)
-    for line in sentences(found):
+    definition, place, materials = definitions[name], stage_dir("study") / name, open_materials(params)
+    todo = plan(name, definition, params, materials, place)
+    print(
+        f"study {name}: {len(todo.cells)} runs, {len(todo.cells) - todo.num_missing} of them known already, "
+        f"{len(todo.jobs)} groups side by side",
+        flush=True,
+    )
+    with workers_of(section(params, "cluster", ClusterConfig)) as workers:
+        outcomes = compute(todo, workers)
+    found = effects(name, definition, variants(definition), outcomes)
+    basis = {part: params[part] for part in ("prepare", "augment", "model", "train")}
+    basis |= {"study": params["study"]["definitions"][name], "dataset": materials.manifest.digest}
+    with published_dir(place) as folder:
+        pq.write_table(cells_table(outcomes), folder / "cells.parquet", compression="zstd")
+        pq.write_table(curves_table(outcomes), folder / "curves.parquet", compression="zstd")
+        write_json(folder / "effects.json", {**found, "basis": basis})
+    for line in found["sentences"]:
         print(f"study {name}: {line}", flush=True)
+    changes: dict[str, Any] = {variant.name: dict(variant.changes) for variant in variants(definition)}
+    mirror_study(
+        section(params, "tracking", TrackingConfig),
+        name,
+        [
+            {
+                "hash": outcome.result["hash"],
+                "variant": outcome.variant,
+                "seed": outcome.seed,
+                "config": {**definition.baseline, **changes[outcome.variant], "train.seed": outcome.seed},
+                **{part: outcome.result[part] for part in ("metrics", "rows", "failure")},
+            }
+            for outcome in outcomes
+        ],
+    )
+
+
+@contextmanager
+def workers_of(config: ClusterConfig) -> Iterator[Workers]:
+    """Processes here, or actors on a Ray cluster."""
+    if config.kind == "local":
+        yield Processes(cores())
+        return
+    from pipeline.distributed import connected
+
+    with connected(config, cores()) as actors:
+        yield actors
 
 
 if __name__ == "__main__":

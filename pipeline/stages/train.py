@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pipeline.artifacts import stage_dir
 from pipeline.data.dataset import open_dataset
+from pipeline.data.views import open_views
+from pipeline.mirror import open_tracker
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.stages.entry import read_params, run_stage, section
-from pipeline.tracking import open_tracker
-from pipeline.train.fit import fit, open_views, publish
+from pipeline.train.fit import fit, publish
 from pipeline.train.program import planned
 
 

@@ -1,24 +1,57 @@
-"""A study's runs: every variant of the configuration with every seed, and which of them can be trained side by side."""
+"""A study's runs: every variant of the configuration with every seed. Imports no torch."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.data.dataset import Manifest
-from pipeline.errors import ConfigError
-from pipeline.schema.base import Section, key_paths, validated
+from pipeline.errors import ConfigError, RegattaError
+from pipeline.schema.augment import AugmentConfig
+from pipeline.schema.base import Section, key_paths, nearest, validated
+from pipeline.schema.data import DataConfig
 from pipeline.schema.model import ModelConfig
+from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.study import StudyDefinition
 from pipeline.schema.train import TrainConfig
 from pipeline.train.identity import NOT_IDENTITY
-from pipeline.train.program import Lane, Program, planned
+from pipeline.train.program import planned
 
 BASELINE = "baseline"
-SECTIONS: dict[str, type[Section]] = {"model": ModelConfig, "train": TrainConfig}
-"""What a variant may change: the prepared data and its augmented copies are shared."""
+SECTIONS: dict[str, type[Section]] = {
+    "data": DataConfig,
+    "prepare": PrepareConfig,
+    "augment": AugmentConfig,
+    "model": ModelConfig,
+    "train": TrainConfig,
+}
+FIXED = ("train.seed", *(f"train.{name}" for name in NOT_IDENTITY))
+"""Seeds are the study's own, and these change no result."""
+SAME_DATA = ("data.size", "data.resize", "data.channels")
+"""Of `data.*` only how the same samples are shown: other samples can't be compared seed by seed."""
+Values = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The sections that decide a run."""
+
+    data: DataConfig
+    prepare: PrepareConfig
+    augment: AugmentConfig
+    model: ModelConfig
+    train: TrainConfig
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A named difference in configuration, and the variant that it is compared with ("" for the baseline itself)."""
+
+    name: str
+    changes: Mapping[str, Any]
+    against: str
 
 
 @dataclass(frozen=True)
@@ -27,80 +60,137 @@ class Cell:
 
     variant: str
     seed: int
-    model: ModelConfig
-    train: TrainConfig
+    config: Configuration
 
 
-FIXED = ("train.seed", *(f"train.{name}" for name in NOT_IDENTITY))
-"""Seeds are the study's own, and these change no result."""
+def variants(definition: StudyDefinition) -> list[Variant]:
+    """The baseline, the named variants, those of the factors.
+
+    In a full grid a combination is compared with the one that differs in the first factor alone, at its first level; those
+    at that level are compared with the baseline.
+    """
+    found = [Variant(BASELINE, {}, "")]
+    found += [Variant(name, changes, BASELINE) for name, changes in definition.variants.items()]
+    factors = list(definition.factors.values())
+    first = [next(iter(levels), "") for levels in factors]
+    if definition.grid == "one_at_a_time":
+        for levels in factors:
+            found += [Variant(name, changes, BASELINE) for name, changes in list(levels.items())[1:]]
+        return found
+    for names in itertools.product(*factors):
+        if list(names) == first:
+            continue
+        changes = {key: value for levels, name in zip(factors, names, strict=True) for key, value in levels[name].items()}
+        other = [first[0], *names[1:]]
+        against = "-".join(other) if names[0] != first[0] and other != first else BASELINE
+        found.append(Variant("-".join(names), changes, against))
+    return found
 
 
-def cells(definition: StudyDefinition, model: ModelConfig, train: TrainConfig) -> list[Cell]:
-    """All runs, the baseline's first; the same seeds for every variant. ConfigError lists every variant that is wrong."""
-    base = {"model": model.model_dump(), "train": train.model_dump()}
-    problems: list[str] = []
-    configurations: dict[str, dict[str, Any]] = {}
-    for name, changes in {BASELINE: {}, **definition.variants}.items():
-        try:
-            configurations[name] = _changed(base, {**definition.baseline, **changes}, name)
-        except ConfigError as error:
-            problems.append(str(error))
-    problems += [
-        f"study variant {name}: the same as {other}; give it a difference or take it out"
-        for i, name in enumerate(configurations)
-        for other in list(configurations)[:i]
-        if configurations[name] == configurations[other]
-    ]
-    if BASELINE in definition.variants:
-        problems.append(f"study variant {BASELINE}: the name is taken by the baseline itself; choose another")
+def cells(definition: StudyDefinition, values: Mapping[str, Any]) -> list[Cell]:
+    """All runs, the baseline's first, from the sections of params.yaml; ConfigError lists all that is wrong."""
+    problems, configurations = _checked(definition, values)
     if problems:
         raise ConfigError("\n".join(problems))
+    seed = values["train"]["seed"]
     return [
-        Cell(
-            name,
-            train.seed + i,
-            validated(ModelConfig, values["model"], "model"),
-            validated(TrainConfig, {**values["train"], "seed": train.seed + i}, "train"),
-        )
-        for name, values in configurations.items()
-        for i in range(definition.num_seeds)
+        Cell(name, seed + i, configuration({**own, "train": {**own["train"], "seed": seed + i}}))
+        for name, own in configurations.items()
+        for i in range(definition.seeds)
     ]
 
 
-def _changed(base: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Any], variant: str) -> dict[str, Any]:
-    values = {section: dict(keys) for section, keys in base.items()}
-    known = [path for section, schema in SECTIONS.items() for path in key_paths(schema, section)]
-    for path in FIXED:
-        known.remove(path)
+def problems(definition: StudyDefinition, values: Mapping[str, Any], data: Manifest | None = None) -> list[str]:
+    """All that is wrong with a study: in itself, and for the prepared data if that is known."""
+    found, configurations = _checked(definition, values)
+    for name, own in configurations.items():
+        if data is None:
+            break
+        config = configuration(own)
+        try:
+            planned(config.model, config.train, data)
+        except RegattaError as error:
+            found.append(f"variant {name}: {error}")
+    return found
+
+
+def _checked(definition: StudyDefinition, values: Mapping[str, Any]) -> tuple[list[str], dict[str, Values]]:
+    """What is wrong, and the values of each variant that is right."""
+    every = variants(definition)
+    base = _first_levels(definition)
+    wrong = list(_name_problems(definition, every))
+    configurations: dict[str, Values] = {}
+    shared: set[str] = set()
+    for variant in every:
+        try:
+            configurations[variant.name] = _changed(values, {**definition.baseline, **base, **variant.changes})
+        except ConfigError as error:
+            lines = [line for line in str(error).splitlines() if line not in shared]
+            shared |= set() if variant.against else set(lines)  # the baseline's own are said once
+            wrong += [f"{f'variant {variant.name}' if variant.against else BASELINE}: {line}" for line in lines]
+    for name, other in itertools.combinations(configurations, 2):
+        if configurations[name] == configurations[other]:
+            wrong.append(f"variant {other}: the same as {name}; give it a difference or take it out")
+    return wrong, configurations
+
+
+def _first_levels(definition: StudyDefinition) -> dict[str, Any]:
+    levels = [next(iter(levels.values()), {}) for levels in definition.factors.values()]
+    return {key: value for changes in levels for key, value in changes.items()}
+
+
+def _name_problems(definition: StudyDefinition, every: list[Variant]) -> Iterator[str]:
+    names = [variant.name for variant in every]
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        taken = "the baseline itself has this name" if name == BASELINE else "two variants have this name"
+        yield f"variant {name}: {taken}; choose another"
+    for name in definition.expected:
+        if name not in names[1:]:
+            near = nearest(name, names[1:])
+            hint = f"did you mean {near}?" if near else f"there are {', '.join(names[1:]) or 'none'}"
+            yield f"expected.{name}: there is no such variant; {hint}"
+    for name, levels in definition.factors.items():
+        if len(levels) < 2:
+            yield f"factors.{name}: has {len(levels)} levels; a factor needs two"
+    if len(names) < 2:
+        yield "it has neither variants nor factors; say what is compared with the baseline"
+
+
+def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
+    """The sections with a variant's changes, checked."""
+    changed: Values = {section: dict(values[section]) for section in SECTIONS}
+    known = [path for section in SECTIONS for path in key_paths(SECTIONS[section], section)]
+    allowed = [path for path in known if path not in FIXED and (not path.startswith("data.") or path in SAME_DATA)]
+    wrong = []
     for path, value in changes.items():
-        if path not in known:
-            near = difflib.get_close_matches(path, known, n=1)
-            hint = (
-                f"did you mean {near[0]}?"
-                if near and path not in FIXED
-                else f"a variant may change model.* and train.* (but not {', '.join(FIXED)})"
+        if path in allowed:
+            section, key = path.split(".", 1)
+            changed[section][key] = value
+        elif path in FIXED:
+            wrong.append(f"{path} = {value!r}: a variant may not change it ({', '.join(FIXED)} are the study's own)")
+        elif path in known:
+            wrong.append(
+                f"{path} = {value!r}: other data can't be compared seed by seed; of data.* only {', '.join(SAME_DATA)}"
             )
-            raise ConfigError(f"study variant {variant}: {path} = {value!r}: unknown key; {hint}")
-        section, key = path.split(".", 1)
-        values[section][key] = value
+        else:
+            near = nearest(path, allowed)
+            wrong.append(f"{path} = {value!r}: unknown key; {f'did you mean {near}?' if near else 'keys are dotted'}")
     for section, schema in SECTIONS.items():
         try:
-            validated(schema, values[section], section)
+            validated(schema, changed[section], section)
         except ConfigError as error:
-            raise ConfigError(f"study variant {variant}: {error}") from None
-    return values
+            wrong += str(error).splitlines()
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    return changed
 
 
-def packs(
-    chosen: Iterable[Cell], data: Manifest, largest: Callable[[Program], int]
-) -> list[tuple[Program, list[tuple[Cell, Lane]]]]:
-    """Runs of one program together, at most `largest(program)` at once; ConfigError where one does not fit the data."""
-    together: dict[Program, list[tuple[Cell, Lane]]] = {}
-    for cell in chosen:
-        program, lane = planned(cell.model, cell.train, data)
-        together.setdefault(program, []).append((cell, lane))
-    return [
-        (program, members[first : first + largest(program)])
-        for program, members in together.items()
-        for first in range(0, len(members), largest(program))
-    ]
+def configuration(values: Mapping[str, Any]) -> Configuration:
+    """The sections of params.yaml that decide a run; the strength of the augmentation is taken into its operations."""
+    return Configuration(
+        data=validated(DataConfig, values["data"], "data"),
+        prepare=validated(PrepareConfig, values["prepare"], "prepare"),
+        augment=validated(AugmentConfig, values["augment"], "augment").scaled(),
+        model=validated(ModelConfig, values["model"], "model"),
+        train=validated(TrainConfig, values["train"], "train"),
+    )

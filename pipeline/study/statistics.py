@@ -1,42 +1,89 @@
-"""What the differences of a study say: paired over seeds, with an interval, a test and a verdict."""
+"""What the differences of a study say: paired over seeds, with intervals, two tests and a verdict."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from scipy import stats
 
-CONFIDENCE = 0.95
+Better = Literal["lower", "higher", "neither"]
+Interval = tuple[float, float]
+
+LEVEL, CONFIDENCE = 0.05, 0.95
 FEWEST_SEEDS = 3
+RESAMPLES = 9999
+ROUNDING = 1e-12
+"""Of the values: differences that spread less are the same on every seed."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Of a variant from the baseline, in the metric's own unit."""
+    """Of a variant from its reference, in the metric's own unit. Below 3 seeds there is only the mean, of no seeds nothing."""
 
-    mean: float
-    interval: tuple[float, float] | None
+    mean: float | None
+    interval: Interval | None
+    """Paired t interval; None also where the difference is the same on every seed."""
     p: float | None
-    num_seeds: int
+    """Of no difference, two-sided."""
+    p_equivalent: float | None
+    """Of a difference of at least the margin, in either direction; None without a margin."""
+    differences: tuple[float, ...]
+    """Of each seed."""
+
+    @property
+    def num_seeds(self) -> int:
+        """Seeds that both have finished."""
+        return len(self.differences)
 
 
-def paired_difference(variant: Sequence[float], baseline: Sequence[float]) -> Difference:
-    """Mean of the differences of seeds, with the paired t interval and test (Student 1908); none below 3 seeds.
+def paired_difference(variant: Sequence[float], reference: Sequence[float], margin: float | None = None) -> Difference:
+    """The paired t interval and test (Student 1908), and equivalence within the margin.
 
-    The interval is over seeds: it says nothing about other test samples.
+    Equivalence is two one-sided paired t tests, p the larger of the two (TOST, Schuirmann 1987). Where the difference is the
+    same on every seed, no t test exists and p is that of the sign-flip test (Fisher 1935): 2^(1-n), of equivalence 2^-n.
+    The interval is over seeds: it says nothing about other samples.
     """
-    differences = np.asarray(variant, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
-    num = len(differences)
-    mean = float(differences.mean()) if num else math.nan
-    if num < FEWEST_SEEDS:
-        return Difference(mean, None, None, num)
+    one, other = np.asarray(variant, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    differences, num = one - other, len(one)
+    each, mean = tuple(differences.tolist()), float(differences.mean()) if num else None
+    if mean is None or num < FEWEST_SEEDS:
+        return Difference(mean, None, None, None, each)
+    rounding = ROUNDING * float(np.abs([one, other]).max())
+    if np.ptp(differences) <= rounding:
+        p = 1.0 if abs(mean) <= rounding else 2.0 ** (1 - num)
+        inside = None if margin is None else 2.0**-num if abs(mean) < margin else 1.0
+        return Difference(mean, None, p, inside, each)
+    from scipy import special
+
     error = float(differences.std(ddof=1)) / math.sqrt(num)
-    reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, num - 1)) * error
-    p = float(2 * stats.t.sf(abs(mean) / error, num - 1)) if error > 0 else float(mean == 0)
-    return Difference(mean, (mean - reach, mean + reach), p, num)
+    reach = float(special.stdtrit(num - 1, 0.5 + CONFIDENCE / 2)) * error
+    p = float(2 * special.stdtr(num - 1, -abs(mean) / error))
+    inside = None if margin is None else float(special.stdtr(num - 1, (abs(mean) - margin) / error))
+    return Difference(mean, (mean - reach, mean + reach), p, inside, each)
+
+
+def bootstrap_interval(difference: Difference) -> Interval | None:
+    """Of the mean over seeds: bias-corrected and accelerated (BCa, Efron 1987); None where there is no t interval either.
+
+    The same for the same differences. With fewer than about 10 seeds it is too narrow: verdicts use the t test.
+    """
+    if difference.interval is None:
+        return None
+    from scipy import special
+
+    differences, num = np.asarray(difference.differences), difference.num_seeds
+    mean = differences.mean()
+    picked = np.random.default_rng(0).integers(0, num, (RESAMPLES, num))
+    means = differences[picked].mean(axis=1)
+    bias = special.ndtri(((means < mean).mean() + (means <= mean).mean()) / 2)
+    pulls = differences - mean
+    acceleration = (pulls**3).sum() / (6 * (pulls**2).sum() ** 1.5)
+    ends = bias + special.ndtri([0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2])
+    low, high = np.quantile(means, special.ndtr(bias + ends / (1 - acceleration * ends)))
+    return float(low), float(high)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -49,10 +96,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def verdict(difference: float, p_holm: float | None) -> str:
-    """helps or hurts where the adjusted test rejects at 5 %; a smaller value of the metric (a loss) is better."""
+def verdict(mean: float, p_holm: float | None, p_equivalent_holm: float | None, better: Better) -> str:
+    """What the adjusted tests show at 5 %: "equivalent", "helps" or "hurts" ("more" or "less" where neither side is better).
+
+    "equivalent" goes before a difference that is significant too: it is smaller than the margin, which says what matters.
+    """
     if p_holm is None:
         return "too few seeds"
-    if p_holm >= 1 - CONFIDENCE:
+    if p_equivalent_holm is not None and p_equivalent_holm < LEVEL:
+        return "equivalent"
+    if p_holm >= LEVEL:
         return "no evidence"
-    return "helps" if difference < 0 else "hurts"
+    if better == "neither":
+        return "more" if mean > 0 else "less"
+    return "helps" if (mean < 0) == (better == "lower") else "hurts"

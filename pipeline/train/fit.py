@@ -6,20 +6,16 @@ import contextlib
 import datetime
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pipeline import artifacts
-from pipeline.augment.views import view_path
 from pipeline.data.dataset import Dataset
+from pipeline.data.views import Views
 from pipeline.errors import NumericsError, RegattaError, Stopped, StorageError
-from pipeline.schema.augment import AugmentConfig
-from pipeline.schema.base import validated
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.train.identity import Identity, chosen_device, commit, identity, versions
@@ -42,27 +38,6 @@ class Tracker(Protocol):
         """The run has ended."""
 
 
-@dataclass(frozen=True)
-class Views:
-    """Augmented copies as the augment stage left them, and the policy that made them or makes them on the fly."""
-
-    arrays: list[NDArray[np.uint8]]
-    policy: AugmentConfig
-    digest: str
-
-
-def open_views(path: Path) -> Views:
-    """What the augment stage has written."""
-    values = artifacts.read_json(path / "augment.json")
-    policy = validated(AugmentConfig, values["policy"], f"{path}/augment.json: policy")
-    files = [view_path(path, v) for v in range(policy.views if policy.active else 0)]
-    if missing := [file for file in files if not file.exists()]:
-        raise StorageError(f"{missing[0]}: missing; run `dvc repro augment` again")
-    arrays = [np.load(file, mmap_mode="r", allow_pickle=False) for file in files]
-    made = artifacts.digest([values["digest"], len(files), values["device"]]) if policy.active else "none"
-    return Views(arrays, policy, made)
-
-
 def fit(
     model: ModelConfig, train: TrainConfig, data: Dataset, views: Views, open_tracker: Callable[[RunFolder], Tracker]
 ) -> RunFolder:
@@ -74,15 +49,15 @@ def fit(
     """
     device = chosen_device(train.device)
     program, lane = planned(model, train, data.manifest)
-    torch.set_num_threads(train.threads or threads_for(program))
-    own = identity(model, train, data.manifest.digest, views.digest, device)
+    torch.set_num_threads(threads_for(program, train.threads))
+    own = identity(model, train, data.manifest.digest, views.digest, device.type)
     folder, todo = find_run(own)
     if todo == "done":
         mixed = ", though it was begun under other code" if folder.read().get("accepted_code") else ""
         print(f"train: this run is finished already ({folder.path}){mixed}; its results are taken as they are", flush=True)
         return folder
     with artifacts.held(folder.path / ".lock"):
-        training = Training(program, [lane], data, views.arrays, views.policy, device)
+        training = Training(program, [lane], data, [views], device)
         _start(folder, own, train, training, resume=todo == "resume")
         _train(folder, training, train, open_tracker(folder))
     return folder

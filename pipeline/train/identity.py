@@ -6,9 +6,8 @@ import os
 import platform
 import subprocess
 from dataclasses import dataclass
-from typing import Any
-
-import torch
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from pipeline import keyed
 from pipeline.artifacts import digest
@@ -16,6 +15,9 @@ from pipeline.closure import code_digest
 from pipeline.errors import ConfigError
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
+
+if TYPE_CHECKING:
+    import torch
 
 NOT_IDENTITY = ("device", "threads", "save_every_s")
 """Keys of `train` that are not part of a run: the device type is counted by itself, threads may change the last bits."""
@@ -38,10 +40,10 @@ class Identity:
     """Finds a shorter run of this configuration."""
 
 
-def identity(model: ModelConfig, train: TrainConfig, dataset: str, views: str, device: torch.device) -> Identity:
+def identity(model: ModelConfig, train: TrainConfig, dataset: str, views: str, device: str) -> Identity:
     """The identity of a run on prepared data (its digest) and augmented copies (theirs)."""
     keys: dict[str, Any] = {"model": model.model_dump(), "train": _identity_keys(train)}
-    rest = {"dataset": dataset, "views": views, "torch": torch.__version__, "device": device.type, "contract": keyed.CONTRACT}
+    rest = {"dataset": dataset, "views": views, "torch": version("torch"), "device": device, "contract": keyed.CONTRACT}
     code = code_digest(CODE)
     shorter = {**keys, "train": {**keys["train"], "epochs": None}}
     return Identity(
@@ -59,23 +61,32 @@ def _identity_keys(train: TrainConfig) -> dict[str, Any]:
     return {name: value for name, value in train.model_dump().items() if name not in NOT_IDENTITY}
 
 
-def chosen_device(name: str) -> torch.device:
-    """auto: CUDA where there is one, with deterministic algorithms; cuda where there is none is an error, not a slow run."""
+def device_type(name: str) -> str:
+    """cpu or cuda. auto: CUDA where there is one; cuda where there is none is an error, not a slow run."""
+    if name == "cpu" or (name == "auto" and version("torch").endswith("+cpu")):
+        return "cpu"
+    import torch
+
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             "train.device = 'cuda': no CUDA device is visible here; choose cpu or auto, or install a CUDA build of torch"
         )
-    if name == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = True, False, False
-    return torch.device("cuda")
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device of `device_type`, set to deterministic algorithms."""
+    import torch
+
+    device = torch.device(device_type(name))
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = True, False, False
+    return device
 
 
 def versions() -> dict[str, str]:
     """Versions that a result may depend on."""
-    from importlib.metadata import version
-
     found = {name: version(name) for name in ("torch", "pytorch-lightning", "kornia", "numpy", "dvc", "wandb")}
     return {"python": platform.python_version(), **found}
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError
-from pipeline.model.losses import chosen_loss, num_outputs
-from pipeline.model.network import NetworkSpec, forward_flops
+from pipeline.model.spec import NetworkSpec, chosen_loss, forward_flops, num_outputs
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
 
@@ -29,6 +28,8 @@ class Lane:
     dropout: float
     label_smoothing: float
     clip_norm: float | None
+    early_stop: int
+    monitor: str
 
 
 @dataclass(frozen=True)
@@ -45,21 +46,19 @@ class Program:
     optimizer: str
     schedule: str
     warmup_epochs: float
-    early_stop: int
-    monitor: str
+    limit: int | None
+    """Training samples used, a fixed subset; None: all."""
 
 
 def planned(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Program, Lane]:
     """Split a run's configuration into its program and its own settings; ConfigError where it does not fit the data."""
-    num_train = data.counts["train"]
+    num_train = min(data.counts["train"], train.limit or data.counts["train"])
     if not data.counts["val"]:
         raise ConfigError(
             "prepare.val_fraction: the validation split is empty, and the best epoch is chosen on it; choose e.g. 0.1"
         )
     if train.batch_size > num_train:
-        raise ConfigError(
-            f"train.batch_size = {train.batch_size}: the training split has {num_train} samples; choose at most that"
-        )
+        raise ConfigError(f"train.batch_size = {train.batch_size}: there are {num_train} training samples; choose at most that")
     if model.loss == "softmax" and data.task == "multi":
         raise ConfigError("model.loss = 'softmax': the data has several labels per sample; choose sigmoid or auto")
     if model.loss == "sigmoid" and data.task == "single" and len(data.classes) != 2:
@@ -72,17 +71,9 @@ def planned(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Pro
     if model.dropout and train.batch_size * max(model.widths, default=0) >= 2**31:
         raise ConfigError(f"train.batch_size = {train.batch_size}: times the widest layer it must stay below 2**31 for dropout")
     loss = chosen_loss(model.loss, data.task, len(data.classes))
-    spec = NetworkSpec(
-        input_shape=tuple(data.shape),
-        num_outputs=num_outputs(loss, data.task, len(data.classes)),
-        channels=tuple(model.channels),
-        widths=tuple(model.widths),
-        activation=model.activation,
-        norm=model.norm,
-        init=model.init,
-    )
+    outputs = num_outputs(loss, data.task, len(data.classes))
     program = Program(
-        spec=spec,
+        spec=NetworkSpec.of(model.model_dump(), data.shape, outputs),
         loss=loss,
         task=data.task,
         epochs=train.epochs,
@@ -91,8 +82,7 @@ def planned(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Pro
         optimizer=train.optimizer,
         schedule=train.schedule,
         warmup_epochs=train.warmup_epochs,
-        early_stop=train.early_stop,
-        monitor=train.monitor,
+        limit=train.limit if train.limit and train.limit < data.counts["train"] else None,
     )
     lane = Lane(
         seed=train.seed,
@@ -103,17 +93,21 @@ def planned(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Pro
         dropout=model.dropout,
         label_smoothing=train.label_smoothing,
         clip_norm=train.clip_norm,
+        early_stop=train.early_stop,
+        monitor=train.monitor,
     )
     return program, lane
 
 
-def threads_for(program: Program) -> int:
-    """CPU threads: one where a step is so small that waiting for each other costs more than sharing it gains.
+def threads_for(program: Program, asked: int | None = None) -> int:
+    """CPU threads: those asked for, or one where a step is so small that waiting for each other costs more than sharing gains.
 
     Two threads bring a step of 7 MFLOP 1.1 x, one of 820 MFLOP 1.5 x; beside another such program on the same cores the small
     one becomes 40 x slower with two threads, and not with one (measured on 2 cores). It depends on one run's shapes alone,
     so that a run has the same number of threads alone and side by side with others.
     """
+    if asked:
+        return asked
     step = 3 * forward_flops(program.spec) * program.batch_size
     return 1 if step < SMALL_STEP_FLOPS else len(os.sched_getaffinity(0))
 

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline import keyed
-from pipeline.augment.image import batch_views
 from pipeline.data.batches import Inputs, fetched_ahead
-from pipeline.data.dataset import Dataset
+from pipeline.data.dataset import Data, Split
+from pipeline.data.views import Views
 from pipeline.errors import NumericsError
 from pipeline.model.losses import hits, logit_gradients, sample_losses
-from pipeline.model.network import Network
-from pipeline.schema.augment import AugmentConfig
+from pipeline.model.network import Network, normalisation
+from pipeline.train.batches import Batches, Block
 from pipeline.train.optimizer import LaneOptimizer, clip
 from pipeline.train.program import Lane, Program, lane_seeds, rate_factor
 from pipeline.train.tree import Team, shard_bounds, tree_sum
@@ -33,24 +33,7 @@ EVAL_ROWS = 1024
 NORM_STEPS = 8
 """An epoch's gradient norms are measured on at least this many steps, evenly spaced, or on all."""
 
-MOST_BLOCK_STEPS = 16
-BLOCK_VALUES = 2**18
-"""Values of a block of steps: 1 MB of float32."""
-
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Block:
-    """A few steps' batches, made at once."""
-
-    steps: range
-    inputs: Tensor
-    """(K, rows, *shape) float32, normalised."""
-    labels: Tensor
-    """(K, rows) int64, or (K, rows, classes) uint8."""
-    masks: list[Tensor]
-    """Per dropout layer (K, steps, batch, units); empty without dropout."""
 
 
 @dataclass
@@ -83,32 +66,31 @@ class Training:
         self,
         program: Program,
         lanes: Sequence[Lane],
-        data: Dataset,
-        views: Sequence[NDArray[np.uint8]],
-        policy: AugmentConfig,
+        data: Data,
+        views: Sequence[Views],
         device: torch.device,
         team: Team | None = None,
     ) -> None:
-        self.program, self.lanes, self.policy, self.device = program, list(lanes), policy, device
+        """views: each run's own; those of one digest are held once."""
+        self.program, self.lanes, self.device = program, list(lanes), device
         self.team = team or Team()
         self.network = Network(program.spec, len(lanes), device)
         self.network.initialise(lane_seeds(lanes))
         self.optimizer = LaneOptimizer(program.optimizer, lanes, self.network.flat)
         self.best = self.network.flat.clone()
-        train, val = data.split("train"), data.split("val")
-        self.ids = np.asarray(train.ids)
-        self.num_views = len(views)
-        self.inputs = Inputs([*views] or [train.inputs], device)
-        self.labels = torch.from_numpy(np.array(train.labels)).to(device)
+        self.mean, self.scale = normalisation(data.manifest.mean, data.manifest.std, program.spec.input_shape, device)
+        train = data.split("train")
+        self.batches = Batches(program, self.lanes, train, views, self._normalised, device)
+        self.ids, self.steps_per_epoch = self.batches.ids, self.batches.steps_per_epoch
+        val = data.split("val")
         clean = keyed.subset(self.ids, len(val))
         self.held_out = {
-            "train_clean": (Inputs([train.inputs[clean]], device), self.labels[torch.from_numpy(clean).to(device)]),
-            "val": (Inputs([val.inputs], device), torch.from_numpy(np.array(val.labels)).to(device)),
+            "train_clean": (
+                Inputs([train.inputs[self.batches.rows[clean]]], device),
+                self.batches.labels[torch.from_numpy(clean).to(device)],
+            ),
+            "val": _held_out(val, device),
         }
-        channels = (-1, *[1] * (len(program.spec.input_shape) - 1))
-        self.mean = 255 * torch.tensor(data.manifest.mean, device=device).view(channels)
-        self.scale = 1 / (255 * torch.tensor([s or 1.0 for s in data.manifest.std], device=device).view(channels))
-        self.steps_per_epoch = math.ceil(len(self.ids) / program.batch_size)
         count = len(lanes)
         self.progress = Progress(best=[None] * count, stale=[0] * count, ended=[None] * count, failures=[None] * count)
         self.progress.rows = [[] for _ in lanes]
@@ -117,22 +99,10 @@ class Training:
         self.row_hits = torch.zeros_like(self.row_losses)
         self.norms = np.zeros((count, len(self.network.layer_names) + 2))
         """Sums over the measured steps: each layer's norm, the whole gradient's, and how many."""
-        self._lane_tensors()
-
-    def _lane_tensors(self) -> None:
-        seeds, self.lane_of_seed = np.unique(np.array(lane_seeds(self.lanes), dtype=np.uint64), return_inverse=True)
-        self.seeds = [int(seed) for seed in seeds]
-        """The distinct seeds: runs that share one share their batches."""
-        drop = np.array([lane.dropout for lane in self.lanes])
-        self.thresholds = torch.from_numpy(keyed.dropout_threshold(drop)).view(-1, 1, 1, 1).to(self.device)
-        self.drop_scale = torch.from_numpy((1 / (1 - drop)).astype(np.float32)).view(-1, 1, 1, 1).to(self.device)
-        self.drops = bool(drop.any())
-        smoothing = torch.tensor([lane.label_smoothing for lane in self.lanes], device=self.device).view(-1, 1)
+        smoothing = torch.tensor([lane.label_smoothing for lane in self.lanes], device=device).view(-1, 1)
         self.smoothing = smoothing if smoothing.any() else None
-        size, widths = self.program.batch_size, self.program.spec.widths
-        self.dropout_bases = [keyed.dropout_base(size, width, self.device) for width in widths] if self.drops else []
         self.gradient = self._gradient_places()
-        self.layer_ranges = self.network.layer_ranges()
+        self.layer_rooms = [last - first for first, last in self.network.layer_ranges()]
         self.pending: list[tuple[int, Tensor, Tensor]] = []
         """Of steps not yet in the records: first place in the epoch, logits (K, b, outputs), labels (K, b, ...)."""
 
@@ -143,10 +113,8 @@ class Training:
 
     def train_epoch(self, after_step: Callable[[], None] = lambda: None) -> None:
         """The rest of the current epoch. after_step may save, and may raise to stop."""
-        fetch = self._epoch_blocks()
-        size = self._block_steps()
-        todo = [range(a, min(a + size, self.steps_per_epoch)) for a in range(self.progress.step, self.steps_per_epoch, size)]
-        blocks = (fetch(steps) for steps in todo) if self.inputs.resident else fetched_ahead(fetch, todo)
+        fetch, todo = self.batches.of_epoch(self.progress.epoch), self.batches.blocks(self.progress.step)
+        blocks = (fetch(steps) for steps in todo) if self.batches.resident else fetched_ahead(fetch, todo)
         started = time.perf_counter()
         for block in blocks:
             for step in block.steps:
@@ -156,57 +124,6 @@ class Training:
                 after_step()
                 started = time.perf_counter()
             self._flush()
-
-    def _block_steps(self) -> int:
-        """Steps whose batches and masks are made at once: few enough to stay in the processor's cache."""
-        units = max(math.prod(self.program.spec.input_shape), sum(self.program.spec.widths))
-        return max(1, min(MOST_BLOCK_STEPS, BLOCK_VALUES // (len(self.lanes) * self.program.batch_size * units)))
-
-    def _epoch_blocks(self) -> Callable[[range], Block]:
-        """A function from steps to their batches and masks, keyed by seed and epoch."""
-        epoch, num, size = self.progress.epoch, len(self.ids), self.program.batch_size
-        orders = np.stack([keyed.epoch_order(seed, epoch, num) for seed in self.seeds])
-        views = np.zeros_like(orders)
-        if self.num_views or self.policy.active:
-            chosen = [keyed.which_view(seed, self.ids, epoch, self.num_views) for seed in self.seeds]
-            views = np.take_along_axis(np.stack(chosen), orders, axis=1)
-        labels = self.labels[torch.from_numpy(orders).to(self.device)]
-        keys = self._dropout_keys()
-        every = torch.from_numpy(self.lane_of_seed).to(self.device)
-        shared = not np.array_equal(self.lane_of_seed, np.arange(len(self.seeds)))
-
-        def block(steps: range) -> Block:
-            part = slice(steps[0] * size, min((steps[-1] + 1) * size, num))
-            rows, numbers = orders[:, part], views[:, part]
-            images = self.inputs.take((rows + numbers * num if self.num_views else rows).ravel())
-            if self.policy.active and not self.num_views:
-                images = batch_views(images, self.ids[rows.ravel()], numbers.ravel(), self.policy)
-            inputs, targets = self._normalised(images).view(*rows.shape, *images.shape[1:]), labels[:, part]
-            if shared:
-                inputs, targets = inputs[every], targets[every]
-            masks = (
-                []
-                if keys is None
-                else [self._masks(keys[:, steps[0] : steps[-1] + 1, layer], layer) for layer in range(keys.shape[2])]
-            )
-            return Block(steps, inputs, targets, masks)
-
-        return block
-
-    def _dropout_keys(self) -> Tensor | None:
-        """(K, steps of the epoch, dropout layers) int32, or None where no run drops units."""
-        if not self.drops or not self.program.spec.widths:
-            return None
-        steps = self.progress.epoch * self.steps_per_epoch + np.arange(self.steps_per_epoch)
-        seeds = np.array(lane_seeds(self.lanes), dtype=np.uint64)
-        layers = [keyed.dropout_keys(seeds, steps, layer) for layer in range(len(self.program.spec.widths))]
-        return torch.from_numpy(np.stack(layers, axis=-1)).to(self.device)
-
-    def _masks(self, keys: Tensor, layer: int) -> Tensor:
-        """Dropout masks (K, steps, batch, units) of keys (K, steps): 1 / (1 - rate) for a kept unit, else 0."""
-        base = self.dropout_bases[layer]
-        keep = keyed.dropout_keep(base, keys.view(*keys.shape, 1, 1), self.thresholds)
-        return keep * self.drop_scale
 
     def _normalised(self, images: Tensor) -> Tensor:
         """uint8 to float32 with the training split's mean and deviation: the one cast there is."""
@@ -265,18 +182,21 @@ class Training:
         num_steps = self.progress.epoch * self.steps_per_epoch + step
         factor = rate_factor(self.program, num_steps, self.steps_per_epoch)
         measured = step % max(1, self.steps_per_epoch // NORM_STEPS) == 0
-        for k, lane in enumerate(self.lanes):
-            if self.progress.ended[k]:
-                continue
-            if measured:
-                self.norms[k] += self._gradient_norms(gradient[k])
-            if lane.clip_norm is not None:
-                clip(gradient[k], lane.clip_norm)
-            self.optimizer.step(k, gradient[k], num_steps, factor)
+        if measured:
+            self._measure_norms(gradient)
+        going = [k for k, ended in enumerate(self.progress.ended) if not ended]
+        for k in going:
+            if (largest := self.lanes[k].clip_norm) is not None:
+                clip(gradient[k], largest)
+        self.optimizer.step(going, gradient, num_steps, factor)
 
-    def _gradient_norms(self, gradient: Tensor) -> NDArray[np.float64]:
-        layers = [float(torch.linalg.vector_norm(gradient[a:b])) for a, b in self.layer_ranges]
-        return np.array([*layers, math.hypot(*layers), 1.0])
+    def _measure_norms(self, gradient: Tensor) -> None:
+        """Each layer's norm of each run by itself: a reduction over the stack may take another order."""
+        parts = [part for run in gradient.unbind(0) for part in torch.split(run, self.layer_rooms)]
+        layers = torch.stack(torch._foreach_norm(parts)).double().cpu().numpy().reshape(len(gradient), -1)
+        for k, norms in enumerate(layers.tolist()):
+            if not self.progress.ended[k]:
+                self.norms[k] += [*norms, math.hypot(*norms), 1.0]
 
     def _check_finite(self, k: int) -> None:
         """End a run at its first loss that is not finite, with the best weights it had; others go on."""
@@ -341,12 +261,12 @@ class Training:
     def _keep_best(self, k: int, row: Row) -> None:
         best, better = self.progress.best[k], True
         if best is not None:
-            better = row["loss"] < best["loss"] if self.program.monitor == "val_loss" else row["accuracy"] > best["accuracy"]
+            better = row["loss"] < best["loss"] if self.lanes[k].monitor == "val_loss" else row["accuracy"] > best["accuracy"]
         self.progress.stale[k] = 0 if better else self.progress.stale[k] + 1
         if better:
             self.progress.best[k] = row
             self.best[k].copy_(self.network.flat[k])
-        elif self.program.early_stop and self.progress.stale[k] >= self.program.early_stop:
+        elif self.lanes[k].early_stop and self.progress.stale[k] >= self.lanes[k].early_stop:
             self._end(k, "early_stop")
 
     def _running_rows(self) -> list[Row]:
@@ -405,10 +325,22 @@ class Training:
         self.norms[:] = tensors["norms"]
         self.progress = Progress(**progress)
 
+    def judged(self, split: Split) -> list[Row]:
+        """Loss and accuracy of every run's best weights on another split; the training is left as it is."""
+        now, self.held_out["judged"] = self.network.flat.clone(), _held_out(split, self.device)
+        self.network.flat.copy_(self.best)
+        rows = self.evaluate("judged")
+        self.network.flat.copy_(now)
+        return rows
+
     def best_weights(self, k: int) -> dict[str, NDArray[np.float32]]:
         """The parameters of run k's best epoch by name, such as dense1.weight (in, out)."""
         views = self.network.views(self.best[k : k + 1])
         return {slot.name: view[0].cpu().numpy().copy() for slot, view in zip(self.network.slots, views, strict=True)}
+
+
+def _held_out(split: Split, device: torch.device) -> tuple[Inputs, Tensor]:
+    return Inputs([split.inputs], device), torch.from_numpy(np.array(split.labels)).to(device)
 
 
 def _sums(losses: Tensor, right: Tensor) -> NDArray[np.float64]:

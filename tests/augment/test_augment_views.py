@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.artifacts import view_path
 from pipeline.augment.image import batch_views
-from pipeline.augment.views import check_space, stored_bytes, view_path, write_views
+from pipeline.augment.views import check_space, stored_bytes, write_views
 from pipeline.errors import StorageError
 
 CPU = torch.device("cpu")

@@ -33,7 +33,7 @@ def test_parameters_edited_by_hand_are_not_overwritten_without_a_word(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = project / "params.yaml"
-    edit = file.read_text().replace("dropout: 0.2", "dropout: 0.4")
+    edit = file.read_text().replace("  dropout: 0.2\n  init", "  dropout: 0.4\n  init")
     file.write_text(edit)
     assert call("compose") == 2
     said = capsys.readouterr()
@@ -41,7 +41,7 @@ def test_parameters_edited_by_hand_are_not_overwritten_without_a_word(
     assert "--force" in said.err
     assert file.read_text() == edit
     assert call("compose", "--force") == 0
-    assert "dropout: 0.2" in file.read_text()
+    assert "  dropout: 0.2\n  init" in file.read_text()
 
 
 def test_an_edit_that_says_the_same_is_taken(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,12 +55,12 @@ def test_an_edit_that_says_the_same_is_taken(project: Path, capsys: pytest.Captu
 
 def test_the_answer_yes_overwrites(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = project / "params.yaml"
-    file.write_text(file.read_text().replace("dropout: 0.2", "dropout: 0.4"))
+    file.write_text(file.read_text().replace("  dropout: 0.2\n  init", "  dropout: 0.4\n  init"))
     monkeypatch.setattr("sys.stdin", _Terminal("n"))
     assert call("compose") == 2
     monkeypatch.setattr("sys.stdin", _Terminal("y"))
     assert call("compose") == 0
-    assert "dropout: 0.2" in file.read_text()
+    assert "  dropout: 0.2\n  init" in file.read_text()
 
 
 class _Terminal:

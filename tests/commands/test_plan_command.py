@@ -47,7 +47,7 @@ def test_a_changed_key_makes_its_stage_and_those_after_it_stale(values: dict[str
 
 
 def test_a_new_study_leaves_the_old_one_alone(values: dict[str, object]) -> None:
-    more = {"question": "?", "baseline": {}, "variants": {"a": {"model.dropout": 0.1}}, "num_seeds": 2}
+    more = {"question": "?", "baseline": {}, "variants": {"a": {"model.dropout": 0.1}}, "seeds": 2}
     found = stale_stages(with_key(values, "study.definitions.more", more), {})
     assert found["study@tiny"] == found["train"] == []
     assert found["study@more"] == ["it has never run here"]

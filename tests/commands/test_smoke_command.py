@@ -20,7 +20,7 @@ def files(folder: Path) -> dict[Path, int]:
 
 def test_every_stage_runs_aside(project: Path, regatta: Command) -> None:
     before = files(project)
-    study = "{question: Does it?, baseline: {}, variants: {none: {model.dropout: 0.0}}, num_seeds: 9}"
+    study = "{question: Does it?, baseline: {}, variants: {none: {model.dropout: 0.0}}, seeds: 9}"
     said = regatta("run", "--smoke", "model.widths=[8]", "study=none", f"+study.definitions.tiny={study}")
     assert [line.split()[1] for line in said.splitlines() if line.startswith("smoke: ") and " took " in line] == [
         "prepare", "augment", "train", "evaluate", "study", "report",

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 
 from pipeline.model.layers import ACTIVATIONS, aligned, aligned_empty, product
 from pipeline.model.losses import logit_gradients, sample_losses
-from pipeline.model.network import Network, NetworkSpec
+from pipeline.model.network import Network
+from pipeline.model.spec import NetworkSpec
 
 ODD = NetworkSpec((7, 11), 7, (), (21, 13), "relu", "none", "auto")
 IMAGE = NetworkSpec((3, 9, 7), 3, (4, 6), (17,), "relu", "none", "auto")

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.model.losses import chosen_loss, hits, logit_gradients, num_outputs, probabilities, sample_losses
+from pipeline.model.losses import hits, logit_gradients, probabilities, sample_losses
+from pipeline.model.spec import chosen_loss, num_outputs
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = 3 * torch.randn(2, 13, 5, generator=GENERATOR)

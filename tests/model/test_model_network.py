@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from pipeline.model.network import Network, NetworkSpec
+from pipeline.model.network import Network
+from pipeline.model.spec import NetworkSpec
 
 SPEC = NetworkSpec((3, 9, 7), 4, (5, 6), (20, 10), "relu", "layer", "auto")
 

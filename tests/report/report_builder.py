@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from pipeline import evaluation as ev
 from pipeline.artifacts import write_csv, write_json
 from pipeline.data.dataset import Manifest, Split, manifest_dict, open_dataset
 from pipeline.stages.evaluate import judged, write_confusion, write_predictions
+from pipeline.study.effects import Outcome, effects
+from pipeline.study.tables import cells_table, curves_table
+
+DATASET = "0d9b6f1ac2e14d0a9f7b3c5d8e6f1a2b"
 
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "$\\frac{1}{0}$ & co", "plain\x00\x0b\u202ename"]
 
@@ -131,7 +136,7 @@ def build(
     write_evaluate(artifacts / "evaluate", artifacts / "prepare", weights, task)
     if studies:
         write_study(artifacts / "study")
-    write_project(root)
+    write_project(root, studies)
     return artifacts
 
 
@@ -160,7 +165,7 @@ def write_prepare(folder, images, labels, classes, task, cuts, prefix):
         class_counts={split: class_counts(labels[rows], len(classes)) for split, rows in cuts.items()},
         source="digits",
         source_digest="5f1c2ad09c1d4f7f8a3e0a1b2c3d4e5f",
-        digest="0d9b6f1ac2e14d0a9f7b3c5d8e6f1a2b",
+        digest=DATASET,
         num_read=len(images) + 3,
         num_rejected=3,
         notes=[
@@ -246,42 +251,91 @@ def write_evaluate(folder, prepared, weights, task):
     write_json(folder / "metrics.json", {"loss": loss, **metrics, "num_samples": len(test), "test_reads": 1})
 
 
-def write_study(folder):
-    variants = [
-        ("no-dropout", 0.021, [0.012, 0.031], 0.001, 0.003, "hurts"),
-        ("no-augment", -0.004, [-0.011, 0.003], 0.21, 0.42, "no evidence"),
-        ("wide", -0.018, [-0.026, -0.010], 0.002, 0.004, "helps"),
-        ("deep", 0.004, None, None, None, "too few seeds"),
+@dataclass(frozen=True)
+class Variant:
+    name: str
+    changes: dict
+    against: str = "baseline"
+
+
+@dataclass(frozen=True)
+class Definition:
+    question: str
+    finding: str | None = None
+    expected: dict = field(default_factory=dict)
+    metric: str = "val_loss"
+    margin: float | None = None
+    test: bool = False
+    seeds: int = 5
+
+
+DROPOUT = Definition(
+    "Does dropout help, and how much?",
+    "Without dropout a small network overfits.",
+    {"no-dropout": "hurts", "wide": "hurts", "no-augment": "helps"},
+    margin=0.004,
+)
+DROPOUT_VARIANTS = [
+    (Variant("no-dropout", {"model.dropout": 0.0}), 0.03, 1.0),
+    (Variant("no-augment", {"augment.rotate": 0.0}), 0.004, 0.6),
+    (Variant("wide", {"model.widths": [96, 64]}), -0.03, 2.1),
+    (Variant("tanh", {"model.activation": "tanh"}), 0.0, 1.1),
+]
+
+
+def write_study(folder, name="dropout", definition=DROPOUT, variants=DROPOUT_VARIANTS, failing=("tanh", 2), epochs=12, **basis):
+    """A study with made-up runs, judged and written as the study stage does. Variants: (variant, shift, relative time)."""
+    rng = np.random.default_rng(7)
+    every = [(Variant("baseline", {"train.epochs": epochs}, ""), 0.0, 1.0), *variants]
+    noise = rng.normal(0, 0.004, definition.seeds)
+    outcomes = [
+        Outcome(variant.name, seed, study_run(variant, seed, shift + noise[seed], time, epochs, rng, failing), seed == 1)
+        for variant, shift, time in every
+        for seed in range(definition.seeds)
     ]
-    names = ("name", "difference", "interval", "p", "p_holm", "verdict")
-    effects = {
-        "name": "dropout",
-        "question": "Does dropout help, and how much?",
-        "metric": "val_loss",
-        "num_seeds": 10,
-        "confidence": 0.95,
-        "baseline": {"mean": 0.0912},
-        "variants": [{**dict(zip(names, v, strict=True)), "num_seeds": 10, "num_failed": 0} for v in variants],
-        "note": "Paired by seed; t interval of the differences.",
-    }
-    (folder / "dropout").mkdir(parents=True)
-    write_json(folder / "dropout" / "effects.json", effects)
+    found = effects(name, definition, [variant for variant, _, _ in every], outcomes)
+    params = {section: project_params()[section] for section in ("model", "train", "augment", "prepare")}
+    basis = {"study": study_definition(definition), **params, "dataset": DATASET, **basis}
+    (folder / name).mkdir(parents=True)
+    write_json(folder / name / "effects.json", {**found, "basis": basis})
+    pq.write_table(cells_table(outcomes), folder / name / "cells.parquet")
+    pq.write_table(curves_table(outcomes), folder / name / "curves.parquet")
 
 
-def write_project(root):
-    params = {
-        "data": {"source": "digits", "path": None},
-        "prepare": {"val_fraction": 0.2, "test_fraction": 0.2, "split_seed": 0},
-        "augment": {"seed": 0, "rotate": 10.0},
-        "model": {"arch": "dnn", "widths": [48, 32], "dropout": 0.2},
-        "train": {"epochs": 30, "batch_size": 32, "learning_rate": 0.001, "betas": [0.9, 0.999]},
-        "evaluate": {"batch_size": 1024, "calibration_bins": 15},
-        "study": {
-            "definitions": {"dropout": {"question": "Does dropout help?", "baseline": {}, "variants": {}, "num_seeds": 10}}
-        },
-        "report": {"title": "Training report", "num_mistakes": 24},
-        "tracking": {"mode": "offline", "project": "regatta", "entity": None},
-    }
+def study_run(variant, seed, shift, time, epochs, rng, failing):
+    failed, fade = (
+        (variant.name, seed) == failing,
+        {"tanh": 0.5, "sigmoid": 0.1}.get(variant.changes.get("model.activation"), 0.9),
+    )
+    rows, best = [], (np.inf, 0, 0.0)
+    for epoch in range(1, epochs + 1):
+        train = 0.05 + 1.8 * np.exp(-epoch / 3) + rng.normal(0, 0.002)
+        val = train + 0.04 + (shift + rng.normal(0, 0.003)) * (1 - np.exp(-epoch / 2)) + 0.0015 * max(0, epoch - 9)
+        depth = len(variant.changes.get("model.widths", [0, 0, 0]))
+        norms = {f"dense{i + 1}": float(fade ** (depth - i) * (0.3 + 1 / epoch)) for i in range(depth)}
+        more = {"learning_rate": 0.01, "grad_norm": 1.0, "layer_grad_norms": {**norms, "output": 0.3 + 1 / epoch}}
+        speed = {"seconds": 0.1 * time, "samples_per_s": 1e4 / time}
+        rows.append({"epoch": epoch, "split": "train", "loss": 1.2 * train, "accuracy": 0.9, **more, **speed})
+        rows.append({"epoch": epoch, "split": "train_clean", "loss": train, "accuracy": 0.95})
+        rows.append({"epoch": epoch, "split": "val", "loss": None if failed and epoch > 3 else val, "accuracy": 1 - val / 4})
+        best = min(best, (val, epoch, train))
+    metrics = {"val_loss": best[0], "val_accuracy": 1 - best[0] / 4, "best_epoch": best[1], "train_loss": best[2],
+               "gap": best[0] - best[2], "seconds": 0.1 * time * epochs}  # fmt: skip
+    about = {"hash": f"{variant.name}-{seed}", "without_code": "w", "code": "c", "device": "cpu", "num_threads": 1,
+             "num_together": 10, "ended": "not_finite" if failed else "epochs"}  # fmt: skip
+    failure = "the validation loss was not finite in epoch 4: lower train.learning_rate" if failed else None
+    return {**about, "failure": failure, "metrics": metrics, "rows": rows}
+
+
+def study_definition(definition):
+    return {"question": definition.question, "finding": definition.finding, "expected": definition.expected,
+            "metric": definition.metric, "margin": definition.margin, "test": False, "seeds": definition.seeds,
+            "baseline": {"train.epochs": 12}, "variants": {}}  # fmt: skip
+
+
+def write_project(root, studies=True):
+    params = project_params()
+    params["study"] = {"definitions": {"dropout": study_definition(DROPOUT)} if studies else {}}
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     (root / "conf").mkdir()
     (root / "conf" / "overrides.yaml").write_text("# @package _global_\nmodel:\n  dropout: 0.2\ntrain:\n  epochs: 30\n")
@@ -289,3 +343,17 @@ def write_project(root):
     outs = {s: [{"path": f"artifacts/{s}", "hash": "md5", "md5": f"{i}" * 32 + ".dir"}] for i, s in enumerate(stages)}
     lock = {"schema": "2.0", "stages": {stage: {"cmd": "python", "outs": out} for stage, out in outs.items()}}
     (root / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+
+
+def project_params():
+    return {
+        "data": {"source": "digits", "path": None},
+        "prepare": {"val_fraction": 0.2, "test_fraction": 0.2, "split_seed": 0},
+        "augment": {"seed": 0, "rotate": 10.0},
+        "model": {"arch": "dnn", "widths": [48, 32], "dropout": 0.2},
+        "train": {"epochs": 30, "batch_size": 32, "learning_rate": 0.001, "betas": [0.9, 0.999]},
+        "evaluate": {"batch_size": 1024, "calibration_bins": 15},
+        "study": {"definitions": {}},
+        "report": {"title": "Training report", "num_mistakes": 24},
+        "tracking": {"mode": "offline", "project": "regatta", "entity": None},
+    }

@@ -75,13 +75,3 @@ def test_reliability_shows_the_bins_that_hold_something():
     with style():
         tips = [patch.get_gid() for patch in figures.reliability(bins).axes[0].patches]
     assert tips == ["tip:sure by 55.0%, right on 0.0% of 1", "tip:sure by 96.0%, right on 100.0% of 2"]
-
-
-def test_a_forest_without_intervals():
-    effects = {"metric": "val_accuracy", "variants": [
-        {"name": "a", "difference": None, "interval": [None, None], "verdict": "too few seeds"},
-        {"name": "b", "difference": 0.1, "interval": None, "verdict": "too few seeds"}]}  # fmt: skip
-    with style():
-        figure = figures.forest(effects)
-        assert "higher is better" in " ".join(texts(figure))
-        assert png(figure)

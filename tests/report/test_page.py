@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -20,6 +21,7 @@ from pipeline.schema.report import ReportConfig
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 PICTURES = {"curves", "accuracy", "gap", "gradients", "calibration", "confusion", "learning_rate", "speed"}
+STUDY_PICTURES = {f"study{part}-dropout" for part in ("", ".gap", ".time", ".curves", ".gradients")}
 
 
 class Page(HTMLParser):
@@ -83,10 +85,11 @@ def hostile(tmp_path_factory):
     manifest = read_json(artifacts / "prepare" / "dataset.json")
     write_json(artifacts / "prepare" / "dataset.json", {**manifest, "notes": rb.HOSTILE, "source": rb.HOSTILE[0]})
     write_csv(artifacts / "prepare" / "rejected.csv", ["source", "row", "reason"], [[name] * 3 for name in rb.HOSTILE[:3]])
-    effects = read_json(artifacts / "study" / "dropout" / "effects.json")
-    variants = [{**effects["variants"][0], "name": name} for name in rb.HOSTILE]
-    write_json(artifacts / "study" / "dropout" / "effects.json",
-               {**effects, "question": rb.HOSTILE[0], "variants": variants, "note": rb.HOSTILE[1]})  # fmt: skip
+    shutil.rmtree(artifacts / "study")
+    variants = [(rb.Variant(name, {name: name}), 0.02, 1.0) for name in rb.HOSTILE]
+    rb.write_study(
+        artifacts / "study", "dropout", rb.Definition(rb.HOSTILE[0], rb.HOSTILE[1], {rb.HOSTILE[0]: "helps"}), variants
+    )
     run = read_json(artifacts / "train" / "run.json")
     write_json(
         artifacts / "train" / "run.json", {**run, "commit": rb.HOSTILE[1], "device": rb.HOSTILE[0], "finished": rb.HOSTILE[2]}
@@ -94,6 +97,7 @@ def hostile(tmp_path_factory):
     params = yaml.safe_load((root / "params.yaml").read_text())
     params["data"]["path"] = rb.HOSTILE[0]
     params["study"]["definitions"]["dropout"]["question"] = rb.HOSTILE[1]
+    params["study"]["definitions"]["later"] = {"question": rb.HOSTILE[0], "finding": rb.HOSTILE[1]}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     return root
 
@@ -190,7 +194,7 @@ def test_tables_have_headers_and_ids_are_unique(digits):
 
 def test_each_figure_is_also_a_png(digits):
     _, pictures, _ = first_page_of(digits)
-    assert set(pictures) == {*PICTURES, "study-dropout"}
+    assert set(pictures) == {*PICTURES, *STUDY_PICTURES}
     for content in pictures.values():
         image = Image.open(BytesIO(content))
         assert min(image.size) > 300
@@ -230,6 +234,38 @@ def test_mistakes_are_the_surest_wrong_answers(digits):
     expected = [f"{row['source']}: actual {row['label']}, predicted {row['prediction']}" for row in wrong]
     assert found == [(alt, "pixels") for alt in expected]
     assert [f"{100 * row['confidence']:.1f}% sure" in html for row in wrong] == [True] * len(wrong)
+
+
+def studies_of(root):
+    return "".join(data for section, data in page_of(root)[2].text if section == "studies")
+
+
+def test_a_study_says_what_it_found_and_what_was_expected(digits):
+    text = re.sub(r"\s+", " ", studies_of(digits))
+    effects = read_json(digits / "artifacts/study/dropout/effects.json")
+    assert "Without dropout a small network overfits." in text
+    assert effects["agreement"] in text
+    for sentence in effects["sentences"][:-1]:
+        assert sentence in text
+    assert "not run yet" not in text
+    assert "made with other settings" not in text
+    for change in ("train.epochs: 12", "model.dropout: 0.0", "model.widths: [96, 64]", 'model.activation: "tanh"'):
+        assert change in text
+    assert "not as expected" in text
+
+
+def test_stale_and_missing_studies_are_marked(tmp_path):
+    rb.build(tmp_path, epochs=1)
+    params = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    params["train"]["learning_rate"] = 0.01
+    params["study"]["definitions"]["batch"] = {"question": "Which batch size?"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    text = re.sub(r"\s+", " ", studies_of(tmp_path))
+    assert "made with other settings train.learning_rate 0.001 \u2192 0.01; run regatta study dropout" in text
+    assert "Which batch size? not run yet regatta study batch" in text
+    del params["study"]["definitions"]["dropout"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    assert "no longer in params.yaml" in studies_of(tmp_path)
 
 
 def test_no_studies_no_augmentation_no_mistakes(tmp_path):

@@ -1,6 +1,7 @@
 import pytest
 
 from pipeline.report import words
+from pipeline.study.effects import METRICS
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,27 @@ def test_moment():
     assert words.moment("2026-11-23T18:45:03+00:00") == "2026-11-23 18:45 UTC"
     assert words.moment("2026-11-23T19:45:03+01:00") == "2026-11-23 18:45 UTC"
     assert words.moment("soon") == "soon"
+
+
+def test_metrics_have_the_words_and_the_better_side_of_studies():
+    for metric, (said, better) in METRICS.items():
+        assert words.metric_words(metric) == said
+        assert words.better(metric).startswith(better)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [
+        ("val_accuracy", 0.9712, "97.1%"),
+        ("val_loss", 0.1234, "0.123"),
+        ("seconds", 75.0, "1 min 15 s"),
+        ("gap", None, "\u2013"),
+    ],
+)
+def test_measure(metric, value, text):
+    assert words.measure(metric, value) == text
+
+
+@pytest.mark.parametrize(("p", "text"), [(None, "\u2013"), (1e-9, "< 0.0001"), (0.0312, "0.031"), (1.0, "1")])
+def test_probability(p, text):
+    assert words.probability(p) == text

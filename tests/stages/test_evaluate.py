@@ -12,8 +12,8 @@ from sklearn import metrics as sk
 
 from pipeline import artifacts
 from pipeline.errors import DataError, NumericsError, StorageError
-from pipeline.model.losses import chosen_loss, num_outputs
-from pipeline.model.network import Network, NetworkSpec
+from pipeline.model.network import Network
+from pipeline.model.spec import NetworkSpec, chosen_loss, num_outputs
 from pipeline.stages import evaluate
 
 sys.path.append(str(Path(__file__).parents[1] / "report"))

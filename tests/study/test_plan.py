@@ -3,56 +3,115 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
+from pipeline.config import composed
+from pipeline.data.dataset import FORMAT, Manifest
 from pipeline.errors import ConfigError
 from pipeline.schema.base import validated
-from pipeline.schema.model import ModelConfig
 from pipeline.schema.study import StudyDefinition
-from pipeline.schema.train import TrainConfig
-from pipeline.study.plan import cells
+from pipeline.study.plan import cells, problems, variants
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-MODEL = validated(ModelConfig, yaml.safe_load((CONF / "model/dnn.yaml").read_text()), "model")
-TRAIN = validated(TrainConfig, yaml.safe_load((CONF / "train/default.yaml").read_text()), "train")
+FACTORS = {
+    "activation": {"relu": {"model.activation": "relu"}, "tanh": {"model.activation": "tanh"}},
+    "depth": {"2": {"model.widths": [8, 8]}, "4": {"model.widths": [8] * 4}},
+}
+DATA = Manifest(
+    format=FORMAT, kind="image", task="single", classes=["a", "b", "c"], shape=[1, 8, 8], dtype="uint8", mean=[0.5], std=[0.2],
+    counts={"train": 100, "val": 20, "test": 20}, class_counts={}, source="digits", source_digest="s", digest="d",
+    num_read=140, num_rejected=0, notes=[],
+)  # fmt: skip
 
 
-def study(variants, baseline=None, num_seeds=2):
-    return StudyDefinition(question="?", baseline=baseline or {}, variants=variants, num_seeds=num_seeds)
+@pytest.fixture(scope="module")
+def values():
+    return composed(CONF)
 
 
-def test_every_variant_has_the_same_seeds():
-    found = cells(study({"none": {"model.dropout": 0.0}}, {"train.epochs": 5, "train.warmup_epochs": 1.0}), MODEL, TRAIN)
+def study(variants=None, baseline=None, seeds=2, **more):
+    own = {"question": "?", "baseline": baseline or {}, "variants": variants or {}, "seeds": seeds}
+    return validated(StudyDefinition, own | more, "study")
+
+
+def test_every_variant_has_the_same_seeds(values):
+    found = cells(study({"none": {"model.dropout": 0.0}}, {"train.epochs": 5, "train.warmup_epochs": 1.0}), values)
     assert [(cell.variant, cell.seed) for cell in found] == [("baseline", 0), ("baseline", 1), ("none", 0), ("none", 1)]
-    assert {cell.train.epochs for cell in found} == {5}
-    assert [cell.model.dropout for cell in found] == [0.2, 0.2, 0.0, 0.0]
+    assert {cell.config.train.epochs for cell in found} == {5}
+    assert [cell.config.train.seed for cell in found] == [0, 1, 0, 1]
+    assert [cell.config.model.dropout for cell in found] == [0.2, 0.2, 0.0, 0.0]
+
+
+def test_a_variant_may_change_any_section(values):
+    changes = {"augment.strength": 0.5, "prepare.val_fraction": 0.2, "data.size": 6, "train.limit": 50}
+    [_, found] = cells(study({"a": changes}, seeds=1), values)
+    assert found.config.augment.rotate == 5.0
+    assert (found.config.prepare.val_fraction, found.config.data.size, found.config.train.limit) == (0.2, 6, 50)
+
+
+def test_a_full_grid_compares_the_first_factor_within_the_levels_of_the_others(values):
+    found = [(variant.name, variant.against) for variant in variants(study(factors=FACTORS))]
+    assert found == [("baseline", ""), ("relu-4", "baseline"), ("tanh-2", "baseline"), ("tanh-4", "relu-4")]
+    tanh = cells(study(factors=FACTORS, seeds=1), values)[-1].config.model
+    assert (tanh.activation, tanh.widths) == ("tanh", [8] * 4)
+
+
+def test_one_factor_at_a_time(values):
+    found = [(variant.name, variant.against) for variant in variants(study(factors=FACTORS, grid="one_at_a_time"))]
+    assert found == [("baseline", ""), ("tanh", "baseline"), ("4", "baseline")]
 
 
 @pytest.mark.parametrize(
     ("variants", "said"),
     [
-        ({"a": {"model.drpout": 0.1}}, r"study variant a: model.drpout = 0.1: unknown key; did you mean model.dropout\?"),
-        ({"a": {"train.seed": 5}}, "study variant a: train.seed = 5: unknown key; a variant may change"),
-        ({"a": {"train.threads": 2}}, "but not train.seed, train.device, train.threads, train.save_every_s"),
-        ({"a": {"augment.flip": 0.5}}, "a variant may change model"),
-        ({"a": {"model.dropout": 2.0}}, "study variant a: model.dropout = 2.0: should be less than 1"),
-        ({"a": {}}, "study variant a: the same as baseline"),
-        ({"a": {"model.dropout": 0.4}, "b": {"model.dropout": 0.4}}, "study variant b: the same as a"),
-        ({"baseline": {"model.dropout": 0.4}}, "the name is taken by the baseline"),
+        ({"a": {"model.drpout": 0.1}}, r"variant a: model.drpout = 0.1: unknown key; did you mean model.dropout\?"),
+        ({"a": {"train.seed": 5}}, "variant a: train.seed = 5: a variant may not change it"),
+        ({"a": {"train.threads": 2}}, "train.seed, train.device, train.threads, train.save_every_s are the study's own"),
+        ({"a": {"data.path": "x"}}, "variant a: data.path = 'x': other data can't be compared seed by seed"),
+        ({"a": {"model.dropout": 2.0}}, "variant a: model.dropout = 2.0: should be less than 1"),
+        ({"a": {}}, "variant a: the same as baseline"),
+        ({"a": {"model.dropout": 0.4}, "b": {"model.dropout": 0.4}}, "variant b: the same as a"),
+        ({"baseline": {"model.dropout": 0.4}}, "variant baseline: the baseline itself has this name"),
+        ({}, "neither variants nor factors"),
     ],
 )
-def test_a_wrong_variant_is_refused(variants, said):
+def test_a_wrong_variant_is_refused(values, variants, said):
     with pytest.raises(ConfigError, match=said):
-        cells(study(variants), MODEL, TRAIN)
+        cells(study(variants), values)
 
 
-def test_all_wrong_variants_are_named_at_once():
-    with pytest.raises(ConfigError) as error:
-        cells(study({"a": {"model.x": 1}, "b": {"train.y": 1}}), MODEL, TRAIN)
-    assert len(str(error.value).splitlines()) == 2
+def test_two_levels_of_one_name_are_refused(values):
+    factors = {"a": {"x": {}, "y": {"model.dropout": 0.1}}, "b": {"x": {}, "y": {"model.norm": "layer"}}}
+    with pytest.raises(ConfigError, match="variant y: two variants have this name"):
+        cells(study(factors=factors, grid="one_at_a_time"), values)
 
 
-def test_the_studies_that_come_along_are_sound():
-    for file in (CONF / "study").glob("*.yaml"):
-        for definition in yaml.safe_load(file.read_text())["definitions"].values():
-            assert cells(validated(StudyDefinition, definition, "study"), MODEL, TRAIN)
+def test_a_factor_of_one_level_and_an_unknown_expectation_are_refused(values):
+    found = problems(study({"none": {"model.dropout": 0.0}}, factors={"a": {"x": {}}}, expected={"nine": "helps"}), values)
+    assert found == [
+        "expected.nine: there is no such variant; did you mean none?",
+        "factors.a: has 1 levels; a factor needs two",
+    ]
+
+
+def test_all_that_is_wrong_is_named_at_once(values):
+    wrong = {"a": {"model.x": 1, "model.dropout": 3.0}, "b": {"train.y": 1}}
+    assert len(problems(study(wrong), values)) == 3
+
+
+def test_what_does_not_fit_the_data_is_named_by_its_variant(values):
+    [line] = problems(study({"big": {"train.batch_size": 101}, "small": {"train.batch_size": 50}}), values, DATA)
+    assert line.startswith("variant big: train.batch_size = 101: there are 100 training samples")
+
+
+@pytest.mark.parametrize("seeds", [0, -1, "3", 1.5])
+def test_a_number_of_seeds_is_a_positive_integer(seeds):
+    with pytest.raises(ConfigError, match="seeds"):
+        study({"a": {"model.dropout": 0.1}}, seeds=seeds)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "study").glob("*.yaml") if path.stem != "none"))
+def test_the_studies_that_come_along_are_sound(name):
+    values = composed(CONF, [f"study={name}"])
+    definition = validated(StudyDefinition, values["study"]["definitions"][name], "study")
+    assert problems(definition, values) == []
+    assert len(cells(definition, values)) == definition.seeds * len(variants(definition))

@@ -4,17 +4,52 @@ import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
 
-from pipeline.study.statistics import holm, paired_difference, verdict
+from pipeline.study.statistics import RESAMPLES, bootstrap_interval, holm, paired_difference, verdict
+
+STUDIES, VARIANTS, SEEDS = 4000, 4, 5
 
 
-def test_paired_differences_are_scipys():
-    rng = np.random.default_rng(0)
-    baseline, variant = rng.normal(size=8), rng.normal(0.3, size=8)
+def at_most(rate, num):
+    """Three standard errors of a share above it."""
+    return rate + 3 * (rate * (1 - rate) / num) ** 0.5
+
+
+@pytest.mark.parametrize("num", [3, 8, 30])
+def test_paired_differences_are_scipys(num):
+    rng = np.random.default_rng(num)
+    baseline, variant = rng.normal(size=num), rng.normal(0.3, size=num)
     own, expected = paired_difference(variant, baseline), stats.ttest_rel(variant, baseline)
     assert own.mean == pytest.approx((variant - baseline).mean())
     assert own.p == pytest.approx(expected.pvalue)
     assert own.interval == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert own.differences == tuple(variant - baseline)
+
+
+def test_a_tiny_p_is_scipys():
+    rng = np.random.default_rng(0)
+    variant = rng.normal(50, size=12)
+    assert paired_difference(variant, np.zeros(12)).p == pytest.approx(stats.ttest_rel(variant, np.zeros(12)).pvalue, rel=1e-9)
+
+
+def test_a_case_by_hand():
+    found = paired_difference([2.0, 3.0, 4.0], [1.0, 1.0, 1.0], margin=4.0)
+    # Differences 1, 2, 3: mean 2, error 1 / sqrt(3), t = 2 sqrt(3) with 2 degrees of freedom, whose p is 1 - t / sqrt(t^2 + 2).
+    assert found.mean == 2.0
+    assert found.p == pytest.approx(1 - (12 / 14) ** 0.5)
+    assert found.interval == pytest.approx((2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5), rel=1e-6)
+    assert found.p_equivalent == pytest.approx((1 - (12 / 14) ** 0.5) / 2), "2 below the margin is as far as 2 above zero"
+
+
+@pytest.mark.parametrize("margin", [0.05, 0.5, 2.0])
+@pytest.mark.parametrize("shift", [-0.6, 0.0, 0.3])
+def test_equivalence_is_statsmodels(margin, shift):
+    rng = np.random.default_rng(3)
+    baseline, variant = rng.normal(size=9), rng.normal(shift, size=9)
+    expected = ttost_paired(variant, baseline, -margin, margin)[0]
+    assert paired_difference(variant, baseline, margin).p_equivalent == pytest.approx(expected)
+    assert paired_difference(variant, baseline).p_equivalent is None
 
 
 def test_holm_is_statsmodels():
@@ -23,26 +58,93 @@ def test_holm_is_statsmodels():
     assert holm([]) == []
 
 
-def test_too_few_seeds_give_no_verdict():
-    found = paired_difference([1.0, 2.0], [0.0, 0.0])
-    assert (found.interval, found.p, found.num_seeds) == (None, None, 2)
-    assert verdict(found.mean, found.p) == "too few seeds"
+@pytest.mark.parametrize("num", [3, 6, 20])
+def test_the_bootstrap_is_scipys(num):
+    variant = np.random.default_rng(num).gamma(2.0, size=num)
+    found = paired_difference(variant, np.zeros(num))
+    expected = stats.bootstrap((variant,), np.mean, n_resamples=RESAMPLES, method="BCa", rng=np.random.default_rng(0))
+    assert bootstrap_interval(found) == pytest.approx(tuple(expected.confidence_interval))
+    assert bootstrap_interval(found) == bootstrap_interval(found)
 
 
-def test_equal_runs_are_no_evidence_and_a_constant_difference_is():
-    assert paired_difference([1.0] * 4, [1.0] * 4).p == 1.0
-    assert paired_difference([2.0] * 4, [1.0] * 4).p == 0.0
+@pytest.mark.parametrize("num", [0, 1, 2])
+def test_too_few_seeds_give_no_verdict(num):
+    found = paired_difference([1.0, 3.0][:num], [0.0, 0.0][:num], margin=1.0)
+    assert (found.interval, found.p, found.p_equivalent, found.num_seeds) == (None, None, None, num)
+    assert found.mean == [None, 1.0, 2.0][num]
+    assert bootstrap_interval(found) is None
+    assert verdict(1.0, found.p, None, "lower") == "too few seeds"
 
 
-def test_verdicts():
-    assert [verdict(-0.1, 0.01), verdict(0.1, 0.01), verdict(0.1, 0.2)] == ["helps", "hurts", "no evidence"]
+def test_equal_runs_are_no_evidence():
+    found = paired_difference([1.0] * 4, [1.0] * 4, margin=0.1)
+    assert (found.mean, found.p, found.interval) == (0.0, 1.0, None)
+    assert paired_difference([0.0] * 4, [0.0] * 4).p == 1.0
+
+
+@pytest.mark.parametrize("num", [3, 5, 8])
+def test_the_same_difference_on_every_seed_is_judged_by_its_signs(num):
+    """No spread is no proof: three seeds whose best epoch is one earlier could be chance."""
+    baseline = np.arange(num) / 10
+    found = paired_difference(baseline + 0.1, baseline, margin=0.2)
+    assert np.ptp(found.differences) > 0, "equal but for rounding"
+    exact = stats.permutation_test((np.full(num, 0.1),), np.mean, permutation_type="samples", n_resamples=10**4)
+    assert found.p == pytest.approx(exact.pvalue) == 2.0 ** (1 - num)
+    assert found.p_equivalent == 2.0**-num
+    assert found.interval is None
+    assert bootstrap_interval(found) is None
+    assert paired_difference(baseline + 0.3, baseline, margin=0.2).p_equivalent == 1.0
+
+
+@pytest.mark.parametrize(
+    ("mean", "p", "p_equivalent", "better", "expected"),
+    [(-0.1, 0.01, None, "lower", "helps"), (0.1, 0.01, None, "lower", "hurts"),
+     (0.1, 0.01, None, "higher", "helps"), (-0.1, 0.01, None, "higher", "hurts"),
+     (3, 0.01, None, "neither", "more"), (-3, 0.01, None, "neither", "less"),
+     (0.1, 0.2, None, "lower", "no evidence"), (0.1, 0.05, None, "lower", "no evidence"),
+     (0.1, 0.2, 0.2, "lower", "no evidence"), (-0.1, 0.01, 0.3, "lower", "helps"),
+     (0.1, 0.2, 0.01, "lower", "equivalent"), (0.1, 0.01, 0.01, "lower", "equivalent"),
+     (0.1, None, None, "lower", "too few seeds")],
+)  # fmt: skip
+def test_verdicts(mean, p, p_equivalent, better, expected):
+    assert verdict(mean, p, p_equivalent, better) == expected
 
 
 def test_false_positives_come_at_the_stated_rate():
-    rng = np.random.default_rng(1)
-    studies = rng.normal(size=(2000, 4, 6))
+    """Variants share their baseline, as in a study: no study of 4 variants without effect may speak more often than 5 %."""
+    runs = np.random.default_rng(1).normal(size=(STUDIES, 1 + VARIANTS, SEEDS))
     hits = 0
-    for baseline, *variants in studies:
+    for baseline, *variants in runs:
         p = holm([paired_difference(v, baseline).p for v in variants])
-        hits += any(verdict(0.0, value) != "no evidence" for value in p)
-    assert hits / 2000 < 0.05 + 3 * (0.05 * 0.95 / 2000) ** 0.5
+        hits += any(verdict(0.0, value, None, "lower") != "no evidence" for value in p)
+    assert 0.02 < hits / STUDIES < at_most(0.05, STUDIES)
+
+
+@pytest.mark.parametrize("spread", [0.2, 0.05])
+def test_a_difference_of_the_margin_is_seldom_called_equivalent(spread):
+    noise = np.random.default_rng(2).normal(0, spread, size=(STUDIES, 2, 8))
+    p = [paired_difference(variant + 0.1, baseline, margin=0.1).p_equivalent for baseline, variant in noise]
+    assert (np.array(p) < 0.05).mean() < at_most(0.05, STUDIES)
+    if spread < 0.1:
+        assert (np.array(p) < 0.05).mean() > 0.03, "and the test is not idle"
+
+
+def test_a_study_at_the_margin_seldom_calls_any_of_its_variants_equivalent():
+    noise = np.random.default_rng(4).normal(0, 0.05, size=(STUDIES, 1 + VARIANTS, SEEDS))
+    hits = 0
+    for baseline, *variants in noise:
+        hits += any(p < 0.05 for p in holm([paired_difference(v + 0.1, baseline, 0.1).p_equivalent for v in variants]))
+    assert hits / STUDIES < at_most(0.05, STUDIES)
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    noise = np.random.default_rng(5).normal(size=(STUDIES, 2, SEEDS))
+    found = [paired_difference(variant + 0.7, baseline).interval for baseline, variant in noise]
+    covered = np.mean([low <= 0.7 <= high for low, high in found])
+    assert abs(covered - 0.95) < 3 * (0.05 * 0.95 / STUDIES) ** 0.5
+
+
+def test_the_bootstrap_covers_with_enough_seeds():
+    noise = np.random.default_rng(6).normal(size=(400, 20))
+    found = [bootstrap_interval(paired_difference(row, np.zeros(20))) for row in noise]
+    assert 0.89 < np.mean([low <= 0 <= high for low, high in found]) < 0.98

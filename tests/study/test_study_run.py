@@ -1,88 +1,303 @@
-"""Studies on real digits: computed once, failures recorded, effects in words."""
+"""Studies on real digits: each run computed once, failures recorded, whatever is killed on the way."""
 
+import dataclasses
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
-from test_plan import MODEL, TRAIN, study
-from training_helpers import OFF, untimed
+from study_project import by_hash, definition, make_project, planned_study, run_study
+from training_helpers import untimed
 
 from pipeline import artifacts
-from pipeline.errors import Stopped
+from pipeline.errors import ConfigError, Stopped, StorageError
 from pipeline.study import run as run_module
-from pipeline.study.plan import cells
-from pipeline.study.run import compute, effects, sentences, table
-from pipeline.train.fit import Views
+from pipeline.study.effects import effects
+from pipeline.study.job import grouped
+from pipeline.study.pack import run_pack
+from pipeline.study.plan import variants
+from pipeline.study.processes import Processes
+from pipeline.study.run import compute, place
+from pipeline.study.schedule import Done, Failed, Lost, after_loss
+from pipeline.study.tables import cells_table, curves_table
 
-QUICK = {"train.epochs": 3, "train.warmup_epochs": 1.0, "model.widths": [16]}
+EPOCHS = 400
+HERE = Path(__file__).resolve().parent
+NONE = {"none": {"model.dropout": 0.0}}
+
+
+class Inline:
+    """Jobs in this process, one after the other."""
+
+    def __init__(self):
+        self.waiting, self.started = [], []
+
+    def room(self, _job):
+        return not self.waiting
+
+    def start(self, job):
+        self.waiting.append(job)
+        self.started.append(len(job.cells))
+        return len(self.started)
+
+    def events(self, _timeout_s):
+        return [(len(self.started), Done(run_pack(job, lambda share: True))) for job in [self.waiting.pop()]]
+
+    def stop(self):
+        pass
 
 
 @pytest.fixture
-def computed(digits, tmp_path, monkeypatch):
+def project(tmp_path, monkeypatch):
+    make_project(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REGATTA_RUNS", raising=False)
-
-    def go(variants, num_seeds=3):
-        chosen = cells(study(variants, QUICK, num_seeds), MODEL, TRAIN)
-        return chosen, compute(chosen, digits, Views([], OFF, "none"))
-
-    return go
+    return tmp_path
 
 
-def test_only_missing_runs_are_computed(computed, monkeypatch):
-    computed({"none": {"model.dropout": 0.0}}, num_seeds=2)
-    trained = []
-    monkeypatch.setattr(run_module, "run_to_end", _counting(trained, run_module.run_to_end))
-    chosen, results = computed({"none": {"model.dropout": 0.0}}, num_seeds=3)
-    assert trained == [2], "one new seed of each variant, side by side"
-    assert len(results) == len(chosen) == 6
-    assert len(list((artifacts.runs_root() / "cells").iterdir())) == 6
+def computed(chosen, tables=None):
+    workers = Inline()
+    return compute(planned_study(chosen, tables), workers), workers.started
 
 
-def _counting(trained, original):
-    def run_to_end(training, *rest):
-        trained.append(len(training.lanes))
-        original(training, *rest)
-
-    return run_to_end
-
-
-def test_a_failed_run_is_recorded_and_stops_no_other(computed):
-    chosen, results = computed(
-        {"wild": {"train.learning_rate": 1e30, "train.warmup_epochs": 0.0}, "none": {"model.dropout": 0.0}}
-    )
-    found = effects("s", "?", chosen, results)
-    wild, none = found["variants"]
-    assert (wild["num_failed"], wild["num_seeds"], wild["verdict"]) == (3, 0, "failed")
-    assert (none["num_failed"], none["num_seeds"]) == (0, 3)
-    rows = table(chosen, results)
-    assert all("not finite" in row["failure"] for row in rows if row["variant"] == "wild")
-    assert len(rows) == 9 * 3
-    assert sentences(found)[0] == "wild: failed; 3 runs failed"
+def same(one, other):
+    """Results of the same runs, but for times and who ran beside them."""
+    assert one.keys() == other.keys()
+    for name in one:
+        apart = {"seconds"}
+        assert untimed(one[name]["rows"]) == untimed(other[name]["rows"])
+        metrics = [{key: value for key, value in found[name]["metrics"].items() if key not in apart} for found in (one, other)]
+        assert metrics[0] == metrics[1]
 
 
-def test_a_harmful_variant_hurts(computed):
-    chosen, results = computed({"slow": {"train.learning_rate": 1e-6}})
-    found = effects("s", "?", chosen, results)
+def test_only_missing_runs_are_computed(project):
+    computed(definition(NONE, seeds=2))
+    outcomes, started = computed(definition(NONE, seeds=3))
+    assert sum(started) == 2, "one new seed of each variant"
+    assert [(outcome.variant, outcome.seed) for outcome in outcomes] == [(v, s) for v in ("baseline", "none") for s in range(3)]
+    assert len(by_hash()) == 6
+    assert computed(definition(NONE, seeds=3))[1] == []
+
+
+def test_runs_that_two_studies_share_are_computed_once(project):
+    computed(definition(NONE))
+    assert sum(computed(definition({"half": {"model.dropout": 0.1}}))[1]) == 3, "the baseline's are known"
+
+
+def test_a_clone_that_pulled_the_tables_computes_only_what_is_new(project, monkeypatch):
+    outcomes, _ = computed(definition(NONE, seeds=2))
+    tables = project / "artifacts" / "study" / "s"
+    tables.mkdir(parents=True)
+    pq.write_table(cells_table(outcomes), tables / "cells.parquet")
+    pq.write_table(curves_table(outcomes), tables / "curves.parquet")
+    monkeypatch.setenv("REGATTA_RUNS", str(project / "elsewhere"))
+    again, started = computed(definition(NONE, seeds=3), tables)
+    assert sum(started) == 2
+    assert [outcome.result for outcome in again if outcome.seed < 2] == [outcome.result for outcome in outcomes]
+
+
+def test_torn_results_are_computed_again(project, capsys):
+    computed(definition(NONE, seeds=1))
+    file = next((artifacts.runs_root() / "cells").glob("*.json"))
+    file.write_text(file.read_text()[:40])
+    assert sum(computed(definition(NONE, seeds=1))[1]) == 1
+    assert f"{file}: not whole JSON" in capsys.readouterr().out
+
+
+def test_results_of_older_code_are_taken_when_they_are_accepted(project, monkeypatch):
+    before, _ = computed(definition(NONE))
+    import pipeline.train.identity as identity_module
+
+    monkeypatch.setattr(identity_module, "code_digest", lambda file: "other code")
+    monkeypatch.setenv("REGATTA_ACCEPT_CODE", "1")
+    outcomes, started = computed(definition(NONE, seeds=4))
+    assert sum(started) == 2, "the new seed has no older result"
+    assert [outcome.accepted for outcome in outcomes] == [True, True, True, False] * 2
+    assert outcomes[0].result == before[0].result
+    monkeypatch.delenv("REGATTA_ACCEPT_CODE")
+    assert sum(computed(definition(NONE, seeds=4))[1]) == 6
+
+
+def test_a_failed_run_is_recorded_and_stops_no_other(project):
+    wild = {"wild": {"train.learning_rate": 1e30, "train.warmup_epochs": 0.0}, **NONE}
+    chosen = definition(wild)
+    outcomes, _ = computed(chosen)
+    found = effects("s", chosen, variants(chosen), outcomes)
+    assert [(v["name"], v["num_failed"], v["num_seeds"]) for v in found["variants"]] == [("wild", 3, 0), ("none", 0, 3)]
+    assert found["variants"][0]["verdict"] == "failed"
+    assert all("not finite" in outcome.result["failure"] for outcome in outcomes if outcome.variant == "wild")
+    assert computed(chosen)[1] == [], "a failure is a result"
+
+
+def test_a_harmful_variant_hurts(project):
+    chosen = definition({"slow": {"train.learning_rate": 1e-6}})
+    found = effects("s", chosen, variants(chosen), computed(chosen)[0])
     assert found["variants"][0]["verdict"] == "hurts"
-    assert sentences(found)[0].startswith("slow: hurts, validation loss +")
 
 
-def test_a_stopped_group_goes_on_bit_for_bit(computed, monkeypatch, tmp_path):
-    _, whole = computed({"none": {"model.dropout": 0.0}})
-    monkeypatch.setenv("REGATTA_RUNS", str(tmp_path / "other"))
-    group = run_module.GroupKeeper
+def test_variants_of_data_and_augmentation_get_their_own_by_digest(project):
+    changes = {"moved": {"augment.rotate": 20.0, "augment.views": 2}, "drawn": {"augment.rotate": 20.0}}
+    chosen = definition({**changes, "small": {"data.size": 4}}, seeds=1)
+    with pytest.raises(Exception, match="changed since `prepare` ran"):
+        computed(chosen)  # the digits of this folder were not written by `prepare`
+    outcomes, _ = computed(definition(changes, seeds=1))
+    assert len(list((artifacts.runs_root() / "data").glob("*/views-00*.npy"))) == 2
+    losses = [outcome.result["metrics"]["val_loss"] for outcome in outcomes]
+    assert len(set(losses)) == 3
 
-    class Stopping(group):
-        def after_step(self, training):
-            if (training.progress.epoch, training.progress.step) == (1, 7):
-                os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(run_module, "GroupKeeper", Stopping)
-    with pytest.raises(Stopped):
-        computed({"none": {"model.dropout": 0.0}})
-    assert [path.suffix for path in (tmp_path / "other" / "cells").iterdir()] == [".safetensors"]
-    monkeypatch.setattr(run_module, "GroupKeeper", group)
-    _, resumed = computed({"none": {"model.dropout": 0.0}})
-    assert [untimed(result["rows"]) for result in resumed] == [untimed(result["rows"]) for result in whole]
-    assert all(path.suffix == ".json" for path in (tmp_path / "other" / "cells").iterdir())
+def test_widths_batches_and_samples_make_groups_and_all_else_runs_side_by_side(project):
+    alike = {"a": {"train.learning_rate": 1e-2}, "b": {"model.dropout": 0.5}, "c": {"train.early_stop": 1}}
+    others = {"wide": {"model.widths": [32]}, "batch": {"train.batch_size": 32}, "few": {"train.limit": 200}}
+    jobs = planned_study(definition({**alike, **others}, seeds=1)).jobs
+    assert len({job.program for job in jobs}) == 4
+    assert sum(len(job.cells) for job in jobs) == 7
+
+
+def test_groups_fit_into_memory_and_keep_workers_busy(project):
+    [job, *_] = planned_study(definition(NONE, seeds=40)).jobs
+    cells = job.cells * 5
+    sizes = [len(part) for part in grouped(cells, job.program, 2, "cpu", lambda: 10**12)]
+    assert sum(sizes) == len(cells)
+    assert len(sizes) % 2 == 0
+    assert max(sizes) - min(sizes) <= 1
+    assert {len(part) for part in grouped(cells, job.program, 2, "cpu", lambda: 0)} == {1}, "never none"
+
+
+def test_the_test_split_is_judged_where_it_is_asked_for(project):
+    computed(definition(NONE, seeds=1))
+    outcomes, started = computed(definition(NONE, seeds=1, test=True))
+    assert sum(started) == 2, "what was not judged is run again"
+    assert all(0 < outcome.result["metrics"]["test_loss"] < 5 for outcome in outcomes)
+
+
+def test_bad_studies_are_refused_before_anything_runs(project):
+    wrong = {"big": {"train.batch_size": 10_000}, "typo": {"model.dropot": 0.1}}
+    with pytest.raises(ConfigError, match=r"(?s)study s: variant typo.*study s: variant big: train.batch_size = 10000"):
+        computed(definition(wrong))
+    assert not (artifacts.runs_root() / "cells").exists()
+
+
+@pytest.mark.parametrize(
+    ("losses", "memory", "size", "expected"),
+    [(1, False, 4, [4]), (2, False, 4, [2, 2]), (1, True, 5, [2, 3]), (2, False, 1, [1]), (3, False, 1, []), (1, True, 1, [])],
+)
+def test_a_lost_job_starts_again_and_then_in_halves(project, losses, memory, size, expected):
+    [job, *_] = planned_study(definition(NONE, seeds=20)).jobs
+    again = after_loss(dataclasses.replace(job, cells=job.cells[:size]), losses, memory)
+    assert [len(own.cells) for own, _ in again] == expected
+
+
+class Killing(Processes):
+    """Kills the worker of its first job once it has said something."""
+
+    killed = 0
+
+    def events(self, timeout_s):
+        found = super().events(timeout_s)
+        if not self.killed and found and 1 in self.jobs:
+            os.kill(self.jobs[1][0].pid, signal.SIGKILL)
+            self.killed += 1
+        return found
+
+
+def test_a_killed_worker_costs_nothing_but_time(project, monkeypatch, capsys):
+    chosen = definition(NONE, seeds=4, baseline={"train.epochs": 40})
+    killing = Killing(2)
+    compute(planned_study(chosen), killing)
+    assert killing.killed == 1
+    assert "SIGKILL" in capsys.readouterr().out
+    with_loss = by_hash()
+    monkeypatch.setenv("REGATTA_RUNS", str(project / "other"))
+    computed(chosen)
+    same(with_loss, by_hash())
+
+
+def test_a_stopped_study_goes_on_bit_for_bit(project, monkeypatch):
+    driver = [sys.executable, str(HERE / "study_driver.py"), "4", str(EPOCHS)]
+    root = str(HERE.parents[1])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, str(HERE), str(HERE.parent)]), "OMP_NUM_THREADS": "1"}
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        process = subprocess.Popen(driver, env=environment)
+        cells = artifacts.runs_root() / "cells"
+        wait_for(lambda process=process: len(children(process.pid)) >= 4)  # server, resource tracker, two workers
+        time.sleep(1.0)
+        workers = children(process.pid)
+        process.send_signal(number)
+        process.wait(60)
+        wait_for(lambda workers=workers: not any(map(alive, workers)), limit_s=5)
+        assert len(list(cells.glob("*.safetensors"))) == 2, "both workers have saved what they had"
+    subprocess.run(driver, env=environment, check=True)
+    killed = by_hash()
+    assert len(killed) == 8
+    assert list(cells.glob("*.safetensors")) == []
+    monkeypatch.setenv("REGATTA_RUNS", str(project / "other"))
+    run_study(4, epochs=EPOCHS)
+    same(killed, by_hash())
+
+
+def wait_for(true, limit_s=60):
+    until = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def children(pid):
+    """All processes below one."""
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in file.read_text().split():
+            found += [int(child), *children(int(child))]
+    return found
+
+
+def test_an_error_that_is_no_runs_own_ends_the_study(project, monkeypatch):
+    class Broken(Inline):
+        def events(self, _timeout_s):
+            return [(1, Failed(StorageError("disk full")))]
+
+    with pytest.raises(StorageError, match="disk full"):
+        compute(planned_study(definition(NONE)), Broken())
+
+
+def test_a_run_that_takes_its_workers_with_it_is_given_up_and_tried_again_next_time(project):
+    class Losing(Inline):
+        def events(self, _timeout_s):
+            self.waiting.pop()
+            return [(len(self.started), Lost("gone"))]
+
+    outcomes = compute(planned_study(definition(NONE, seeds=1)), Losing())
+    assert [outcome.result["failure"] for outcome in outcomes] == ["gone", "gone"]
+    assert sum(computed(definition(NONE, seeds=1))[1]) == 2
+
+
+def test_a_signal_stops_between_events(project):
+    class Signalled(Inline):
+        def events(self, timeout_s):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return []
+
+    with pytest.raises(Stopped, match="SIGTERM"):
+        compute(planned_study(definition(NONE)), Signalled())
+
+
+def test_a_state_that_can_be_gone_on_from_is_found_whatever_else_is_planned(project):
+    [job, *_] = planned_study(definition(NONE, seeds=4)).jobs
+    artifacts.save_tensors(Path(job.state), {}, {"cells": [one.hash for one in job.cells]})
+    again = planned_study(definition(NONE, seeds=5))
+    assert job.state in {own.state for own in again.jobs}
+    assert sum(len(own.cells) for own in again.jobs) == 10
+    assert not place(job.cells[0].hash).exists()
+    assert run_module.saved_states()

@@ -14,12 +14,12 @@ from pathlib import Path
 import torch
 from test_program import configs
 from test_runs import NoTracker
-from training_helpers import OFF
+from training_helpers import NONE
 
 from pipeline import artifacts
 from pipeline.data.dataset import open_dataset
 from pipeline.errors import RegattaError
-from pipeline.train.fit import Views, fit
+from pipeline.train.fit import fit
 from pipeline.train.runs import all_runs
 
 SLOW_SYNC_S = 0.02
@@ -32,7 +32,7 @@ def child(dataset: str) -> None:
     changes = {"train__epochs": 12, "model__widths": [32], "train__save_every_s": 0.0, "train__threads": 1, "train__shards": 2}
     model, train = configs(**changes)
     try:
-        fit(model, train, open_dataset(Path(dataset)), Views([], OFF, "none"), lambda folder: NoTracker())
+        fit(model, train, open_dataset(Path(dataset)), NONE, lambda folder: NoTracker())
     except RegattaError as error:
         os._exit(error.exit_code)
     os._exit(0)

@@ -10,18 +10,18 @@ LANES = [
     lane(0),
     lane(1, learning_rate=0.1, weight_decay=0.0, betas=(0.5, 0.9), momentum=0.0),
     lane(2, weight_decay=1.0, momentum=0.5),
+    lane(3),
 ]
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_steps_are_torchs(name):
     generator = torch.Generator().manual_seed(0)
-    start, grads = torch.randn(3, 48, generator=generator), torch.randn(5, 3, 48, generator=generator)
+    start, grads = torch.randn(4, 48, generator=generator), torch.randn(5, 4, 48, generator=generator)
     flat = start.clone()
     own = LaneOptimizer(name, LANES, flat)
     for step in range(5):
-        for k in range(3):
-            own.step(k, grads[step, k].clone(), step, 1 / (step + 1))
+        own.step(range(4), grads[step].clone(), step, 1 / (step + 1))
     for k, settings in enumerate(LANES):
         parameter = torch.nn.Parameter(start[k].clone())
         usual = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
@@ -34,6 +34,13 @@ def test_steps_are_torchs(name):
             parameter.grad = grads[step, k].clone()
             torchs.step()
         torch.testing.assert_close(flat[k], parameter.data)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_a_run_that_has_ended_is_left_as_it_is(name):
+    flat = torch.ones(4, 48)
+    LaneOptimizer(name, LANES, flat).step([1, 3], torch.ones(4, 48), 0, 1.0)
+    assert [bool((row == 1).all()) for row in flat] == [True, False, True, False]
 
 
 def test_clipping_keeps_the_direction():

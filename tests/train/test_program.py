@@ -50,7 +50,7 @@ def test_an_empty_validation_split_is_refused(digits):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"train__batch_size": 5000}, r"train.batch_size = 5000: the training split has 1\d+ samples"),
+        ({"train__batch_size": 5000}, r"train.batch_size = 5000: there are 1\d+ training samples"),
         ({"model__loss": "sigmoid"}, "model.loss = 'sigmoid': the data has one of 10 classes"),
         ({"model__arch": "cnn"}, r"model.channels = \[\]: a cnn needs at least one convolution"),
         ({"model__channels": [4]}, r"model.channels = \[4\]: a dnn needs \[\]"),

@@ -6,16 +6,14 @@ import json
 import pytest
 import torch
 from test_program import configs
-from training_helpers import OFF
+from training_helpers import NONE
 
 from pipeline import artifacts
 from pipeline.errors import ConfigError, NumericsError, StorageError
 from pipeline.model.predictor import load_predictor
 from pipeline.train import fit as fit_module
-from pipeline.train.fit import Views, fit, publish
+from pipeline.train.fit import fit, publish
 from pipeline.train.runs import all_runs
-
-VIEWS = Views([], OFF, "none")
 
 
 class NoTracker:
@@ -41,7 +39,7 @@ def run(data, **changes):
         "train__warmup_epochs": 1.0,
     }
     model, train = configs(**(small | changes))
-    return fit(model, train, data, VIEWS, lambda folder: NoTracker()), model
+    return fit(model, train, data, NONE, lambda folder: NoTracker()), model
 
 
 def weights(folder):

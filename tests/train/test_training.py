@@ -6,9 +6,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from training_helpers import lane, train_one_epoch, train_to_end, training, untimed
+from training_helpers import NONE, OFF, lane, train_one_epoch, train_to_end, training, untimed
 
 from pipeline.data.dataset import Dataset
+from pipeline.data.views import Views, views_digest
 from pipeline.errors import NumericsError
 
 LANES = [
@@ -16,7 +17,8 @@ LANES = [
     lane(1, learning_rate=1e-2, dropout=0.0),
     lane(1, label_smoothing=0.1, weight_decay=0.1),
     lane(2, betas=(0.8, 0.95), clip_norm=0.5, dropout=0.5),
-    lane(3, momentum=0.5, clip_norm=2.0),
+    lane(3, momentum=0.5, clip_norm=2.0, early_stop=1, learning_rate=0.03),
+    lane(1, monitor="val_accuracy"),
 ]
 
 
@@ -36,8 +38,8 @@ def equal(one, k, other, i=0):
         {"optimizer": "sgd", "batch_size": 50},
         {"activation": "gelu", "norm": "layer", "widths": (33, 17), "batch_size": 37},
         {"channels": (3,), "widths": (11,), "epochs": 2, "batch_size": 256},
-        {"widths": (), "monitor": "val_accuracy"},
-        {"early_stop": 1, "epochs": 6},
+        {"widths": (), "limit": 300},
+        {"epochs": 6},
     ],
     ids=str,
 )
@@ -69,9 +71,9 @@ def test_records_count_every_sample_once(digits):
     trained = training(digits, [lane(0, learning_rate=1e-9, weight_decay=0.0, dropout=0.0)], batch_size=100, epochs=1)
     train_one_epoch(trained)
     train, clean, _val = trained.progress.rows[0]
-    everything = trained.inputs.take(np.arange(len(trained.ids)))
+    everything = trained.batches.sources[0].inputs.take(np.arange(len(trained.ids)))
     logits = trained.network(trained._normalised(everything).unsqueeze(0))
-    mean = float(torch.nn.functional.cross_entropy(logits[0], trained.labels))
+    mean = float(torch.nn.functional.cross_entropy(logits[0], trained.batches.labels))
     assert train["loss"] == pytest.approx(mean, rel=1e-4), "the last, smaller batch counts as its samples do"
     assert clean["loss"] == pytest.approx(mean, rel=0.1)
 
@@ -132,7 +134,7 @@ def test_a_failed_run_does_not_stop_its_neighbours(digits):
 
 
 def test_early_stopping(digits):
-    trained = train_to_end(training(digits, [lane(0, learning_rate=0.05)], epochs=60, early_stop=2))
+    trained = train_to_end(training(digits, [lane(0, learning_rate=0.05, early_stop=2)], epochs=60))
     assert trained.progress.ended == ["early_stop"]
     assert trained.progress.epoch == trained.progress.best[0]["epoch"] + 2
 
@@ -150,16 +152,60 @@ def test_stored_copies_are_chosen_by_seed_sample_and_epoch(digits):
     """Copies that differ in nothing leave the result as it is; copies that differ change it."""
     inputs = np.asarray(digits.split("train").inputs)
     plain = train_to_end(training(digits, [lane(0)]))
-    same = train_to_end(training(digits, [lane(0)], views=[inputs, inputs]))
-    other = train_to_end(training(digits, [lane(0)], views=[inputs, np.roll(inputs, 1, axis=-1)]))
+    same = train_to_end(training(digits, [lane(0)], stored([inputs, inputs])))
+    other = train_to_end(training(digits, [lane(0)], stored([inputs, np.roll(inputs, 1, axis=-1)])))
     assert torch.equal(plain.network.flat, same.network.flat)
     assert not torch.equal(plain.network.flat, other.network.flat)
+
+
+@pytest.mark.parametrize("num", [1, 2, 5, 8, 32])
+def test_augmentation_is_each_runs_own_in_stacks_of_any_size(digits, num):
+    """None, drawn while training, drawn at half the strength, and stored copies, of equal and of other seeds."""
+    inputs = np.asarray(digits.split("train").inputs)
+    moved = OFF.model_copy(update={"rotate": 20.0, "translate": 0.1})
+    kinds = [
+        NONE,
+        drawn(moved),
+        stored([inputs, np.roll(inputs, 1, axis=-1)]),
+        drawn(moved.model_copy(update={"strength": 0.5})),
+    ]
+    lanes = [lane(i % 3, learning_rate=1e-3 * (1 + i % 7), dropout=0.1 * (i % 4)) for i in range(num)]
+    views = [kinds[i % len(kinds)] for i in range(num)]
+    together = train_to_end(training(digits, lanes, views, epochs=2))
+    for k in range(0, num, 3):
+        assert equal(together, k, train_to_end(training(digits, [lanes[k]], [views[k]], epochs=2))), f"run {k} of {num}"
+
+
+def drawn(policy):
+    return Views([], policy.scaled(), views_digest(policy.scaled(), "cpu"))
+
+
+def stored(arrays):
+    return Views(arrays, OFF.model_copy(update={"rotate": 10.0}), "stored")
+
+
+def test_a_limit_takes_the_same_samples_as_any_smaller_one(digits):
+    small, large = (set(training(digits, [lane(0)], limit=num).ids.tolist()) for num in (200, 500))
+    assert (len(small), len(large)) == (200, 500)
+    assert small < large
+
+
+def test_judging_the_best_weights_leaves_the_training_as_it_is(digits):
+    judged, plain = (training(digits, [lane(0), lane(1)]) for _ in range(2))
+    train_one_epoch(judged), train_one_epoch(plain)
+    assert judged.judged(digits.split("val")) == [
+        {name: row[name] for name in ("loss", "accuracy")} for row in judged.progress.best
+    ]
+    train_to_end(judged), train_to_end(plain)
+    assert equal(judged, 0, plain, 0)
+    assert equal(judged, 1, plain, 1)
 
 
 def test_mapped_inputs_give_the_same_run(digits):
     resident = train_to_end(training(digits, [lane(0)]))
     mapped = training(digits, [lane(0)])
-    mapped.inputs.resident, mapped.inputs._rows = False, None
+    inputs = mapped.batches.sources[0].inputs
+    inputs.resident, inputs._rows = False, None
     assert equal(resident, 0, train_to_end(mapped))
 
 

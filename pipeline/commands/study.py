@@ -1,0 +1,152 @@
+"""`regatta study NAME`: add a study, and run those of its runs that have no result yet; alone: which studies there are."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from pipeline.artifacts import held, read_json, runs_root, stage_dir
+from pipeline.commands.compose import Change, apply, change
+from pipeline.commands.run import LOCK, REPORT, check_data, clear_old_studies, pass_on, reproduce
+from pipeline.config import CONF, Values, choices, read_values
+from pipeline.errors import ConfigError, RegattaError
+from pipeline.overrides import Overrides, defaults
+from pipeline.schema.base import nearest
+from pipeline.schema.study import StudyDefinition
+
+NONE = "none"
+
+
+def study(options: argparse.Namespace) -> int:
+    """Compose, reproduce `study@NAME` and what it needs, then the report if there is a model to report on."""
+    if options.name is None:
+        print("\n".join(listed()))
+        return 0
+    new = planned_change(options.name, options.overrides)
+    if options.dry_run:
+        for line in dry_run(options.name, new):
+            print(line)
+        return 0
+    with held(LOCK):
+        for line in apply(new, options.force):
+            print(line, flush=True)
+        check_data(new.values)
+        for line in clear_old_studies(new.values):
+            print(line, flush=True)
+        pass_on(options)
+        done = reproduce([f"study@{options.name}"])
+        if (stage_dir("evaluate") / "metrics.json").exists() and (stage_dir("train") / "model.json").exists():
+            reproduce(["report"], alone=True)
+    if f"study@{options.name}" not in done.stages:
+        print("Nothing had to be run again.")
+        for line in read_json(stage_dir("study") / options.name / "effects.json")["sentences"]:
+            print(f"study {options.name}: {line}")
+    print(f"The report is {REPORT}" if REPORT.exists() else "`regatta run` trains the model and makes the report.", flush=True)
+    return 0
+
+
+def planned_change(name: str, arguments: list[str]) -> Change:
+    """The configuration with the study added; `study.KEY=VALUE` is a key of this study."""
+    own = [f"study.definitions.{name}.{word.removeprefix('study.')}" if _is_own(word) else word for word in arguments]
+    return change(own, start=lambda overrides: with_study(overrides, name))
+
+
+def _is_own(word: str) -> bool:
+    key = word.partition("=")[0]
+    return key.startswith("study.") and key.removeprefix("study.").split(".")[0] in StudyDefinition.model_fields
+
+
+def with_study(overrides: Overrides, name: str) -> Overrides:
+    """The overrides with one more study, which `regatta run` leaves alone: it brings up to date what it did before."""
+    chosen = overrides.files.get("study", defaults().get("study"))
+    files = [file for file in (chosen if isinstance(chosen, list) else [chosen]) if file != NONE]
+    now = (read_values() or {}).get("study", {}).get("definitions", {})
+    if name in files or name in overrides.values.get("study", {}).get("definitions", {}):
+        return overrides
+    if name not in available():
+        near = nearest(name, available())
+        hint = f"; did you mean {near}?" if near else ""
+        raise ConfigError(f"study {name}: there is no {CONF}/study/{name}.yaml; allowed: {', '.join(available())}{hint}")
+    on_run = overrides.values.get("study", {}).get("on_run")
+    values = overrides.values | {"study": {"on_run": list(now) if on_run is None else on_run} | _without_none(overrides)}
+    return Overrides({**overrides.files, "study": [*files, name]}, values)
+
+
+def _without_none(overrides: Overrides) -> Values:
+    return {key: value for key, value in overrides.values.get("study", {}).items() if value is not None}
+
+
+def available() -> list[str]:
+    """The studies in conf/study/."""
+    return [name for name in choices(CONF, "study") if name != NONE]
+
+
+def listed() -> Iterator[str]:
+    """Each study with its question and how it stands."""
+    defined = (read_values() or {}).get("study", {}).get("definitions", {})
+    for name in sorted({*available(), *defined}):
+        definition = defined.get(name) or _from_file(name)
+        effects = stage_dir("study") / name / "effects.json"
+        state = "has results" if effects.exists() else "chosen, not run yet" if name in defined else "not chosen"
+        yield f"{name:16s} {state:20s} {definition.get('question', '')}"
+
+
+def _from_file(name: str) -> Values:
+    values = yaml.safe_load((CONF / "study" / f"{name}.yaml").read_text(encoding="utf-8")) or {}
+    definition: Values = values.get("definitions", {}).get(name, {})
+    return definition
+
+
+def dry_run(name: str, new: Change) -> Iterator[str]:
+    """Runs, those known already, groups, memory and expected time. Writes nothing."""
+    from pipeline.study.job import bytes_of_one
+    from pipeline.study.plan import configuration, variants
+    from pipeline.study.run import open_materials, plan, workers_here
+
+    definition = StudyDefinition.model_validate(new.values["study"]["definitions"][name])
+    every = variants(definition)
+    yield f"study {name}: {definition.question}"
+    yield f"{len(every)} variants ({', '.join(variant.name for variant in every)}) x {definition.seeds} seeds"
+    try:
+        materials = open_materials(new.values)
+    except RegattaError:
+        yield "the rest is known once prepare and augment have run: regatta run"
+        return
+    old = read_values() or {}
+    if any(new.values[part] != old.get(part) for part in ("data", "prepare")) or materials.own != configuration(new.values):
+        yield "the data would be prepared again; what follows is about the data as it is now"
+    todo = plan(name, definition, new.values, materials, stage_dir("study") / name, make=False)
+    yield f"{len(todo.cells)} runs, {len(todo.cells) - todo.num_missing} of them known already"
+    for job in todo.jobs:
+        spec = job.program.spec
+        shape = "-".join(map(str, (*spec.channels, *spec.widths, spec.num_outputs)))
+        memory = bytes_of_one(job.program) * len(job.cells) / 1e6
+        yield (
+            f"  {len(job.cells)} runs side by side: {shape} {spec.activation}, batch {job.program.batch_size}, "
+            f"{job.program.epochs} epochs, {memory:,.0f} MB, threads {job.threads}"
+        )
+    speed = known_speed()
+    if todo.jobs:
+        work = sum(flops(job, materials.manifest.counts["train"]) for job in todo.jobs)
+        num = min(len(todo.jobs), max(workers_here(job.threads, job.device) for job in todo.jobs))
+        yield f"expected time: {work / speed / num:,.0f} s" if speed else "expected time: known once a study has run here"
+
+
+def flops(job: Any, num_train: int) -> float:
+    """Floating-point operations of a job's training."""
+    from pipeline.model.spec import forward_flops
+
+    samples = job.program.epochs * min(num_train, job.program.limit or num_train)
+    return float(3 * forward_flops(job.program.spec) * samples * len(job.cells))
+
+
+def known_speed() -> float | None:
+    """Floating-point operations per second of one group of runs here, from the latest results."""
+    files = sorted((runs_root() / "cells").glob("*.json"), key=lambda file: file.stat().st_mtime)[-100:]
+    found = [metrics for file in files if (metrics := read_json(file).get("metrics")) and metrics.get("seconds")]
+    seconds, work = (math.fsum(metrics[name] for metrics in found) for name in ("seconds", "flops"))
+    return work / seconds if seconds else None

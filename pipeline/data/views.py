@@ -1,0 +1,77 @@
+"""A training set's augmented copies: stored in a folder, or drawn by the policy as batches need them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import artifacts
+from pipeline.augment.parameters import ENGINE, engine_versions, policy_digest
+from pipeline.data.dataset import Dataset
+from pipeline.errors import StorageError
+from pipeline.schema.augment import AugmentConfig
+from pipeline.schema.base import validated
+
+if TYPE_CHECKING:
+    import torch
+
+RECORD = "augment.json"
+
+
+@dataclass(frozen=True)
+class Views:
+    """Augmented copies (N, C, H, W) uint8 by number, and the policy that made them or, if there are none, draws them."""
+
+    arrays: list[NDArray[np.uint8]]
+    policy: AugmentConfig
+    digest: str
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the policy draws them while training."""
+        return self.policy.active and not self.arrays
+
+
+def views_digest(policy: AugmentConfig, device: str) -> str:
+    """The identity of a scaled policy's copies, stored ones made on a kind of device; "none" where nothing is on."""
+    if not policy.active:
+        return "none"
+    return artifacts.digest([policy_digest(policy), policy.views, device if policy.views else None])
+
+
+def write_view_folder(dataset: Dataset, policy: AugmentConfig, folder: Path, device: torch.device) -> int:
+    """Write the copies that a scaled policy asks for, and what `open_views` needs; how many there are per sample."""
+    from pipeline.augment.views import stored_bytes, write_views
+
+    train = dataset.split("train")
+    number = policy.views if policy.active else 0
+    if number:
+        write_views(train.inputs, train.ids, policy, folder, device)
+    record = {
+        "digest": policy_digest(policy),
+        "engine": "kornia",
+        "versions": {"engine": ENGINE, **engine_versions()},
+        "views": number,
+        "policy": policy.model_dump(),
+        "dataset": dataset.manifest.digest,
+        "device": device.type if number else None,
+        "stored_bytes": stored_bytes(train.inputs.shape, number),
+    }
+    artifacts.write_json(folder / RECORD, record)
+    return number
+
+
+def open_views(path: Path) -> Views:
+    """What `write_view_folder` has written."""
+    values: dict[str, Any] = artifacts.read_json(path / RECORD)
+    policy = validated(AugmentConfig, values["policy"], f"{path}/{RECORD}: policy")
+    files = [artifacts.view_path(path, v) for v in range(policy.views if policy.active else 0)]
+    if missing := [file for file in files if not file.exists()]:
+        raise StorageError(f"{missing[0]}: missing; run `dvc repro augment` again")
+    arrays = [np.load(file, mmap_mode="r", allow_pickle=False) for file in files]
+    made = artifacts.digest([values["digest"], len(files), values["device"]]) if policy.active else "none"
+    return Views(arrays, policy, made)

@@ -1,0 +1,114 @@
+"""Starts what mirrors a run or a study to W&B: `python -m pipeline.tracking`, in a process of its own.
+
+Nothing of W&B is imported here, and no module that does: a stage that is watched does not depend on the code that
+watches it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.artifacts import digest, runs_root
+from pipeline.schema.tracking import TrackingConfig
+
+LIMIT_S = 60.0
+"""After this long at its end a mirror is ended by force."""
+CELL_LIMIT_S = 5.0
+"""So much longer for each cell of a study: a server that is far away takes seconds to open and close a run."""
+COMMAND = [sys.executable, "-m", "pipeline.tracking"]
+
+
+class Tracker:
+    """Holds the mirror of one run; without a process it mirrors nothing."""
+
+    def __init__(self, process: subprocess.Popen[bytes] | None = None) -> None:
+        self._process = process
+
+    def log(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Mirror an epoch whose `rows` are in `metrics.jsonl` by now, where the mirror reads them; never waits."""
+        if self._process and self._process.stdin:
+            with contextlib.suppress(BlockingIOError, BrokenPipeError):  # busy: it will see the file; dead: finish tells
+                os.write(self._process.stdin.fileno(), b"\n")
+
+    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
+        """Close the mirror with the run's summary: within a second, or within `LIMIT_S` where W&B does not answer."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        try:
+            process.communicate(json.dumps({"summary": dict(summary), "exit_code": exit_code}).encode(), timeout=LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+        if process.returncode:
+            say(f"W&B's part of the run ended early (exit code {process.returncode}); the run's own records are whole")
+
+
+def open_tracker(config: TrackingConfig, run_id: str, folder: Path, params: Mapping[str, Any]) -> Tracker:
+    """Start mirroring `folder`/metrics.jsonl as run `run_id`, whose configuration is `params`, to `folder`/wandb."""
+    if config.mode == "disabled":
+        return Tracker()
+    process = subprocess.Popen(
+        COMMAND,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env=_environment(),
+        bufsize=0,
+        start_new_session=True,  # Ctrl-C is for the training, which then finishes the mirror
+    )
+    start = {"config": config.model_dump(), "run_id": run_id, "folder": str(folder), "params": dict(params)}
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(json.dumps(start).encode() + b"\n")
+    os.set_blocking(process.stdin.fileno(), False)
+    return Tracker(process)
+
+
+def mirror_study(config: TrackingConfig, study: str, cells: Sequence[Mapping[str, Any]]) -> None:
+    """Mirror the cells of a study that have not been mirrored before: a group named `study`, a run for each cell.
+
+    A cell is {"hash", "variant", "seed", "config", "metrics", "rows", "failure"}: its hash is the run's id, `config` its
+    configuration under dotted keys, `rows` those of `metrics.jsonl`. Waits for the end; what W&B does wrong costs a line.
+    """
+    folder = runs_root() / "cells"
+    missing = {cell["hash"]: dict(cell) for cell in cells if not marker(folder, config, config.mode, cell["hash"]).exists()}
+    if config.mode == "disabled" or not missing:
+        return
+    limit_s = LIMIT_S + CELL_LIMIT_S * len(missing)
+    start = {"config": config.model_dump(), "study": study, "folder": str(folder), "limit_s": limit_s}
+    content = json.dumps(start | {"cells": list(missing.values())}).encode() + b"\n"
+    try:
+        subprocess.run(
+            COMMAND,
+            input=content,
+            stdout=subprocess.DEVNULL,
+            env=_environment(),
+            start_new_session=True,
+            timeout=limit_s,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        code = getattr(error, "returncode", None)
+        reason = f"no end within {limit_s:.0f} s" if code is None else f"exit code {code}"
+        say(f"W&B's part of the study ended early ({reason}); the study's own records are whole")
+
+
+def marker(folder: Path, config: TrackingConfig, mode: str, name: str) -> Path:
+    """The file below `folder` that says that cell `name` has been mirrored whole to this project in this mode."""
+    return folder / "wandb" / "mirrored" / digest([mode, config.entity, config.project])[:12] / f"{name}.json"
+
+
+def say(message: str) -> None:
+    """One line on standard error."""
+    print(f"tracking: {message}", file=sys.stderr, flush=True)
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"WANDB_ERROR_REPORTING": "false"}

@@ -1,0 +1,82 @@
+"""The figures of a study with their titles, captions that say how to read them, and words for those who can't see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pipeline.report import study_figures, study_panels
+from pipeline.report.pictures import Picture, picture_of
+from pipeline.report.studies import Study
+from pipeline.report.svg import style
+from pipeline.report.words import count, duration, metric_words, signed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CAPTIONS = {
+    "gap": (
+        "Generalisation gap",
+        "Mean loss at the best epoch on training and validation samples: the further apart, the more is learned by heart.",
+    ),
+    "time": (
+        "Time and quality",
+        "Mean over seeds. Runs are trained side by side and share the machine, so compare times roughly.",
+    ),
+    "curves": (
+        "Validation loss",
+        "The median over seeds, the band from the best to the worst seed; one scale for all, so that panels can be compared.",
+    ),
+    "gradients": (
+        "Gradients by layer and epoch",
+        "One row per layer, the first on top: a first layer much paler than the last gets hardly any gradient (it vanishes).",
+    ),
+}
+"""Title and caption of each figure."""
+
+
+def study_pictures(study: Study) -> list[Picture]:
+    """The figures of a study that was run: effects, gap, time, curves and, where they are asked about, gradients."""
+    with style():
+        return [
+            picture_of(f"study{part}-{study.name}", *captions, alt, figure, wide)
+            for part, captions, alt, figure, wide in _study_figures(study)
+        ]
+
+
+def _study_figures(study: Study) -> Iterator[tuple[str, tuple[str, str], str, Figure, bool]]:
+    """What comes between "study" and the name, title and caption, alternative text, figure, whether it is wide."""
+    effects, variants = study.effects, study.rows[1:]
+    assert effects is not None
+    metric = metric_words(effects["metric"])
+    told = "; ".join(f"{variant['name']}: {variant['verdict']} ({signed(variant['difference'])})" for variant in variants)
+    caption = (
+        f"Large dots are differences, bars their {100 * effects['confidence']:g}% intervals over seeds, small dots "
+        "single seeds; the verdict allows for the number of variants that were tried (Holm)."
+    )
+    if effects["margin"]:
+        caption += f" What lies within the blue band, \u00b1{effects['margin']:g}, was said not to matter."
+    titles = ("Differences", caption)
+    yield "", titles, f"Differences in {metric}. {told}.", study_figures.forest(effects), False
+    pairs = list(zip(study.rows, study.means("train_loss"), study.means("val_loss"), strict=True))
+    if any(train is not None and val is not None for _, train, val in pairs):
+        gaps = [f"{row['name']}: {signed(val - train)}" for row, train, val in pairs if train is not None and val is not None]
+        alt = f"Validation less training loss. {'; '.join(gaps)}."
+        yield ".gap", CAPTIONS["gap"], alt, study_figures.losses(study), False
+    times = list(zip(study.rows, study.means("seconds"), study.means(effects["metric"]), strict=True))
+    if any(seconds is not None and value is not None for _, seconds, value in times):
+        each = [f"{row['name']}: {duration(s)}" for row, s, value in times if s is not None and value is not None]
+        yield (
+            ".time",
+            CAPTIONS["time"],
+            f"{metric} over the time of a run. {'; '.join(each)}.",
+            study_figures.cost(study),
+            False,
+        )
+    if study.runs:
+        alt = f"Validation loss per epoch of {count(len(variants))} variants, each with what it is compared with."
+        yield ".curves", CAPTIONS["curves"], alt, study_panels.curves(study), study_panels.is_wide(len(variants))
+    mapped = [runs for runs in study.runs.values() if runs.layers]
+    if mapped:
+        alt = f"Gradient norm by layer and epoch of {count(len(mapped))} configurations."
+        yield ".gradients", CAPTIONS["gradients"], alt, study_panels.gradients(study), study_panels.is_wide(len(mapped))

@@ -1,0 +1,296 @@
+"""What a study found: each variant's difference from what it is compared with, a verdict, and both in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pipeline.study.statistics import (
+    CONFIDENCE,
+    FEWEST_SEEDS,
+    Better,
+    Difference,
+    bootstrap_interval,
+    holm,
+    paired_difference,
+    verdict,
+)
+
+METRICS: dict[str, tuple[str, Better]] = {
+    "val_loss": ("validation loss", "lower"),
+    "val_accuracy": ("validation accuracy", "higher"),
+    "last_val_loss": ("validation loss of the last epoch", "lower"),
+    "last_val_accuracy": ("validation accuracy of the last epoch", "higher"),
+    "gap": ("generalisation gap", "lower"),
+    "last_gap": ("generalisation gap of the last epoch", "lower"),
+    "best_epoch": ("best epoch", "neither"),
+}
+"""What a study may be judged by: its words and which side is better."""
+UNDECIDED = ("no evidence", "too few seeds")
+VERDICTS = ("helps", "hurts", "more", "less", "equivalent", "failed", *UNDECIDED)
+
+
+class Variant(Protocol):
+    """A named difference in configuration."""
+
+    @property
+    def name(self) -> str:
+        """Of one study, each its own."""
+
+    @property
+    def changes(self) -> Mapping[str, Any]:
+        """Dotted keys and their values."""
+
+    @property
+    def against(self) -> str:
+        """The variant it is compared with; empty for the baseline."""
+
+
+class Definition(Protocol):
+    """What a study asks, expects and is judged by."""
+
+    @property
+    def question(self) -> str:
+        """In the user's words."""
+
+    @property
+    def finding(self) -> str | None:
+        """The expected finding in words."""
+
+    @property
+    def expected(self) -> Mapping[str, str]:
+        """The expected verdict of some variants."""
+
+    @property
+    def metric(self) -> str:
+        """One of `METRICS`."""
+
+    @property
+    def margin(self) -> float | None:
+        """The smallest difference of the metric that matters."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run of a study and what came out of it."""
+
+    variant: str
+    seed: int
+    result: Mapping[str, Any]
+    accepted: bool = False
+    """Computed by older code, and taken over by the user."""
+
+    def value(self, metric: str) -> float | None:
+        """Of a run that has not failed."""
+        return None if self.result["failure"] else self.result["metrics"].get(metric)
+
+
+def effects(name: str, definition: Definition, variants: Sequence[Variant], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The content of `effects.json`: differences over the seeds that both runs of a pair have finished.
+
+    Holm's adjustment is over all variants, of the two kinds of claim (a difference, an equivalence) each by itself. A variant
+    that failed on a seed that its reference finished is "failed" whatever its other seeds say, but for "hurts".
+    """
+    values = {variant.name: _finished(variant.name, definition.metric, outcomes) for variant in variants}
+    failed = {
+        variant.name: sum(o.variant == variant.name for o in outcomes) - len(values[variant.name]) for variant in variants
+    }
+    base = next(variant for variant in variants if not variant.against)
+    compared = [variant for variant in variants if variant.against]
+    found = [_compared(variant, values, definition.margin) for variant in compared]
+    p_holm = _adjusted([difference.p for difference in found])
+    p_equivalent_holm = _adjusted([difference.p_equivalent for difference in found])
+    better, others = METRICS[definition.metric][1], _others(definition.metric, outcomes)
+    rows = []
+    for variant, difference, p, inside in zip(compared, found, p_holm, p_equivalent_holm, strict=True):
+        said = "too few seeds" if difference.mean is None else verdict(difference.mean, p, inside, better)
+        lost = values[variant.against].keys() - values[variant.name].keys()
+        said = "failed" if said != "hurts" and (lost or not values[variant.name]) else said
+        expected, bootstrap = definition.expected.get(variant.name), bootstrap_interval(difference)
+        rows.append(
+            {
+                "name": variant.name,
+                "changes": dict(variant.changes),
+                "against": variant.against,
+                "mean": _mean(values[variant.name]),
+                "difference": difference.mean,
+                "interval": difference.interval and list(difference.interval),
+                "bootstrap": bootstrap and list(bootstrap),
+                "differences": list(difference.differences),
+                "p": difference.p,
+                "p_holm": p,
+                "p_equivalent": difference.p_equivalent,
+                "p_equivalent_holm": inside,
+                "verdict": said,
+                "num_seeds": difference.num_seeds,
+                "num_failed": failed[variant.name],
+                "expected": expected,
+                "as_expected": as_expected(said, expected),
+                "others": {metric: _other(variant, metric, outcomes) for metric in others},
+            }
+        )
+    result = {
+        "name": name,
+        "question": definition.question,
+        "finding": definition.finding,
+        "metric": definition.metric,
+        "seeds": sorted({outcome.seed for outcome in outcomes}),
+        "confidence": CONFIDENCE,
+        "margin": definition.margin,
+        "num_cells": len(outcomes),
+        "num_failed": sum(failed.values()),
+        "num_accepted": sum(outcome.accepted for outcome in outcomes),
+        "baseline": {
+            "mean": _mean(values[base.name]),
+            "changes": dict(base.changes),
+            "num_failed": failed[base.name],
+            "others": {metric: {"mean": _mean(_finished(base.name, metric, outcomes))} for metric in others},
+        },
+        "variants": rows,
+        "failures": [
+            {"variant": outcome.variant, "seed": outcome.seed, "failure": outcome.result["failure"] or "no value of the metric"}
+            for outcome in outcomes
+            if outcome.value(definition.metric) is None
+        ],
+        "notes": _notes(definition.metric, outcomes),
+    }
+    return {**result, "agreement": agreement(result), "sentences": sentences(result)}
+
+
+def as_expected(said: str, expected: str | None) -> bool | None:
+    """Whether a verdict is the expected one; None where nothing was expected or the runs decide nothing.
+
+    A variant that fails does not help and is not equivalent, but it may still have hurt.
+    """
+    if expected is None or said == expected:
+        return None if expected is None else True
+    undecided = said in UNDECIDED or (said == "failed" and expected in ("hurts", "more", "less"))
+    return None if undecided else False
+
+
+def agreement(found: Mapping[str, Any]) -> str | None:
+    """Whether the verdicts are the expected ones, in words; None where none was expected."""
+    expected = [variant for variant in found["variants"] if variant["expected"] is not None]
+    against = [variant["name"] for variant in expected if variant["as_expected"] is False]
+    undecided = [variant["name"] for variant in expected if variant["as_expected"] is None]
+    if not expected:
+        return None
+    if against:
+        return f"the runs contradict it: {_listed(against)}"
+    return f"still open: {_listed(undecided)}" if undecided else "the runs agree"
+
+
+def sentences(found: Mapping[str, Any]) -> list[str]:
+    """The effects in words: a line for each variant, each failure with its runs, the notes, the expected finding."""
+    words, num = METRICS[found["metric"]][0], len(found["seeds"])
+    lines = [_sentence(variant, words, num, found["margin"]) for variant in found["variants"]]
+    failures: dict[str, dict[str, list[int]]] = {}
+    for failure in found["failures"]:
+        failures.setdefault(failure["failure"], {}).setdefault(failure["variant"], []).append(failure["seed"])
+    for text, where in failures.items():
+        runs = _listed([f"{name} (seed{'s' if len(seeds) > 1 else ''} {_listed(seeds)})" for name, seeds in where.items()])
+        lines.append(f"failed: {runs}: {text}")
+    lines += found["notes"]
+    said = agreement(found)
+    if said:
+        lines.append(
+            f"expected finding: {found['finding'].rstrip('.')}; {said}" if found["finding"] else f"expected verdicts: {said}"
+        )
+    return lines
+
+
+def _sentence(variant: Mapping[str, Any], words: str, num: int, margin: float | None) -> str:
+    said, name, seeds = variant["verdict"], variant["name"], variant["num_seeds"]
+    against = "" if variant["against"] == "baseline" else f" (against {variant['against']})"
+    numbers = _numbers(variant, words)
+    if said == "too few seeds":
+        head = f"{name}{against}: too few seeds for a verdict ({seeds}; {FEWEST_SEEDS} are needed)"
+        text = f"{head}, {numbers}" if numbers else head
+    elif said == "failed":
+        head = f"{name}{against} failed on {variant['num_failed']} of {num} seeds"
+        text = f"{head}; on the others: {numbers}" if numbers else head
+    elif said in ("helps", "hurts"):
+        text = f"{name} {said}{against}: {numbers}"
+        text += f"; failed on {variant['num_failed']} of {num} seeds" if variant["num_failed"] else ""
+    elif said == "equivalent":
+        text = f"{name} is equivalent within {margin:g}{against}: {numbers}"
+    else:
+        text = f"{name}: {said}{against}, {numbers}"
+    return text + _expectation(variant)
+
+
+def _expectation(variant: Mapping[str, Any]) -> str:
+    if variant["expected"] is None:
+        return ""
+    marks = {True: "", False: ", which these runs contradict", None: ", which is still open"}
+    return f"; expected: {variant['expected']}{marks[variant['as_expected']]}"
+
+
+def _numbers(variant: Mapping[str, Any], words: str) -> str:
+    """ "validation loss +0.0213 [0.0142, 0.0284], 8 seeds, p = 0.0003 (Holm)", as much of it as there is."""
+    mean, interval = variant["difference"], variant["interval"]
+    if mean is None:
+        return ""
+    largest = max(abs(value) for value in (mean, *(interval or [])))
+    form = f"z.{max(0, 2 - math.floor(math.log10(largest)))}f" if 1e-9 < largest < 1e6 else "z.3g"
+    text = f"{words} {mean:+{form}}"
+    if variant["p_holm"] is None:
+        return text
+    text += f" [{interval[0]:{form}}, {interval[1]:{form}}]" if interval else " on every seed"
+    inside = variant["p_equivalent_holm"] if variant["verdict"] == "equivalent" else None
+    p = variant["p_holm"] if inside is None else inside
+    shown_p = "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
+    return f"{text}, {variant['num_seeds']} seeds, {shown_p} ({'Holm' if inside is None else 'two one-sided tests, Holm'})"
+
+
+def _notes(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
+    notes, accepted = [], sum(outcome.accepted for outcome in outcomes)
+    devices = sorted({str(outcome.result["device"]) for outcome in outcomes})
+    if accepted:
+        notes.append(f"{accepted} of {len(outcomes)} runs were computed by older code, which was accepted")
+    if len(devices) > 1:
+        notes.append(f"the runs were computed on different devices: {_listed(devices)}")
+    if METRICS[metric][1] == "neither":
+        notes.append(f"{METRICS[metric][0]}: more is neither better nor worse than less")
+    return notes
+
+
+def _compared(variant: Variant, values: Mapping[str, Mapping[int, float]], margin: float | None) -> Difference:
+    own, reference = values[variant.name], values[variant.against]
+    seeds = sorted(own.keys() & reference.keys())
+    return paired_difference([own[seed] for seed in seeds], [reference[seed] for seed in seeds], margin)
+
+
+def _finished(variant: str, metric: str, outcomes: Sequence[Outcome]) -> dict[int, float]:
+    """The metric of each seed's run that has one."""
+    found = {outcome.seed: outcome.value(metric) for outcome in outcomes if outcome.variant == variant}
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def _others(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
+    """Every metric that some run has, but for the study's own."""
+    names = dict.fromkeys(name for outcome in outcomes for name in outcome.result["metrics"])
+    return [name for name in names if name != metric and any(outcome.value(name) is not None for outcome in outcomes)]
+
+
+def _other(variant: Variant, metric: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    values = {name: _finished(name, metric, outcomes) for name in (variant.name, variant.against)}
+    difference = _compared(variant, values, None)
+    interval = difference.interval and list(difference.interval)
+    return {"mean": _mean(values[variant.name]), "difference": difference.mean, "interval": interval}
+
+
+def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm over those that exist."""
+    adjusted = iter(holm([p for p in p_values if p is not None]))
+    return [None if p is None else next(adjusted) for p in p_values]
+
+
+def _mean(values: Mapping[int, float]) -> float | None:
+    return sum(values.values()) / len(values) if values else None
+
+
+def _listed(names: Iterable[Any]) -> str:
+    return ", ".join(map(str, names))

@@ -1,0 +1,86 @@
+"""What is handed to a worker of a study: runs that are trained side by side. Imports no torch."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from pipeline import artifacts
+from pipeline.model.spec import slots
+from pipeline.schema.augment import AugmentConfig
+from pipeline.train.program import Lane, Program
+
+BEST_GROUP = 16
+"""Runs side by side beyond which more of them bring a CPU nothing (RESULTS.md)."""
+MOST_ON_GPU = 256
+EVAL_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class JobCell:
+    """One run of a job."""
+
+    hash: str
+    without_code: str
+    lane: Lane
+    policy: AugmentConfig
+    views: str
+    """Digest of its augmented copies."""
+    views_path: str | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Runs of one program and one dataset, and where their state is kept. Paths are absolute."""
+
+    program: Program
+    cells: tuple[JobCell, ...]
+    data_path: str
+    device: str
+    threads: int
+    state: str
+    code: str
+    test: bool
+
+    def halves(self) -> tuple[Job, Job]:
+        """The same runs in two jobs, which need half of the memory each and start from the beginning."""
+        middle = len(self.cells) // 2
+        first, second = (
+            replace(self, cells=part, state=state_path(part)) for part in (self.cells[:middle], self.cells[middle:])
+        )
+        return first, second
+
+    @property
+    def work(self) -> float:
+        """How long it takes, in some unit."""
+        return float(len(self.cells)) * self.program.epochs * sum(slot.size for slot in slots(self.program.spec))
+
+
+def state_path(cells: Sequence[JobCell]) -> str:
+    """Where the state of these runs side by side is kept."""
+    folder = artifacts.runs_root().absolute() / "cells"
+    return str(folder / f"{artifacts.digest([cell.hash for cell in cells])}.safetensors")
+
+
+def bytes_of_one(program: Program) -> int:
+    """Memory of one run: parameters five times over, and a step's activations twice."""
+    parameters = sum(slot.room for slot in slots(program.spec))
+    units = math.prod(program.spec.input_shape) * (1 + sum(program.spec.channels)) + sum(program.spec.widths)
+    return 4 * (5 * parameters + 2 * units * max(program.batch_size // program.shards, EVAL_ROWS))
+
+
+def grouped(
+    cells: Sequence[JobCell], program: Program, num_workers: int, device: str, free: Callable[[], int]
+) -> list[tuple[JobCell, ...]]:
+    """Runs of one program cut into groups: even ones, as many at once as pay and fit into `free` bytes, busy workers.
+
+    Runs that share their batches stay together.
+    """
+    together = sorted(cells, key=lambda cell: (cell.lane.seed, cell.views))
+    largest = max(1, min(MOST_ON_GPU if device == "cuda" else BEST_GROUP, free() // bytes_of_one(program)))
+    num = -(-len(together) // largest)
+    num = min(len(together), -(-num // num_workers) * num_workers)
+    ends = [len(together) * i // num for i in range(num + 1)]
+    return [tuple(together[a:b]) for a, b in itertools.pairwise(ends)]

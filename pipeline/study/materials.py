@@ -1,0 +1,85 @@
+"""The datasets and augmented copies of a study's runs: the pipeline's own, or others kept by digest in `runs/data/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import artifacts
+from pipeline.closure import code_digest
+from pipeline.data.build import build_dataset, dataset_digest
+from pipeline.data.dataset import Dataset, open_dataset
+from pipeline.data.views import RECORD, views_digest, write_view_folder
+from pipeline.errors import DataError
+from pipeline.study.plan import Configuration
+
+PREPARE_CODE = "pipeline/stages/prepare.py"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a run is trained on, known before it is made."""
+
+    dataset: str
+    """Digest; likewise `views`."""
+    views: str
+    data_path: Path
+    views_path: Path | None
+    """None: no copies are stored."""
+
+
+class Materials:
+    """Finds, and where they are missing makes, what the runs of a study are trained on."""
+
+    def __init__(self, own: Configuration, prepare: Path, augment: Path, device: str) -> None:
+        """own: the pipeline's configuration, whose dataset and copies are in the folders `prepare` and `augment`."""
+        self.own, self.prepare, self.augment, self.device = own, prepare, augment, device
+        self.manifest = open_dataset(prepare).manifest
+        self.made_on = artifacts.read_json(augment / RECORD)["device"] or device
+        self.code = code_digest(PREPARE_CODE)
+
+    def of(self, config: Configuration) -> Material:
+        """Where a run's dataset and copies are, or will be."""
+        dataset, data_path = self.manifest.digest, self.prepare
+        if (config.data, config.prepare) != (self.own.data, self.own.prepare):
+            dataset = dataset_digest(config.data, config.prepare, self.manifest.source_digest, self.code)
+            data_path = artifacts.runs_root() / "data" / dataset
+        views, views_path = views_digest(config.augment, self.made_on), None
+        if config.augment.active and config.augment.views:
+            same = dataset == self.manifest.digest and config.augment == self.own.augment
+            views_path = self.augment if same else artifacts.runs_root() / "data" / artifacts.digest([dataset, views])
+        return Material(dataset, views, data_path, views_path)
+
+    def dataset(self, config: Configuration) -> Dataset:
+        """Open a run's dataset; made where it is missing."""
+        material = self.of(config)
+        path = material.data_path
+        if not (path / "dataset.json").exists():
+            print(f"study: preparing the data as {_differences(self.own, config)} asks", flush=True)
+            with artifacts.held(path.with_name(f".{path.name}.lock")), artifacts.published_dir(path) as folder:
+                manifest = build_dataset(config.data, config.prepare, folder, self.code)
+                if manifest.digest != material.dataset:
+                    raise DataError("the data has changed since `prepare` ran; run `regatta run` and then the study again")
+        return open_dataset(path)
+
+    def make_views(self, config: Configuration) -> None:
+        """Write a run's augmented copies where they are to be stored and are missing."""
+        path = self.of(config).views_path
+        if path is None or (path / RECORD).exists():
+            return
+        import torch
+
+        dataset = self.dataset(config)
+        print(f"study: {config.augment.views} augmented copies as {_differences(self.own, config)} asks", flush=True)
+        with artifacts.held(path.with_name(f".{path.name}.lock")), artifacts.published_dir(path) as folder:
+            write_view_folder(dataset, config.augment, folder, torch.device(self.made_on))
+
+
+def _differences(own: Configuration, config: Configuration) -> str:
+    pairs = [
+        f"{section}.{key} = {value}"
+        for section in ("data", "prepare", "augment")
+        for key, value in getattr(config, section).model_dump().items()
+        if value != getattr(getattr(own, section), key)
+    ]
+    return ", ".join(pairs) or "the configuration"

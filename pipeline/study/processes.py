@@ -1,0 +1,128 @@
+"""Workers on this machine: processes forked from one that has torch loaded, one for each job."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
+
+from pipeline.errors import RegattaError
+from pipeline.study.job import Job
+from pipeline.study.schedule import Done, Event, Failed, Lost, Told
+
+TELL_EVERY_S = 0.2
+LAST_S = 60.0
+"""How long a worker that was asked to stop may take to save."""
+_TORN = (EOFError, ConnectionResetError)
+
+
+class Processes:
+    """Jobs whose threads together are at most `cores`. A worker ends with its starter, saving its state first."""
+
+    def __init__(self, cores: int) -> None:
+        self.cores = cores
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["pipeline.study.pack"])
+        self.jobs: dict[int, tuple[ForkServerProcess, Connection]] = {}
+        self.threads: dict[int, int] = {}
+        self.started = 0
+
+    def room(self, job: Job) -> bool:
+        """Whether there are cores left for its threads, or nothing runs; a GPU is for one job alone."""
+        taken = sum(self.threads.values())
+        return not taken or (job.device == "cpu" and taken + job.threads <= self.cores)
+
+    def start(self, job: Job) -> int:
+        """Start a job in a process of its own; its number."""
+        own, theirs = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=_work, args=(job, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        self.started += 1
+        self.jobs[self.started] = process, own
+        self.threads[self.started] = job.threads
+        return self.started
+
+    def events(self, timeout_s: float) -> list[tuple[int, Event]]:
+        """What the jobs have sent, and which of them have gone."""
+        numbers = {connection: number for number, (_, connection) in self.jobs.items()}
+        found: list[tuple[int, Event]] = []
+        for ready in wait(list(numbers), timeout_s):
+            assert isinstance(ready, Connection)
+            number = numbers[ready]
+            try:
+                event: Event = ready.recv()
+            except _TORN:
+                process, _ = self.jobs[number]
+                process.join()
+                event = Lost(f"a worker process has gone ({_how(process.exitcode)})")
+            if not isinstance(event, Told):
+                self._close(number)
+            found.append((number, event))
+        return found
+
+    def stop(self) -> None:
+        """SIGTERM, upon which a worker saves its state and ends; by force where it does not."""
+        for process, _ in self.jobs.values():
+            process.terminate()
+        until = time.monotonic() + LAST_S
+        for number, (process, _) in list(self.jobs.items()):
+            process.join(max(0.0, until - time.monotonic()))
+            if process.exitcode is None:
+                process.kill()
+            self._close(number)
+
+    def _close(self, number: int) -> None:
+        process, connection = self.jobs.pop(number)
+        del self.threads[number]
+        connection.close()
+        process.join()
+
+
+def _how(code: int | None) -> str:
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        return f"{name}, perhaps for lack of memory" if name == "SIGKILL" else name
+    return f"exit code {code}"
+
+
+def _work(job: Job, connection: Connection) -> None:
+    """A worker's life. Its memory errors and its data's errors are told; any other is a traceback and a lost worker."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the starter, which asks for a stop
+    from pipeline.study.pack import run_pack
+
+    told = time.monotonic()
+
+    def send(event: Event) -> None:
+        try:
+            connection.send(event)
+        except BrokenPipeError:  # the starter has gone
+            signal.raise_signal(signal.SIGTERM)
+
+    def tell(share: float) -> bool:
+        nonlocal told
+        if (now := time.monotonic()) - told > TELL_EVERY_S:
+            told = now
+            send(Told(share))
+        return True
+
+    try:
+        send(Done(run_pack(job, tell)))
+    except RegattaError as error:
+        send(Failed(error))
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        send(Lost(f"{len(job.cells)} runs side by side do not fit into memory", memory=True))
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether torch or Python could not get memory."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

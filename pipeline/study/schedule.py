@@ -1,0 +1,198 @@
+"""Jobs over workers until every run has a result: started, watched, and given to another worker when one is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+from pipeline.errors import RegattaError, Stopped
+from pipeline.study.job import Job
+
+LINE_EVERY_S, WAIT_S = 10.0, 0.5
+MOST_LOSSES = 3
+"""So often a single run may take its worker with it."""
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job's results."""
+
+    results: list[Result]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A job's share that is done."""
+
+    share: float
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A worker that has gone, or lacked memory."""
+
+    reason: str
+    memory: bool = False
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An error that ends the study."""
+
+    error: RegattaError
+
+
+Event = Done | Told | Lost | Failed
+
+
+class Workers(Protocol):
+    """Where jobs run."""
+
+    def room(self, job: Job) -> bool:
+        """Whether another job can start beside those at work."""
+
+    def start(self, job: Job) -> int:
+        """Start a job; its number."""
+
+    def events(self, timeout_s: float) -> list[tuple[int, Event]]:
+        """What has happened, waiting for at most so long for the first of it."""
+
+    def stop(self) -> None:
+        """Ask the jobs to save and end, and wait for them."""
+
+
+@dataclass
+class Running:
+    """A job that is at work."""
+
+    job: Job
+    losses: int
+    share: float = 0.0
+
+
+def carried_out(
+    jobs: Sequence[Job], workers: Workers, take: Callable[[Job, list[Result]], None], known: int
+) -> list[tuple[Job, str]]:
+    """Run all jobs, the longest first, and hand each one's results to `take` as it ends.
+
+    A job whose worker is lost starts again where it was saved, the second time in halves, and so does one that lacks memory.
+    Returns the single runs that took their workers with them `MOST_LOSSES` times, with the reason. Raises Stopped after a
+    signal, and the first error that is not a run's own.
+    """
+    waiting = [(job, 0) for job in sorted(jobs, key=lambda job: job.work)]
+    running: dict[int, Running] = {}
+    given_up: list[tuple[Job, str]] = []
+    display = Display(jobs, known)
+    with stop_requested() as stop:
+        try:
+            while waiting or running:
+                while waiting and workers.room(waiting[-1][0]):
+                    job, losses = waiting.pop()
+                    running[workers.start(job)] = Running(job, losses)
+                for number, event in workers.events(WAIT_S):
+                    match event:
+                        case Told(share):
+                            running[number].share = share
+                        case Done(results):
+                            own = running.pop(number)
+                            take(own.job, results)
+                            display.done(own.job)
+                        case Lost(reason, memory):
+                            own = running.pop(number)
+                            display.say(f"study: {reason}; its {len(own.job.cells)} runs start again")
+                            again = after_loss(own.job, own.losses + 1, memory)
+                            waiting += again
+                            given_up += [] if again else [(own.job, reason)]
+                        case Failed(error):
+                            raise error
+                if stop:
+                    raise Stopped(f"stopped by {stop[0].name}; the same command goes on from there")
+                display.show([(own.job, own.share) for own in running.values()])
+        finally:
+            workers.stop()
+            display.close()
+    return given_up
+
+
+def after_loss(job: Job, losses: int, memory: bool) -> list[tuple[Job, int]]:
+    """What to do about a job whose worker was lost for the `losses`th time; nothing: give it up."""
+    if len(job.cells) > 1 and (memory or losses > 1):
+        return [(half, 0) for half in job.halves()]
+    return [] if memory or losses >= MOST_LOSSES else [(job, losses)]
+
+
+@contextmanager
+def stop_requested() -> Iterator[list[signal.Signals]]:
+    """A list that holds the signal once Ctrl-C or SIGTERM has come."""
+    found: list[signal.Signals] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        found.append(signal.Signals(number))
+
+    try:
+        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not in the main thread: signals are the caller's
+        before = {}
+    try:
+        yield found
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Display:
+    """A bar over runs with the time left on a terminal, lines elsewhere."""
+
+    def __init__(self, jobs: Sequence[Job], known: int) -> None:
+        self.total, self.known = sum(len(job.cells) for job in jobs), known
+        self.work, self.work_done, self.num_done = sum(job.work for job in jobs), 0.0, 0
+        self.started = self.told = time.monotonic()
+        shown = sys.stderr.isatty()
+        self.bar = tqdm(total=self.total + known, initial=known, unit="run", leave=False, desc="study") if shown else None
+
+    def done(self, job: Job) -> None:
+        """A job's runs have their results."""
+        self.work_done += job.work
+        self.num_done += len(job.cells)
+
+    def show(self, running: Sequence[tuple[Job, float]]) -> None:
+        """How far it is."""
+        done = self.num_done + sum(len(job.cells) * share for job, share in running)
+        work = self.work_done + sum(job.work * share for job, share in running)
+        now = time.monotonic()
+        left = (now - self.started) * (self.work - work) / work if work else None
+        if self.bar is not None:
+            self.bar.n = round(self.known + done, 1)
+            self.bar.set_postfix_str("" if left is None else f"{left:.0f} s left")
+        elif now - self.told > LINE_EVERY_S and left is not None:
+            print(f"study: {self.known + done:.0f} of {self.known + self.total} runs, {left:.0f} s left", flush=True)
+            self.told = now
+
+    def say(self, text: str) -> None:
+        """A line beside the bar."""
+        if self.bar is not None:
+            self.bar.write(text, file=sys.stdout)
+        else:
+            print(text, flush=True)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def clear_state(job: Job) -> None:
+    """Forget the saved state of runs that have results."""
+    with contextlib.suppress(FileNotFoundError):
+        Path(job.state).unlink()

@@ -1,0 +1,156 @@
+"""The batches and dropout masks of stacked runs, a few steps at a time: functions of seeds, epoch and step alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline import keyed
+from pipeline.augment.image import batch_views
+from pipeline.data.batches import Inputs
+from pipeline.data.dataset import Split
+from pipeline.data.views import Views
+from pipeline.train.program import Lane, Program, lane_seeds
+
+MOST_BLOCK_STEPS = 16
+BLOCK_VALUES = 2**18
+"""Values of a block of steps: 1 MB of float32."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A few steps' batches, made at once."""
+
+    steps: range
+    inputs: Tensor
+    """(K, rows, *shape) float32, normalised."""
+    labels: Tensor
+    """(K, rows) int64, or (K, rows, classes) uint8."""
+    masks: list[Tensor]
+    """Per dropout layer (K, steps, batch, units); empty without dropout."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images that runs of these seeds see: the training set's own, or augmented copies of them."""
+
+    views: Views
+    inputs: Inputs
+    seeds: list[int]
+
+
+class Batches:
+    """The training batches of K runs. Runs of one seed and one augmentation share theirs, which are made once."""
+
+    def __init__(
+        self,
+        program: Program,
+        lanes: Sequence[Lane],
+        train: Split,
+        views: Sequence[Views],
+        normalised: Callable[[Tensor], Tensor],
+        device: torch.device,
+    ) -> None:
+        self.program, self.lanes, self.normalised, self.device = program, lanes, normalised, device
+        all_ids = np.asarray(train.ids)
+        self.num_stored = len(all_ids)
+        self.rows = np.arange(len(all_ids)) if program.limit is None else keyed.subset(all_ids, program.limit)
+        self.ids = all_ids[self.rows]
+        self.labels = torch.from_numpy(np.array(train.labels)[self.rows]).to(device)
+        self.steps_per_epoch = math.ceil(len(self.ids) / program.batch_size)
+        self.sources = self._sources(train, views)
+        streams = [(source.views.digest, seed) for source in self.sources for seed in source.seeds]
+        place = [streams.index((own.digest, lane.seed)) for lane, own in zip(lanes, views, strict=True)]
+        self.place = None if place == list(range(len(streams))) else torch.tensor(place, device=device)
+        """Which stream of batches is each run's; None: one each, in order."""
+        self._dropout()
+
+    def _sources(self, train: Split, views: Sequence[Views]) -> list[Source]:
+        """One for each distinct augmentation; those that store no copies share the training set's own images."""
+        inputs: dict[str, Inputs] = {}
+        found: dict[str, Source] = {}
+        for lane, own in zip(self.lanes, views, strict=True):
+            stored = own.digest if own.arrays else "own"
+            if stored not in inputs:
+                inputs[stored] = Inputs(own.arrays or [train.inputs], self.device)
+            source = found.setdefault(own.digest, Source(own, inputs[stored], []))
+            if lane.seed not in source.seeds:
+                source.seeds.append(lane.seed)
+        return list(found.values())
+
+    def _dropout(self) -> None:
+        drop = np.array([lane.dropout for lane in self.lanes])
+        self.thresholds = torch.from_numpy(keyed.dropout_threshold(drop)).view(-1, 1, 1, 1).to(self.device)
+        self.drop_scale = torch.from_numpy((1 / (1 - drop)).astype(np.float32)).view(-1, 1, 1, 1).to(self.device)
+        size, widths = self.program.batch_size, self.program.spec.widths if drop.any() else ()
+        self.dropout_bases = [keyed.dropout_base(size, width, self.device) for width in widths]
+
+    @property
+    def resident(self) -> bool:
+        """Whether all images lie on the device."""
+        return all(source.inputs.resident for source in self.sources)
+
+    def blocks(self, first: int) -> list[range]:
+        """The steps of an epoch from `first` on, in blocks few enough to stay in the processor's cache."""
+        units = max(math.prod(self.program.spec.input_shape), sum(self.program.spec.widths))
+        size = max(1, min(MOST_BLOCK_STEPS, BLOCK_VALUES // (len(self.lanes) * self.program.batch_size * units)))
+        return [range(a, min(a + size, self.steps_per_epoch)) for a in range(first, self.steps_per_epoch, size)]
+
+    def of_epoch(self, epoch: int) -> Callable[[range], Block]:
+        """A function from steps to their batches and masks."""
+        size, num = self.program.batch_size, len(self.ids)
+        order_of = {seed: keyed.epoch_order(seed, epoch, num) for source in self.sources for seed in source.seeds}
+        plans = [self._plan(source, order_of, epoch) for source in self.sources]
+        labels = self.labels[torch.from_numpy(np.concatenate([orders for orders, _ in plans])).to(self.device)]
+        keys = self._dropout_keys(epoch)
+
+        def block(steps: range) -> Block:
+            part = slice(steps[0] * size, min((steps[-1] + 1) * size, num))
+            images = [
+                self._images(source, orders[:, part], numbers[:, part])
+                for source, (orders, numbers) in zip(self.sources, plans, strict=True)
+            ]
+            inputs, targets = images[0] if len(images) == 1 else torch.cat(images), labels[:, part]
+            if self.place is not None:
+                inputs, targets = inputs[self.place], targets[self.place]
+            own = [key[:, steps[0] : steps[-1] + 1] for key in keys]
+            return Block(
+                steps, inputs, targets, [self._masks(key, base) for key, base in zip(own, self.dropout_bases, strict=True)]
+            )
+
+        return block
+
+    def _plan(self, source: Source, order_of: dict[int, NDArray[np.int64]], epoch: int) -> tuple[NDArray[np.int64], ...]:
+        """Samples (seeds, N) in the order of an epoch, and the number of the view that each of them shows."""
+        orders = np.stack([order_of[seed] for seed in source.seeds])
+        if not source.views.policy.active:
+            return orders, np.zeros_like(orders)
+        stored = len(source.views.arrays)
+        numbers = np.stack([keyed.which_view(seed, self.ids, epoch, stored) for seed in source.seeds])
+        return orders, np.take_along_axis(numbers, orders, axis=1)
+
+    def _images(self, source: Source, order: NDArray[np.int64], numbers: NDArray[np.int64]) -> Tensor:
+        """(seeds, rows, *shape) float32, normalised."""
+        rows = self.rows[order]
+        images = source.inputs.take((rows + numbers * self.num_stored if source.views.arrays else rows).ravel())
+        if source.views.drawn:
+            images = batch_views(images, self.ids[order.ravel()], numbers.ravel(), source.views.policy)
+        return self.normalised(images).view(*order.shape, *images.shape[1:])
+
+    def _dropout_keys(self, epoch: int) -> list[Tensor]:
+        """Per dropout layer int32 (K, steps of the epoch)."""
+        steps = epoch * self.steps_per_epoch + np.arange(self.steps_per_epoch)
+        seeds = np.array(lane_seeds(self.lanes), dtype=np.uint64)
+        keys = [keyed.dropout_keys(seeds, steps, layer) for layer in range(len(self.dropout_bases))]
+        return [torch.from_numpy(key).to(self.device) for key in keys]
+
+    def _masks(self, keys: Tensor, base: Tensor) -> Tensor:
+        """Dropout masks (K, steps, batch, units) of keys (K, steps): 1 / (1 - rate) for a kept unit, else 0."""
+        keep = keyed.dropout_keep(base, keys.view(*keys.shape, 1, 1), self.thresholds)
+        return keep * self.drop_scale
