@@ -59,7 +59,7 @@ class Processes:
             except _TORN:
                 process, _ = self.jobs[number]
                 process.join()
-                event = Lost(f"a worker process has gone ({_how(process.exitcode)})")
+                event = _ended(process.exitcode)
             if not isinstance(event, Told):
                 self._close(number)
             found.append((number, event))
@@ -83,15 +83,16 @@ class Processes:
         process.join()
 
 
-def _how(code: int | None) -> str:
+def _ended(code: int | None) -> Event:
+    """Of a worker that has gone without a word: killed, or ended by an error that is no run's own."""
     if code is not None and code < 0:
         name = signal.Signals(-code).name
-        return f"{name}, perhaps for lack of memory" if name == "SIGKILL" else name
-    return f"exit code {code}"
+        return Lost(f"a worker process has gone ({name}{', perhaps for lack of memory' if name == 'SIGKILL' else ''})")
+    return Failed(RegattaError(f"a worker process ended with exit code {code}; what went wrong is said above"))
 
 
 def _work(job: Job, connection: Connection) -> None:
-    """A worker's life. Its memory errors and its data's errors are told; any other is a traceback and a lost worker."""
+    """A worker's life. Lack of memory and the data's errors are told; any other error is a traceback and exit code 1."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the starter, which asks for a stop

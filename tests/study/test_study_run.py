@@ -14,7 +14,7 @@ from study_project import by_hash, definition, make_project, planned_study, run_
 from training_helpers import untimed
 
 from pipeline import artifacts
-from pipeline.errors import ConfigError, Stopped, StorageError
+from pipeline.errors import ConfigError, RegattaError, Stopped, StorageError
 from pipeline.study import run as run_module
 from pipeline.study.effects import effects
 from pipeline.study.job import grouped
@@ -270,6 +270,13 @@ def test_an_error_that_is_no_runs_own_ends_the_study(project, monkeypatch):
 
     with pytest.raises(StorageError, match="disk full"):
         compute(planned_study(definition(NONE)), Broken())
+
+
+def test_a_worker_that_fails_by_a_defect_ends_the_study(project):
+    planned = planned_study(definition(NONE, seeds=1))
+    wrong = dataclasses.replace(planned.jobs[0], threads="two")
+    with pytest.raises(RegattaError, match="exit code 1; what went wrong is said above"):
+        compute(dataclasses.replace(planned, jobs=[wrong]), Processes(1))
 
 
 def test_a_run_that_takes_its_workers_with_it_is_given_up_and_tried_again_next_time(project):
