@@ -14,6 +14,8 @@ from pipeline.config import Values, composed, flat, read_values
 from pipeline.errors import StorageError
 from pipeline.overrides import Overrides, candidate
 
+ASIDE = ("study", "report", "cluster", "tracking")
+"""Sections that decide nothing of a run."""
 COLUMNS = ("run", "state", "started", "epochs", "val loss", "val acc", "test acc", "minutes", "differs from the defaults in")
 KEPT = "kept"
 """Below a run's folder: what `regatta run` has kept of `dvc.lock` and of what Git keeps."""
@@ -102,5 +104,6 @@ def _changed_keys(run: Run, defaults: Values) -> str:
     if values is None:
         return "?"
     before = dict(flat(defaults))
-    changed = [f"{key}={'null' if value is None else value}" for key, value in flat(values) if before.get(key, flat) != value]
+    own = {name: section for name, section in values.items() if name not in ASIDE}
+    changed = [f"{key}={'null' if value is None else value}" for key, value in flat(own) if before.get(key, flat) != value]
     return " ".join(changed[:4] + ([f"and {len(changed) - 4} more"] if len(changed) > 4 else [])) or "-"

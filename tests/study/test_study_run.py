@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from study_project import by_hash, definition, make_project, planned_study, run_study
@@ -224,8 +225,7 @@ def test_a_stopped_study_goes_on_bit_for_bit(project, monkeypatch):
     for number in (signal.SIGTERM, signal.SIGKILL):
         process = subprocess.Popen(driver, env=environment)
         cells = artifacts.runs_root() / "cells"
-        wait_for(lambda process=process: len(children(process.pid)) >= 4)  # server, resource tracker, two workers
-        time.sleep(1.0)
+        wait_for(lambda process=process: len(at_work(process.pid)) == 2)
         workers = children(process.pid)
         process.send_signal(number)
         process.wait(60)
@@ -252,6 +252,12 @@ def alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def at_work(pid):
+    """Workers that have trained for a second or so: those that the server has forked."""
+    found = [psutil.Process(own) for child in children(pid) for own in children(child)]
+    return [process for process in found if process.cpu_times().user > 1.0]
 
 
 def children(pid):

@@ -1,0 +1,103 @@
+"""`regatta study`: added beside others, only what is missing is run, a clone goes on from what it pulled."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import environment
+
+from pipeline.commands.run import left_alone
+from pipeline.commands.study import with_study
+from pipeline.errors import ConfigError
+from pipeline.overrides import Overrides
+
+
+def params():
+    return yaml.safe_load(Path("params.yaml").read_text())
+
+
+def effects(name):
+    return json.loads(Path(f"artifacts/study/{name}/effects.json").read_text())
+
+
+def runs_of(said):
+    """Of "study NAME: 6 runs, 4 of them known already, ..."."""
+    [line] = [line for line in said.splitlines() if "of them known already" in line]
+    words = line.split()
+    return int(words[2]), int(words[4])
+
+
+def test_a_study_is_added_run_once_and_left_alone_by_run(trained, regatta):
+    said = regatta("study", "dropout", "study.seeds=2")
+    assert runs_of(said) == (4, 0)
+    assert "study dropout: no-dropout: too few seeds for a verdict (2; 3 are needed)" in said
+    assert sorted(params()["study"]["definitions"]) == ["dropout", "tiny"]
+    assert params()["study"]["on_run"] == ["tiny"]
+    assert Path("artifacts/report/index.html").read_text().count("too few seeds") >= 2
+    again = regatta("study", "dropout")
+    assert "Nothing had to be run again" in again
+    assert "too few seeds" in again
+    assert runs_of(regatta("study", "dropout", "study.seeds=3")) == (6, 4)
+    assert effects("dropout")["seeds"] == [0, 1, 2]
+    assert params()["study"]["definitions"]["tiny"]["seeds"] == 2
+    said = regatta("run", "train.learning_rate=0.01")
+    assert "Running stage 'study@tiny'" in said
+    assert "Running stage 'study@dropout'" not in said
+    assert "made with other settings" in Path("artifacts/report/index.html").read_text()
+
+
+def test_a_clone_that_pulls_computes_only_a_new_seed(trained, regatta, dvc, committed, tmp_path, monkeypatch):
+    regatta("study", "dropout", "study.seeds=2")
+    dvc("remote", "add", "-d", "shared", str(tmp_path / "remote"))
+    committed("two studies")
+    dvc("push", "-q")
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(trained), str(clone)], check=True, env=environment())
+    monkeypatch.chdir(clone)
+    shutil.copytree(trained / "data", clone / "data", dirs_exist_ok=True, symlinks=True)
+    dvc("pull", "-q")
+    assert Path("artifacts/study/tiny/cells.parquet").exists(), "both studies survive"
+    assert runs_of(regatta("study", "dropout", "study.seeds=3")) == (6, 4)
+    assert not Path("artifacts/study/dropout/cells.parquet").is_symlink()
+
+
+def test_the_plan_says_runs_groups_memory_and_changes_nothing(trained, regatta):
+    before = Path("params.yaml").read_bytes()
+    said = regatta("study", "regularisation", "--dry-run", "study.seeds=3", "train.epochs=4", "train.warmup_epochs=1.0")
+    assert "8 variants (baseline, none-few, dropout-all" in said
+    assert "24 runs, 0 of them known already" in said
+    assert "runs side by side: 16-10 relu, batch 32, 30 epochs" in said
+    assert "expected time:" in said
+    assert Path("params.yaml").read_bytes() == before
+
+
+def test_the_studies_are_listed_with_their_questions(trained, regatta):
+    said = regatta("study")
+    assert "activations      not chosen           Which activation learns" in said
+    assert "tiny             has results          Does it?" in said
+
+
+def test_an_unknown_study_and_wrong_keys_are_refused(trained, regatta):
+    assert "there is no conf/study/dropuot.yaml; allowed: activations" in regatta("study", "dropuot", code=2)
+    said = regatta("study", "dropout", "study.seeds=0", code=2)
+    assert "study.definitions.dropout.seeds = 0" in said
+    assert "study.definitions.dropout.marign" in regatta("study", "dropout", "study.definitions.dropout.marign=1", code=2)
+
+
+def test_an_added_study_keeps_what_was_set_for_others(project):
+    before = Overrides({"study": "dropout"}, {"study": {"definitions": {"dropout": {"seeds": 5}}}})
+    after = with_study(before, "epochs")
+    assert after.files == {"study": ["dropout", "epochs"]}
+    assert after.values["study"] == {"on_run": ["dropout"], "definitions": {"dropout": {"seeds": 5}}}
+    assert with_study(after, "epochs") == after
+    with pytest.raises(ConfigError, match="did you mean epochs"):
+        with_study(after, "epoch")
+
+
+def test_studies_that_run_leaves_alone():
+    study = {"definitions": {"a": {}, "b": {}}}
+    assert left_alone({"study": study | {"on_run": None}}) == []
+    assert left_alone({"study": study | {"on_run": ["b"]}}) == ["study@a"]
