@@ -84,6 +84,23 @@ def write_bytes(path: Path, content: bytes) -> None:
         _sync_dir(path.parent)
 
 
+def create_new(path: Path, content: bytes) -> bool:
+    """Create a file that is not there; False where it is. Of all processes that try at once, on any host, one creates it."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = path.open("xb")
+        except FileExistsError:
+            return False
+        try:
+            with file:
+                file.write(content)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+    return True
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON whole or not at all; a number that is not finite is an error."""
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
@@ -116,10 +133,15 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def append_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append one line of JSON per row."""
+    append_lines(path, [json.dumps(row, allow_nan=False, ensure_ascii=False) for row in rows])
+
+
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append lines of text."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n" for row in rows))
+            file.write("".join(f"{line}\n" for line in lines))
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

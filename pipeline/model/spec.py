@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 FLOATS_PER_LINE = 16
 """float32 values in a cache line of 64 bytes."""
 SOFTMAX, SIGMOID = "softmax", "sigmoid"
@@ -92,6 +95,15 @@ def _layer(
     if hidden and spec.norm == "layer":
         layer += [Slot(f"{name}.gain", (bias[-1],), 0.0, 1.0), Slot(f"{name}.shift", (bias[-1],), 0.0)]
     return layer
+
+
+def named_parameters(flat: NDArray[np.float32], spec: NetworkSpec) -> dict[str, NDArray[np.float32]]:
+    """One network's parameters by name, such as dense1.weight (in, out), out of its row (columns,) of the flat matrix."""
+    found, first = {}, 0
+    for slot in slots(spec):
+        found[slot.name] = flat[first : first + slot.size].reshape(slot.shape).copy()
+        first += slot.room
+    return found
 
 
 def forward_flops(spec: NetworkSpec) -> int:

@@ -71,10 +71,11 @@ def workers_of(config: ClusterConfig) -> Iterator[Workers]:
     if config.kind == "local":
         yield Processes(cores())
         return
-    from pipeline.distributed import connected
+    from pipeline.distributed.connection import connected
+    from pipeline.distributed.study import actors
 
-    with connected(config, cores()) as actors:
-        yield actors
+    with connected(config, cores()):
+        yield actors()
 
 
 if __name__ == "__main__":

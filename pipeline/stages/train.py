@@ -5,13 +5,15 @@ from __future__ import annotations
 from pipeline.artifacts import stage_dir
 from pipeline.data.dataset import open_dataset
 from pipeline.data.views import open_views
-from pipeline.mirror import open_tracker
+from pipeline.mirror import Tracker, open_tracker
+from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.stages.entry import read_params, run_stage, section
-from pipeline.train.fit import fit, publish
 from pipeline.train.program import planned
+from pipeline.train.record import publish
+from pipeline.train.runs import RunFolder
 
 
 def run() -> None:
@@ -20,8 +22,20 @@ def run() -> None:
     model, train = section(params, "model", ModelConfig), section(params, "train", TrainConfig)
     tracking = section(params, "tracking", TrackingConfig)
     data, views = open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
-    folder = fit(model, train, data, views, lambda run: open_tracker(tracking, run.id, run.path, params))
-    publish(folder, stage_dir("train"), model, data, planned(model, train, data.manifest)[0].loss)
+    cluster = section(params, "cluster", ClusterConfig)
+
+    def mirrored(run: RunFolder) -> Tracker:
+        return open_tracker(tracking, run.id, run.path, params)
+
+    if cluster.workers > 1:
+        from pipeline.distributed.training import fit_on_cluster
+
+        folder = fit_on_cluster(model, train, data, views, mirrored, cluster)
+    else:
+        from pipeline.train.fit import fit
+
+        folder = fit(model, train, data, views, mirrored)
+    publish(folder, stage_dir("train"), model, data.manifest, planned(model, train, data.manifest)[0].loss)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from pipeline.errors import NumericsError, Stopped
 from pipeline.model.spec import forward_flops
 from pipeline.study.job import Job
 from pipeline.train.identity import chosen_device
-from pipeline.train.module import Keeper, run_to_end
+from pipeline.train.module import run_to_end
+from pipeline.train.record import Keeper
 from pipeline.train.training import Training
 
 SAVE_EVERY_S = 10.0

@@ -1,19 +1,26 @@
-"""A study from its definition to every run's result: those known already are taken, the others computed and stored at once."""
+"""A study from its definition to every run's result: those known already are taken, the others computed and stored at once.
+
+Runners of the same runs over one folder of results share them out (claims.py).
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing import active_children
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline import artifacts
 from pipeline.closure import code_digest
 from pipeline.data.dataset import Manifest, open_dataset
 from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes
-from pipeline.errors import ConfigError, StorageError
+from pipeline.errors import BusyError, ConfigError, StorageError
 from pipeline.schema.study import StudyDefinition
+from pipeline.study.claims import Claims
 from pipeline.study.effects import Outcome
 from pipeline.study.job import Job, JobCell, grouped, state_path
 from pipeline.study.materials import Material, Materials
@@ -21,8 +28,23 @@ from pipeline.study.plan import Cell, Configuration, cells, configuration, probl
 from pipeline.study.schedule import Result, Workers, carried_out, clear_state
 from pipeline.study.tables import results_of
 from pipeline.train.identity import CODE, Identity, device_type, identity
-from pipeline.train.program import Program, planned, threads_for
+from pipeline.train.program import planned, threads_for
 from pipeline.train.runs import ACCEPT_CODE
+
+LOOK_EVERY_S = 1.0
+T = TypeVar("T")
+NumWorkers = Callable[[int, str], int]
+"""Jobs at once, from the threads of one and the device."""
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def workers_here(threads: int, device: str) -> int:
+    """Jobs at once on this machine: each with its threads, one on a GPU."""
+    return 1 if device == "cuda" else max(1, cores() // threads)
 
 
 @dataclass(frozen=True)
@@ -36,6 +58,7 @@ class Planned:
     accepted: set[str]
     """Hashes of runs whose known result is of older code."""
     jobs: list[Job]
+    num_workers: NumWorkers = workers_here
 
     @property
     def num_missing(self) -> int:
@@ -50,7 +73,7 @@ def plan(
     materials: Materials,
     tables: Path | None = None,
     make: bool = True,
-    num_workers: Callable[[int, str], int] | None = None,
+    num_workers: NumWorkers = workers_here,
 ) -> Planned:
     """The runs of a study on the prepared data. tables: a folder with cells.parquet and curves.parquet of earlier runs.
 
@@ -67,8 +90,8 @@ def plan(
     ]
     known, accepted = known_results(names, definition.test, tables)
     missing = [(cell, material, own) for cell, material, own in zip(chosen, found, names, strict=True) if own.run not in known]
-    jobs = _jobs(missing, materials, definition.test, make, num_workers or workers_here)
-    return Planned(chosen, names, known, accepted, jobs)
+    jobs = cut(_jobs(missing, materials, definition.test, make), num_workers)
+    return Planned(chosen, names, known, accepted, jobs, num_workers)
 
 
 def known_results(names: Sequence[Identity], test: bool, tables: Path | None) -> tuple[dict[str, Result], set[str]]:
@@ -110,13 +133,14 @@ def place(name: str) -> Path:
     return artifacts.runs_root() / "cells" / f"{name}.json"
 
 
-def _stored(name: str, tables: Mapping[str, Result]) -> Result | None:
+def _stored(name: str, tables: Mapping[str, Result], tell: bool = True) -> Result | None:
     if not place(name).exists():
         return tables.get(name)
     try:
         result: Result = artifacts.read_json(place(name))
     except StorageError as error:
-        print(f"study: {error}; this run is computed again", flush=True)
+        if tell:
+            print(f"study: {error}; this run is computed again", flush=True)
         return None
     return result
 
@@ -127,62 +151,65 @@ def _all_stored() -> list[Result]:
     return [result for file in files if (result := _stored(file.stem, {})) and "without_code" in result]
 
 
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def workers_here(threads: int, device: str) -> int:
-    """Jobs at once on this machine: each with its threads, one on a GPU."""
-    return 1 if device == "cuda" else max(1, cores() // threads)
-
-
 def _jobs(
     missing: Sequence[tuple[Cell, Material, Identity]],
     materials: Materials,
     test: bool,
     make: bool,
-    num_workers: Callable[[int, str], int],
 ) -> list[Job]:
-    """Runs of one program and one dataset side by side; first those whose saved state can be gone on from."""
-    groups: dict[tuple[Program, str, int], list[JobCell]] = {}
-    paths: dict[str, Path] = {}
-    done: dict[str, None] = {}
-    device = materials.device
+    """Each run as a job of its own, no run twice; makes what they are trained on where that is missing."""
+    jobs: dict[str, Job] = {}
+    device, code = materials.device, code_digest(CODE)
     for cell, material, own in missing:
-        if own.run in done:
+        if own.run in jobs:
             continue
-        done[own.run] = None
         manifest = _manifest(materials, cell, material, make)
         program, lane = planned(cell.config.model, cell.config.train, manifest)
         if make:
-            materials.make_views(cell.config)
+            _patiently(lambda cell=cell: materials.make_views(cell.config))  # type: ignore[misc]
         views_path = str(material.views_path.absolute()) if material.views_path else None
         one = JobCell(own.run, own.without_code, lane, cell.config.augment, material.views, views_path)
-        threads = threads_for(program, cell.config.train.threads)
-        groups.setdefault((program, material.dataset, threads), []).append(one)
-        paths[material.dataset] = material.data_path.absolute()
-    code, states = code_digest(CODE), saved_states()
-    jobs = []
-    for (program, dataset, threads), together in groups.items():
-        num = num_workers(threads, device)
-        left = {one.hash: one for one in together}
-        parts = []
-        for names in states:
-            if names.keys() <= left.keys():
-                parts.append(tuple(left.pop(name) for name in names))
-        free = int(free_bytes(device) * SHARE_OF_MEMORY) // num
-        parts += grouped(list(left.values()), program, num, device, lambda free=free: free) if left else []  # type: ignore[misc]
-        jobs += [Job(program, part, str(paths[dataset]), device, threads, state_path(part), code, test) for part in parts]
-    return jobs
+        threads = threads_for(program, cell.config.train.threads, cell.config.train.shards)
+        data_path = str(material.data_path.absolute())
+        jobs[own.run] = Job(program, (one,), data_path, device, threads, state_path([one]), code, test)
+    return list(jobs.values())
+
+
+def cut(jobs: Iterable[Job], num_workers: NumWorkers) -> list[Job]:
+    """The same runs side by side where program and dataset agree; first those whose saved state can be gone on from."""
+    together: dict[Job, dict[str, JobCell]] = {}
+    for job in jobs:
+        together.setdefault(replace(job, cells=(), state=""), {}).update({one.hash: one for one in job.cells})
+    states = saved_states() if together else []
+    found = []
+    for job, left in together.items():
+        num = num_workers(job.threads, job.device)
+        parts = [tuple(left.pop(name) for name in names) for names in states if names.keys() <= left.keys()]
+        free = int(free_bytes(job.device) * SHARE_OF_MEMORY) // num
+        parts += grouped(list(left.values()), job.program, num, job.device, lambda free=free: free) if left else []  # type: ignore[misc]
+        found += [replace(job, cells=part, state=state_path(part)) for part in parts]
+    return found
 
 
 def _manifest(materials: Materials, cell: Cell, material: Material, make: bool) -> Manifest:
     """Of a run's dataset; where it is not there and is not to be made, the pipeline's own stands for it."""
     if make:
-        return materials.dataset(cell.config).manifest
+        return _patiently(lambda: materials.dataset(cell.config)).manifest
     path = material.data_path
     return open_dataset(path).manifest if (path / "dataset.json").exists() else materials.manifest
+
+
+def _patiently(make: Callable[[], T]) -> T:
+    """What `make` returns, once no other runner is at it."""
+    said = False
+    while True:
+        try:
+            return make()
+        except BusyError as error:
+            if not said:
+                print(f"study: another runner makes what this one needs, too; waiting ({error})", flush=True)
+            said = True
+            time.sleep(LOOK_EVERY_S)
 
 
 def saved_states() -> list[dict[str, None]]:
@@ -192,30 +219,112 @@ def saved_states() -> list[dict[str, None]]:
         try:
             _, values = artifacts.load_tensors(file)
         except StorageError as error:
-            print(f"study: {error}; its runs start again", flush=True)
-            file.unlink()
+            if file.exists():  # otherwise its runner has finished its runs since
+                print(f"study: {error}; its runs start again", flush=True)
+                file.unlink(missing_ok=True)
             continue
         found.append(dict.fromkeys(values.get("cells", ["?"])))
     return found
 
 
 def compute(planned_study: Planned, workers: Workers) -> list[Outcome]:
-    """The outcome of every run; those without a result are computed now, and each result is stored as it comes."""
-    results = dict(planned_study.known)
-
-    def take(job: Job, own: list[Result]) -> None:
-        for result in own:
-            artifacts.write_json(place(result["hash"]), result)
-            results[result["hash"]] = result
-        clear_state(job)
-
-    given_up = carried_out(planned_study.jobs, workers, take, len(planned_study.known)) if planned_study.jobs else []
-    for job, reason in given_up:
-        results |= {one.hash: _given_up(job, one, reason) for one in job.cells}
+    """The outcome of every run; those without a result are computed now, by this runner or another, each stored as it comes."""
+    results = planned_study.known
+    if planned_study.jobs:
+        with Claims(artifacts.runs_root() / "cells" / "claims") as claims:
+            shared = Shared(planned_study, claims)
+            carried_out(shared, workers)
+        results = shared.results
     return [
         Outcome(cell.variant, cell.seed, results[own.run], own.run in planned_study.accepted)
         for cell, own in zip(planned_study.cells, planned_study.names, strict=True)
     ]
+
+
+class Shared:
+    """The runs of a study that have no result, as this runner and others over the same folder of results compute them.
+
+    A runner claims no more than what it is starting, so that one that comes later finds something to do.
+    """
+
+    def __init__(self, planned_study: Planned, claims: Claims) -> None:
+        self.claims, self.num_workers = claims, planned_study.num_workers
+        self.jobs, self.known = planned_study.jobs, len(planned_study.known)
+        self.results = dict(planned_study.known)
+        self.single = {one.hash: replace(job, cells=(one,)) for job in self.jobs for one in job.cells}
+        self.found: list[Job] = []
+        self.elsewhere: dict[str, str] = {}
+        """Runs that others compute, and who they are."""
+        self.looked = float("-inf")
+        self.told: set[str] = set()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run has a result."""
+        return self.single.keys() <= self.results.keys()
+
+    def look(self) -> list[Job]:
+        """Jobs of runs that have no result and are nobody's. For when no job is left to start; looks every second or so."""
+        wanted = [name for name in self.single if name not in self.results and name not in self.claims.held]
+        if not wanted or time.monotonic() - self.looked < LOOK_EVERY_S:
+            return []
+        self.elsewhere = self.claims.others(wanted)
+        free = [name for name in wanted if name not in self.elsewhere]
+        self._pick_up(free)
+        jobs = cut([self.single[name] for name in free if name not in self.results], self.num_workers)
+        self.looked = time.monotonic()
+        return jobs
+
+    def claim(self, job: Job) -> Job | None:
+        """The job, to start now that its runs are this runner's alone; None: others have some of them, or their results."""
+        names = [one.hash for one in job.cells]
+        if not self.claims.take(names):
+            return None
+        if self._pick_up(names):
+            self.claims.release(names)
+            return None
+        return replace(job, state=self._own_state(job))
+
+    def take(self, job: Job, results: list[Result]) -> None:
+        """Store a job's results, and only then let go of its runs."""
+        for result in results:
+            artifacts.write_json(place(result["hash"]), result)
+            self.results[result["hash"]] = result
+        clear_state(job)
+        self.claims.release([one.hash for one in job.cells])
+
+    def give_up(self, job: Job, reason: str) -> None:
+        """Go on without a job's results; others may try."""
+        self.results |= {one.hash: _given_up(job, one, reason) for one in job.cells}
+        self.claims.release([one.hash for one in job.cells])
+
+    def news(self, idle: bool) -> tuple[list[Job], list[str]]:
+        """Runs that others have finished since, and lines to say. Keeps the claims. idle: this runner has nothing at work."""
+        self.claims.renew([process.pid for process in active_children() if process.pid is not None])
+        found, lines = self.found, self.claims.news
+        self.found, self.claims.news = [], []
+        if idle and not self.told >= set(self.elsewhere.values()):
+            nums = Counter(self.elsewhere.values())
+            lines.append(f"study: waiting for {' and '.join(f'{num} runs of {who}' for who, num in nums.items())}")
+            self.told |= nums.keys()
+        return found, lines
+
+    def _pick_up(self, names: Sequence[str]) -> bool:
+        """Take results that others have stored since the study was planned; whether there were any."""
+        stored = {name: result for name in names if (result := _stored(name, {}, tell=False)) is not None}
+        new = {name: result for name, result in stored.items() if usable(result, self.single[name].test)}
+        self.results |= new
+        self.found += [self.single[name] for name in new]
+        return bool(new)
+
+    def _own_state(self, job: Job) -> str:
+        """Where this runner keeps a job's state: a file that no other ever writes, not even one that stood still and lost its
+        claims. What an earlier runner saved becomes it."""
+        common = Path(state_path(job.cells))
+        own = common.with_name(f"{common.stem}-{self.claims.own.name}{common.suffix}")
+        for file in sorted(common.parent.glob(f"{common.stem}*{common.suffix}"), key=lambda file: file.stat().st_mtime):
+            file.replace(own)
+        return str(own)
 
 
 def _given_up(job: Job, one: JobCell, reason: str) -> Result:

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,34 @@ class Workers(Protocol):
         """Ask the jobs to save and end, and wait for them."""
 
 
+class Source(Protocol):
+    """Where jobs come from and their results go; other processes may be at the same runs."""
+
+    jobs: list[Job]
+    """As they were planned."""
+    known: int
+    """Runs that had results before."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run has a result."""
+
+    def look(self) -> list[Job]:
+        """More jobs, once no planned one is left to start."""
+
+    def claim(self, job: Job) -> Job | None:
+        """The job to start; None: others have its runs."""
+
+    def take(self, job: Job, results: list[Result]) -> None:
+        """Store a job's results."""
+
+    def give_up(self, job: Job, reason: str) -> None:
+        """Go on without a job's results."""
+
+    def news(self, idle: bool) -> tuple[list[Job], list[str]]:
+        """Runs that others have finished since, and lines to say; called at every turn. idle: nothing is at work here."""
+
+
 @dataclass
 class Running:
     """A job that is at work."""
@@ -81,39 +109,40 @@ class Running:
     share: float = 0.0
 
 
-def carried_out(
-    jobs: Sequence[Job], workers: Workers, take: Callable[[Job, list[Result]], None], known: int
-) -> list[tuple[Job, str]]:
-    """Run all jobs, the longest first, and hand each one's results to `take` as it ends.
+def carried_out(source: Source, workers: Workers) -> None:
+    """Run all jobs, the longest first, and hand each one's results back as it ends, until every run has a result.
 
     A job whose worker is lost starts again where it was saved, the second time in halves, and so does one that lacks memory.
-    Returns the single runs that took their workers with them `MOST_LOSSES` times, with the reason. Raises Stopped after a
-    signal, and the first error that is not a run's own.
+    Single runs that took their workers with them `MOST_LOSSES` times are given up. Raises Stopped after a signal, and the
+    first error that is not a run's own.
     """
-    waiting = [(job, 0) for job in sorted(jobs, key=lambda job: job.work)]
+    waiting = queue(source.jobs)
     running: dict[int, Running] = {}
-    given_up: list[tuple[Job, str]] = []
-    display = Display(jobs, known)
+    display = Display(source.jobs, source.known)
     with stop_requested() as stop:
         try:
-            while waiting or running:
+            while not source.complete:
+                waiting = waiting or queue(source.look())
                 while waiting and workers.room(waiting[-1][0]):
                     job, losses = waiting.pop()
-                    running[workers.start(job)] = Running(job, losses)
-                for number, event in workers.events(WAIT_S):
+                    if (own_job := source.claim(job)) is not None:
+                        running[workers.start(own_job)] = Running(own_job, losses)
+                display.hear(*source.news(idle=not running))
+                for number, event in workers.events(WAIT_S) if running else nothing(WAIT_S):
                     match event:
                         case Told(share):
                             running[number].share = share
                         case Done(results):
                             own = running.pop(number)
-                            take(own.job, results)
+                            source.take(own.job, results)
                             display.done(own.job)
                         case Lost(reason, memory):
                             own = running.pop(number)
                             display.say(f"study: {reason}; its {len(own.job.cells)} runs start again")
                             again = after_loss(own.job, own.losses + 1, memory)
                             waiting += again
-                            given_up += [] if again else [(own.job, reason)]
+                            if not again:
+                                source.give_up(own.job, reason)
                         case Failed(error):
                             raise error
                 if stop:
@@ -122,7 +151,17 @@ def carried_out(
         finally:
             workers.stop()
             display.close()
-    return given_up
+
+
+def queue(jobs: Sequence[Job]) -> list[tuple[Job, int]]:
+    """Jobs with the times that they were lost; the longest is last, where the next one is taken."""
+    return [(job, 0) for job in sorted(jobs, key=lambda job: job.work)]
+
+
+def nothing(wait_s: float) -> list[tuple[int, Event]]:
+    """What happens within so long when no job is at work."""
+    time.sleep(wait_s)
+    return []
 
 
 def after_loss(job: Job, losses: int, memory: bool) -> list[tuple[Job, int]]:
@@ -165,6 +204,13 @@ class Display:
         """A job's runs have their results."""
         self.work_done += job.work
         self.num_done += len(job.cells)
+
+    def hear(self, done: Sequence[Job], lines: Sequence[str]) -> None:
+        """What others have done, and what there is to say."""
+        for job in done:
+            self.done(job)
+        for line in lines:
+            self.say(line)
 
     def show(self, running: Sequence[tuple[Job, float]]) -> None:
         """How far it is."""

@@ -17,6 +17,7 @@ from pipeline.data.batches import Inputs
 from pipeline.data.dataset import Split
 from pipeline.data.views import Views
 from pipeline.train.program import Lane, Program, lane_seeds
+from pipeline.train.tree import Span, Team, shard_bounds
 
 MOST_BLOCK_STEPS = 16
 BLOCK_VALUES = 2**18
@@ -25,15 +26,22 @@ BLOCK_VALUES = 2**18
 
 @dataclass(frozen=True)
 class Block:
-    """A few steps' batches, made at once."""
+    """A few steps' batches, or this worker's rows of them, made at once."""
 
     steps: range
+    rows: Span
+    """Which rows of each whole batch there are; of the last batch of an epoch perhaps fewer."""
     inputs: Tensor
-    """(K, rows, *shape) float32, normalised."""
+    """(K, steps x rows, *shape) float32, normalised."""
     labels: Tensor
-    """(K, rows) int64, or (K, rows, classes) uint8."""
+    """(K, steps x rows) int64, or (K, steps x rows, classes) uint8."""
     masks: list[Tensor]
-    """Per dropout layer (K, steps, batch, units); empty without dropout."""
+    """Per dropout layer (K, steps, rows, units); empty without dropout."""
+
+    def place(self, step: int) -> int:
+        """Where row 0 of a step's whole batch lies in `inputs` and `labels`, or would lie."""
+        first, last = self.rows
+        return (step - self.steps[0]) * (last - first) - first
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,9 @@ class Batches:
         views: Sequence[Views],
         normalised: Callable[[Tensor], Tensor],
         device: torch.device,
+        team: Team,
     ) -> None:
-        self.program, self.lanes, self.normalised, self.device = program, lanes, normalised, device
+        self.program, self.lanes, self.normalised, self.device, self.team = program, lanes, normalised, device, team
         all_ids = np.asarray(train.ids)
         self.num_stored = len(all_ids)
         self.rows = np.arange(len(all_ids)) if program.limit is None else keyed.subset(all_ids, program.limit)
@@ -97,10 +106,22 @@ class Batches:
         return all(source.inputs.resident for source in self.sources)
 
     def blocks(self, first: int) -> list[range]:
-        """The steps of an epoch from `first` on, in blocks few enough to stay in the processor's cache."""
+        """The steps of an epoch from `first` on, in blocks few enough to stay in the processor's cache.
+
+        Where workers share the batches, a smaller last batch is a block of its own: each owns other rows of it.
+        """
         units = max(math.prod(self.program.spec.input_shape), sum(self.program.spec.widths))
         size = max(1, min(MOST_BLOCK_STEPS, BLOCK_VALUES // (len(self.lanes) * self.program.batch_size * units)))
-        return [range(a, min(a + size, self.steps_per_epoch)) for a in range(first, self.steps_per_epoch, size)]
+        last = self.steps_per_epoch
+        alike = len(self.ids) // self.program.batch_size if self.team.size > 1 else last
+        blocks = [range(a, min(a + size, alike)) for a in range(first, alike, size)]
+        return blocks + ([range(alike, last)] if max(first, alike) < last else [])
+
+    def own_rows(self, num_rows: int) -> Span:
+        """This worker's rows [first, last) of a batch."""
+        num_shards = self.team.num_shards(self.program.shards)
+        bounds, (first, last) = shard_bounds(num_rows, num_shards), self.team.own_shards(num_shards)
+        return bounds[first][0], bounds[last - 1][1]
 
     def of_epoch(self, epoch: int) -> Callable[[range], Block]:
         """A function from steps to their batches and masks."""
@@ -111,7 +132,8 @@ class Batches:
         keys = self._dropout_keys(epoch)
 
         def block(steps: range) -> Block:
-            part = slice(steps[0] * size, min((steps[-1] + 1) * size, num))
+            rows = self.own_rows(min(size, num - steps[0] * size))
+            part = self._places(steps, rows)
             images = [
                 self._images(source, orders[:, part], numbers[:, part])
                 for source, (orders, numbers) in zip(self.sources, plans, strict=True)
@@ -120,11 +142,17 @@ class Batches:
             if self.place is not None:
                 inputs, targets = inputs[self.place], targets[self.place]
             own = [key[:, steps[0] : steps[-1] + 1] for key in keys]
-            return Block(
-                steps, inputs, targets, [self._masks(key, base) for key, base in zip(own, self.dropout_bases, strict=True)]
-            )
+            masks = [self._masks(key, base[slice(*rows)]) for key, base in zip(own, self.dropout_bases, strict=True)]
+            return Block(steps, rows, inputs, targets, masks)
 
         return block
+
+    def _places(self, steps: range, rows: Span) -> slice | NDArray[np.int64]:
+        """Places in an epoch's order of these rows of each step's batch."""
+        size = self.program.batch_size
+        if self.team.size == 1:
+            return slice(steps[0] * size, min((steps[-1] + 1) * size, len(self.ids)))
+        return (size * np.array(steps)[:, None] + np.arange(*rows)).ravel()
 
     def _plan(self, source: Source, order_of: dict[int, NDArray[np.int64]], epoch: int) -> tuple[NDArray[np.int64], ...]:
         """Samples (seeds, N) in the order of an epoch, and the number of the view that each of them shows."""

@@ -40,10 +40,14 @@ class Identity:
     """Finds a shorter run of this configuration."""
 
 
-def identity(model: ModelConfig, train: TrainConfig, dataset: str, views: str, device: str) -> Identity:
-    """The identity of a run on prepared data (its digest) and augmented copies (theirs)."""
+def identity(model: ModelConfig, train: TrainConfig, dataset: str, views: str, device: str, reduce: str = "exact") -> Identity:
+    """The identity of a run on prepared data (its digest) and augmented copies (theirs).
+
+    reduce: how the gradients of several workers are summed; "exact" gives what one worker gives, so it counts as that.
+    """
     keys: dict[str, Any] = {"model": model.model_dump(), "train": _identity_keys(train)}
     rest = {"dataset": dataset, "views": views, "torch": version("torch"), "device": device, "contract": keyed.CONTRACT}
+    rest |= {} if reduce == "exact" else {"reduce": reduce}
     code = code_digest(CODE)
     shorter = {**keys, "train": {**keys["train"], "epochs": None}}
     return Identity(
@@ -72,6 +76,11 @@ def device_type(name: str) -> str:
             "train.device = 'cuda': no CUDA device is visible here; choose cpu or auto, or install a CUDA build of torch"
         )
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def build_device(name: str) -> str:
+    """cpu or cuda for workers elsewhere, whose torch is of the same build as this one's: auto means CUDA for a CUDA build."""
+    return "cpu" if name == "cpu" or (name == "auto" and version("torch").endswith("+cpu")) else "cuda"
 
 
 def chosen_device(name: str) -> torch.device:

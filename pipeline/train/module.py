@@ -6,7 +6,6 @@ Its hooks run at the borders of epochs; the steps inside run at the speed of a b
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import time
 import warnings
@@ -19,7 +18,13 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from pipeline.errors import Stopped
-from pipeline.train.training import Row, Training
+from pipeline.train.progress import Row
+from pipeline.train.record import Keeper
+from pipeline.train.training import Training
+
+GO, SAVE, STOP = DECISIONS = ("go", "save", "stop")
+WORD_EVERY_S = 0.25
+"""So often a team's first worker tells the others whether to save or to stop."""
 
 
 class Once:
@@ -61,20 +66,44 @@ class StopRequest:
         self.signal = signal.Signals(number)
 
 
-class Keeper:
-    """Who keeps and shows the progress of a training; this one does neither."""
+class Decider:
+    """When to save and when to stop: decided here, or for a whole team by its first worker, a few times a second.
 
-    save_every_s = math.inf
-    """0: save after each epoch."""
+    Saving and stopping are for all workers after the same step, so the others follow the first one's word; it says when the
+    next word comes, in steps, so that steps between two words exchange nothing but gradients.
+    """
 
-    def save(self) -> None:
-        """Keep the state."""
+    def __init__(self, training: Training, keeper: Keeper, stop: StopRequest) -> None:
+        self.training, self.keeper, self.stop = training, keeper, stop
+        self.saved = self.said = time.monotonic()
+        self.gap = self.left = 1
+        """Steps from one word to the next, and how many of them are left."""
 
-    def after_step(self, training: Training) -> None:
-        """A step has ended."""
+    def after_step(self) -> str:
+        """What to do now: GO, SAVE or STOP."""
+        self.left -= 1
+        if self.training.team.size > 1 and self.left > 0:
+            return GO
+        return self._agreed(STOP if self.stop.signal else SAVE if self.keeper.save_every_s and self._due() else GO)
 
-    def after_epoch(self, training: Training) -> None:
-        """An epoch has ended and is in the records."""
+    def after_epoch(self) -> str:
+        """The same at the border of two epochs, where a stop waits for the next step."""
+        return self._agreed(SAVE if self._due() else GO)
+
+    def _due(self) -> bool:
+        return time.monotonic() - self.saved > self.keeper.save_every_s
+
+    def _agreed(self, own: str) -> str:
+        if self.training.team.size == 1:
+            return own
+        seconds, self.said = time.monotonic() - self.said, time.monotonic()
+        gap = min(2 * self.gap, max(1, round(self.gap * WORD_EVERY_S / max(seconds, 1e-3))))
+        number, self.gap, asked = self.training.team.told(
+            [DECISIONS.index(own), gap, self.stop.signal or 0], self.training.device
+        )
+        self.left = self.gap
+        self.stop.signal = signal.Signals(asked) if asked else None
+        return DECISIONS[number]
 
 
 class TrainingModule(pl.LightningModule):
@@ -85,7 +114,7 @@ class TrainingModule(pl.LightningModule):
         self.automatic_optimization = False
         self.network = training.network
         self.training_program, self.keeper, self.stop = training, keeper, stop
-        self.last_save = time.monotonic()
+        self.decider = Decider(training, keeper, stop)
         self.measures: dict[str, list[Row]] = {}
 
     def configure_optimizers(self) -> None:
@@ -107,14 +136,15 @@ class TrainingModule(pl.LightningModule):
         self.training_program.end_epoch(self.measures)
         self.training_program.progress.seconds += time.perf_counter() - started
         self.keeper.after_epoch(self.training_program)
-        if time.monotonic() - self.last_save > self.keeper.save_every_s:
+        if self.decider.after_epoch() == SAVE:
             self._save()
         self.trainer.should_stop = self.training_program.done
 
     def _after_step(self) -> None:
-        if self.stop.signal is not None:
+        decision = self.decider.after_step()
+        if decision == STOP:
             raise self.stopped()
-        if self.keeper.save_every_s and time.monotonic() - self.last_save > self.keeper.save_every_s:
+        if decision == SAVE:
             self._save()
         self.keeper.after_step(self.training_program)
 
@@ -130,12 +160,12 @@ class TrainingModule(pl.LightningModule):
 
     def _save(self) -> None:
         self.keeper.save()
-        self.last_save = time.monotonic()
+        self.decider.saved = time.monotonic()
 
 
-def run_to_end(training: Training, keeper: Keeper) -> None:
-    """Train until every run has ended. Raises Stopped after a signal (its state is saved) and NumericsError."""
-    stop = StopRequest()
+def run_to_end(training: Training, keeper: Keeper, stop: StopRequest | None = None) -> None:
+    """Train until every run has ended. Raises Stopped after a signal (its state is saved), NumericsError, PeerLost."""
+    stop = stop or StopRequest()
     module = TrainingModule(training, keeper, stop)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with warnings.catch_warnings():

@@ -99,8 +99,10 @@ def planned(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Pro
     return program, lane
 
 
-def threads_for(program: Program, asked: int | None = None) -> int:
+def threads_for(program: Program, asked: int | None = None, shards: int = 1) -> int:
     """CPU threads: those asked for, or one where a step is so small that waiting for each other costs more than sharing gains.
+
+    One, too, where batches are cut into shards for workers: their sums must not depend on how many cores a machine has.
 
     Two threads bring a step of 7 MFLOP 1.1 x, one of 820 MFLOP 1.5 x; beside another such program on the same cores the small
     one becomes 40 x slower with two threads, and not with one (measured on 2 cores). It depends on one run's shapes alone,
@@ -109,7 +111,7 @@ def threads_for(program: Program, asked: int | None = None) -> int:
     if asked:
         return asked
     step = 3 * forward_flops(program.spec) * program.batch_size
-    return 1 if step < SMALL_STEP_FLOPS else len(os.sched_getaffinity(0))
+    return 1 if step < SMALL_STEP_FLOPS or shards > 1 else len(os.sched_getaffinity(0))
 
 
 def rate_factor(program: Program, step: int, steps_per_epoch: int) -> float:

@@ -1,28 +1,63 @@
-"""How a training shows itself: a bar with the whole run's time left on a terminal, plain lines elsewhere."""
+"""How far a training is, and how that is shown: a bar with the time left on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.train.training import Training
-
+Row = dict[str, Any]
 LINE_EVERY_S = 5.0
 SILENCE_S = 30.0
 """In a long epoch a plain line tells after this time how far it is."""
 
 
+@dataclass
+class Progress:
+    """How far each run is; plain numbers, saved as JSON beside the tensors."""
+
+    epoch: int = 0
+    """Finished epochs."""
+    step: int = 0
+    """Finished steps of the current epoch."""
+    seconds: float = 0.0
+    """Spent on training and validation, restarts aside."""
+    epoch_seconds: float = 0.0
+    """Spent on the current epoch's steps."""
+    best: list[Row | None] = field(default_factory=list)
+    """Per run, the validation row of its best epoch."""
+    stale: list[int] = field(default_factory=list)
+    """Per run, epochs since then."""
+    ended: list[str | None] = field(default_factory=list)
+    """Per run, why it has ended: early_stop, or not_finite with `failures`; None while it trains."""
+    failures: list[str | None] = field(default_factory=list)
+    rows: list[list[Row]] = field(default_factory=list)
+    """Per run, the records so far."""
+
+    @classmethod
+    def of(cls, num_runs: int) -> Progress:
+        """Of runs that have not begun."""
+        rows: list[list[Row]] = [[] for _ in range(num_runs)]
+        return cls(0, 0, 0.0, 0.0, [None] * num_runs, [0] * num_runs, [None] * num_runs, [None] * num_runs, rows)
+
+
 class ProgressDisplay:
     """Shows the first run's epochs as they end, and how far a long one is; keeps every epoch's line in a log file."""
 
-    def __init__(self, log: Path, training: Training) -> None:
-        self.log, self.first = log, self._steps(training)
+    def __init__(self, log: Path, epochs: int, steps_per_epoch: int, progress: Progress) -> None:
+        self.log, self.epochs, self.steps_per_epoch = log, epochs, steps_per_epoch
+        self.total = epochs * steps_per_epoch
+        self.begin(progress)
+        self.bar = tqdm(total=self.total, initial=self.first, unit="step", leave=False) if sys.stderr.isatty() else None
+
+    def begin(self, progress: Progress) -> None:
+        """The time left is reckoned from now and here."""
+        self.first = self._steps(progress)
         self.started = self.last_line = time.monotonic()
-        total = training.program.epochs * training.steps_per_epoch
-        self.bar = tqdm(total=total, initial=self.first, unit="step", leave=False) if sys.stderr.isatty() else None
 
     def say(self, text: str) -> None:
         """Print a line, and keep it."""
@@ -33,18 +68,17 @@ class ProgressDisplay:
         self.last_line = time.monotonic()
         self._keep(text)
 
-    def step(self, training: Training) -> None:
+    def step(self, progress: Progress) -> None:
         """A step has ended."""
         if self.bar is not None:
-            self.bar.update(self._steps(training) - self.bar.n)
+            self.bar.update(self._steps(progress) - self.bar.n)
         elif time.monotonic() - self.last_line > SILENCE_S:
-            progress = training.progress
-            where = f"epoch {progress.epoch + 1}/{training.program.epochs}, step {progress.step}/{training.steps_per_epoch}"
-            self.say(f"{where}  {self._left(training)}")
+            where = f"epoch {progress.epoch + 1}/{self.epochs}, step {progress.step}/{self.steps_per_epoch}"
+            self.say(f"{where}  {self._left(progress)}")
 
-    def epoch(self, training: Training) -> None:
+    def epoch(self, progress: Progress) -> None:
         """An epoch has ended."""
-        progress, total = training.progress, training.program.epochs
+        total = self.epochs
         train, clean, val = progress.rows[0][-3:]
         best = progress.best[0]
         assert best is not None
@@ -57,17 +91,16 @@ class ProgressDisplay:
             self.bar.set_postfix_str(f"val loss {val['loss']:.4f}, best {best['loss']:.4f} at {best['epoch']}")
             self._keep(text)
         elif progress.epoch in (1, total) or time.monotonic() - self.last_line > LINE_EVERY_S:
-            self.say(f"{text}  {self._left(training)}")
+            self.say(f"{text}  {self._left(progress)}")
         else:
             self._keep(text)
 
-    @staticmethod
-    def _steps(training: Training) -> int:
-        return training.progress.epoch * training.steps_per_epoch + training.progress.step
+    def _steps(self, progress: Progress) -> int:
+        return progress.epoch * self.steps_per_epoch + progress.step
 
-    def _left(self, training: Training) -> str:
-        done, total = self._steps(training), training.program.epochs * training.steps_per_epoch
-        seconds = (time.monotonic() - self.started) / max(1, done - self.first) * (total - done)
+    def _left(self, progress: Progress) -> str:
+        done = self._steps(progress)
+        seconds = (time.monotonic() - self.started) / max(1, done - self.first) * (self.total - done)
         return f"{seconds:.0f} s left"
 
     def close(self) -> None:

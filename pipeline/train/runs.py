@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from pipeline import artifacts
 from pipeline.errors import ConfigError, StorageError
@@ -25,8 +28,40 @@ class RunFolder:
 
     @property
     def state(self) -> Path:
-        """The resume state."""
+        """The newest resume state."""
         return self.path / "state.safetensors"
+
+    @property
+    def states(self) -> list[Path]:
+        """The resume states that are there, newest first: one that is just taking its place, the newest, the one before."""
+        return [path for path in (self._named("new"), self.state, self._named("before")) if path.exists()]
+
+    def _named(self, word: str) -> Path:
+        return self.path / f"state.{word}.safetensors"
+
+    def save_state(self, tensors: Mapping[str, NDArray[Any]], progress: Mapping[str, Any]) -> None:
+        """Keep a resume state and the one before it; killed at any moment, at least one of them is whole."""
+        artifacts.save_tensors(self._named("new"), tensors, progress)
+        with artifacts.storage_errors(self.state):
+            if self.state.exists():
+                self.state.replace(self._named("before"))
+            self._named("new").replace(self.state)
+
+    def forget_older_state(self) -> None:
+        """A finished run keeps one state, for a longer one to go on from."""
+        self._named("before").unlink(missing_ok=True)
+
+    def load_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """The newest resume state that is whole; those that are not are named. StorageError where none is."""
+        for path in self.states:
+            try:
+                return artifacts.load_tensors(path)
+            except StorageError as error:
+                print(f"train: {error}; trying the state saved before it", flush=True)
+        raise StorageError(
+            f"{self.state}: neither it nor the state before it is whole; `regatta run --fresh` trains again from the start "
+            "and keeps this folder"
+        )
 
     @property
     def metrics(self) -> Path:
@@ -67,14 +102,14 @@ def find_run(identity: Identity) -> tuple[RunFolder, str]:
     """
     runs = all_runs() if not os.environ.get(FRESH) else []
     for folder, run in reversed(runs):
-        if run["hashes"]["run"] == identity.run and folder.state.exists():
+        if run["hashes"]["run"] == identity.run and folder.states:
             if run["state"] == "finished":
                 return folder, "done"
             if run["state"] != "failed":
                 return folder, "resume"
     for folder, run in reversed(runs):
         same = run["hashes"]["without_code"] == identity.without_code and run["hashes"]["code"] != identity.code
-        if same and run["state"] in ("running", "stopped") and folder.state.exists():
+        if same and run["state"] in ("running", "stopped") and folder.states:
             _ask_for_code(folder, run)
             return folder, "resume"
     started = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
@@ -97,6 +132,6 @@ def shorter_run(identity: Identity, epochs: int) -> RunFolder | None:
         (run["num_epochs"], folder.id, folder)
         for folder, run in (() if os.environ.get(FRESH) else all_runs())
         if run["hashes"]["without_epochs"] == identity.without_epochs and run["state"] == "finished"
-        and run["max_epochs"] < epochs and folder.state.exists()
+        and run["max_epochs"] < epochs and folder.states
     ]  # fmt: skip
     return max(found)[2] if found else None

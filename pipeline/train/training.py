@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -26,37 +26,13 @@ from pipeline.model.network import Network, normalisation
 from pipeline.train.batches import Batches, Block
 from pipeline.train.optimizer import LaneOptimizer, clip
 from pipeline.train.program import Lane, Program, lane_seeds, rate_factor
-from pipeline.train.tree import Team, shard_bounds, tree_sum
+from pipeline.train.progress import Progress, Row
+from pipeline.train.tree import Team, shard_bounds
 
 EVAL_ROWS = 1024
 """Rows of an evaluation batch: fixed, so that sums have one order."""
 NORM_STEPS = 8
 """An epoch's gradient norms are measured on at least this many steps, evenly spaced, or on all."""
-
-Row = dict[str, Any]
-
-
-@dataclass
-class Progress:
-    """How far each run is; plain numbers, saved as JSON beside the tensors."""
-
-    epoch: int = 0
-    """Finished epochs."""
-    step: int = 0
-    """Finished steps of the current epoch."""
-    seconds: float = 0.0
-    """Spent on training and validation, restarts aside."""
-    epoch_seconds: float = 0.0
-    """Spent on the current epoch's steps."""
-    best: list[Row | None] = field(default_factory=list)
-    """Per run, the validation row of its best epoch."""
-    stale: list[int] = field(default_factory=list)
-    """Per run, epochs since then."""
-    ended: list[str | None] = field(default_factory=list)
-    """Per run, why it has ended: early_stop, or not_finite with `failures`; None while it trains."""
-    failures: list[str | None] = field(default_factory=list)
-    rows: list[list[Row]] = field(default_factory=list)
-    """Per run, the records so far."""
 
 
 class Training:
@@ -80,7 +56,7 @@ class Training:
         self.best = self.network.flat.clone()
         self.mean, self.scale = normalisation(data.manifest.mean, data.manifest.std, program.spec.input_shape, device)
         train = data.split("train")
-        self.batches = Batches(program, self.lanes, train, views, self._normalised, device)
+        self.batches = Batches(program, self.lanes, train, views, self._normalised, device, self.team)
         self.ids, self.steps_per_epoch = self.batches.ids, self.batches.steps_per_epoch
         val = data.split("val")
         clean = keyed.subset(self.ids, len(val))
@@ -91,13 +67,11 @@ class Training:
             ),
             "val": _held_out(val, device),
         }
-        count = len(lanes)
-        self.progress = Progress(best=[None] * count, stale=[0] * count, ended=[None] * count, failures=[None] * count)
-        self.progress.rows = [[] for _ in lanes]
-        self.row_losses = torch.zeros(count, len(self.ids), device=device)
+        self.progress = Progress.of(len(lanes))
+        self.row_losses = torch.zeros(len(lanes), len(self.ids), device=device)
         """Of the current epoch, in its order; zero where another worker or no step has been."""
         self.row_hits = torch.zeros_like(self.row_losses)
-        self.norms = np.zeros((count, len(self.network.layer_names) + 2))
+        self.norms = np.zeros((len(lanes), len(self.network.layer_names) + 2))
         """Sums over the measured steps: each layer's norm, the whole gradient's, and how many."""
         smoothing = torch.tensor([lane.label_smoothing for lane in self.lanes], device=device).view(-1, 1)
         self.smoothing = smoothing if smoothing.any() else None
@@ -105,6 +79,8 @@ class Training:
         self.layer_rooms = [last - first for first, last in self.network.layer_ranges()]
         self.pending: list[tuple[int, Tensor, Tensor]] = []
         """Of steps not yet in the records: first place in the epoch, logits (K, b, outputs), labels (K, b, ...)."""
+        self.flushed = True
+        """Whether the records have every step so far; the same on every worker of a team."""
 
     @property
     def done(self) -> bool:
@@ -130,28 +106,29 @@ class Training:
         return images.to(torch.float32).sub_(self.mean).mul_(self.scale)
 
     def _step(self, block: Block, step: int) -> None:
-        size = self.program.batch_size
-        first = (step - block.steps[0]) * size
-        last = min(first + size, block.inputs.shape[1])
-        bounds = shard_bounds(last - first, self.program.shards)
+        size, place = self.program.batch_size, block.place(step)
+        num_rows, masked = min(size, len(self.ids) - step * size), step - block.steps[0]
+        num_shards = self.team.num_shards(self.program.shards)
+        bounds, (first, last) = shard_bounds(num_rows, num_shards), self.team.own_shards(num_shards)
 
         def shard_gradient(shard: int) -> Tensor:
             a, b = bounds[shard]
-            out, places = self.gradient if len(bounds) == 1 else self._gradient_places()
-            if a < b:
-                labels = block.labels[:, first + a : first + b]
-                masks = [mask[:, step - block.steps[0], a:b] for mask in block.masks]
-                logits = self.network.gradient(
-                    block.inputs[:, first + a : first + b],
-                    masks,
-                    lambda z: logit_gradients(self.program.loss, z, labels, self.smoothing, last - first),
-                    places,
-                )
-                self.pending.append((step * size + a, logits, labels))
+            out, places = self.gradient if last - first == 1 else self._gradient_places()
+            if a == b:
+                return out.zero_()
+            labels = block.labels[:, place + a : place + b]
+            masks = [mask[:, masked, a - block.rows[0] : b - block.rows[0]] for mask in block.masks]
+            logits = self.network.gradient(
+                block.inputs[:, place + a : place + b],
+                masks,
+                lambda z: logit_gradients(self.program.loss, z, labels, self.smoothing, num_rows),
+                places,
+            )
+            self.pending.append((step * size + a, logits, labels))
             return out
 
-        gradient = self.team.finish(tree_sum(shard_gradient, *self.team.own_shards(len(bounds))))
-        self._update(step, gradient)
+        self.flushed = False
+        self._update(step, self.team.total(shard_gradient, num_shards))
 
     def _gradient_places(self) -> tuple[Tensor, list[Tensor]]:
         """An empty gradient (K, columns) and its parts, one for each parameter."""
@@ -160,13 +137,22 @@ class Training:
 
     def _flush(self) -> None:
         """Take the losses and hits of the steps since the last flush into the records; end runs whose loss is not finite."""
-        if not self.pending:
+        if self.flushed:
             return
-        logits, labels = torch.cat([p[1] for p in self.pending], dim=1), torch.cat([p[2] for p in self.pending], dim=1)
-        losses, right = (
-            sample_losses(self.program.loss, logits, labels, self.smoothing),
-            hits(self.program.loss, logits, labels),
-        )
+        finite = True
+        if self.pending:
+            logits, labels = torch.cat([p[1] for p in self.pending], dim=1), torch.cat([p[2] for p in self.pending], dim=1)
+            losses = sample_losses(self.program.loss, logits, labels, self.smoothing)
+            self._record(losses, hits(self.program.loss, logits, labels))
+            finite = bool(losses.sum().isfinite())
+        self.flushed = True
+        if not self.team.agreed(finite, self.device):
+            losses = self.team.merged(self.row_losses)
+            for k in range(len(self.lanes)):
+                self._check_finite(k, losses[k])
+
+    def _record(self, losses: Tensor, right: Tensor) -> None:
+        """Losses and hits (K, rows) of the pending steps, one after the other, to their places in the epoch."""
         first = 0
         for place, part, _ in self.pending:
             rows = slice(first, first + part.shape[1])
@@ -174,9 +160,6 @@ class Training:
             self.row_hits[:, place : place + part.shape[1]] = right[:, rows]
             first += part.shape[1]
         self.pending.clear()
-        if not bool(losses.sum().isfinite()):
-            for k in range(len(self.lanes)):
-                self._check_finite(k)
 
     def _update(self, step: int, gradient: Tensor) -> None:
         num_steps = self.progress.epoch * self.steps_per_epoch + step
@@ -198,10 +181,9 @@ class Training:
             if not self.progress.ended[k]:
                 self.norms[k] += [*norms, math.hypot(*norms), 1.0]
 
-    def _check_finite(self, k: int) -> None:
+    def _check_finite(self, k: int, losses: Tensor) -> None:
         """End a run at its first loss that is not finite, with the best weights it had; others go on."""
-        losses = self.row_losses[k].cpu().numpy()
-        places = np.flatnonzero(~np.isfinite(losses))
+        places = np.flatnonzero(~np.isfinite(losses.cpu().numpy()))
         if not len(places) or self.progress.ended[k]:
             return
         size = self.program.batch_size
@@ -225,15 +207,19 @@ class Training:
             raise NumericsError(failure)
 
     def evaluate(self, name: str) -> list[Row]:
-        """Loss and accuracy of every run on a held-out set, without dropout and augmentation."""
+        """Loss and accuracy of every run on a held-out set, without dropout and augmentation; workers share its batches."""
         inputs, labels = self.held_out[name]
-        sums = np.zeros((len(self.lanes), 2))
-        for first in range(0, len(labels), EVAL_ROWS):
-            rows = np.arange(first, min(first + EVAL_ROWS, len(labels)))
+        firsts = range(0, len(labels), EVAL_ROWS)
+        parts = torch.zeros(len(firsts), len(self.lanes), 2, dtype=torch.float64)
+        for i in range(self.team.rank, len(firsts), self.team.size):
+            rows = np.arange(firsts[i], min(firsts[i] + EVAL_ROWS, len(labels)))
             x = self._normalised(inputs.take(rows)).expand(len(self.lanes), -1, *self.program.spec.input_shape)
-            y = labels[first : first + EVAL_ROWS].expand(len(self.lanes), -1, *labels.shape[1:])
+            y = labels[firsts[i] : firsts[i] + EVAL_ROWS].expand(len(self.lanes), -1, *labels.shape[1:])
             logits = self.network(x)
-            sums += _sums(sample_losses(self.program.loss, logits, y), hits(self.program.loss, logits, y))
+            parts[i] = torch.from_numpy(_sums(sample_losses(self.program.loss, logits, y), hits(self.program.loss, logits, y)))
+        sums = np.zeros((len(self.lanes), 2))
+        for part in self.team.merged(parts.to(self.device)).cpu().numpy():  # in one order, whoever computed them
+            sums += part
         return [{"loss": loss / len(labels), "accuracy": right / len(labels)} for loss, right in sums.tolist()]
 
     def end_epoch(self, measures: dict[str, list[Row]]) -> None:
@@ -332,11 +318,6 @@ class Training:
         rows = self.evaluate("judged")
         self.network.flat.copy_(now)
         return rows
-
-    def best_weights(self, k: int) -> dict[str, NDArray[np.float32]]:
-        """The parameters of run k's best epoch by name, such as dense1.weight (in, out)."""
-        views = self.network.views(self.best[k : k + 1])
-        return {slot.name: view[0].cpu().numpy().copy() for slot, view in zip(self.network.slots, views, strict=True)}
 
 
 def _held_out(split: Split, device: torch.device) -> tuple[Inputs, Tensor]:

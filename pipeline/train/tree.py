@@ -1,12 +1,14 @@
 """Gradients summed in one fixed binary tree over the shards of a batch, by one process or by several.
 
 Floating-point sums depend on their order; here the order depends on the number of shards alone. Worker r of W owns an
-equal run of the shards, sums its own subtree, and all workers finish the tree from the gathered partial sums.
+almost equal run of the shards and sums the largest subtrees that lie in it; all workers finish the tree from the gathered
+partial sums. `reduce="fast"` gives that up: each worker's share of the batch is summed by itself, and torch adds the shares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,8 +16,17 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from pipeline.errors import RegattaError
 
-def shard_bounds(num_rows: int, num_shards: int) -> list[tuple[int, int]]:
+Span = tuple[int, int]
+"""Shards [first, last)."""
+
+
+class PeerLost(RegattaError):  # noqa: N818 - not the user's error: another worker has gone
+    """A worker of the team does not answer: it was killed, is frozen, or the network is cut."""
+
+
+def shard_bounds(num_rows: int, num_shards: int) -> list[Span]:
     """Rows [first, last) of each shard of a batch; sizes differ by at most one."""
     ends = [num_rows * j // num_shards for j in range(num_shards + 1)]
     return list(pairwise(ends))
@@ -30,30 +41,93 @@ def tree_sum(leaf: Callable[[int], Tensor], first: int, last: int) -> Tensor:
     return left.add_(tree_sum(leaf, middle, last))
 
 
+def subtrees(first: int, last: int) -> list[Span]:
+    """The largest subtrees of the binary tree over all shards that together are [first, last), in order."""
+    found = []
+    while first < last:
+        size = first & -first or 1 << (last - first).bit_length()
+        while size > last - first:
+            size //= 2
+        found.append((first, first + size))
+        first += size
+    return found
+
+
+def finished(parts: Mapping[Span, Tensor], first: int, last: int) -> Tensor:
+    """The sum over [first, last) from the sums of its subtrees, in the order of `tree_sum`. Changes the parts."""
+    if (first, last) in parts:
+        return parts[first, last]
+    middle = (first + last) // 2
+    return finished(parts, first, middle).add_(finished(parts, middle, last))
+
+
 @dataclass(frozen=True)
 class Team:
     """The workers that share each batch: this one is `rank` of `size` in torch's default process group."""
 
     rank: int = 0
     size: int = 1
+    reduce: str = "exact"
 
-    def own_shards(self, num_shards: int) -> tuple[int, int]:
-        """Shards [first, last) of this worker; num_shards is a multiple of size, both powers of two."""
-        each = num_shards // self.size
-        return self.rank * each, (self.rank + 1) * each
+    def num_shards(self, asked: int) -> int:
+        """Shards of a batch: those asked for; under "fast" so many of each worker's share."""
+        return asked if self.reduce == "exact" else asked * self.size
 
-    def finish(self, partial: Tensor) -> Tensor:
-        """The whole sum, from each worker's own: the same bits on every worker."""
+    def own_shards(self, num_shards: int, rank: int | None = None) -> Span:
+        """Shards [first, last) of a worker, this one unless said otherwise; their numbers differ by at most one."""
+        rank = self.rank if rank is None else rank
+        return num_shards * rank // self.size, num_shards * (rank + 1) // self.size
+
+    def total(self, leaf: Callable[[int], Tensor], num_shards: int) -> Tensor:
+        """The sum over all shards of leaf(shard), each computed by its owner: the same bits on every worker."""
+        own = [tree_sum(leaf, *span) for span in subtrees(*self.own_shards(num_shards))]
         if self.size == 1:
-            return partial
-        parts = [torch.empty_like(partial) for _ in range(self.size)]
-        dist.all_gather(parts, partial)
-        return tree_sum(parts.__getitem__, 0, self.size)
+            return own[0]
+        if self.reduce == "fast":
+            with _peers():
+                dist.all_reduce(own[0])
+            return own[0]
+        spans = [subtrees(*self.own_shards(num_shards, rank)) for rank in range(self.size)]
+        gathered = self._gathered(own, max(map(len, spans)))
+        parts = {span: gathered[rank, i] for rank, own in enumerate(spans) for i, span in enumerate(own)}
+        return finished(parts, 0, num_shards)
+
+    def _gathered(self, own: list[Tensor], most: int) -> Tensor:
+        """Every worker's partial sums (size, most, *shape); those with fewer than `most` are filled up."""
+        mine = own[0].unsqueeze(0) if most == 1 else torch.stack([*own, *[own[0]] * (most - len(own))])
+        found = mine.new_empty((self.size, *mine.shape))
+        with _peers():
+            dist.all_gather(list(found.unbind(0)), mine)
+        return found
 
     def merged(self, own: Tensor) -> Tensor:
         """The sum of tensors of which, at each place, all workers but one hold zero: exact in any order."""
         if self.size == 1:
             return own
         whole = own.clone()
-        dist.all_reduce(whole)
+        with _peers():
+            dist.all_reduce(whole)
         return whole
+
+    def agreed(self, true: bool, device: torch.device) -> bool:
+        """Whether it is true on every worker."""
+        return true if self.size == 1 else not bool(self.merged(torch.tensor(float(not true), device=device)))
+
+    def told(self, words: list[int], device: torch.device) -> list[int]:
+        """The first worker's whole numbers, on every worker."""
+        if self.size == 1:
+            return words
+        tensor = torch.tensor(words, dtype=torch.int64, device=device)
+        with _peers():
+            dist.broadcast(tensor, src=0)
+        found: list[int] = tensor.tolist()
+        return found
+
+
+@contextmanager
+def _peers() -> Iterator[None]:
+    """Turn torch's error for a broken or silent connection into one that says so."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise PeerLost(f"another worker has gone or is silent ({' '.join(str(error).split())[:200]})") from None

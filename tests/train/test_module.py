@@ -9,8 +9,9 @@ import pytest
 from training_helpers import lane, training
 
 from pipeline.errors import Stopped
-from pipeline.train.module import Keeper, run_to_end
+from pipeline.train.module import run_to_end
 from pipeline.train.progress import ProgressDisplay
+from pipeline.train.record import Keeper
 
 
 class StoppingKeeper(Keeper):
@@ -52,14 +53,14 @@ def test_a_second_ctrl_c_ends_at_once():
 
 def test_plain_lines_tell_of_the_first_and_the_last_epoch_and_the_log_of_all(digits, tmp_path, capsys):
     trained = training(digits, [lane(0)], epochs=4)
-    display = ProgressDisplay(tmp_path / "log.txt", trained)
+    display = ProgressDisplay(tmp_path / "log.txt", trained.program.epochs, trained.steps_per_epoch, trained.progress)
 
     class Showing(Keeper):
         def after_step(self, trained):
-            display.step(trained)
+            display.step(trained.progress)
 
         def after_epoch(self, trained):
-            display.epoch(trained)
+            display.epoch(trained.progress)
 
     run_to_end(trained, Showing())
     lines = capsys.readouterr().out.splitlines()
@@ -70,10 +71,10 @@ def test_plain_lines_tell_of_the_first_and_the_last_epoch_and_the_log_of_all(dig
 
 def test_a_long_epoch_is_not_silent(digits, tmp_path, capsys):
     trained = training(digits, [lane(0)])
-    display = ProgressDisplay(tmp_path / "log.txt", trained)
+    display = ProgressDisplay(tmp_path / "log.txt", trained.program.epochs, trained.steps_per_epoch, trained.progress)
     display.last_line -= 60
     trained.progress.step = 7
-    display.step(trained)
-    display.step(trained)
+    display.step(trained.progress)
+    display.step(trained.progress)
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("epoch 1/3, step 7/20  ")

@@ -12,7 +12,8 @@ from pipeline import artifacts
 from pipeline.errors import ConfigError, NumericsError, StorageError
 from pipeline.model.predictor import load_predictor
 from pipeline.train import fit as fit_module
-from pipeline.train.fit import fit, publish
+from pipeline.train.fit import fit
+from pipeline.train.record import publish
 from pipeline.train.runs import all_runs
 
 
@@ -48,7 +49,7 @@ def weights(folder):
 
 def test_a_finished_run_is_not_computed_again(digits, monkeypatch):
     first, _ = run(digits)
-    monkeypatch.setattr(fit_module, "_train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(fit_module, "_trained", lambda *_: pytest.fail("trained again"))
     second, _ = run(digits)
     assert second == first
     assert len(all_runs()) == 1
@@ -128,7 +129,9 @@ def test_a_schedule_that_depends_on_the_length_starts_again(digits):
 
 
 def interrupted(digits):
+    """With its last two states, as a run has that was killed after its last epoch."""
     folder, _ = run(digits)
+    folder.save_state(*folder.load_state())
     folder.write(state="running")
     return folder
 
@@ -152,14 +155,29 @@ def test_a_fresh_start_keeps_the_old_folder(digits, monkeypatch):
     assert len(all_runs()) == 2
 
 
-@pytest.mark.parametrize("damage", ["torn", "flipped"])
-def test_a_damaged_state_is_named(digits, damage):
-    folder = interrupted(digits)
-    content = bytearray(folder.state.read_bytes())
-    if damage == "flipped":
+def damage(path, how):
+    content = bytearray(path.read_bytes())
+    if how == "flipped":
         content[len(content) // 2] ^= 1
-    folder.state.write_bytes(content if damage == "flipped" else content[: len(content) // 2])
-    with pytest.raises(StorageError, match=r"state\.safetensors"):
+    path.write_bytes(content if how == "flipped" else content[: int(how * len(content))])
+
+
+@pytest.mark.parametrize("how", ["flipped", 0.0, 0.1, 0.5, 0.99])
+def test_a_damaged_state_is_named_and_the_one_before_it_taken(digits, how, capsys):
+    folder = interrupted(digits)
+    whole = weights(folder)
+    damage(folder.state, how)
+    (folder.path / "best.safetensors").unlink()
+    assert run(digits)[0] == folder
+    assert "state.safetensors: " in capsys.readouterr().out
+    assert all((weights(folder)[name] == array).all() for name, array in whole.items())
+
+
+def test_where_no_state_is_whole_nothing_starts_from_scratch_unasked(digits):
+    folder = interrupted(digits)
+    for state in folder.states:
+        damage(state, 0.5)
+    with pytest.raises(StorageError, match=r"(?s)neither it nor the state before it is whole.*--fresh"):
         run(digits)
 
 
@@ -180,7 +198,7 @@ def test_cuda_where_there_is_none_is_an_error(digits):
 
 def test_published_weights_predict_without_the_dataset(digits, tmp_path):
     folder, model = run(digits, train__epochs=8)
-    publish(folder, tmp_path / "train", model, digits, "softmax")
+    publish(folder, tmp_path / "train", model, digits.manifest, "softmax")
     predictor = load_predictor(tmp_path / "train")
     val = digits.split("val")
     logits = predictor.logits(torch.from_numpy(val.inputs.copy()))

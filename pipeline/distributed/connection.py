@@ -1,0 +1,48 @@
+"""A connection to a Ray cluster: the one that the configuration names, or one of this machine's cores that is started here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+import pipeline
+from pipeline.errors import ConfigError
+from pipeline.schema.cluster import ClusterConfig
+
+
+@contextmanager
+def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
+    """Connected to the cluster that the configuration names, or to one of this machine's cores that ends with the block."""
+    _authenticate(config)
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": False}
+    options |= {"runtime_env": {"py_modules": [str(Path(pipeline.__file__).parent)]}}  # every worker has this code
+    options |= {"num_cpus": cores, "include_dashboard": False} if config.address is None else {}
+    try:
+        ray.init(address=config.address or "local", **options)
+    except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"cluster.address = {config.address!r}: no Ray cluster answers there ({str(error).splitlines()[0][:200]}); "
+            "start one with `ray start --head`, give its address and token, or use cluster=local"
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _authenticate(config: ClusterConfig) -> None:
+    """Say which token: the cluster's own, or for one that is started here one that only it knows."""
+    if config.token_path is not None:
+        if not Path(config.token_path).is_file():
+            raise ConfigError(f"cluster.token_path = {config.token_path!r}: there is no such file; copy the head's token to it")
+        os.environ["RAY_AUTH_TOKEN_PATH"] = config.token_path
+    elif config.address is None:  # never the file in the home folder, which Ray makes readable to all
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

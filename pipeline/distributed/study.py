@@ -1,0 +1,354 @@
+"""Jobs of a study on a Ray cluster: resident actors, data shared once per node."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import ray
+from numpy.typing import NDArray
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    ObjectStoreFullError,
+    OutOfDiskError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    WorkerCrashedError,
+)
+
+from pipeline.artifacts import storage_errors
+from pipeline.closure import code_digest
+from pipeline.data.dataset import Manifest, Split, open_dataset
+from pipeline.data.views import open_views
+from pipeline.errors import ConfigError, RegattaError, StorageError
+from pipeline.study.job import Job
+from pipeline.study.processes import lacks_memory
+from pipeline.study.schedule import Done, Event, Failed, Lost, Told, clear_state
+from pipeline.train.identity import CODE
+
+if TYPE_CHECKING:
+    from pipeline.study.pack import Held
+
+LAST_S = 60.0
+"""How long an actor that was asked to stop may take to save."""
+ASK_EVERY_S = 1.0
+LATE_S = 10.0
+"""An actor that has not started for so long waits for a place, which is said as often."""
+SPLITS_OF_TRAINING = ("train", "val")
+GONE = (RayActorError, NodeDiedError, WorkerCrashedError, ObjectLostError)
+"""Of an actor that has died with its process or node, or can't be reached."""
+Need = tuple[float, float]
+"""CPUs and GPUs, of a job or of a node."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A dataset in Ray's object store: arrays by split, read by every actor of a node without a copy."""
+
+    manifest: Manifest
+    splits: dict[str, Split]
+
+    def split(self, name: str) -> Split:
+        """One of those that were shared."""
+        return self.splits[name]
+
+
+class Worker:
+    """A resident actor's body: one job at a time, and how far it is."""
+
+    def __init__(self, torch_version: str) -> None:
+        """torch_version: of the process that has named the runs, which their names say."""
+        self.torch_version, self.share, self.going = torch_version, 0.0, True
+
+    def run(self, job: Job, data: list[Any], views: dict[str, Any]) -> Event:
+        """Run a job on shared data; what came of it. A defect is raised."""
+        from pipeline.study.pack import run_pack
+
+        try:
+            self._check(job)
+            own = _with_state_here(job)
+            done = Done(run_pack(own, self._tell, _held(job, data, views)))
+        except RegattaError as error:
+            return Failed(error)
+        except (MemoryError, RuntimeError) as error:
+            if not lacks_memory(error):
+                raise
+            return Lost(f"{len(job.cells)} runs side by side do not fit into memory", memory=True)
+        finally:
+            self.share = 0.0
+        if own.state != job.state:
+            clear_state(own)
+        return done
+
+    def _check(self, job: Job) -> None:
+        """A result is stored under the code and the torch that its run was named by: they must be those of this node."""
+        here, where = version("torch"), os.uname().nodename
+        if here != self.torch_version:
+            raise ConfigError(f"node {where}: has torch {here}, the study needs {self.torch_version}; install it on every node")
+        if code_digest(CODE) != job.code:
+            raise ConfigError(
+                f"node {where}: its code of Regatta is not the study's (installed otherwise there, or edited since the start); "
+                "install the same on every node and start the study again"
+            )
+
+    def _tell(self, share: float) -> bool:
+        self.share = share
+        return self.going
+
+    def told(self) -> float:
+        """The current job's share that is done."""
+        return self.share
+
+    def end(self) -> None:
+        """Save the current job's state and end it; nothing runs here any more."""
+        self.going = False
+
+
+def _held(job: Job, data: list[Any], views: dict[str, Any]) -> Held:
+    from pipeline.data.views import Views
+    from pipeline.study.pack import Held
+
+    [shared] = ray.get(data)
+    arrays: dict[str, list[NDArray[np.uint8]]] = {path: ray.get(refs) for path, refs in views.items()}
+    own = [Views(arrays[cell.views_path] if cell.views_path else [], cell.policy, cell.views) for cell in job.cells]
+    return Held(shared, own)
+
+
+def _with_state_here(job: Job) -> Job:
+    """The job, its state on this node's own disk where the study's folder can't be reached from here."""
+    state = Path(job.state)
+    if state.parent.is_dir():
+        return job
+    return replace(job, state=str(Path.home() / ".cache" / "regatta" / state.name))
+
+
+@dataclass(eq=False)
+class Actor:
+    """A member of the pool."""
+
+    handle: Any
+    threads: int
+    need: Need
+    since: float
+    heard: bool = False
+    """Whether it has said something, so that it has a place."""
+
+    @property
+    def late(self) -> bool:
+        """Whether it should have started long ago."""
+        return not self.heard and time.monotonic() - self.since > LATE_S
+
+
+@dataclass(eq=False)
+class Running:
+    """A job on an actor."""
+
+    job: Job
+    actor: Actor
+    result: Any
+    asked: Any = None
+
+
+def actors() -> Actors:
+    """A pool on the cluster that this process is connected to."""
+    return Actors()
+
+
+@dataclass
+class Actors:
+    """A pool of resident actors on the connected cluster, whose nodes may come and go."""
+
+    running: dict[int, Running] = field(default_factory=dict)
+    idle: list[Actor] = field(default_factory=list)
+    objects: dict[str, Any] = field(default_factory=dict)
+    started: int = 0
+    last_asked: float = 0.0
+    last_said: float = 0.0
+
+    def room(self, job: Job) -> bool:
+        """Whether cores, or a GPU, are left on one of the nodes; always where nothing runs."""
+        if not self.running:
+            return True
+        places = nodes()
+        return fits([*(own.actor.need for own in self.running.values()), need(job.threads, job.device, places)], places)
+
+    def start(self, job: Job) -> int:
+        """Hand a job to an idle actor of as many threads, or to a new one; its number."""
+        with storage_errors(Path(job.state)):
+            Path(job.state).parent.mkdir(parents=True, exist_ok=True)  # actors that see it keep their states there
+        actor = self._idle_actor(job) or self._new_actor(job)
+        self.started += 1
+        self.running[self.started] = Running(job, actor, self._result(job, actor))
+        return self.started
+
+    def _result(self, job: Job, actor: Actor) -> Any:
+        views = {path: self._views(path) for path in {cell.views_path for cell in job.cells} if path is not None}
+        return actor.handle.run.remote(job, [self._data(job)], views)  # within a list: read by the actor, not handed over
+
+    def _idle_actor(self, job: Job) -> Actor | None:
+        actor = next((own for own in self.idle if own.threads == job.threads), None)
+        if actor is not None:
+            self.idle.remove(actor)
+        return actor
+
+    def _new_actor(self, job: Job) -> Actor:
+        places = nodes()
+        own = need(job.threads, job.device, places)
+        taken = [other.actor.need for other in self.running.values()]
+        while self.idle and not fits([*taken, *(other.need for other in self.idle), own], places):
+            self._dismiss(self.idle[0])
+        options = {"num_cpus": own[0], "num_gpus": own[1], "max_concurrency": 2}
+        handle = ray.remote(Worker).options(**options).remote(version("torch"))
+        return Actor(handle, job.threads, own, time.monotonic())
+
+    def _dismiss(self, *idle: Actor) -> None:
+        for actor in idle:
+            ray.kill(actor.handle)
+            self.idle.remove(actor)
+
+    def _data(self, job: Job) -> Any:
+        names = (*SPLITS_OF_TRAINING, *(["test"] if job.test else []))
+        key = f"{job.data_path}:{','.join(names)}"
+        if key not in self.objects:
+            data = open_dataset(Path(job.data_path))
+            splits = {name: data.split(name) for name in names}
+            whole = {
+                name: Split(*(np.asarray(part) for part in (own.inputs, own.labels, own.ids))) for name, own in splits.items()
+            }
+            self.objects[key] = _put(Shared(data.manifest, whole), job.data_path)
+        return self.objects[key]
+
+    def _views(self, path: str) -> Any:
+        if path not in self.objects:
+            self.objects[path] = [_put(np.asarray(array), path) for array in open_views(Path(path)).arrays]
+        return self.objects[path]
+
+    def events(self, timeout_s: float) -> list[tuple[int, Event]]:
+        """What has ended, which actors have gone, and now and then how far the others are."""
+        number_of = {own.result: number for number, own in self.running.items()}
+        ready, _ = ray.wait(list(number_of), num_returns=1, timeout=timeout_s)
+        found = [(number_of[reference], self._ended(self.running.pop(number_of[reference]))) for reference in ready]
+        if time.monotonic() - self.last_asked > ASK_EVERY_S:
+            self.last_asked = time.monotonic()
+            found += self._told()
+            self._help_late_ones()
+        return found
+
+    def _ended(self, own: Running) -> Event:
+        try:
+            event: Event = ray.get(own.result)
+        except RayError as error:
+            ray.kill(own.actor.handle)
+            self._dismiss(*self.idle)  # those of a lost node have gone as well
+            return without_result(error)
+        own.actor.heard = True
+        self.idle.append(own.actor)
+        return event
+
+    def _told(self) -> list[tuple[int, Event]]:
+        found: list[tuple[int, Event]] = []
+        for number, own in self.running.items():
+            if own.asked is not None and ray.wait([own.asked], timeout=0)[0]:
+                with contextlib.suppress(*GONE, OutOfMemoryError):  # which its job will tell
+                    found.append((number, Told(ray.get(own.asked))))
+                    own.actor.heard = True
+                own.asked = None
+            own.asked = own.asked or own.actor.handle.told.remote()
+        return found
+
+    def _help_late_ones(self) -> None:
+        """Jobs whose actors find no place go to idle actors; idle ones of other sizes make room; what is waited for is said."""
+        for own in [own for own in self.running.values() if own.actor.late]:
+            idle = self._idle_actor(own.job)
+            if idle is not None:
+                ray.kill(own.actor.handle)
+                own.actor, own.asked, own.result = idle, None, self._result(own.job, idle)
+        late = [own.actor.need for own in self.running.values() if own.actor.late]
+        if late and time.monotonic() - self.last_said > LATE_S:
+            self.last_said = time.monotonic()
+            self._dismiss(*self.idle)
+            print(f"study: {_wanted(late)}", flush=True)
+
+    def stop(self) -> None:
+        """Let the actors save and end."""
+        begun = [own for own in self.running.values() if own.actor.heard]
+        for own in begun:
+            own.actor.handle.end.remote()
+        if begun:
+            ray.wait([own.result for own in begun], num_returns=len(begun), timeout=LAST_S)
+        for actor in [*(own.actor for own in self.running.values()), *self.idle]:
+            ray.kill(actor.handle)
+        self.running, self.idle = {}, []
+
+
+def nodes() -> list[Need]:
+    """What each node of the cluster has that is alive now."""
+    found = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return [(resources.get("CPU", 0.0), resources.get("GPU", 0.0)) for resources in found]
+
+
+def at_once(threads: int, device: str) -> int:
+    """Jobs at once on the cluster as it is now, for the plan of a study."""
+    places = nodes()
+    cpus, gpus = need(threads, device, places)
+    return max(1, sum(int(min(has[0] // cpus, has[1] // gpus if gpus else has[0])) for has in places))
+
+
+def need(threads: int, device: str, places: Sequence[Need]) -> Need:
+    """What an actor holds: a core for each thread, as far as the largest node has them, or a GPU and a core beside it."""
+    if device == "cuda":
+        return 1.0, 1.0
+    largest = max((cpus for cpus, _ in places), default=0.0)
+    return min(float(threads), largest or float(threads)), 0.0
+
+
+def fits(needs: Sequence[Need], places: Sequence[Need]) -> bool:
+    """Whether all of it has room at once: the largest first, each on the first node with room."""
+    free = list(places)
+    for cpus, gpus in sorted(needs, reverse=True):
+        node = next((i for i, (c, g) in enumerate(free) if c >= cpus and g >= gpus), None)
+        if node is None:
+            return False
+        free[node] = free[node][0] - cpus, free[node][1] - gpus
+    return True
+
+
+def without_result(error: RayError) -> Event:
+    """What it means that an actor has no result: it has gone, perhaps for lack of memory, or its program has a defect."""
+    if isinstance(error, OutOfMemoryError):
+        return Lost("Ray has ended an actor for lack of memory", memory=True)
+    if isinstance(error, GONE) and not (isinstance(error, RayActorError) and error.actor_init_failed):
+        return Lost(f"an actor has gone ({type(error).__name__}: {str(error).splitlines()[0][:120]})")
+    print(error, file=sys.stderr, flush=True)
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    where = next((line for line in reversed(lines) if line.startswith("File ")), "no file of ours")
+    return Failed(
+        RegattaError(f"an actor ended by a defect: {lines[-1]} ({where}); the whole of what went wrong is said above")
+    )
+
+
+def _put(value: Any, path: str) -> Any:
+    try:
+        return ray.put(value)
+    except (ObjectStoreFullError, OutOfDiskError) as error:
+        said = str(error).strip().splitlines()[0][:120]
+        raise StorageError(f"{path}: does not fit into Ray's object store on this node ({said}); give it more") from None
+
+
+def _wanted(late: Sequence[Need]) -> str:
+    total, free = ray.cluster_resources(), ray.available_resources()  # type: ignore[no-untyped-call]
+    kinds = ("CPU", "GPU") if late[0][1] else ("CPU",)
+    each = " and ".join(f"{number:g} {kind}" for number, kind in zip(late[0], kinds, strict=False))
+    left = ", ".join(f"{free.get(kind, 0.0):g} of {total.get(kind, 0.0):g} {kind}s are free" for kind in kinds)
+    which = f"{len(late)} actors of {each} each" if len(late) > 1 else f"1 actor of {each}"
+    return f"waiting for Ray to start {which}; {left} in the cluster"

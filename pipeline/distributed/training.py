@@ -1,0 +1,277 @@
+"""One training over several workers of a Ray cluster, which restarts from its newest state when workers are lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+from ray.exceptions import RayError
+
+from pipeline import artifacts
+from pipeline.data.dataset import Dataset, Split
+from pipeline.data.views import Views
+from pipeline.distributed.connection import connected
+from pipeline.distributed.crew import Crew, Needs, NotHired, hired, needs_of, wanted
+from pipeline.distributed.worker import Ended, Report, Shared, Task
+from pipeline.errors import ConfigError, NumericsError, RegattaError, Stopped
+from pipeline.schema.cluster import ClusterConfig
+from pipeline.schema.model import ModelConfig
+from pipeline.schema.train import TrainConfig
+from pipeline.study.schedule import stop_requested
+from pipeline.train.identity import build_device, identity
+from pipeline.train.program import planned, threads_for
+from pipeline.train.progress import Progress
+from pipeline.train.record import OpenTracker, Record, Snapshot, begun, found_run
+from pipeline.train.runs import RunFolder
+
+POLL_S = 0.2
+CULPRIT_S = 2.0
+"""So long a worker that says another has gone waits for the one that really has."""
+MOST_LOSSES = 4
+"""So often in a row workers may be lost without a step having been saved."""
+
+
+def fit_on_cluster(
+    model: ModelConfig, train: TrainConfig, data: Dataset, views: Views, open_tracker: OpenTracker, cluster: ClusterConfig
+) -> RunFolder:
+    """Train one run with `cluster.workers` processes that share each batch, and return its folder.
+
+    As `fit` does it: the same identity (of "exact", of "fast" another one), the same records, found again in the same
+    folder. Lost workers cost what was done since the last save. Raises what `fit` raises, and ConfigError for a cluster
+    that can't hold the workers.
+    """
+    program, lane = planned(model, train, data.manifest)
+    check_shards(train, cluster)
+    device, threads = build_device(train.device), threads_for(program, train.threads, max(2, train.shards))
+    needs = needs_of(cluster, device, threads)
+    own = identity(model, train, data.manifest.digest, views.digest, device, cluster.reduce)
+    folder, todo = found_run(own)
+    if todo == "done":
+        return folder
+    with artifacts.held(folder.path / ".lock"):
+        num_train = min(data.manifest.counts["train"], program.limit or data.manifest.counts["train"])
+        record = Record(folder, program, num_train, threads, device)
+        snapshot = begun(record, own, train, resume=todo == "resume", reduce=cluster.reduce, num_workers=cluster.workers)
+        task = Task(
+            program, lane, views.policy, views.digest, device, threads, cluster.workers, cluster.reduce, cluster.timeout_s,
+            train.save_every_s,
+        )  # fmt: skip
+        with record.shown(snapshot, open_tracker), connected(cluster, threads * cluster.workers):
+            Driver(record, task, cluster, needs).run(data, views, snapshot)
+    return folder
+
+
+def check_shards(train: TrainConfig, cluster: ClusterConfig) -> None:
+    """ConfigError where exact sums need more shards, or a batch has too few samples for the workers."""
+    if cluster.reduce == "exact" and train.shards * train.accumulate < cluster.workers:
+        power = 1 << (cluster.workers - 1).bit_length()
+        raise ConfigError(
+            f"train.shards = {train.shards}: cluster.reduce=exact needs a shard for each of cluster.workers = "
+            f"{cluster.workers}; say train.shards={power} (sums in another order than now), or cluster.reduce=fast"
+        )
+    if train.batch_size < cluster.workers:
+        raise ConfigError(
+            f"train.batch_size = {train.batch_size}: the whole batch, shared by cluster.workers = {cluster.workers}; "
+            "choose at least one sample for each"
+        )
+
+
+@dataclass
+class Lost(Exception):  # noqa: N818 - no error: the training goes on
+    """A worker has gone; the reason in words."""
+
+    reason: str
+
+
+@dataclass
+class Driver:
+    """Hires workers, keeps what they hand over, and starts again from it when some of them are lost."""
+
+    record: Record
+    task: Task
+    cluster: ClusterConfig
+    needs: Needs
+    losses: int = 0
+    """In a row, without a state saved."""
+    stop: list[Any] = field(default_factory=list)
+
+    def run(self, data: Dataset, views: Views, snapshot: Snapshot | None) -> None:
+        """To the end, whatever is lost on the way."""
+        shared = [ray.put(_in_memory(data))]
+        stored = [ray.put(np.array(array)) for array in views.arrays]
+        before = None
+        with stop_requested() as self.stop:
+            while True:
+                start = [ray.put(snapshot)] if snapshot else []
+                try:
+                    before = self._attempt(shared, stored, start, before)
+                    return
+                except (Lost, NotHired) as loss:
+                    snapshot = self._after(str(getattr(loss, "reason", loss)))
+                    before = self.cluster.workers
+
+    def _attempt(self, data: list[Any], views: list[Any], start: list[Any], before: int | None) -> int:
+        num = wanted(self.cluster, self.needs, before, self._stop_early)
+        crew = hired(num, self.needs, self._stop_early)
+        try:
+            self.record.display.say(f"train: {crew}, {self.cluster.reduce} sums")
+            self.record.display.begin(self.record.progress)
+            Watch(self, crew).until_ended(data, views, start)
+        finally:
+            crew.let_go()
+        return num
+
+    def _stop_early(self) -> None:
+        """A stop before workers are at work: the newest state is on disk already."""
+        if self.stop:
+            raise Stopped(f"stopped by {self.stop[0].name} while waiting for workers; the same command goes on from there")
+
+    def _after(self, reason: str) -> Snapshot | None:
+        """Note a loss; the newest whole state, or none where nothing was saved yet."""
+        self.losses += 1
+        progress = self.record.progress
+        where = f"epoch {progress.epoch + 1}, step {progress.step}"
+        if self.losses >= MOST_LOSSES:
+            raise RegattaError(
+                f"train: {reason}. So it went {self.losses} times in a row without a step saved; look at "
+                f"{self.record.folder.path}/logs, then say the same command again"
+            )
+        self.record.interrupted(reason, epoch=progress.epoch, step=progress.step)
+        self.record.display.say(f"train: {reason}; goes on from the last save, {where}")
+        snapshot = self.record.folder.load_state() if self.record.folder.states else None
+        if snapshot:
+            self.record.progress = Progress(**snapshot[1])
+            self.record.rewrite()
+        return snapshot
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """A state that the first worker has handed over."""
+        self.record.save(snapshot)
+        self.losses = 0
+
+
+class Watch:
+    """One crew at work: its reports fetched, its ends noticed, silence taken for a loss."""
+
+    def __init__(self, driver: Driver, crew: Crew) -> None:
+        self.driver, self.crew, self.record = driver, crew, driver.record
+        self.logs = self.record.folder.path / "logs"
+        now = time.monotonic()
+        self.heard = [now] * len(crew.actors)
+        self.asked: dict[Any, int] = {}
+        self.next_ask = [now] * len(crew.actors)
+        self.asked_to_stop = False
+
+    def until_ended(self, data: list[Any], views: list[Any], start: list[Any]) -> None:
+        """Raises Lost, Stopped, NumericsError, or what else has ended the training; returns when it is done."""
+        task = Task(**{**vars(self.driver.task), "size": len(self.crew.actors)})
+        with _losses():
+            place = ray.get(self.crew.actors[0].open_store.remote(task.size))
+        running = {actor.run.remote(task, rank, place, data, views, start): rank for rank, actor in enumerate(self.crew.actors)}
+        ended: dict[int, Ended] = {}
+        while running:
+            ready, _ = ray.wait([*running, *self.asked], num_returns=1, timeout=POLL_S / 4)
+            for reference in ready:
+                if reference in running:
+                    ended[running.pop(reference)] = self._end_of(reference)
+                else:
+                    self._hear(self.asked.pop(reference), reference)
+            self._ask()
+            if self.driver.stop and not self.asked_to_stop:
+                self.crew.actors[0].stop.remote()
+                self.asked_to_stop = True
+            self._check(ended, running)
+        for rank in range(len(self.crew.actors)):
+            self._hear(rank, self.crew.actors[rank].report.remote())
+        self._conclude(ended)
+
+    def _end_of(self, reference: Any) -> Ended:
+        with _losses():
+            ended: Ended = ray.get(reference)
+        return ended
+
+    def _ask(self) -> None:
+        """For a report of each worker that has none outstanding; Lost where one has been silent for too long."""
+        now, waiting = time.monotonic(), set(self.asked.values())
+        for rank, actor in enumerate(self.crew.actors):
+            if rank in waiting:
+                if now - self.heard[rank] > self.driver.task.timeout_s:
+                    facts = self.crew.facts[rank]
+                    raise Lost(
+                        f"worker {rank} on {facts.host} (process {facts.pid}) has been silent for "
+                        f"{now - self.heard[rank]:.0f} s (cluster.timeout_s): it is frozen, or its network is cut"
+                    )
+            elif now >= self.next_ask[rank]:
+                self.asked[actor.report.remote()] = rank
+                self.next_ask[rank] = now + POLL_S
+
+    def _hear(self, rank: int, reference: Any) -> None:
+        """Take a worker's report into the records."""
+        with _losses():
+            report: Report = ray.get(reference, timeout=self.driver.task.timeout_s)
+        self.heard[rank] = time.monotonic()
+        if report.lines:
+            artifacts.append_lines(self.logs / f"rank-{rank}.log", report.lines)
+        for kind, content in report.events:
+            if kind == "state":
+                self.driver.keep(content)
+            else:
+                self.record.epoch(Progress(**content))
+        if rank == 0:
+            self.record.step(Progress(epoch=report.epoch, step=report.step))
+
+    def _check(self, ended: dict[int, Ended], running: dict[Any, int]) -> None:
+        """Where one has ended for lack of another, wait a little for the other's own end, which says more."""
+        if running and any(one.how in ("peer", "memory", "defect") for one in ended.values()):
+            ready, _ = ray.wait(list(running), num_returns=len(running), timeout=CULPRIT_S)
+            for reference in ready:
+                ended[running.pop(reference)] = self._end_of(reference)
+            self._conclude(ended)
+
+    def _conclude(self, ended: dict[int, Ended]) -> None:
+        by_kind = {one.how: (rank, one.text) for rank, one in sorted(ended.items(), reverse=True)}
+        if found := by_kind.get("defect"):
+            raise RegattaError(f"worker {found[0]} ended by an error:\n{found[1]}")
+        if found := by_kind.get("memory"):
+            raise ConfigError(self._too_large(*found))
+        if found := by_kind.get("peer"):
+            raise Lost(f"worker {found[0]}: {found[1]}")
+        if found := by_kind.get("not_finite"):
+            raise NumericsError(found[1])
+        if found := by_kind.get("stopped"):
+            raise Stopped(found[1])
+
+    def _too_large(self, rank: int, text: str) -> str:
+        shards = self.driver.task.program.shards
+        rows = -(-self.driver.task.program.batch_size // self.driver.task.size // shards)
+        return (
+            f"train.shards = {shards}: a shard of {rows} samples does not fit into the memory of {self.crew.facts[rank].host} "
+            f"({text}); say train.shards={2 * shards}, which cuts the same batch finer"
+        )
+
+
+@contextmanager
+def _losses() -> Iterator[None]:
+    """Ray's errors about an actor that has gone, in words."""
+    try:
+        yield
+    except RayError as error:
+        raise Lost(f"a worker has gone ({type(error).__name__}: {' '.join(str(error).split())[:200]})") from None
+
+
+def _in_memory(data: Dataset) -> Shared:
+    """What training reads, for the object store."""
+    splits = {name: data.split(name) for name in ("train", "val")}
+    whole = {name: Split(*(np.array(part) for part in (own.inputs, own.labels, own.ids))) for name, own in splits.items()}
+    return Shared(data.manifest, whole)
+
+
+def logs_of(folder: RunFolder) -> list[Path]:
+    """The log of each worker of a run."""
+    return sorted((folder.path / "logs").glob("rank-*.log"))

@@ -1,0 +1,301 @@
+"""One of the workers that share the batches of a training: the body of a resident actor."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import os
+import platform
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, TextIO
+
+import psutil
+import ray
+
+from pipeline.closure import code_digest
+from pipeline.data.dataset import Manifest, Split
+from pipeline.errors import NumericsError, Stopped
+from pipeline.schema.augment import AugmentConfig
+from pipeline.train.identity import CODE
+from pipeline.train.program import Lane, Program
+from pipeline.train.progress import Row
+from pipeline.train.record import Keeper, Snapshot
+
+if TYPE_CHECKING:
+    from pipeline.train.training import Training
+
+MOST_LINES = 10_000
+"""Of a log that nobody has fetched yet."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A dataset in Ray's object store: arrays by split, read by every worker of a node without a copy."""
+
+    manifest: Manifest
+    splits: dict[str, Split]
+
+    def split(self, name: str) -> Split:
+        """One of those that were shared."""
+        return self.splits[name]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training that `size` workers share, but for its data."""
+
+    program: Program
+    lane: Lane
+    policy: AugmentConfig
+    views: str
+    """Digest of the augmented copies."""
+    device: str
+    threads: int
+    size: int
+    reduce: str
+    timeout_s: float
+    save_every_s: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Where a worker is and what it has."""
+
+    host: str
+    address: str
+    pid: int
+    gpus: list[str]
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a worker's part of a training has ended: done, stopped, not_finite, peer, memory or defect."""
+
+    how: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What has happened since the last report."""
+
+    epoch: int
+    step: int
+    lines: list[str]
+    events: list[tuple[str, Any]]
+    """("epoch", progress as plain values) and ("state", snapshot), in order; of the first worker only."""
+
+
+def facts_here() -> dict[str, str]:
+    """Versions that must be the same on all workers and on the machine that starts them."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "numpy", "pytorch-lightning")},
+        "Regatta's code": code_digest(CODE)[:12],
+    }
+
+
+@dataclass
+class Outbox:
+    """What a worker has to tell, until it is asked."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    lines: list[str] = field(default_factory=list)
+    events: list[tuple[str, Any]] = field(default_factory=list)
+
+    def put(self, kind: str, content: Any) -> None:
+        """An event; of states only the newest matters."""
+        with self.lock:
+            self.events = [event for event in self.events if event[0] != kind or kind != "state"] + [(kind, content)]
+
+    def say(self, line: str) -> None:
+        """A line of the log."""
+        with self.lock:
+            self.lines = [*self.lines[-MOST_LINES:], line]
+
+    def emptied(self) -> tuple[list[str], list[tuple[str, Any]]]:
+        """All of it, which is then forgotten here."""
+        with self.lock:
+            found = self.lines, self.events
+            self.lines, self.events = [], []
+            return found
+
+
+class Tee(io.TextIOBase):
+    """A stream whose whole lines are handed on as well."""
+
+    def __init__(self, stream: TextIO, worker: Worker) -> None:
+        self.stream, self.worker, self.rest = stream, worker, ""
+
+    def write(self, text: str) -> int:
+        """As a file would."""
+        self.stream.write(text)
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in filter(str.strip, lines):
+            self.worker.say(line)
+        return len(text)
+
+    def flush(self) -> None:
+        """As a file would."""
+        self.stream.flush()
+
+
+class Worker:
+    """A resident actor's body: takes part in one training at a time."""
+
+    training: Training | None
+    store: Any
+
+    def __init__(self) -> None:
+        from pipeline.train.module import StopRequest  # what takes seconds to import, before anything is asked of it
+
+        self.outbox, self.stop_request = Outbox(), StopRequest()
+        self.rank, self.training, self.store = 0, None, None
+        self.host, self.gpus = platform.node(), [str(gpu) for gpu in ray.get_gpu_ids()]
+        sys.stdout, sys.stderr = Tee(sys.stdout, self), Tee(sys.stderr, self)
+
+    def facts(self) -> Facts:
+        """Where this worker is and what it has."""
+        return Facts(self.host, own_address(), os.getpid(), self.gpus, facts_here())
+
+    def open_store(self, size: int) -> tuple[str, int]:
+        """Be the place where the workers of a training find each other: address and port."""
+        from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+        address = own_address()
+        self.store = TCPStore(address, 0, size, is_master=True, wait_for_workers=False)
+        return address, self.store.port
+
+    def run(self, task: Task, rank: int, place: tuple[str, int], data: list[Any], views: list[Any], start: list[Any]) -> Ended:
+        """Take part in a training from a snapshot (start, none or one), to its end."""
+        self.rank, self.training = rank, None
+        snapshot: Snapshot | None = ray.get(start[0]) if start else None
+        try:
+            with joined(task, rank, place, self.store if rank == 0 else None):
+                return self._train(task, ray.get(data[0]), [ray.get(view) for view in views], snapshot)
+        except Exception as error:
+            self.say(f"ended by {type(error).__name__}: {error}")
+            return _ended(error, task)
+        finally:
+            self.store = None
+
+    def _train(self, task: Task, data: Shared, views: list[Any], snapshot: Snapshot | None) -> Ended:
+        import torch
+
+        from pipeline.data.views import Views
+        from pipeline.train.identity import chosen_device
+        from pipeline.train.module import run_to_end
+        from pipeline.train.training import Training
+        from pipeline.train.tree import Team
+
+        torch.set_num_threads(task.threads)
+        own = Views(views, task.policy, task.views)
+        team = Team(self.rank, task.size, task.reduce)
+        training = Training(task.program, [task.lane], data, [own], chosen_device(task.device), team)
+        if snapshot:
+            training.restore(*snapshot)
+        self.training = training
+        self.say(f"worker {self.rank} of {task.size}, process {os.getpid()}, {task.threads} threads, {task.device}")
+        keeper = WorkerKeeper(self, training, task)
+        try:
+            keeper.save()
+            run_to_end(training, keeper, self.stop_request)
+        except NumericsError:
+            keeper.save()
+            raise
+        return Ended("done")
+
+    def report(self) -> Report:
+        """What has happened since the last report."""
+        lines, events = self.outbox.emptied()
+        progress = self.training.progress if self.training else None
+        return Report(progress.epoch if progress else 0, progress.step if progress else 0, lines, events)
+
+    def stop(self) -> None:
+        """Ask the whole team to save and stop; heard by the first worker, which tells the others."""
+        self.stop_request.signal = signal.SIGTERM
+
+    def say(self, text: str) -> None:
+        """A line of this worker's log, with time, host, rank, GPU and step."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        progress = self.training.progress if self.training else None
+        where = f"epoch {progress.epoch + 1} step {progress.step}" if progress else "-"
+        self.outbox.say(f"{now} {self.host} rank {self.rank} gpu {','.join(self.gpus) or '-'} {where}: {text}")
+
+
+class WorkerKeeper(Keeper):
+    """Hands states and epochs of the first worker to whoever asks; the others keep nothing."""
+
+    def __init__(self, worker: Worker, training: Training, task: Task) -> None:
+        self.worker, self.training, self.save_every_s = worker, training, task.save_every_s
+
+    def save(self) -> None:
+        """The state: merged from all workers, so that all of them call this after the same step."""
+        tensors, progress = self.training.state()
+        if self.worker.rank == 0:  # copies, since the training goes on in the same memory
+            self.worker.outbox.put("state", ({name: array.copy() for name, array in tensors.items()}, progress))
+
+    def after_epoch(self, training: Training) -> None:
+        """Hand on the epoch."""
+        row: Row = training.progress.rows[0][-1] if training.progress.rows[0] else {}
+        self.worker.say(f"epoch {training.progress.epoch} ended, validation loss {row.get('loss')}")
+        if self.worker.rank == 0:
+            self.worker.outbox.put("epoch", asdict(training.progress))
+
+
+def _ended(error: Exception, task: Task) -> Ended:
+    from pipeline.study.processes import lacks_memory
+    from pipeline.train.tree import PeerLost
+
+    if isinstance(error, Stopped):
+        return Ended("stopped", str(error))
+    if isinstance(error, NumericsError):
+        return Ended("not_finite", str(error))
+    if isinstance(error, PeerLost):
+        return Ended("peer", str(error))
+    if isinstance(error, MemoryError | RuntimeError) and lacks_memory(error):
+        return Ended("memory", " ".join(str(error).split())[:300])
+    return Ended("defect", traceback.format_exc())
+
+
+@contextmanager
+def joined(task: Task, rank: int, place: tuple[str, int], store: Any) -> Iterator[None]:
+    """In the process group of a training's workers; of one worker there is none."""
+    if task.size == 1:
+        yield
+        return
+    from datetime import timedelta
+
+    import torch.distributed as dist
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    interface = own_interface(own_address())
+    os.environ |= {"GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface}
+    limit = timedelta(seconds=task.timeout_s)
+    store = store or TCPStore(*place, task.size, is_master=False, timeout=limit)
+    backend = "nccl" if task.device == "cuda" else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=task.size, timeout=limit)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def own_address() -> str:
+    """The address at which this node is known to the cluster."""
+    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    return address
+
+
+def own_interface(address: str) -> str:
+    """The network interface that has an address: gloo would take the one that the host's name leads to."""
+    found = (name for name, own in psutil.net_if_addrs().items() if any(one.address == address for one in own))
+    return str(next(found, "lo"))

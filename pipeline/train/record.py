@@ -1,0 +1,238 @@
+"""What is kept and shown of one run: its folder from the first line to the published weights. Imports no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
+
+from pipeline import artifacts
+from pipeline.data.dataset import Manifest
+from pipeline.errors import NumericsError, RegattaError, Stopped, StorageError
+from pipeline.model.spec import named_parameters, slots
+from pipeline.schema.model import ModelConfig
+from pipeline.schema.train import TrainConfig
+from pipeline.train.identity import Identity, commit, versions
+from pipeline.train.program import Program
+from pipeline.train.progress import Progress, ProgressDisplay, Row
+from pipeline.train.runs import RunFolder, find_run, shorter_run
+
+if TYPE_CHECKING:
+    from pipeline.train.training import Training
+
+MODEL_FORMAT = 1
+Snapshot = tuple[dict[str, NDArray[Any]], Row]
+"""All that a training goes on from: tensors by name, and its `Progress` as plain values."""
+
+
+class Tracker(Protocol):
+    """A mirror of the records."""
+
+    def log(self, epoch: int, rows: list[Row]) -> None:
+        """One epoch's rows."""
+
+    def finish(self, summary: Row, exit_code: int) -> None:
+        """The run has ended."""
+
+
+OpenTracker = Callable[[RunFolder], Tracker]
+
+
+class Keeper:
+    """Who keeps and shows the progress of a training; this one does neither."""
+
+    save_every_s = math.inf
+    """0: save after each epoch."""
+
+    def save(self) -> None:
+        """Keep the state."""
+
+    def after_step(self, training: Training) -> None:
+        """A step has ended."""
+
+    def after_epoch(self, training: Training) -> None:
+        """An epoch has ended and is in the records."""
+
+
+class Record:
+    """A run's folder, mirror and display; `progress` is how far it is, by its latest state or more."""
+
+    def __init__(self, folder: RunFolder, program: Program, num_train: int, num_threads: int, device: str) -> None:
+        self.folder, self.program, self.num_train = folder, program, num_train
+        self.num_threads, self.device = num_threads, device
+        self.steps_per_epoch = math.ceil(num_train / program.batch_size)
+        self.num_parameters = sum(slot.size for slot in slots(program.spec))
+        self.progress = Progress.of(1)
+
+    @contextmanager
+    def shown(self, snapshot: Snapshot | None, open_tracker: OpenTracker) -> Iterator[None]:
+        """Mirror and show what happens in the block, and write how it ends, by an error or without."""
+        self.tracker = open_tracker(self.folder)
+        self.progress = Progress(**snapshot[1]) if snapshot else Progress.of(1)
+        self.rewrite()
+        self.display = ProgressDisplay(self.folder.path / "log.txt", self.program.epochs, self.steps_per_epoch, self.progress)
+        self.display.say(self._headline())
+        try:
+            yield
+        except NumericsError as error:
+            self._end(error.exit_code, state="failed", stop_reason="not_finite", error=str(error))
+            self.save_best()
+            raise
+        except Stopped as error:
+            self._end(error.exit_code, state="stopped", stop_reason="signal", error=str(error))
+            raise
+        except BaseException as error:
+            code = error.exit_code if isinstance(error, RegattaError) else 1
+            with contextlib.suppress(StorageError):  # the error itself says more than that its record can't be written
+                self._end(code, state="stopped", stop_reason="error", error=f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            self.display.close()
+        self.save_best()
+        self.folder.forget_older_state()
+        self._end(0, state="finished", stop_reason=self.progress.ended[0] or "epochs", error=None)
+
+    def rewrite(self) -> None:
+        """The records as far as `progress` goes: what was written after the last save happens again."""
+        self.folder.metrics.unlink(missing_ok=True)
+        artifacts.append_jsonl(self.folder.metrics, self.progress.rows[0])
+
+    def save(self, snapshot: Snapshot) -> None:
+        """The resume state, and a summary that says how far it goes."""
+        self.folder.save_state(*snapshot)
+        self.progress = Progress(**snapshot[1])
+        self.folder.write(**self._summary())
+
+    def step(self, progress: Progress) -> None:
+        """Show how far it is."""
+        self.display.step(progress)
+
+    def epoch(self, progress: Progress) -> None:
+        """Record, mirror and show an epoch that has ended; one that failed has no rows."""
+        self.progress = progress
+        if rows := [row for row in progress.rows[0] if row["epoch"] == progress.epoch]:
+            artifacts.append_jsonl(self.folder.metrics, rows)
+            self.tracker.log(progress.epoch, rows)
+            self.display.epoch(progress)
+
+    def interrupted(self, reason: str, **facts: Any) -> None:
+        """Note that workers were lost, and that the run goes on from its newest state."""
+        before = self.folder.read()
+        entry = {"time": now(), "reason": reason, **facts}
+        self.folder.write(restarts=before["restarts"] + 1, interruptions=[*before.get("interruptions", []), entry])
+
+    def save_best(self) -> None:
+        """Write the weights of the best epoch, if there is one, out of the newest state."""
+        tensors, progress = self.folder.load_state()
+        if progress["best"][0] is not None:
+            weights = named_parameters(tensors["best"][0], self.program.spec)
+            artifacts.save_tensors(self.folder.path / "best.safetensors", weights, {"run": self.folder.read()["hashes"]["run"]})
+
+    def _end(self, exit_code: int, **outcome: Any) -> None:
+        summary = self.folder.write(**self._summary(), **outcome, finished=now())
+        self.tracker.finish({k: v for k, v in summary.items() if isinstance(v, int | float | str)}, exit_code)
+
+    def _summary(self) -> Row:
+        progress, best = self.progress, self.progress.best[0]
+        rows = [row for row in progress.rows[0] if row["split"] == "train"]
+        seconds = sum(row["seconds"] for row in rows)
+        return {
+            "num_epochs": progress.epoch,
+            "best_epoch": best and best["epoch"],
+            "best_val_loss": best and best["loss"],
+            "best_val_accuracy": best and best["accuracy"],
+            "samples_per_s": self.num_train * len(rows) / seconds if seconds else None,
+            "wall_s": progress.seconds + seconds + progress.epoch_seconds,
+        }
+
+    def _headline(self) -> str:
+        done = self.progress
+        where = f"goes on from epoch {done.epoch + 1}, step {done.step + 1}" if done.epoch or done.step else "starts"
+        return (
+            f"train: {self.folder.path} {where}: {self.num_parameters:,} parameters, {self.num_train:,} samples, "
+            f"{self.program.epochs} epochs of {self.steps_per_epoch} steps on {self.device}"
+        )
+
+
+def found_run(own: Identity) -> tuple[RunFolder, str]:
+    """The folder of a run and what to do in it (see `find_run`); says so where there is nothing to do."""
+    folder, todo = find_run(own)
+    if todo == "done":
+        mixed = ", though it was begun under other code" if folder.read().get("accepted_code") else ""
+        print(f"train: this run is finished already ({folder.path}){mixed}; its results are taken as they are", flush=True)
+    return folder, todo
+
+
+def begun(record: Record, own: Identity, train: TrainConfig, *, resume: bool, **more: Any) -> Snapshot | None:
+    """Write the facts of a run that starts or goes on, and give what it goes on from. more: further facts."""
+    folder = record.folder
+    shorter = shorter_run(own, train.epochs) if not resume and train.schedule == "constant" else None
+    snapshot = folder.load_state() if resume else shorter.load_state() if shorter else None
+    for left in folder.path.glob("*.partial-*"):  # by a writer that was killed
+        left.unlink()
+    before: Row = folder.read() if resume else {"restarts": -1, "started": now(), "continued_from": shorter and shorter.id}
+    facts = {
+        "id": folder.id,
+        "state": "running",
+        "hashes": asdict(own),
+        "seed": train.seed,
+        "commit": commit(),
+        "versions": versions(),
+        "device": record.device,
+        "num_threads": record.num_threads,
+        "monitor": train.monitor,
+        "num_parameters": record.num_parameters,
+        "num_train": record.num_train,
+        "max_epochs": train.epochs,
+        "restarts": before["restarts"] + 1,
+        **more,
+    }
+    if resume:
+        older = [before["hashes"]["code"]] if before["hashes"]["code"] != own.code else []
+        folder.write(**facts, accepted_code=[*before.get("accepted_code", []), *older])
+        _compare_threads(before["num_threads"], record.num_threads)
+        return snapshot
+    epoch = snapshot[1]["epoch"] if snapshot else 0
+    folder.write(**before | facts, num_epochs=epoch, wall_s=0.0)
+    for name in (artifacts.PARAMS, Path("conf/overrides.yaml")):
+        if name.exists():
+            shutil.copyfile(name, folder.path / name.name)
+    return snapshot
+
+
+def _compare_threads(before: int, threads: int) -> None:
+    if before != threads:
+        print(f"train: begun with {before} threads, goes on with {threads}: the last bits may differ", flush=True)
+
+
+def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manifest, loss: str) -> None:
+    """Put a finished run's best weights, and all that prediction needs, into the stage's artifacts."""
+    with artifacts.published_dir(target) as place:
+        for name in ("best.safetensors", "metrics.jsonl", "run.json"):
+            shutil.copyfile(folder.path / name, place / name)
+        weights, _ = artifacts.load_tensors(place / "best.safetensors")
+        description: Mapping[str, Any] = {
+            "format": MODEL_FORMAT,
+            "model": {**model.model_dump(), "loss": loss},
+            "input": {"shape": manifest.shape, "dtype": manifest.dtype, "mean": manifest.mean, "std": manifest.std},
+            "classes": manifest.classes,
+            "task": manifest.task,
+            "num_outputs": int(weights["output.bias"].size),
+            "num_parameters": int(sum(array.size for array in weights.values())),
+            "weights_sha256": artifacts.file_digest(place / "best.safetensors"),
+            "run": folder.id,
+        }
+        artifacts.write_json(place / "model.json", description)
+
+
+def now() -> str:
+    """The time, with its zone, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
