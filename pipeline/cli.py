@@ -35,6 +35,10 @@ def dispatch(options: argparse.Namespace) -> int:
             from pipeline.commands.study import study
 
             return study(options)
+        case "verify":
+            from pipeline.commands.verify import verify
+
+            return verify(options)
         case "compose":
             from pipeline.commands.compose import compose
 
@@ -73,7 +77,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line; overrides may stand before and after options."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and (options.command not in ("run", "study") or any(word.startswith("-") for word in rest)):
+    if rest and (options.command not in ("run", "study", "verify") or any(word.startswith("-") for word in rest)):
         parser.error(f"unknown argument: {' '.join(rest)}; see `regatta {options.command} --help`")
     if rest:
         options.overrides += rest
@@ -87,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="set overrides, compose params.yaml, run every stage that is not up to date"))
     _add_study(commands.add_parser("study", help="compare variants over seeds; run only what has no result yet"))
+    one = commands.add_parser("verify", help="prove on your own data that several workers train what one worker trains")
+    one.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="such as cluster.workers=2; nothing of it is kept")
     one = commands.add_parser("compose", help="compose params.yaml from conf/ and check it; run nothing")
     _add_force(one)
     commands.add_parser("runs", help="what was trained here, with results")

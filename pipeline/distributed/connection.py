@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 from ray.exceptions import RayError
 
@@ -20,7 +23,13 @@ from pipeline.schema.cluster import ClusterConfig
 
 @contextmanager
 def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
-    """Connected to the cluster that the configuration names, or to one of this machine's cores that ends with the block."""
+    """Connected to the cluster that the configuration names, or to one of this machine's cores that ends with the block.
+
+    Where this process is connected already, it stays so.
+    """
+    if ray.is_initialized():
+        yield
+        return
     _authenticate(config)
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": False}
     options |= {"runtime_env": {"py_modules": [str(Path(pipeline.__file__).parent)]}}  # every worker has this code
@@ -33,7 +42,8 @@ def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
             "start one with `ray start --head`, give its address and token, or use cluster=local"
         ) from None
     try:
-        yield
+        with _guarded() if config.address is None else contextlib.nullcontext():
+            yield
     finally:
         ray.shutdown()
 
@@ -46,3 +56,20 @@ def _authenticate(config: ClusterConfig) -> None:
         os.environ["RAY_AUTH_TOKEN_PATH"] = config.token_path
     elif config.address is None:  # never the file in the home folder, which Ray makes readable to all
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Should this process be killed, so are Ray's agents: they would wait for a minute or more for a cluster that is gone.
+
+    All other processes of a cluster that was started here die with this one by themselves. The guard is a shell that waits
+    for the end of its input.
+    """
+    agents = [str(own.pid) for own in psutil.Process().children(recursive=True) if "Agent" in " ".join(own.cmdline())]
+    command = ["sh", "-c", 'read nothing || kill -9 "$@" 2> /dev/null', "guard", *agents]
+    guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) if agents else None
+    try:
+        yield
+    finally:
+        if guard:
+            guard.communicate(b"\n")

@@ -19,6 +19,7 @@ TELL_EVERY_S = 10.0
 REJOIN_S = 5.0
 """So long after a loss a node may take to come back before the training goes on without it."""
 ASK_S = 0.2
+NAMESPACE = "regatta"
 
 
 class NotHired(Exception):  # noqa: N818 - no error: it is tried again
@@ -62,6 +63,11 @@ class Crew:
             hosts[facts.host] = hosts.get(facts.host, 0) + 1
         num = len(self.actors)
         return f"{num} worker{'s' if num > 1 else ''} on {', '.join(f'{host} ({num})' for host, num in hosts.items())}"
+
+
+def kill_worker(name: str) -> None:
+    """End a hired worker's process, as a machine that dies would; for tests of what then happens."""
+    ray.kill(ray.get_actor(name, NAMESPACE))
 
 
 def needs_of(cluster: ClusterConfig, device: str, threads: int) -> Needs:
@@ -132,17 +138,19 @@ def described() -> str:
     return f"{len(nodes)} node{'s' if len(nodes) != 1 else ''}: {', '.join(parts) or 'none'}"
 
 
-def hired(num: int, needs: Needs, stop: Callable[[], None]) -> Crew:
+def hired(num: int, needs: Needs, name: str, stop: Callable[[], None]) -> Crew:
     """Workers placed all at once, so that two trainings never hold half of what both need; NotHired where one goes at once.
 
-    While others hold the room, says what it waits for.
+    While others hold the room, says what it waits for. name: theirs in the cluster, before the rank.
     """
     group = placement_group([needs.bundle] * num, strategy="PACK")
     _wait_for_room(group, num, needs, stop)
-    options: dict[str, Any] = {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "max_concurrency": 3}
+    options: dict[str, Any] = {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "max_concurrency": 3, "namespace": NAMESPACE}
     actors = [
-        ray.remote(Worker).options(**options, placement_group=group, placement_group_bundle_index=i).remote()
-        for i in range(num)
+        ray.remote(Worker)
+        .options(**options, name=f"{name}/{rank}", placement_group=group, placement_group_bundle_index=rank)
+        .remote()
+        for rank in range(num)
     ]
     crew = Crew(actors, [], group)
     try:

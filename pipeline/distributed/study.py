@@ -31,7 +31,7 @@ from pipeline.closure import code_digest
 from pipeline.data.dataset import Manifest, Split, open_dataset
 from pipeline.data.views import open_views
 from pipeline.errors import ConfigError, RegattaError, StorageError
-from pipeline.study.job import Job
+from pipeline.study.job import Job, state_path
 from pipeline.study.processes import lacks_memory
 from pipeline.study.schedule import Done, Event, Failed, Lost, Told, clear_state
 from pipeline.train.identity import CODE
@@ -72,10 +72,10 @@ class Worker:
 
     def run(self, job: Job, data: list[Any], views: dict[str, Any]) -> Event:
         """Run a job on shared data; what came of it. A defect is raised."""
-        from pipeline.study.pack import run_pack
-
         try:
             self._check(job)
+            from pipeline.study.pack import run_pack
+
             own = _with_state_here(job)
             done = Done(run_pack(own, self._tell, _held(job, data, views)))
         except RegattaError as error:
@@ -126,10 +126,9 @@ def _held(job: Job, data: list[Any], views: dict[str, Any]) -> Held:
 
 def _with_state_here(job: Job) -> Job:
     """The job, its state on this node's own disk where the study's folder can't be reached from here."""
-    state = Path(job.state)
-    if state.parent.is_dir():
+    if Path(job.state).parent.is_dir():
         return job
-    return replace(job, state=str(Path.home() / ".cache" / "regatta" / state.name))
+    return replace(job, state=str(Path.home() / ".cache" / "regatta" / Path(state_path(job.cells)).name))
 
 
 @dataclass(eq=False)
@@ -328,7 +327,7 @@ def without_result(error: RayError) -> Event:
     if isinstance(error, OutOfMemoryError):
         return Lost("Ray has ended an actor for lack of memory", memory=True)
     if isinstance(error, GONE) and not (isinstance(error, RayActorError) and error.actor_init_failed):
-        return Lost(f"an actor has gone ({type(error).__name__}: {str(error).splitlines()[0][:120]})")
+        return Lost(f"an actor has gone ({_said(error)})")
     print(error, file=sys.stderr, flush=True)
     lines = [line.strip() for line in str(error).strip().splitlines()]
     where = next((line for line in reversed(lines) if line.startswith("File ")), "no file of ours")
@@ -337,12 +336,18 @@ def without_result(error: RayError) -> Event:
     )
 
 
+def _said(error: RayError) -> str:
+    """The beginning of an error's text, without the indented lines of numbers."""
+    return " ".join(line for line in str(error).splitlines() if line and not line.startswith("\t"))[:200]
+
+
 def _put(value: Any, path: str) -> Any:
     try:
         return ray.put(value)
     except (ObjectStoreFullError, OutOfDiskError) as error:
-        said = str(error).strip().splitlines()[0][:120]
-        raise StorageError(f"{path}: does not fit into Ray's object store on this node ({said}); give it more") from None
+        raise StorageError(
+            f"{path}: does not fit into Ray's object store on this node ({_said(error)}); give it more"
+        ) from None
 
 
 def _wanted(late: Sequence[Need]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,7 @@ class Driver:
     needs: Needs
     losses: int = 0
     """In a row, without a state saved."""
+    hires: int = 0
     stop: list[Any] = field(default_factory=list)
 
     def run(self, data: Dataset, views: Views, snapshot: Snapshot | None) -> None:
@@ -118,7 +119,8 @@ class Driver:
 
     def _attempt(self, data: list[Any], views: list[Any], start: list[Any], before: int | None) -> int:
         num = wanted(self.cluster, self.needs, before, self._stop_early)
-        crew = hired(num, self.needs, self._stop_early)
+        self.hires += 1
+        crew = hired(num, self.needs, f"{worker_names(self.record.folder)}/{self.hires}", self._stop_early)
         try:
             self.record.display.say(f"train: {crew}, {self.cluster.reduce} sums")
             self.record.display.begin(self.record.progress)
@@ -187,8 +189,10 @@ class Watch:
                 self.crew.actors[0].stop.remote()
                 self.asked_to_stop = True
             self._check(ended, running)
-        for rank in range(len(self.crew.actors)):
-            self._hear(rank, self.crew.actors[rank].report.remote())
+        for reference, rank in self.asked.items():  # under way while the last worker ended: they may hold its last state
+            self._hear(rank, reference)
+        for rank, actor in enumerate(self.crew.actors):
+            self._hear(rank, actor.report.remote())
         self._conclude(ended)
 
     def _end_of(self, reference: Any) -> Ended:
@@ -272,6 +276,6 @@ def _in_memory(data: Dataset) -> Shared:
     return Shared(data.manifest, whole)
 
 
-def logs_of(folder: RunFolder) -> list[Path]:
-    """The log of each worker of a run."""
-    return sorted((folder.path / "logs").glob("rank-*.log"))
+def worker_names(folder: RunFolder) -> str:
+    """What the workers of a run are called on a cluster, before the number of the hire and the rank."""
+    return f"{getpass.getuser()}/{folder.id}"

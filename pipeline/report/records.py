@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,9 @@ class Run:
     restarts: int
     started: str
     finished: str
+    num_workers: int = 1
+    interruptions: list[dict[str, Any]] = field(default_factory=list)
+    """Each loss of workers: time, reason, epoch and step of the state that it went on from."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,8 @@ def _taken(kind: Any, path: Path) -> Any:
     """The fields of a dataclass from a JSON file that may hold more."""
     values = read_json(path)
     names = [field.name for field in fields(kind)]
-    missing = [f.name for f in fields(kind) if f.name not in values and f.name != "exact_match"]
+    needed = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
+    missing = [name for name in needed if name not in values]
     if missing:
         raise StorageError(f"{path}: lacks {', '.join(missing)}; run the stage that writes it (`dvc repro`)")
     return kind(**{name: values[name] for name in names if name in values})

@@ -55,23 +55,35 @@ class Materials:
         material = self.of(config)
         path = material.data_path
         if not (path / "dataset.json").exists():
-            print(f"study: preparing the data as {_differences(self.own, config)} asks", flush=True)
-            with artifacts.held(path.with_name(f".{path.name}.lock")), artifacts.published_dir(path) as folder:
-                manifest = build_dataset(config.data, config.prepare, folder, self.code)
-                if manifest.digest != material.dataset:
-                    raise DataError("the data has changed since `prepare` ran; run `regatta run` and then the study again")
+            with artifacts.held(path.with_name(f".{path.name}.lock")):
+                self._prepare(config, material)
         return open_dataset(path)
+
+    def _prepare(self, config: Configuration, material: Material) -> None:
+        if (material.data_path / "dataset.json").exists():  # made by another runner just now
+            return
+        print(f"study: preparing the data as {_differences(self.own, config)} asks", flush=True)
+        with artifacts.published_dir(material.data_path) as folder:
+            manifest = build_dataset(config.data, config.prepare, folder, self.code)
+            if manifest.digest != material.dataset:
+                raise DataError("the data has changed since `prepare` ran; run `regatta run` and then the study again")
 
     def make_views(self, config: Configuration) -> None:
         """Write a run's augmented copies where they are to be stored and are missing."""
         path = self.of(config).views_path
         if path is None or (path / RECORD).exists():
             return
+        dataset = self.dataset(config)
+        with artifacts.held(path.with_name(f".{path.name}.lock")):
+            self._write_views(config, dataset, path)
+
+    def _write_views(self, config: Configuration, dataset: Dataset, path: Path) -> None:
+        if (path / RECORD).exists():  # made by another runner just now
+            return
         import torch
 
-        dataset = self.dataset(config)
         print(f"study: {config.augment.views} augmented copies as {_differences(self.own, config)} asks", flush=True)
-        with artifacts.held(path.with_name(f".{path.name}.lock")), artifacts.published_dir(path) as folder:
+        with artifacts.published_dir(path) as folder:
             write_view_folder(dataset, config.augment, folder, torch.device(self.made_on))
 
 

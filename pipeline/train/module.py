@@ -76,13 +76,13 @@ class Decider:
     def __init__(self, training: Training, keeper: Keeper, stop: StopRequest) -> None:
         self.training, self.keeper, self.stop = training, keeper, stop
         self.saved = self.said = time.monotonic()
-        self.gap = self.left = 1
-        """Steps from one word to the next, and how many of them are left."""
+        self.taken, self.gap = 0, 1
+        """Steps since the last word, and how many of them there are to be until the next."""
 
     def after_step(self) -> str:
         """What to do now: GO, SAVE or STOP."""
-        self.left -= 1
-        if self.training.team.size > 1 and self.left > 0:
+        self.taken += 1
+        if self.training.team.size > 1 and self.taken < self.gap:
             return GO
         return self._agreed(STOP if self.stop.signal else SAVE if self.keeper.save_every_s and self._due() else GO)
 
@@ -97,11 +97,10 @@ class Decider:
         if self.training.team.size == 1:
             return own
         seconds, self.said = time.monotonic() - self.said, time.monotonic()
-        gap = min(2 * self.gap, max(1, round(self.gap * WORD_EVERY_S / max(seconds, 1e-3))))
-        number, self.gap, asked = self.training.team.told(
-            [DECISIONS.index(own), gap, self.stop.signal or 0], self.training.device
-        )
-        self.left = self.gap
+        gap = min(2 * self.taken, round(self.taken * WORD_EVERY_S / max(seconds, 1e-6)))
+        words = [DECISIONS.index(own), max(1, gap), self.stop.signal or 0]
+        number, self.gap, asked = self.training.team.told(words, self.training.device)
+        self.taken = 0
         self.stop.signal = signal.Signals(asked) if asked else None
         return DECISIONS[number]
 

@@ -340,3 +340,12 @@ def test_the_page_is_made_without_torch(digits):
         "assert not {'torch', 'pandas', 'sklearn', 'ray'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code, str(digits)], check=True)
+
+
+def test_lost_workers_are_told(tmp_path):
+    lost = {"time": "2026-11-24T05:00:00+00:00", "reason": "worker 2 has gone", "epoch": 3, "step": 7}
+    rb.build(tmp_path, epochs=2, studies=False, num_workers=4, restarts=1, interruptions=[lost])
+    _, _, page = page_of(tmp_path)
+    text = " ".join(page.visible().split())
+    assert "on cpu with 4 workers of 2 threads; interrupted and resumed once" in text
+    assert "2026-11-24T05:00:00+00:00: worker 2 has gone; went on from epoch 4, step 7" in text

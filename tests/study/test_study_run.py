@@ -65,6 +65,11 @@ def computed(chosen, tables=None):
     return compute(planned_study(chosen, tables), workers), workers.started
 
 
+def claims_left():
+    folder = artifacts.runs_root() / "cells" / "claims"
+    return list(folder.iterdir()) if folder.exists() else []
+
+
 def same(one, other):
     """Results of the same runs, but for times and who ran beside them."""
     assert one.keys() == other.keys()
@@ -131,6 +136,7 @@ def test_a_failed_run_is_recorded_and_stops_no_other(project):
     assert [(v["name"], v["num_failed"], v["num_seeds"]) for v in found["variants"]] == [("wild", 3, 0), ("none", 0, 3)]
     assert found["variants"][0]["verdict"] == "failed"
     assert all("not finite" in outcome.result["failure"] for outcome in outcomes if outcome.variant == "wild")
+    assert claims_left() == []
     assert computed(chosen)[1] == [], "a failure is a result"
 
 
@@ -231,7 +237,9 @@ def test_a_stopped_study_goes_on_bit_for_bit(project, monkeypatch):
         process.wait(60)
         wait_for(lambda workers=workers: not any(map(alive, workers)), limit_s=5)
         assert len(list(cells.glob("*.safetensors"))) == 2, "both workers have saved what they had"
+        assert bool(claims_left()) == (number == signal.SIGKILL)
     subprocess.run(driver, env=environment, check=True)
+    assert claims_left() == []
     killed = by_hash()
     assert len(killed) == 8
     assert list(cells.glob("*.safetensors")) == []
@@ -276,6 +284,7 @@ def test_an_error_that_is_no_runs_own_ends_the_study(project, monkeypatch):
 
     with pytest.raises(StorageError, match="disk full"):
         compute(planned_study(definition(NONE)), Broken())
+    assert claims_left() == []
 
 
 def test_a_worker_that_fails_by_a_defect_ends_the_study(project):
@@ -293,6 +302,7 @@ def test_a_run_that_takes_its_workers_with_it_is_given_up_and_tried_again_next_t
 
     outcomes = compute(planned_study(definition(NONE, seeds=1)), Losing())
     assert [outcome.result["failure"] for outcome in outcomes] == ["gone", "gone"]
+    assert claims_left() == []
     assert sum(computed(definition(NONE, seeds=1))[1]) == 2
 
 
@@ -304,6 +314,7 @@ def test_a_signal_stops_between_events(project):
 
     with pytest.raises(Stopped, match="SIGTERM"):
         compute(planned_study(definition(NONE)), Signalled())
+    assert claims_left() == []
 
 
 def test_a_state_that_can_be_gone_on_from_is_found_whatever_else_is_planned(project):

@@ -11,7 +11,7 @@ import torch.multiprocessing as mp
 from training_helpers import lane, train_to_end, training, untimed
 
 from pipeline.data.dataset import open_dataset
-from pipeline.train.tree import Team, shard_bounds, tree_sum
+from pipeline.train.tree import Team, finished, shard_bounds, subtrees, tree_sum
 
 
 def test_the_tree_adds_halves_to_halves():
@@ -25,6 +25,19 @@ def test_shards_cover_every_row_once(rows, shards):
     bounds = shard_bounds(rows, shards)
     assert [i for a, b in bounds for i in range(a, b)] == list(range(rows))
     assert len(bounds) == shards
+
+
+@pytest.mark.parametrize("shards", [1, 2, 4, 8, 16])
+def test_the_tree_is_finished_alike_by_any_number_of_workers(shards):
+    leaves = torch.rand(shards, 50, generator=torch.Generator().manual_seed(0)) * 10.0 ** torch.arange(shards).view(-1, 1)
+    whole = tree_sum(lambda i: leaves[i].clone(), 0, shards)
+    for size in range(1, shards + 1):
+        owned = [Team(rank, size).own_shards(shards) for rank in range(size)]
+        assert [a for a, _ in owned[1:]] == [b for _, b in owned[:-1]]
+        assert (owned[0][0], owned[-1][1]) == (0, shards)
+        spans = [span for own in owned for span in subtrees(*own)]
+        parts = {(a, b): tree_sum(lambda i: leaves[i].clone(), a, b) for a, b in spans}
+        assert torch.equal(finished(parts, 0, shards), whole), size
 
 
 def test_more_shards_are_the_same_gradient_up_to_rounding(digits):

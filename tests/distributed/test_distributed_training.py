@@ -1,0 +1,192 @@
+"""One training over workers on this machine: the bits of one worker, whatever is killed, frozen or stopped on the way."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from training_driver import configs, fit_with
+from training_helpers import untimed
+
+from pipeline import artifacts
+from pipeline.distributed.crew import Needs, fitting, needs_of
+from pipeline.distributed.training import check_shards
+from pipeline.errors import BusyError, ConfigError, Stopped
+from pipeline.train.runs import RunFolder
+
+HERE = Path(__file__).resolve().parent
+EPOCHS = 250
+
+
+@pytest.fixture(scope="session")
+def alone(digits, tmp_path_factory):
+    """The folder of the same training by one worker, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REGATTA_RUNS", str(tmp_path_factory.mktemp("alone")))
+        return fit_with(digits.path, EPOCHS)
+
+
+def driver(digits, folder, *words):
+    paths = os.pathsep.join(str(path) for path in (HERE.parents[1], HERE, HERE.parent))
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONWARNINGS": "ignore", "REGATTA_RUNS": str(folder)}
+    command = [sys.executable, str(HERE / "training_driver.py"), str(digits.path), *map(str, words)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def ended(process, limit_s=120):
+    said, _ = process.communicate(timeout=limit_s)
+    return process.returncode, said
+
+
+def run_in(folder):
+    found = sorted(folder.glob("*/run.json"))
+    return RunFolder(found[0].parent.name, found[0].parent) if found else None
+
+
+def wait_for(true, process, limit_s=90):
+    until = time.monotonic() + limit_s
+    while not true():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < until, "too slow"
+        time.sleep(0.05)
+
+
+def epochs_kept(folder):
+    run = run_in(folder)
+    return run.read()["num_epochs"] if run and run.states else -1
+
+
+def pid_of(run, rank):
+    """Of the last process that was this rank."""
+    return int(re.findall(r"process (\d+)", (run.path / "logs" / f"rank-{rank}.log").read_text())[-1])
+
+
+def same_run(one, other):
+    """Weights, records and the state to go on from, but for times."""
+    pairs = [[artifacts.load_tensors(run.path / "best.safetensors")[0] for run in (one, other)]]
+    pairs += [[run.load_state()[0] for run in (one, other)]]
+    for first, second in pairs:
+        assert first.keys() == second.keys()
+        assert [name for name in first if not np.array_equal(first[name], second[name])] == []
+    assert untimed(artifacts.read_jsonl(one.metrics)) == untimed(artifacts.read_jsonl(other.metrics))
+    assert one.read()["hashes"] == other.read()["hashes"]
+
+
+def test_a_driver_that_is_stopped_killed_and_started_again_ends_with_the_bits_of_one_worker(digits, alone, tmp_path):
+    first = driver(digits, tmp_path, 2, "exact", EPOCHS)
+    wait_for(lambda: epochs_kept(tmp_path) > 10, first)
+    second = driver(digits, tmp_path, 2, "exact", EPOCHS)
+    code, said = ended(second)
+    assert code == BusyError.exit_code
+    assert f"held by process {first.pid} on" in said
+    first.send_signal(signal.SIGTERM)
+    code, said = ended(first)
+    assert code == Stopped.exit_code, said
+    assert "stopped by SIGTERM in epoch" in said
+    assert run_in(tmp_path).read()["state"] == "stopped"
+    kept = epochs_kept(tmp_path)
+
+    third = driver(digits, tmp_path, 2, "exact", EPOCHS)
+    wait_for(lambda: epochs_kept(tmp_path) > kept + 10, third)
+    below = psutil.Process(third.pid).children(recursive=True)
+    workers = [pid_of(run_in(tmp_path), rank) for rank in range(2)]
+    assert {own.pid for own in below} >= set(workers)
+    third.kill()
+    third.communicate(timeout=30)
+    _, alive = psutil.wait_procs(below, timeout=5)
+    assert [own for own in alive if own.is_running() and own.status() != psutil.STATUS_ZOMBIE] == []
+
+    code, said = ended(driver(digits, tmp_path, 2, "exact", EPOCHS))
+    assert code == 0, said
+    assert "goes on from epoch" in said
+    run = run_in(tmp_path)
+    assert run.read()["restarts"] == 2
+    same_run(alone, run)
+
+
+def test_lost_and_frozen_workers_cost_time_and_no_bits(digits, alone, tmp_path):
+    process = driver(digits, tmp_path, 3, "exact", EPOCHS)
+    wait_for(lambda: epochs_kept(tmp_path) > 10, process)
+    run = run_in(tmp_path)
+    os.kill(pid_of(run, 2), signal.SIGKILL)
+    wait_for(lambda: run.read()["restarts"] == 1, process)
+    kept = epochs_kept(tmp_path)
+    wait_for(lambda: epochs_kept(tmp_path) > kept + 10, process)
+    frozen = pid_of(run, 1)
+    os.kill(frozen, signal.SIGSTOP)
+    code, said = ended(process)
+    assert code == 0, said
+    first, second = run.read()["interruptions"]
+    assert "a worker has gone" in first["reason"]
+    assert "silent" in second["reason"]
+    assert not psutil.pid_exists(frozen), "it does not stay behind"
+    same_run(alone, run)
+    log = (run.path / "logs" / "rank-0.log").read_text().splitlines()
+    assert re.match(r"\d{4}-\d\d-\d\dT[\d:.+]+ \S+ rank 0 gpu - epoch \d+ step \d+: ", log[0])
+
+
+def test_fast_sums_differ_by_rounding_alone(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv("REGATTA_RUNS", str(tmp_path / "alone"))
+    one = fit_with(digits.path, 2, shards=1, warmup_epochs=1.0)
+    code, said = ended(driver(digits, tmp_path, 2, "fast", 2, "shards=1", "warmup_epochs=1.0"))
+    assert code == 0, said
+    other = run_in(tmp_path)
+    assert one.read()["hashes"]["run"] != other.read()["hashes"]["run"]
+    weights = [run.load_state()[0]["parameters"] for run in (one, other)]
+    np.testing.assert_allclose(weights[0], weights[1], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("workers", "reduce", "changes", "said"),
+    [
+        (3, "exact", {"shards": 2}, r"train.shards = 2: cluster.reduce=exact needs a shard .* 3; say train.shards=4"),
+        (3, "fast", {"batch_size": 2, "shards": 1}, "train.batch_size = 2: the whole batch"),
+    ],
+)
+def test_batches_that_cannot_be_shared_are_refused(workers, reduce, changes, said):
+    _, train, cluster, _ = configs(3, workers, reduce, **changes)
+    with pytest.raises(ConfigError, match=said):
+        check_shards(train, cluster)
+
+
+def test_gpus_beyond_the_limit_are_refused():
+    cluster = configs(3, 4)[2].model_copy(update={"max_gpus": 2.0})
+    with pytest.raises(ConfigError, match=r"cluster.max_gpus = 2: cluster.workers = 4 of 1 GPU each take 4"):
+        needs_of(cluster, "cuda", 1)
+    halves = cluster.model_copy(update={"gpus_per_worker": 0.5})
+    assert needs_of(halves, "cuda", 1) == Needs(1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("resources", "needs", "num"),
+    [
+        ({"CPU": 8.0}, Needs(2, 0.0), 4),
+        ({"CPU": 8.0}, Needs(1, 1.0), 0),
+        ({"CPU": 8.0, "GPU": 2.0}, Needs(1, 0.5), 4),
+        ({"CPU": 3.0, "GPU": 8.0}, Needs(1, 1.0), 3),
+    ],
+)
+def test_how_many_workers_fit_on_a_node(resources, needs, num):
+    assert fitting(resources, needs) == num
+
+
+def test_more_workers_than_the_cluster_holds_are_refused_by_number(digits, tmp_path):
+    """A cluster that is started for the purpose has as many cores as are asked for, so one that is there already is asked."""
+    program = (
+        "from pipeline.distributed.crew import Needs, wanted\n"
+        "from pipeline.distributed.connection import connected\n"
+        "from training_driver import configs\n"
+        "cluster = configs(3, 3)[2]\n"
+        "with connected(cluster, 2):\n"
+        "    wanted(cluster.model_copy(update={'min_workers': 3}), Needs(1, 0.0), None, lambda: None)\n"
+    )
+    paths = os.pathsep.join(str(path) for path in (HERE.parents[1], HERE, HERE.parent))
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert "cluster.workers = 3 of 1 CPU each: the cluster has room for 2 (1 node: 2 CPUs)" in done.stderr
