@@ -39,6 +39,10 @@ def dispatch(options: argparse.Namespace) -> int:
             from pipeline.commands.verify import verify
 
             return verify(options)
+        case "replay":
+            from pipeline.commands.replay import replay
+
+            return replay(options)
         case "compose":
             from pipeline.commands.compose import compose
 
@@ -93,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_study(commands.add_parser("study", help="compare variants over seeds; run only what has no result yet"))
     one = commands.add_parser("verify", help="prove on your own data that several workers train what one worker trains")
     one.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="such as cluster.workers=2; nothing of it is kept")
+    one = commands.add_parser("replay", help="take one training step of a run again: its samples, losses and gradients")
+    one.add_argument("run", help="as `regatta runs` shows it; the first characters will do where they are unique")
+    one.add_argument("--step", type=int, required=True, help="from 1 on, over all epochs")
     one = commands.add_parser("compose", help="compose params.yaml from conf/ and check it; run nothing")
     _add_force(one)
     commands.add_parser("runs", help="what was trained here, with results")

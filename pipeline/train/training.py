@@ -75,7 +75,7 @@ class Training:
         """Sums over the measured steps: each layer's norm, the whole gradient's, and how many."""
         smoothing = torch.tensor([lane.label_smoothing for lane in self.lanes], device=device).view(-1, 1)
         self.smoothing = smoothing if smoothing.any() else None
-        self.gradient = self._gradient_places()
+        self.own_gradient = self._gradient_places()
         self.layer_rooms = [last - first for first, last in self.network.layer_ranges()]
         self.pending: list[tuple[int, Tensor, Tensor]] = []
         """Of steps not yet in the records: first place in the epoch, logits (K, b, outputs), labels (K, b, ...)."""
@@ -94,7 +94,7 @@ class Training:
         started = time.perf_counter()
         for block in blocks:
             for step in block.steps:
-                self._step(block, step)
+                self.update(step, self.gradient(block, step))
                 self.progress.step = step + 1
                 self.progress.epoch_seconds += time.perf_counter() - started
                 after_step()
@@ -105,7 +105,8 @@ class Training:
         """uint8 to float32 with the training split's mean and deviation: the one cast there is."""
         return images.to(torch.float32).sub_(self.mean).mul_(self.scale)
 
-    def _step(self, block: Block, step: int) -> None:
+    def gradient(self, block: Block, step: int) -> Tensor:
+        """Of a step's whole batch (K, columns); its logits wait in `pending` for the records."""
         size, place = self.program.batch_size, block.place(step)
         num_rows, masked = min(size, len(self.ids) - step * size), step - block.steps[0]
         num_shards = self.team.num_shards(self.program.shards)
@@ -113,7 +114,7 @@ class Training:
 
         def shard_gradient(shard: int) -> Tensor:
             a, b = bounds[shard]
-            out, places = self.gradient if last - first == 1 else self._gradient_places()
+            out, places = self.own_gradient if last - first == 1 else self._gradient_places()
             if a == b:
                 return out.zero_()
             labels = block.labels[:, place + a : place + b]
@@ -128,7 +129,7 @@ class Training:
             return out
 
         self.flushed = False
-        self._update(step, self.team.total(shard_gradient, num_shards))
+        return self.team.total(shard_gradient, num_shards)
 
     def _gradient_places(self) -> tuple[Tensor, list[Tensor]]:
         """An empty gradient (K, columns) and its parts, one for each parameter."""
@@ -161,7 +162,8 @@ class Training:
             first += part.shape[1]
         self.pending.clear()
 
-    def _update(self, step: int, gradient: Tensor) -> None:
+    def update(self, step: int, gradient: Tensor) -> None:
+        """Take a step of the current epoch with its gradient."""
         num_steps = self.progress.epoch * self.steps_per_epoch + step
         factor = rate_factor(self.program, num_steps, self.steps_per_epoch)
         measured = step % max(1, self.steps_per_epoch // NORM_STEPS) == 0

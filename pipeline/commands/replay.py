@@ -1,0 +1,188 @@
+"""`regatta replay RUN --step N`: one training step of a run again, with its samples, losses and gradients."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import keyed
+from pipeline.artifacts import PARAMS, load_tensors, runs_root, save_tensors, stage_dir
+from pipeline.closure import code_digest
+from pipeline.commands.runs import table
+from pipeline.config import checked, read_values
+from pipeline.data.dataset import Dataset, open_dataset
+from pipeline.data.views import Views, open_views
+from pipeline.errors import ConfigError, StorageError
+from pipeline.model.spec import named_parameters
+from pipeline.train.identity import CODE
+from pipeline.train.runs import RunFolder
+
+if TYPE_CHECKING:
+    from pipeline.train.training import Training
+
+SHOWN = 20
+"""Samples of the batch in the table."""
+
+
+class Reached(Exception):  # noqa: N818 - no error: the step before the one that is asked for has been taken
+    """Stop here."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a single run: its batch of b samples, and what came of it."""
+
+    ids: NDArray[np.uint64]
+    labels: NDArray[Any]
+    inputs: NDArray[np.float32]
+    """(b, *shape), augmented and normalised, as the network saw them."""
+    logits: NDArray[np.float32]
+    losses: NDArray[np.float32]
+    gradient: dict[str, NDArray[np.float32]]
+    before: dict[str, NDArray[np.float32]]
+    """Parameters by name; likewise after."""
+    after: dict[str, NDArray[np.float32]]
+
+
+def replay(options: argparse.Namespace) -> int:
+    """Print the step and keep its tensors beside the run."""
+    folder = found(options.run)
+    run, data, views = folder.read(), open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
+    check_data(run, data, views)
+    if run["hashes"]["code"] != code_digest(CODE):
+        print("replay: the code has changed since this run; its numbers may differ", flush=True)
+    training = rebuilt(folder, data, views)
+    last = training.program.epochs * training.steps_per_epoch
+    if not 1 <= options.step <= last:
+        raise ConfigError(f"--step = {options.step}: the run has steps 1 to {last} ({training.steps_per_epoch} an epoch)")
+    go_to(training, folder, options.step - 1)
+    step = taken(training)
+    path = folder.path / "replay" / f"step-{options.step}.safetensors"
+    keep(step, path)
+    for line in described(step, training, data, options.step):
+        print(line)
+    print(f"Inputs, logits, gradient and the parameters before and after are in {path}")
+    return 0
+
+
+def found(name: str) -> RunFolder:
+    """The run of this name or beginning; ConfigError unless there is just one."""
+    paths = [path.parent for path in sorted(runs_root().glob(f"{name}*/run.json"))]
+    if len(paths) != 1:
+        near = ", ".join(path.name for path in paths) or "none; `regatta runs` shows them all"
+        raise ConfigError(f"replay {name}: {len(paths)} runs have this name or begin with it ({near})")
+    return RunFolder(paths[0].name, paths[0])
+
+
+def check_data(run: dict[str, Any], data: Dataset, views: Views) -> None:
+    """StorageError where artifacts/ holds other data, or other copies of it, than the run was trained on."""
+    for what, expected, present in (
+        ("prepare", run["hashes"]["dataset"], data.manifest.digest),
+        ("augment", run["hashes"]["views"], views.digest),
+    ):
+        if expected != present:
+            raise StorageError(
+                f"artifacts/{what}: not what this run was trained on ({present[:8]} instead of {expected[:8]}); "
+                f"bring it back with `regatta restore {run['id']}`"
+            )
+
+
+def rebuilt(folder: RunFolder, data: Dataset, views: Views) -> Training:
+    """The training at its start, as one worker does it: several take the same steps."""
+    import torch
+
+    from pipeline.train.identity import chosen_device
+    from pipeline.train.program import planned
+    from pipeline.train.training import Training
+
+    values = read_values(folder.path / PARAMS.name)
+    if values is None:
+        raise StorageError(f"{folder.path / PARAMS.name}: missing; a run can't be rebuilt without it")
+    config, run = checked(values), folder.read()
+    torch.set_num_threads(run["num_threads"])
+    program, lane = planned(config.model, config.train, data.manifest)
+    return Training(program, [lane], data, [views], chosen_device(run["device"]))
+
+
+def go_to(training: Training, folder: RunFolder, num_steps: int) -> None:
+    """Take steps until so many have been taken, from the newest state of the run that is not beyond, or from the start."""
+    for path in folder.states:
+        tensors, progress = load_tensors(path)
+        if progress["epoch"] * training.steps_per_epoch + progress["step"] <= num_steps:
+            training.restore(tensors, progress)
+            break
+
+    def steps() -> int:
+        return training.progress.epoch * training.steps_per_epoch + training.progress.step
+
+    def check() -> None:
+        if steps() == num_steps:
+            raise Reached
+
+    try:
+        while steps() < num_steps:
+            training.train_epoch(check)
+            training.end_epoch({name: training.evaluate(name) for name in ("train_clean", "val")})
+    except Reached:
+        if training.progress.step == training.steps_per_epoch:
+            training.end_epoch({name: training.evaluate(name) for name in ("train_clean", "val")})
+
+
+def taken(training: Training) -> Step:
+    """Take the next step and look at it."""
+    import torch
+
+    from pipeline.model.losses import sample_losses
+
+    epoch, step, spec = training.progress.epoch, training.progress.step, training.program.spec
+    order = keyed.epoch_order(training.lanes[0].seed, epoch, len(training.ids))
+    size = training.program.batch_size
+    block = training.batches.of_epoch(epoch)(range(step, step + 1))
+    before = training.network.flat[0].numpy(force=True).copy()
+    training.pending.clear()
+    gradient = training.gradient(block, step)
+    logits = torch.cat([part for _, part, _ in training.pending], dim=1)
+    losses = sample_losses(training.program.loss, logits, block.labels, training.smoothing)
+    kept = gradient[0].numpy(force=True).copy()  # the update may clip it
+    training.update(step, gradient)
+    return Step(
+        ids=training.ids[order[step * size : (step + 1) * size]],
+        labels=block.labels[0].numpy(force=True),
+        inputs=block.inputs[0].numpy(force=True),
+        logits=logits[0].numpy(force=True),
+        losses=losses[0].numpy(force=True),
+        gradient=named_parameters(kept, spec),
+        before=named_parameters(before, spec),
+        after=named_parameters(training.network.flat[0].numpy(force=True), spec),
+    )
+
+
+def keep(step: Step, path: Path) -> None:
+    """All of a step's tensors in one file."""
+    tensors: dict[str, NDArray[Any]] = {name: getattr(step, name) for name in ("ids", "labels", "inputs", "logits", "losses")}
+    for part in ("gradient", "before", "after"):
+        tensors |= {f"{part}.{name}": array for name, array in getattr(step, part).items()}
+    save_tensors(path, tensors, {})
+
+
+def described(step: Step, training: Training, data: Dataset, number: int) -> Iterator[str]:
+    """The step in words, and the samples with the largest losses."""
+    epoch, place = divmod(number - 1, training.steps_per_epoch)
+    yield f"step {number}: step {place + 1} of {training.steps_per_epoch} in epoch {epoch + 1}, {len(step.ids)} samples"
+    norms = {name: float(np.linalg.norm(array)) for name, array in step.gradient.items() if name.endswith(".weight")}
+    yield f"mean loss {float(step.losses.mean()):.6f}; gradient norms: " + ", ".join(f"{k} {v:.4g}" for k, v in norms.items())
+    sources = dict(zip(np.asarray(data.split("train").ids).tolist(), data.sources("train"), strict=True))
+    rows = [("sample", "source", "label", "loss", "logits")]
+    for i in np.argsort(-step.losses, kind="stable")[:SHOWN]:
+        label = data.manifest.classes[int(step.labels[i])] if step.labels.ndim == 1 else str(step.labels[i].tolist())
+        logits = " ".join(f"{value:.2f}" for value in step.logits[i])
+        rows.append((f"{int(step.ids[i]):016x}", str(sources[int(step.ids[i])]), label, f"{step.losses[i]:.4f}", logits))
+    yield from table(rows)
+    if len(step.ids) > SHOWN:
+        yield f"and {len(step.ids) - SHOWN} more"
