@@ -30,6 +30,10 @@ def dispatch(options: argparse.Namespace) -> int:
         case "run":
             from pipeline.commands.run import run
 
+            if options.isolated:
+                from pipeline.commands.isolated import isolated
+
+                return isolated(sent_on(options))
             return run(options)
         case "study":
             from pipeline.commands.study import study
@@ -59,6 +63,12 @@ def dispatch(options: argparse.Namespace) -> int:
             from pipeline.commands.data import data
 
             return data(options)
+
+
+def sent_on(options: argparse.Namespace) -> list[str]:
+    """The words of a `run` that is run elsewhere."""
+    flags = ("reset", "dry_run", "smoke", "fresh", "accept_code", "force")
+    return [*options.overrides, *(f"--{name.replace('_', '-')}" for name in flags if getattr(options, name))]
 
 
 def check_root(folder: Path) -> None:
@@ -129,6 +139,7 @@ def _add_run(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--smoke", action="store_true", help="every stage on a handful of samples in runs/smoke/; change nothing else"
     )
+    one.add_argument("--isolated", action="store_true", help="in a worktree of its own, beside other runs of this clone")
     one.add_argument("--fresh", action="store_true", help="train from the start even where an unfinished run could go on")
     one.add_argument("--accept-code", action="store_true", help="let an unfinished run go on although the code has changed")
     _add_force(one)

@@ -38,6 +38,7 @@ EDGES = {
 # Files that write otherwise than through artifacts.py: into a folder that is published whole, lines of a log, a copy to try.
 WRITERS = {
     "augment/views.py",
+    "commands/isolated.py",
     "commands/verify.py",
     "data/writing.py",
     "overrides.py",
