@@ -15,6 +15,12 @@ HEAD = """# Results
 Every figure is read from `benchmarks/results/*.json` by `make results`; `make bench` measures them anew. A ratio above 1
 means that Regatta is better; it is the median over rounds in one process, in turns, smallest and largest in brackets.
 """
+FINDINGS = "findings_"
+FINDINGS_HEAD = """## Findings of the built-in studies
+
+What the studies of `conf/study/` expect, and what their runs say on each dataset. An expectation that the data contradict stays
+as it was and is shown with its numbers, and so is one that the runs leave open. An interval is over seeds, not over samples.
+"""
 
 
 class Aim(NamedTuple):
@@ -60,8 +66,10 @@ def measured() -> dict[str, Any]:
 def page(rows: dict[str, Any]) -> str:
     """The whole page, as a function of the rows by name."""
     aims = ["| aim | reached | bound | |", "|---|---|---|---|", *(aim_line(aim, rows) for aim in AIMS)]
-    parts = [HEAD, "## Aims\n", "\n".join(aims) + "\n", "## Rows\n", *(row_part(name, row) for name, row in rows.items())]
-    return "\n".join(parts)
+    others = {name: row for name, row in rows.items() if not name.startswith(FINDINGS)}
+    found = {name.removeprefix(FINDINGS): row for name, row in rows.items() if name.startswith(FINDINGS)}
+    parts = [HEAD, "## Aims\n", "\n".join(aims) + "\n", *findings_parts(found)]
+    return "\n".join([*parts, "## Rows\n", *(row_part(name, row) for name, row in others.items())])
 
 
 def aim_line(aim: Aim, rows: dict[str, Any]) -> str:
@@ -82,9 +90,42 @@ def row_part(name: str, row: dict[str, Any]) -> str:
     for peer, ratio in row["peers"].items():
         spread = f"{number(ratio['min'])} to {number(ratio['max'])}, {ratio['rounds']} rounds"
         lines.append(f"- against {peer}: {number(ratio['ratio'])} ({spread})")
+    return "\n".join([*lines, f"- {measured_on(row)}\n"])
+
+
+def findings_parts(found: dict[str, Any]) -> list[str]:
+    """Of every study what was expected and what the runs on each dataset say, from the rows by dataset."""
+    if not found:
+        return []
+    lines = [f"- {name}: {samples_of(row)}; {measured_on(row)}" for name, row in found.items()]
+    names = dict.fromkeys(name for row in found.values() for name in row["ours"])
+    studies = (
+        study_part(name, {data: row["ours"][name] for data, row in found.items() if name in row["ours"]}) for name in names
+    )
+    return [FINDINGS_HEAD, "\n".join(lines) + "\n", *studies]
+
+
+def study_part(name: str, by_data: dict[str, Any]) -> str:
+    """One study: its question, what was expected, and per dataset what is not as expected, with its numbers."""
+    first = next(iter(by_data.values()))
+    lines = [f"### {name}\n", f"- question: {first['question']}", f"- expected: {first['finding']}"]
+    for data, found in by_data.items():
+        lines.append(f"- {data}: **{found['agreement']}** ({found['num_runs']} runs, {number(found['seconds'])} s)")
+        told = zip(found["variants"].values(), found["sentences"], strict=False)  # the variants' sentences come first
+        lines += [f"    - {said}" for variant, said in told if variant["expected"] and not variant["as_expected"]]
+    return "\n".join(lines) + "\n"
+
+
+def samples_of(row: dict[str, Any]) -> str:
+    """How many samples were trained on, and how many each loss is the mean of."""
+    return "{train:,} training and {val:,} validation samples".format(**row["num_samples"])
+
+
+def measured_on(row: dict[str, Any]) -> str:
+    """Machine, versions, commit."""
     versions = ", ".join(f"{key} {value}" for key, value in row["versions"].items())
     machine = "{processor}, {cores} cores, {memory_gb} GB, {system}".format(**row["machine"])
-    return "\n".join([*lines, f"- {machine}; {versions}; commit {row['commit']}\n"])
+    return f"{machine}; {versions}; commit {row['commit']}"
 
 
 def number(value: Any) -> str:
