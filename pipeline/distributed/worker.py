@@ -9,6 +9,7 @@ import platform
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -155,8 +156,10 @@ class Worker:
     store: Any
 
     def __init__(self) -> None:
+        started = time.perf_counter()
         from pipeline.train.module import StopRequest  # what takes seconds to import, before anything is asked of it
 
+        self.import_s = time.perf_counter() - started
         self.outbox, self.stop_request = Outbox(), StopRequest()
         self.rank, self.training, self.store = 0, None, None
         self.host, self.gpus = platform.node(), [str(gpu) for gpu in ray.get_gpu_ids()]
@@ -203,7 +206,10 @@ class Worker:
         if snapshot:
             training.restore(*snapshot)
         self.training = training
-        self.say(f"worker {self.rank} of {task.size}, process {os.getpid()}, {task.threads} threads, {task.device}")
+        self.say(
+            f"worker {self.rank} of {task.size}, process {os.getpid()}, {task.threads} threads, {task.device}; "
+            f"its imports took {self.import_s:.2f} s"
+        )
         keeper = WorkerKeeper(self, training, task)
         try:
             keeper.save()
@@ -211,6 +217,7 @@ class Worker:
         except NumericsError:
             keeper.save()
             raise
+        self.say("done")
         return Ended("done")
 
     def report(self) -> Report:
@@ -236,12 +243,19 @@ class WorkerKeeper(Keeper):
 
     def __init__(self, worker: Worker, training: Training, task: Task) -> None:
         self.worker, self.training, self.save_every_s = worker, training, task.save_every_s
+        self.stepped = False
 
     def save(self) -> None:
         """The state: merged from all workers, so that all of them call this after the same step."""
         tensors, progress = self.training.state()
         if self.worker.rank == 0:  # copies, since the training goes on in the same memory
             self.worker.outbox.put("state", ({name: array.copy() for name, array in tensors.items()}, progress))
+
+    def after_step(self, training: Training) -> None:
+        """Log the first."""
+        if not self.stepped:
+            self.worker.say("first step taken")
+            self.stepped = True
 
     def after_epoch(self, training: Training) -> None:
         """Hand on the epoch."""

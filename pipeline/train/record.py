@@ -108,8 +108,10 @@ class Record:
     def save(self, snapshot: Snapshot) -> None:
         """The resume state, and a summary that says how far it goes."""
         self.folder.save_state(*snapshot)
-        self.progress = Progress(**snapshot[1])
-        self.folder.write(**self._summary())
+        progress = Progress(**snapshot[1])
+        self.folder.write(**self._summary(progress))
+        if (progress.epoch, progress.step) >= (self.progress.epoch, self.progress.step):
+            self.progress = progress
 
     def step(self, progress: Progress) -> None:
         """Show how far it is."""
@@ -137,11 +139,11 @@ class Record:
             artifacts.save_tensors(self.folder.path / "best.safetensors", weights, {"run": self.folder.read()["hashes"]["run"]})
 
     def _end(self, exit_code: int, **outcome: Any) -> None:
-        summary = self.folder.write(**self._summary(), **outcome, finished=now())
+        summary = self.folder.write(**self._summary(self.progress), **outcome, finished=now())
         self.tracker.finish({k: v for k, v in summary.items() if isinstance(v, int | float | str)}, exit_code)
 
-    def _summary(self) -> Row:
-        progress, best = self.progress, self.progress.best[0]
+    def _summary(self, progress: Progress) -> Row:
+        best = progress.best[0]
         rows = [row for row in progress.rows[0] if row["split"] == "train"]
         seconds = sum(row["seconds"] for row in rows)
         return {
