@@ -21,3 +21,9 @@ def free_bytes(device: str) -> int:
     if limit.exists() and (most := limit.read_text().strip()).isdigit():
         free = min(free, int(most) - int(used.read_text()))
     return max(free, 0)
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether torch or Python could not get memory."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

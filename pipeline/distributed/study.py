@@ -29,10 +29,10 @@ from ray.exceptions import (
 from pipeline.artifacts import storage_errors
 from pipeline.closure import code_digest
 from pipeline.data.dataset import Manifest, Split, open_dataset
+from pipeline.data.memory import lacks_memory
 from pipeline.data.views import open_views
 from pipeline.errors import ConfigError, RegattaError, StorageError
 from pipeline.study.job import Job, state_path
-from pipeline.study.processes import lacks_memory
 from pipeline.study.schedule import Done, Event, Failed, Lost, Told, clear_state
 from pipeline.train.identity import CODE
 

@@ -23,12 +23,12 @@ from pipeline.errors import ConfigError, NumericsError, RegattaError, Stopped
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
-from pipeline.study.schedule import stop_requested
 from pipeline.train.identity import build_device, identity
 from pipeline.train.program import planned, threads_for
 from pipeline.train.progress import Progress
 from pipeline.train.record import OpenTracker, Record, Snapshot, begun, found_run
 from pipeline.train.runs import RunFolder
+from pipeline.train.stopping import StopRequest
 
 POLL_S = 0.2
 CULPRIT_S = 2.0
@@ -100,14 +100,14 @@ class Driver:
     losses: int = 0
     """In a row, without a state saved."""
     hires: int = 0
-    stop: list[Any] = field(default_factory=list)
+    stop: StopRequest = field(default_factory=StopRequest)
 
     def run(self, data: Dataset, views: Views, snapshot: Snapshot | None) -> None:
         """To the end, whatever is lost on the way."""
         shared = [ray.put(_in_memory(data))]
         stored = [ray.put(np.array(array)) for array in views.arrays]
         before = None
-        with stop_requested() as self.stop:
+        with self.stop.listening():
             while True:
                 start = [ray.put(snapshot)] if snapshot else []
                 try:
@@ -131,8 +131,8 @@ class Driver:
 
     def _stop_early(self) -> None:
         """A stop before workers are at work: the newest state is on disk already."""
-        if self.stop:
-            raise Stopped(f"stopped by {self.stop[0].name} while waiting for workers; the same command goes on from there")
+        if self.stop.signal:
+            raise Stopped(f"stopped by {self.stop.signal.name} while waiting for workers; the same command goes on from there")
 
     def _after(self, reason: str) -> Snapshot | None:
         """Note a loss; the newest whole state, or none where nothing was saved yet."""
@@ -185,7 +185,7 @@ class Watch:
                 else:
                     self._hear(self.asked.pop(reference), reference)
             self._ask()
-            if self.driver.stop and not self.asked_to_stop:
+            if self.driver.stop.signal and not self.asked_to_stop:
                 self.crew.actors[0].stop.remote()
                 self.asked_to_stop = True
             self._check(ended, running)

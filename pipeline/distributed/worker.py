@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import io
 import os
 import platform
@@ -22,12 +23,14 @@ import ray
 
 from pipeline.closure import code_digest
 from pipeline.data.dataset import Manifest, Split
+from pipeline.data.memory import lacks_memory
 from pipeline.errors import NumericsError, Stopped
 from pipeline.schema.augment import AugmentConfig
 from pipeline.train.identity import CODE
 from pipeline.train.program import Lane, Program
 from pipeline.train.progress import Row
 from pipeline.train.record import Keeper, Snapshot
+from pipeline.train.stopping import StopRequest
 
 if TYPE_CHECKING:
     from pipeline.train.training import Training
@@ -157,8 +160,7 @@ class Worker:
 
     def __init__(self) -> None:
         started = time.perf_counter()
-        from pipeline.train.module import StopRequest  # what takes seconds to import, before anything is asked of it
-
+        importlib.import_module("pipeline.train.module")  # takes seconds, so it is done before anything is asked of it
         self.import_s = time.perf_counter() - started
         self.outbox, self.stop_request = Outbox(), StopRequest()
         self.rank, self.training, self.store = 0, None, None
@@ -266,7 +268,6 @@ class WorkerKeeper(Keeper):
 
 
 def _ended(error: Exception, task: Task) -> Ended:
-    from pipeline.study.processes import lacks_memory
     from pipeline.train.tree import PeerLost
 
     if isinstance(error, Stopped):

@@ -10,6 +10,7 @@ import time
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
+from pipeline.data.memory import lacks_memory
 from pipeline.errors import RegattaError
 from pipeline.study.job import Job
 from pipeline.study.schedule import Done, Event, Failed, Lost, Told
@@ -121,9 +122,3 @@ def _work(job: Job, connection: Connection) -> None:
         if not lacks_memory(error):
             raise
         send(Lost(f"{len(job.cells)} runs side by side do not fit into memory", memory=True))
-
-
-def lacks_memory(error: Exception) -> bool:
-    """Whether torch or Python could not get memory."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 from tqdm import tqdm
 
 from pipeline.errors import RegattaError, Stopped
 from pipeline.study.job import Job
+from pipeline.train.stopping import StopRequest
 
 LINE_EVERY_S, WAIT_S = 10.0, 0.5
 MOST_LOSSES = 3
@@ -119,7 +117,8 @@ def carried_out(source: Source, workers: Workers) -> None:
     waiting = queue(source.jobs)
     running: dict[int, Running] = {}
     display = Display(source.jobs, source.known)
-    with stop_requested() as stop:
+    stop = StopRequest()
+    with stop.listening():
         try:
             while not source.complete:
                 waiting = waiting or queue(source.look())
@@ -145,8 +144,8 @@ def carried_out(source: Source, workers: Workers) -> None:
                                 source.give_up(own.job, reason)
                         case Failed(error):
                             raise error
-                if stop:
-                    raise Stopped(f"stopped by {stop[0].name}; the same command goes on from there")
+                if stop.signal:
+                    raise Stopped(f"stopped by {stop.signal.name}; the same command goes on from there")
                 display.show([(own.job, own.share) for own in running.values()])
         finally:
             workers.stop()
@@ -169,25 +168,6 @@ def after_loss(job: Job, losses: int, memory: bool) -> list[tuple[Job, int]]:
     if len(job.cells) > 1 and (memory or losses > 1):
         return [(half, 0) for half in job.halves()]
     return [] if memory or losses >= MOST_LOSSES else [(job, losses)]
-
-
-@contextmanager
-def stop_requested() -> Iterator[list[signal.Signals]]:
-    """A list that holds the signal once Ctrl-C or SIGTERM has come."""
-    found: list[signal.Signals] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        found.append(signal.Signals(number))
-
-    try:
-        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    except ValueError:  # not in the main thread: signals are the caller's
-        before = {}
-    try:
-        yield found
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Display:

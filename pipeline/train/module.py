@@ -10,8 +10,6 @@ import signal
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
@@ -20,6 +18,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from pipeline.errors import Stopped
 from pipeline.train.progress import Row
 from pipeline.train.record import Keeper
+from pipeline.train.stopping import StopRequest
 from pipeline.train.training import Training
 
 GO, SAVE, STOP = DECISIONS = ("go", "save", "stop")
@@ -38,32 +37,6 @@ class Once:
 
     def __len__(self) -> int:
         return len(self.items)
-
-
-class StopRequest:
-    """Ctrl-C and SIGTERM ask for a stop after the current step; a second Ctrl-C stops at once (files stay whole)."""
-
-    def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Listen while the block runs; outside of the main thread signals are the caller's."""
-        try:
-            before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
-        except ValueError:
-            before = {}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _ask(self, number: int, _frame: FrameType | None) -> None:
-        if self.signal is signal.SIGINT and number == signal.SIGINT:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            signal.raise_signal(signal.SIGINT)
-        self.signal = signal.Signals(number)
 
 
 class Decider:

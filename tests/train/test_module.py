@@ -42,7 +42,7 @@ def test_a_signal_stops_after_the_step_with_the_state_saved(digits, number, name
 def test_a_second_ctrl_c_ends_at_once():
     program = (
         "import os, signal, time\n"
-        "from pipeline.train.module import StopRequest\n"
+        "from pipeline.train.stopping import StopRequest\n"
         "with StopRequest().listening():\n"
         "    os.kill(os.getpid(), signal.SIGINT); print('once', flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGINT); print('twice', flush=True)\n"
