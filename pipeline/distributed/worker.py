@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import importlib
 import io
 import os
 import platform
@@ -160,7 +159,9 @@ class Worker:
 
     def __init__(self) -> None:
         started = time.perf_counter()
-        importlib.import_module("pipeline.train.module")  # takes seconds, so it is done before anything is asked of it
+        from pipeline.train.module import run_to_end  # takes seconds, so it is done before anything is asked of it
+
+        self.run_to_end = run_to_end
         self.import_s = time.perf_counter() - started
         self.outbox, self.stop_request = Outbox(), StopRequest()
         self.rank, self.training, self.store = 0, None, None
@@ -197,7 +198,6 @@ class Worker:
 
         from pipeline.data.views import Views
         from pipeline.train.identity import chosen_device
-        from pipeline.train.module import run_to_end
         from pipeline.train.training import Training
         from pipeline.train.tree import Team
 
@@ -215,7 +215,7 @@ class Worker:
         keeper = WorkerKeeper(self, training, task)
         try:
             keeper.save()
-            run_to_end(training, keeper, self.stop_request)
+            self.run_to_end(training, keeper, self.stop_request)
         except NumericsError:
             keeper.save()
             raise
