@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import environment
 
 from pipeline.commands.run import left_alone
 from pipeline.commands.study import with_study
@@ -55,7 +54,7 @@ def test_a_clone_that_pulls_computes_only_a_new_seed(trained, regatta, dvc, comm
     committed("two studies")
     dvc("push", "-q")
     clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "-q", str(trained), str(clone)], check=True, env=environment())
+    subprocess.run(["git", "clone", "-q", str(trained), str(clone)], check=True)
     monkeypatch.chdir(clone)
     shutil.copytree(trained / "data", clone / "data", dirs_exist_ok=True, symlinks=True)
     dvc("pull", "-q")
