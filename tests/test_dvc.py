@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {
     "prepare": {"data", "prepare"},
     "augment": {"augment"},
-    "train": {"model", "train"},
+    "train": {"cluster.reduce", "model", "train"},
     "evaluate": {"evaluate"},
     "study": {"augment", "data", "model", "prepare", "study.definitions.${item.name}", "train"},
 }
