@@ -24,18 +24,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.cluster_peers import published_job, ray_train_loop
 from benchmarks.harness import ratio, write_row
 from benchmarks.study import project
 from pipeline.artifacts import stage_dir
-from pipeline.config import Config, checked
 from pipeline.data.dataset import open_dataset
 from pipeline.data.views import open_views
 from pipeline.distributed.connection import connected
 from pipeline.distributed.crew import kill_worker
 from pipeline.distributed.training import fit_on_cluster, worker_names
+from pipeline.schema.base import validated
+from pipeline.schema.cluster import ClusterConfig
+from pipeline.schema.model import ModelConfig
+from pipeline.schema.train import TrainConfig
 from pipeline.train.fit import fit
 from pipeline.train.record import Tracker
 from pipeline.train.runs import RunFolder
@@ -43,6 +46,14 @@ from pipeline.train.runs import RunFolder
 WORKERS = 2
 JOB_EPOCHS = 3
 FASHION = ["model.widths=[512,512]", "train.schedule=constant", "train.warmup_epochs=0.0"]
+
+
+class Sections(NamedTuple):
+    """What a training is told."""
+
+    model: ModelConfig
+    train: TrainConfig
+    cluster: ClusterConfig
 
 
 class Nobody:
@@ -61,7 +72,7 @@ class Nobody:
         """Nothing."""
 
 
-def trained(config: Config, open_tracker: Callable[[RunFolder], Tracker] = lambda run: Nobody()) -> tuple[RunFolder, float]:
+def trained(config: Sections, open_tracker: Callable[[RunFolder], Tracker] = lambda run: Nobody()) -> tuple[RunFolder, float]:
     """The run, new each time, and the seconds that it took."""
     data, views = open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
     os.environ["REGATTA_RUNS"] = tempfile.mkdtemp(dir=".")
@@ -79,17 +90,21 @@ def trained(config: Config, open_tracker: Callable[[RunFolder], Tracker] = lambd
 @contextmanager
 def warm(overrides: list[str]) -> Iterator[dict[str, Any]]:
     """A project whose data are prepared, and a cluster that is up; its configuration."""
-    with project(["cluster=ray", "tracking.mode=disabled", *overrides]) as values, connected(checked(values).cluster, WORKERS):
+    with (
+        project(["cluster=ray", "tracking.mode=disabled", *overrides]) as values,
+        connected(with_changes(values).cluster, WORKERS),
+    ):
         yield values
 
 
-def with_changes(values: dict[str, Any], **changes: Any) -> Config:
+def with_changes(values: dict[str, Any], **changes: Any) -> Sections:
     """section__key=value."""
     new = json.loads(json.dumps(values))
     for path, value in changes.items():
         section, key = path.split("__")
         new[section][key] = value
-    return checked(new)
+    kinds: dict[str, Any] = {"model": ModelConfig, "train": TrainConfig, "cluster": ClusterConfig}
+    return Sections(**{name: validated(kind, new[name], name) for name, kind in kinds.items()})
 
 
 def moments(run: RunFolder, text: str) -> list[float]:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import secrets
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ import pipeline
 from pipeline.errors import ConfigError
 from pipeline.schema.cluster import ClusterConfig
 
+ANSWER_S = 10.0
+"""So long a cluster's head may take to take a call."""
+
 
 @contextmanager
 def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
@@ -31,21 +35,40 @@ def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
         yield
         return
     _authenticate(config)
+    if config.address not in (None, "auto"):
+        _check_address(config.address)
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": False}
     options |= {"runtime_env": {"py_modules": [str(Path(pipeline.__file__).parent)]}}  # every worker has this code
     options |= {"num_cpus": cores, "include_dashboard": False} if config.address is None else {}
     try:
         ray.init(address=config.address or "local", **options)
     except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0][:200]
+        if config.address is None:
+            raise ConfigError(f"cluster.address = null: Ray can't be started here ({reason}); use cluster=local") from None
         raise ConfigError(
-            f"cluster.address = {config.address!r}: no Ray cluster answers there ({str(error).splitlines()[0][:200]}); "
-            "start one with `ray start --head`, give its address and token, or use cluster=local"
+            f"cluster.address = {config.address!r}: this machine can't take part in the cluster ({reason}); it must be one of its "
+            "nodes (`ray start --address=HOST:PORT`), and its token the cluster's (cluster.token_path)"
         ) from None
     try:
         with _guarded() if config.address is None else contextlib.nullcontext():
             yield
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """ConfigError where nothing listens, which Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ConfigError(f"cluster.address = {address!r}: must be HOST:PORT, such as head:6379, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+    except OSError as error:
+        raise ConfigError(
+            f"cluster.address = {address!r}: no Ray cluster answers there ({error}); start one with `ray start --head`, "
+            "or use cluster=local"
+        ) from None
 
 
 def _authenticate(config: ClusterConfig) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
@@ -16,6 +15,7 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 from ray.exceptions import (
+    ActorUnavailableError,
     NodeDiedError,
     ObjectLostError,
     ObjectStoreFullError,
@@ -44,6 +44,8 @@ LAST_S = 60.0
 ASK_EVERY_S = 1.0
 LATE_S = 10.0
 """An actor that has not started for so long waits for a place, which is said as often."""
+MOST_PLACES = 3
+"""So many actors in a row may vanish before they have started, which is not their job's doing."""
 SPLITS_OF_TRAINING = ("train", "val")
 GONE = (RayActorError, NodeDiedError, WorkerCrashedError, ObjectLostError)
 """Of an actor that has died with its process or node, or can't be reached."""
@@ -155,7 +157,10 @@ class Running:
     job: Job
     actor: Actor
     result: Any
-    asked: Any = None
+    asked: Any
+    """The answer to how far it is."""
+    vanished: int = 0
+    """Actors that have gone before they had started."""
 
 
 def actors() -> Actors:
@@ -185,14 +190,14 @@ class Actors:
         """Hand a job to an idle actor of as many threads, or to a new one; its number."""
         with storage_errors(Path(job.state)):
             Path(job.state).parent.mkdir(parents=True, exist_ok=True)  # actors that see it keep their states there
-        actor = self._idle_actor(job) or self._new_actor(job)
         self.started += 1
-        self.running[self.started] = Running(job, actor, self._result(job, actor))
+        self.running[self.started] = self._begun(job, self._idle_actor(job) or self._new_actor(job))
         return self.started
 
-    def _result(self, job: Job, actor: Actor) -> Any:
+    def _begun(self, job: Job, actor: Actor, vanished: int = 0) -> Running:
         views = {path: self._views(path) for path in {cell.views_path for cell in job.cells} if path is not None}
-        return actor.handle.run.remote(job, [self._data(job)], views)  # within a list: read by the actor, not handed over
+        result = actor.handle.run.remote(job, [self._data(job)], views)  # within a list: read by the actor, not handed over
+        return Running(job, actor, result, actor.handle.told.remote(), vanished)
 
     def _idle_actor(self, job: Job) -> Actor | None:
         actor = next((own for own in self.idle if own.threads == job.threads), None)
@@ -236,42 +241,58 @@ class Actors:
         """What has ended, which actors have gone, and now and then how far the others are."""
         number_of = {own.result: number for number, own in self.running.items()}
         ready, _ = ray.wait(list(number_of), num_returns=1, timeout=timeout_s)
-        found = [(number_of[reference], self._ended(self.running.pop(number_of[reference]))) for reference in ready]
+        found = [event for reference in ready for event in self._ended(number_of[reference])]
         if time.monotonic() - self.last_asked > ASK_EVERY_S:
             self.last_asked = time.monotonic()
             found += self._told()
             self._help_late_ones()
         return found
 
-    def _ended(self, own: Running) -> Event:
+    def _ended(self, number: int) -> list[tuple[int, Event]]:
+        own = self.running.pop(number)
         try:
             event: Event = ray.get(own.result)
         except RayError as error:
             ray.kill(own.actor.handle)
             self._dismiss(*self.idle)  # those of a lost node have gone as well
-            return without_result(error)
+            event = without_result(error)
+            lost = isinstance(event, Lost) and not event.memory
+            return [] if lost and self._begins_elsewhere(number, own) else [(number, event)]
         own.actor.heard = True
         self.idle.append(own.actor)
-        return event
+        return [(number, event)]
+
+    def _begins_elsewhere(self, number: int, own: Running) -> bool:
+        """Begin a job again whose actor has gone before it began: a lost node is taken for alive for some seconds."""
+        self._hear(own)
+        if own.actor.heard or own.vanished == MOST_PLACES:
+            return False
+        self.running[number] = self._begun(own.job, self._new_actor(own.job), own.vanished + 1)
+        return True
 
     def _told(self) -> list[tuple[int, Event]]:
-        found: list[tuple[int, Event]] = []
-        for number, own in self.running.items():
-            if own.asked is not None and ray.wait([own.asked], timeout=0)[0]:
-                with contextlib.suppress(*GONE, OutOfMemoryError):  # which its job will tell
-                    found.append((number, Told(ray.get(own.asked))))
-                    own.actor.heard = True
-                own.asked = None
-            own.asked = own.asked or own.actor.handle.told.remote()
-        return found
+        shares = {number: self._hear(own) for number, own in self.running.items()}
+        return [(number, Told(share)) for number, share in shares.items() if share is not None]
+
+    @staticmethod
+    def _hear(own: Running) -> float | None:
+        """How far a job is, if its actor has answered; then it is asked again."""
+        if not ray.wait([own.asked], timeout=0)[0]:
+            return None
+        try:
+            share: float = ray.get(own.asked)
+        except (*GONE, OutOfMemoryError):  # which its job will tell
+            return None
+        own.actor.heard, own.asked = True, own.actor.handle.told.remote()
+        return share
 
     def _help_late_ones(self) -> None:
         """Jobs whose actors find no place go to idle actors; idle ones of other sizes make room; what is waited for is said."""
-        for own in [own for own in self.running.values() if own.actor.late]:
-            idle = self._idle_actor(own.job)
+        for number, own in list(self.running.items()):
+            idle = self._idle_actor(own.job) if own.actor.late else None
             if idle is not None:
                 ray.kill(own.actor.handle)
-                own.actor, own.asked, own.result = idle, None, self._result(own.job, idle)
+                self.running[number] = self._begun(own.job, idle)
         late = [own.actor.need for own in self.running.values() if own.actor.late]
         if late and time.monotonic() - self.last_said > LATE_S:
             self.last_said = time.monotonic()
@@ -327,7 +348,8 @@ def without_result(error: RayError) -> Event:
     if isinstance(error, OutOfMemoryError):
         return Lost("Ray has ended an actor for lack of memory", memory=True)
     if isinstance(error, GONE) and not (isinstance(error, RayActorError) and error.actor_init_failed):
-        return Lost(f"an actor has gone ({_said(error)})")
+        why = "it can't be reached" if isinstance(error, ActorUnavailableError) else _said(error)
+        return Lost(f"an actor has gone ({why})")
     print(error, file=sys.stderr, flush=True)
     lines = [line.strip() for line in str(error).strip().splitlines()]
     where = next((line for line in reversed(lines) if line.startswith("File ")), "no file of ours")

@@ -30,7 +30,8 @@ from pipeline.train.record import OpenTracker, Record, Snapshot, begun, found_ru
 from pipeline.train.runs import RunFolder
 from pipeline.train.stopping import StopRequest
 
-POLL_S = 0.2
+POLL_S = 0.5
+"""Between two reports of a worker; the end of one is noticed at once."""
 CULPRIT_S = 2.0
 """So long a worker that says another has gone waits for the one that really has."""
 MOST_LOSSES = 4
@@ -178,7 +179,7 @@ class Watch:
         running = {actor.run.remote(task, rank, place, data, views, start): rank for rank, actor in enumerate(self.crew.actors)}
         ended: dict[int, Ended] = {}
         while running:
-            ready, _ = ray.wait([*running, *self.asked], num_returns=1, timeout=POLL_S / 4)
+            ready, _ = ray.wait([*running, *self.asked], num_returns=1, timeout=POLL_S / 2)
             for reference in ready:
                 if reference in running:
                     ended[running.pop(reference)] = self._end_of(reference)
