@@ -47,8 +47,8 @@ def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
         if config.address is None:
             raise ConfigError(f"cluster.address = null: Ray can't be started here ({reason}); use cluster=local") from None
         raise ConfigError(
-            f"cluster.address = {config.address!r}: this machine can't take part in the cluster ({reason}); it must be one of its "
-            "nodes (`ray start --address=HOST:PORT`), and its token the cluster's (cluster.token_path)"
+            f"cluster.address = {config.address!r}: this machine can't take part in the cluster ({reason}); it must be one of "
+            "its nodes (`ray start --address=HOST:PORT`), and its token the cluster's (cluster.token_path)"
         ) from None
     try:
         with _guarded() if config.address is None else contextlib.nullcontext():
