@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-
 import torch
 
 from pipeline import artifacts
@@ -42,6 +38,17 @@ def fit(model: ModelConfig, train: TrainConfig, data: Dataset, views: Views, ope
         snapshot = begun(record, own, train, resume=todo == "resume")
         if snapshot:
             training.restore(*snapshot)
+        with record.shown(snapshot, open_tracker):
+            keeper = RunKeeper(record, training, train.save_every_s)
+            keeper.save()
+            _trained(training, keeper)
+    return folder
+    with artifacts.held(folder.path / ".lock"):
+        training = Training(program, [lane], data, [views], device)
+        record = Record(folder, program, len(training.ids), torch.get_num_threads(), device.type)
+        snapshot = begun(record, own, train, resume=todo == "resume")
+        if snapshot:
+            training.restore(*snapshot)
         with record.shown(snapshot, open_tracker), RunKeeper(record, training, train.save_every_s).at_work() as keeper:
             keeper.save()
             _trained(training, keeper)
@@ -57,34 +64,14 @@ def _trained(training: Training, keeper: RunKeeper) -> None:
 
 
 class RunKeeper(Keeper):
-    """Keeps a single run in its folder, mirrors its records and shows them. States are written beside the training."""
+    """Keeps a single run in its folder, mirrors its records and shows them."""
 
     def __init__(self, record: Record, training: Training, save_every_s: float) -> None:
         self.record, self.training, self.save_every_s = record, training, save_every_s
-        self.pool = ThreadPoolExecutor(max_workers=1)
-        self.writing: Future[None] | None = None
-
-    @contextmanager
-    def at_work(self) -> Iterator[RunKeeper]:
-        """Until the block has ended and its last state is on disk."""
-        try:
-            yield self
-        finally:
-            self.pool.shutdown()
-            self._written()
 
     def save(self) -> None:
-        """The resume state, and a summary that says how far it goes; waits only for the state before it."""
-        tensors, progress = self.training.state()
-        copies = {name: array.copy() for name, array in tensors.items()}  # the training goes on in the same memory
-        self._written()
-        self.writing = self.pool.submit(self.record.save, (copies, progress))
-
-    def _written(self) -> None:
-        """What went wrong with the last state goes on here."""
-        writing, self.writing = self.writing, None
-        if writing is not None:
-            writing.result()
+        """The resume state, and a summary that says how far it goes."""
+        self.record.save(self.training.state())
 
     def after_step(self, training: Training) -> None:
         """Show it."""

@@ -22,7 +22,7 @@ from pipeline.study.run import compute
 
 HERE = Path(__file__).resolve().parent
 NONE = {"none": {"model.dropout": 0.0}}
-SEEDS, EPOCHS = 4, 400
+SEEDS, EPOCHS = 4, 250
 """Of a study whose two groups of runs take some seconds each."""
 
 
