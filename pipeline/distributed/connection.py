@@ -83,16 +83,16 @@ def _authenticate(config: ClusterConfig) -> None:
 
 @contextmanager
 def _guarded() -> Iterator[None]:
-    """Should this process be killed, so are Ray's agents: they would wait for a minute or more for a cluster that is gone.
+    """Should this process be killed, so is the cluster: Ray's agents would wait for a minute or more for one that is gone.
 
-    All other processes of a cluster that was started here die with this one by themselves. The guard is a shell that waits
-    for the end of its input.
+    Workers that come later end with their node. The guard is a shell that waits for the end of its input.
     """
-    agents = [str(own.pid) for own in psutil.Process().children(recursive=True) if "Agent" in " ".join(own.cmdline())]
-    command = ["sh", "-c", 'read nothing || kill -9 "$@" 2> /dev/null', "guard", *agents]
-    guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) if agents else None
+    marks = (f"{Path(ray.__file__).parent}/", "ray::")
+    below = [(own.pid, " ".join(own.cmdline())) for own in psutil.Process().children(recursive=True)]
+    cluster = [str(pid) for pid, words in below if any(mark in words for mark in marks)]
+    command = ["sh", "-c", 'read nothing || kill -9 "$@" 2> /dev/null', "guard", *cluster]
+    guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield
     finally:
-        if guard:
-            guard.communicate(b"\n")
+        guard.communicate(b"\n")

@@ -8,9 +8,8 @@ import time
 
 import pytest
 from hosts import PORT, Hosts, lacking
-from test_distributed_training import HERE, alone, epochs_kept, run_in, same_run, wait_for  # noqa: F401 - a fixture
+from test_distributed_training import EPOCHS, HERE, alone, epochs_kept, run_in, same_run, wait_for  # noqa: F401 - a fixture
 
-EPOCHS = 250
 FAULTS = ("killed", "cut off", "frozen")
 QUICKEST, *SLOWER = FAULTS
 

@@ -21,7 +21,7 @@ from pipeline.errors import BusyError, ConfigError, Stopped
 from pipeline.train.runs import RunFolder
 
 HERE = Path(__file__).resolve().parent
-EPOCHS = 250
+EPOCHS = 500
 
 
 @pytest.fixture(scope="session")
