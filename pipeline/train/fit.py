@@ -43,16 +43,6 @@ def fit(model: ModelConfig, train: TrainConfig, data: Dataset, views: Views, ope
             keeper.save()
             _trained(training, keeper)
     return folder
-    with artifacts.held(folder.path / ".lock"):
-        training = Training(program, [lane], data, [views], device)
-        record = Record(folder, program, len(training.ids), torch.get_num_threads(), device.type)
-        snapshot = begun(record, own, train, resume=todo == "resume")
-        if snapshot:
-            training.restore(*snapshot)
-        with record.shown(snapshot, open_tracker), RunKeeper(record, training, train.save_every_s).at_work() as keeper:
-            keeper.save()
-            _trained(training, keeper)
-    return folder
 
 
 def _trained(training: Training, keeper: RunKeeper) -> None:
