@@ -28,9 +28,10 @@ from ray.exceptions import (
 
 from pipeline.artifacts import storage_errors
 from pipeline.closure import code_digest
-from pipeline.data.dataset import Manifest, Split, open_dataset
+from pipeline.data.dataset import open_dataset
 from pipeline.data.memory import lacks_memory
 from pipeline.data.views import open_views
+from pipeline.distributed.shared import Shared
 from pipeline.errors import ConfigError, RegattaError, StorageError
 from pipeline.study.job import Job, state_path
 from pipeline.study.schedule import Done, Event, Failed, Lost, Told, clear_state
@@ -51,18 +52,6 @@ GONE = (RayActorError, NodeDiedError, WorkerCrashedError, ObjectLostError)
 """Of an actor that has died with its process or node, or can't be reached."""
 Need = tuple[float, float]
 """CPUs and GPUs, of a job or of a node."""
-
-
-@dataclass(frozen=True)
-class Shared:
-    """A dataset in Ray's object store: arrays by split, read by every actor of a node without a copy."""
-
-    manifest: Manifest
-    splits: dict[str, Split]
-
-    def split(self, name: str) -> Split:
-        """One of those that were shared."""
-        return self.splits[name]
 
 
 class Worker:
@@ -225,11 +214,7 @@ class Actors:
         key = f"{job.data_path}:{','.join(names)}"
         if key not in self.objects:
             data = open_dataset(Path(job.data_path))
-            splits = {name: data.split(name) for name in names}
-            whole = {
-                name: Split(*(np.asarray(part) for part in (own.inputs, own.labels, own.ids))) for name, own in splits.items()
-            }
-            self.objects[key] = _put(Shared(data.manifest, whole), job.data_path)
+            self.objects[key] = _put(Shared.of(data, names), job.data_path)
         return self.objects[key]
 
     def _views(self, path: str) -> Any:

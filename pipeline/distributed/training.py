@@ -14,11 +14,12 @@ import ray
 from ray.exceptions import RayError
 
 from pipeline import artifacts
-from pipeline.data.dataset import Dataset, Split
+from pipeline.data.dataset import Dataset
 from pipeline.data.views import Views
 from pipeline.distributed.connection import connected
 from pipeline.distributed.crew import Crew, Needs, NotHired, hired, needs_of, wanted
-from pipeline.distributed.worker import Ended, Report, Shared, Task
+from pipeline.distributed.shared import Shared
+from pipeline.distributed.worker import Ended, Report, Task
 from pipeline.errors import ConfigError, NumericsError, RegattaError, Stopped
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.model import ModelConfig
@@ -105,7 +106,7 @@ class Driver:
 
     def run(self, data: Dataset, views: Views, snapshot: Snapshot | None) -> None:
         """To the end, whatever is lost on the way."""
-        shared = [ray.put(_in_memory(data))]
+        shared = [ray.put(Shared.of(data, ("train", "val")))]
         stored = [ray.put(np.array(array)) for array in views.arrays]
         before = None
         with self.stop.listening():
@@ -268,13 +269,6 @@ def _losses() -> Iterator[None]:
         yield
     except RayError as error:
         raise Lost(f"a worker has gone ({type(error).__name__}: {' '.join(str(error).split())[:200]})") from None
-
-
-def _in_memory(data: Dataset) -> Shared:
-    """What training reads, for the object store."""
-    splits = {name: data.split(name) for name in ("train", "val")}
-    whole = {name: Split(*(np.array(part) for part in (own.inputs, own.labels, own.ids))) for name, own in splits.items()}
-    return Shared(data.manifest, whole)
 
 
 def worker_names(folder: RunFolder) -> str:

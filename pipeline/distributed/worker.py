@@ -21,8 +21,8 @@ import psutil
 import ray
 
 from pipeline.closure import code_digest
-from pipeline.data.dataset import Manifest, Split
 from pipeline.data.memory import lacks_memory
+from pipeline.distributed.shared import Shared
 from pipeline.errors import NumericsError, Stopped
 from pipeline.schema.augment import AugmentConfig
 from pipeline.train.identity import CODE
@@ -36,18 +36,6 @@ if TYPE_CHECKING:
 
 MOST_LINES = 10_000
 """Of a log that nobody has fetched yet."""
-
-
-@dataclass(frozen=True)
-class Shared:
-    """A dataset in Ray's object store: arrays by split, read by every worker of a node without a copy."""
-
-    manifest: Manifest
-    splits: dict[str, Split]
-
-    def split(self, name: str) -> Split:
-        """One of those that were shared."""
-        return self.splits[name]
 
 
 @dataclass(frozen=True)
