@@ -138,18 +138,24 @@ def dropout_base(num_rows: int, num_units: int, device: torch.device | None = No
     return x.view(num_rows, num_units)
 
 
-def dropout_keep(base: torch.Tensor, keys: torch.Tensor, thresholds: torch.Tensor) -> torch.Tensor:
-    """Which units stay: bool, in the shape in which `dropout_base`, keys and `dropout_threshold`s broadcast.
+def dropout_keep(
+    base: torch.Tensor, keys: torch.Tensor, thresholds: torch.Tensor, out: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Which units stay, in the shape in which `dropout_base`, keys and `dropout_threshold`s broadcast.
 
-    int32's right shift is arithmetic, so shifted-in sign bits are masked. Only the upper bits of the last product decide.
+    Returns bool, or 1 for a unit that stays and 0 for the others in `out` of any type. int32's right shift is arithmetic, so
+    shifted-in sign bits are masked. Only the upper bits of the last product decide.
     """
+    import torch
+
     x = base ^ keys
+    shifted = torch.empty_like(x)
     x *= 0x9E3779B1 - 2**32
-    x ^= (x >> 15).bitwise_and_(0x1FFFF)
+    x ^= torch.bitwise_right_shift(x, 15, out=shifted).bitwise_and_(0x1FFFF)
     x *= 0x85EBCA6B - 2**32
-    x ^= (x >> 13).bitwise_and_(0x7FFFF)
+    x ^= torch.bitwise_right_shift(x, 13, out=shifted).bitwise_and_(0x7FFFF)
     x *= 0xC2B2AE35 - 2**32
-    return x <= thresholds
+    return torch.le(x, thresholds, out=out)
 
 
 def dropout_threshold(drop: NDArray[np.float64]) -> NDArray[np.int32]:

@@ -43,7 +43,7 @@ class TrainConfig(Section):
     """What the best model is chosen by."""
     device: Literal["auto", "cpu", "cuda"]
     threads: Positive | None
-    """CPU threads; null: one per core that this process may use, or one alone where the steps are small."""
+    """CPU threads; null: one per core that this process may use, or one alone where steps are small or in a study's groups."""
     save_every_s: Annotated[float, Field(ge=0.0)]
     """Seconds between two saves of the resume state; 0: after each epoch."""
 

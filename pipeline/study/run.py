@@ -28,7 +28,7 @@ from pipeline.study.plan import Cell, Configuration, cells, configuration, probl
 from pipeline.study.schedule import Result, Workers, carried_out, clear_state
 from pipeline.study.tables import results_of
 from pipeline.train.identity import CODE, Identity, device_type, identity
-from pipeline.train.program import planned, threads_for
+from pipeline.train.program import planned
 from pipeline.train.runs import ACCEPT_CODE
 
 LOOK_EVERY_S = 1.0
@@ -169,8 +169,8 @@ def _jobs(
             _patiently(lambda cell=cell: materials.make_views(cell.config))  # type: ignore[misc]
         views_path = str(material.views_path.absolute()) if material.views_path else None
         one = JobCell(own.run, own.without_code, lane, cell.config.augment, material.views, views_path)
-        threads = threads_for(program, cell.config.train.threads, cell.config.train.shards)
         data_path = str(material.data_path.absolute())
+        threads = cell.config.train.threads or 1  # a core goes further with a group of its own than with a part of one
         jobs[own.run] = Job(program, (one,), data_path, device, threads, state_path([one]), code, test)
     return list(jobs.values())
 

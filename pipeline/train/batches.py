@@ -22,6 +22,8 @@ from pipeline.train.tree import Span, Team, shard_bounds
 MOST_BLOCK_STEPS = 16
 BLOCK_VALUES = 2**18
 """Values of a block of steps: 1 MB of float32."""
+CACHED_VALUES = 2**15
+"""Values whose mixing stays in a core's own cache."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,14 @@ class Batches:
         return [torch.from_numpy(key).to(self.device) for key in keys]
 
     def _masks(self, keys: Tensor, base: Tensor) -> Tensor:
-        """Dropout masks (K, steps, batch, units) of keys (K, steps): 1 / (1 - rate) for a kept unit, else 0."""
-        keep = keyed.dropout_keep(base, keys.view(*keys.shape, 1, 1), self.thresholds)
-        return keep * self.drop_scale
+        """Dropout masks (K, steps, batch, units) of keys (K, steps): 1 / (1 - rate) for a kept unit, else 0.
+
+        A few at a time on a CPU, so that what they are mixed from stays in its cache.
+        """
+        masks = torch.empty(*keys.shape, *base.shape, device=self.device)
+        most = max(1, CACHED_VALUES // base.numel()) if self.device.type == "cpu" else keys.numel()
+        own = (keys.view(*keys.shape, 1, 1), self.thresholds, self.drop_scale)
+        pairs = (masks.flatten(0, 1), *(each.expand(*keys.shape, 1, 1).flatten(0, 1) for each in own))
+        for out, key, threshold, scale in zip(*(torch.split(each, most) for each in pairs), strict=True):
+            keyed.dropout_keep(base, key, threshold, out).mul_(scale)
+        return masks

@@ -105,8 +105,7 @@ def threads_for(program: Program, asked: int | None = None, shards: int = 1) -> 
     One, too, where batches are cut into shards for workers: their sums must not depend on how many cores a machine has.
 
     Two threads bring a step of 7 MFLOP 1.1 x, one of 820 MFLOP 1.5 x; beside another such program on the same cores the small
-    one becomes 40 x slower with two threads, and not with one (measured on 2 cores). It depends on one run's shapes alone,
-    so that a run has the same number of threads alone and side by side with others.
+    one becomes 40 x slower with two threads, and not with one (measured on 2 cores).
     """
     if asked:
         return asked
