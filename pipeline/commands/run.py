@@ -98,10 +98,11 @@ def left_alone(values: Values) -> list[str]:
     return [] if on_run is None else [f"study@{name}" for name in values["study"]["definitions"] if name not in on_run]
 
 
-def reproduce(targets: Sequence[str] = (), without: Container[str] = (), alone: bool = False) -> Reproduced:
+def reproduce(targets: Sequence[str] = (), without: Container[str] = (), then: Sequence[str] = ()) -> Reproduced:
     """`dvc repro` within this process, so that a stage's own exit code is known.
 
-    targets: stages, with those that they depend on unless `alone`; all if there are none. without: stages to leave alone.
+    targets: stages, with those that they depend on; all if there are none. without: stages to leave alone. then: stages
+    to come after them, without those that they depend on.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -110,7 +111,7 @@ def reproduce(targets: Sequence[str] = (), without: Container[str] = (), alone: 
     try:
         with sigterm_passed_on(), Repo() as repo:
             repo.scm_context.quiet = True  # no advice about core.autostage
-            names = list(targets) if alone else in_order(repo.index.graph, targets, without)
+            names = [*in_order(repo.index.graph, targets, without), *then]
             stages = [stage.addressing for stage in repo.reproduce(names, single_item=True)]
             return Reproduced(stages, [out.def_path for out in repo.index.outs if not out.use_cache])
     except (DvcException, OSError) as error:

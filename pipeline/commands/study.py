@@ -38,9 +38,8 @@ def study(options: argparse.Namespace) -> int:
         for line in clear_old_studies(new.values):
             print(line, flush=True)
         pass_on(options)
-        done = reproduce([f"study@{options.name}"])
-        if (stage_dir("evaluate") / "metrics.json").exists() and (stage_dir("train") / "model.json").exists():
-            reproduce(["report"], alone=True)
+        trained = (stage_dir("evaluate") / "metrics.json").exists() and (stage_dir("train") / "model.json").exists()
+        done = reproduce([f"study@{options.name}"], then=["report"] if trained else [])
     if f"study@{options.name}" not in done.stages:
         print("Nothing had to be run again.")
         for line in read_json(stage_dir("study") / options.name / "effects.json")["sentences"]:
