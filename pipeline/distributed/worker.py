@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -24,6 +24,7 @@ from pipeline.closure import code_digest
 from pipeline.data.memory import lacks_memory
 from pipeline.distributed.shared import Shared
 from pipeline.errors import NumericsError, Stopped
+from pipeline.model.spec import slots
 from pipeline.schema.augment import AugmentConfig
 from pipeline.train.identity import CODE
 from pipeline.train.program import Lane, Program
@@ -33,6 +34,7 @@ from pipeline.train.stopping import StopRequest
 
 if TYPE_CHECKING:
     from pipeline.train.training import Training
+    from pipeline.train.tree import Team
 
 MOST_LINES = 10_000
 """Of a log that nobody has fetched yet."""
@@ -173,32 +175,30 @@ class Worker:
         self.rank, self.training = rank, None
         snapshot: Snapshot | None = ray.get(start[0]) if start else None
         try:
-            with joined(task, rank, place, self.store if rank == 0 else None):
-                return self._train(task, ray.get(data[0]), [ray.get(view) for view in views], snapshot)
+            with joined(task, rank, place, self.store if rank == 0 else None) as team:
+                return self._train(task, team, ray.get(data[0]), [ray.get(view) for view in views], snapshot)
         except Exception as error:
             self.say(f"ended by {type(error).__name__}: {error}")
             return _ended(error, task)
         finally:
             self.store = None
 
-    def _train(self, task: Task, data: Shared, views: list[Any], snapshot: Snapshot | None) -> Ended:
+    def _train(self, task: Task, team: Team, data: Shared, views: list[Any], snapshot: Snapshot | None) -> Ended:
         import torch
 
         from pipeline.data.views import Views
         from pipeline.train.identity import chosen_device
         from pipeline.train.training import Training
-        from pipeline.train.tree import Team
 
         torch.set_num_threads(task.threads)
         own = Views(views, task.policy, task.views)
-        team = Team(self.rank, task.size, task.reduce)
         training = Training(task.program, [task.lane], data, [own], chosen_device(task.device), team)
         if snapshot:
             training.restore(*snapshot)
         self.training = training
         self.say(
             f"worker {self.rank} of {task.size}, process {os.getpid()}, {task.threads} threads, {task.device}; "
-            f"its imports took {self.import_s:.2f} s"
+            f"{'all of them here, ' if team.nearby else ''}its imports took {self.import_s:.2f} s"
         )
         keeper = WorkerKeeper(self, training, task)
         try:
@@ -270,15 +270,20 @@ def _ended(error: Exception, task: Task) -> Ended:
 
 
 @contextmanager
-def joined(task: Task, rank: int, place: tuple[str, int], store: Any) -> Iterator[None]:
+def joined(task: Task, rank: int, place: tuple[str, int], store: Any) -> Iterator[Team]:
     """In the process group of a training's workers; of one worker there is none."""
+    from pipeline.train.tree import Team
+
+    team = Team(rank, task.size, task.reduce)
     if task.size == 1:
-        yield
+        yield team
         return
     from datetime import timedelta
 
     import torch.distributed as dist
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    from pipeline.distributed.neighbours import neighbours
 
     interface = own_interface(own_address())
     os.environ |= {"GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface}
@@ -287,9 +292,21 @@ def joined(task: Task, rank: int, place: tuple[str, int], store: Any) -> Iterato
     backend = "nccl" if task.device == "cuda" else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=task.size, timeout=limit)
     try:
-        yield
+        if task.device == "cpu" and sys.platform == "linux" and on_one_node(store, rank, task.size):
+            most = max(map(len, team.spans(team.num_shards(task.program.shards))))
+            columns = sum(slot.room for slot in slots(task.program.spec))
+            with neighbours(store, rank, task.size, most, columns, task.timeout_s) as nearby:
+                yield replace(team, nearby=nearby)
+        else:
+            yield team
     finally:
         dist.destroy_process_group()
+
+
+def on_one_node(store: Any, rank: int, size: int) -> bool:
+    """Whether all workers are on one node of the cluster; each of them asks."""
+    store.set(f"regatta/node/{rank}", ray.get_runtime_context().get_node_id())
+    return len({store.get(f"regatta/node/{other}") for other in range(size)}) == 1
 
 
 def own_address() -> str:

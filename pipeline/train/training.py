@@ -75,7 +75,7 @@ class Training:
         """Sums over the measured steps: each layer's norm, the whole gradient's, and how many."""
         smoothing = torch.tensor([lane.label_smoothing for lane in self.lanes], device=device).view(-1, 1)
         self.smoothing = smoothing if smoothing.any() else None
-        self.own_gradient = self._gradient_places()
+        self.own_gradient = self._gradient_places(self.team.nearby.room if self.team.nearby else None)
         self.layer_rooms = [last - first for first, last in self.network.layer_ranges()]
         self.pending: list[tuple[int, Tensor, Tensor]] = []
         """Of steps not yet in the records: first place in the epoch, logits (K, b, outputs), labels (K, b, ...)."""
@@ -106,7 +106,7 @@ class Training:
         return images.to(torch.float32).sub_(self.mean).mul_(self.scale)
 
     def gradient(self, block: Block, step: int) -> Tensor:
-        """Of a step's whole batch (K, columns); its logits wait in `pending` for the records."""
+        """Of a step's whole batch (K, columns), to be read only; its logits wait in `pending` for the records."""
         size, place = self.program.batch_size, block.place(step)
         num_rows, masked = min(size, len(self.ids) - step * size), step - block.steps[0]
         num_shards = self.team.num_shards(self.program.shards)
@@ -131,9 +131,9 @@ class Training:
         self.flushed = False
         return self.team.total(shard_gradient, num_shards)
 
-    def _gradient_places(self) -> tuple[Tensor, list[Tensor]]:
-        """An empty gradient (K, columns) and its parts, one for each parameter."""
-        out = torch.zeros_like(self.network.flat)
+    def _gradient_places(self, room: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """A gradient of zeros (K, columns), in `room` or a new place, and its parts, one for each parameter."""
+        out = torch.zeros_like(self.network.flat) if room is None else room.zero_()
         return out, self.network.views(out)
 
     def _flush(self) -> None:
@@ -170,9 +170,11 @@ class Training:
         if measured:
             self._measure_norms(gradient)
         going = [k for k, ended in enumerate(self.progress.ended) if not ended]
-        for k in going:
-            if (largest := self.lanes[k].clip_norm) is not None:
-                clip(gradient[k], largest)
+        limits = {k: limit for k in going if (limit := self.lanes[k].clip_norm) is not None}
+        if limits:
+            gradient = gradient.clone()
+        for k, limit in limits.items():
+            clip(gradient[k], limit)
         self.optimizer.step(going, gradient, num_steps, factor)
 
     def _measure_norms(self, gradient: Tensor) -> None:

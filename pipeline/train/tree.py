@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import torch
 import torch.distributed as dist
@@ -53,12 +54,30 @@ def subtrees(first: int, last: int) -> list[Span]:
     return found
 
 
-def finished(parts: Mapping[Span, Tensor], first: int, last: int) -> Tensor:
-    """The sum over [first, last) from the sums of its subtrees, in the order of `tree_sum`. Changes the parts."""
+def finished(parts: Mapping[Span, Tensor], first: int, last: int, out: Tensor | None = None) -> Tensor:
+    """The sum over [first, last) from the sums of its subtrees, in the order of `tree_sum`. Changes the parts.
+
+    out: a place for it, where there is more than one part.
+    """
     if (first, last) in parts:
         return parts[first, last]
     middle = (first + last) // 2
-    return finished(parts, first, middle).add_(finished(parts, middle, last))
+    left, right = finished(parts, first, middle), finished(parts, middle, last)
+    return torch.add(left, right, out=left if out is None else out)
+
+
+class Nearby(Protocol):
+    """How workers of one machine reach each other past the network (distributed/neighbours.py)."""
+
+    @property
+    def room(self) -> Tensor:
+        """(1, columns): where this worker's part of a sum is best computed."""
+
+    def summed(self, own: list[Tensor], spans: list[list[Span]], num_shards: int) -> Tensor:
+        """The tree's sum (1, columns), to be read only, from every worker's parts; this one's are `own`."""
+
+    def any(self, own: bool) -> bool:
+        """Whether it is true on any worker."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +87,8 @@ class Team:
     rank: int = 0
     size: int = 1
     reduce: str = "exact"
+    nearby: Nearby | None = None
+    """Where all of them are on one machine."""
 
     def num_shards(self, asked: int) -> int:
         """Shards of a batch: those asked for; under "fast" so many of each worker's share."""
@@ -78,16 +99,24 @@ class Team:
         rank = self.rank if rank is None else rank
         return num_shards * rank // self.size, num_shards * (rank + 1) // self.size
 
+    def spans(self, num_shards: int) -> list[list[Span]]:
+        """The subtrees that each worker sums."""
+        owned = [self.own_shards(num_shards, rank) for rank in range(self.size)]
+        return [subtrees(*own) for own in owned]
+
     def total(self, leaf: Callable[[int], Tensor], num_shards: int) -> Tensor:
-        """The sum over all shards of leaf(shard), each computed by its owner: the same bits on every worker."""
-        own = [tree_sum(leaf, *span) for span in subtrees(*self.own_shards(num_shards))]
+        """The sum over all shards of leaf(shard), each computed by its owner: one for all workers, to be read only."""
+        spans = self.spans(num_shards)
+        own = [tree_sum(leaf, *span) for span in spans[self.rank]]
         if self.size == 1:
             return own[0]
+        if self.nearby:
+            shares = [[(rank, rank + 1)] for rank in range(self.size)]  # in the order of the workers, of any number
+            return self.nearby.summed(own, *((spans, num_shards) if self.reduce == "exact" else (shares, self.size)))
         if self.reduce == "fast":
             with _peers():
                 dist.all_reduce(own[0])
             return own[0]
-        spans = [subtrees(*self.own_shards(num_shards, rank)) for rank in range(self.size)]
         gathered = self._gathered(own, max(map(len, spans)))
         parts = {span: gathered[rank, i] for rank, own in enumerate(spans) for i, span in enumerate(own)}
         return finished(parts, 0, num_shards)
@@ -111,6 +140,8 @@ class Team:
 
     def agreed(self, true: bool, device: torch.device) -> bool:
         """Whether it is true on every worker."""
+        if self.nearby:
+            return not self.nearby.any(not true)
         return true if self.size == 1 else not bool(self.merged(torch.tensor(float(not true), device=device)))
 
     def told(self, words: list[int], device: torch.device) -> list[int]:
