@@ -104,7 +104,7 @@ def dry_run(name: str, new: Change) -> Iterator[str]:
     """Runs, those known already, groups, memory and expected time. Writes nothing."""
     from pipeline.study.job import bytes_of_one
     from pipeline.study.plan import configuration, variants
-    from pipeline.study.run import open_materials, plan, workers_here
+    from pipeline.study.run import capacity_here, open_materials, plan
 
     definition = StudyDefinition.model_validate(new.values["study"]["definitions"][name])
     every = variants(definition)
@@ -131,7 +131,7 @@ def dry_run(name: str, new: Change) -> Iterator[str]:
     speed = known_speed()
     if todo.jobs:
         work = sum(flops(job, materials.manifest.counts["train"]) for job in todo.jobs)
-        num = min(len(todo.jobs), max(workers_here(job.threads, job.device) for job in todo.jobs))
+        num = min(len(todo.jobs), max(capacity_here(job.threads, job.device).num for job in todo.jobs))
         yield f"expected time: {work / speed / num:,.0f} s" if speed else "expected time: known once a study has run here"
 
 

@@ -57,6 +57,11 @@ def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
         ray.shutdown()
 
 
+def nodes_alive() -> list[dict[str, float]]:
+    """The resources of each node that is alive."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
 def _check_address(address: str) -> None:
     """ConfigError where nothing listens, which Ray would try for minutes."""
     host, _, port = address.rpartition(":")

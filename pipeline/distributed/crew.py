@@ -11,6 +11,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
+from pipeline.distributed.connection import nodes_alive
 from pipeline.distributed.worker import Facts, Worker, facts_here
 from pipeline.errors import ConfigError
 from pipeline.schema.cluster import ClusterConfig
@@ -84,11 +85,6 @@ def needs_of(cluster: ClusterConfig, device: str, threads: int) -> Needs:
 def room(needs: Needs) -> int:
     """How many workers the nodes that are alive could hold if nothing else ran on them."""
     return sum(fitting(resources, needs) for resources in nodes_alive())
-
-
-def nodes_alive() -> list[dict[str, float]]:
-    """The resources of each node that is alive."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def fitting(resources: Mapping[str, float], needs: Needs) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -29,11 +29,12 @@ from ray.exceptions import (
 from pipeline.artifacts import storage_errors
 from pipeline.closure import code_digest
 from pipeline.data.dataset import open_dataset
-from pipeline.data.memory import lacks_memory
+from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes, lacks_memory
 from pipeline.data.views import open_views
+from pipeline.distributed.connection import nodes_alive
 from pipeline.distributed.shared import Shared
 from pipeline.errors import ConfigError, RegattaError, StorageError
-from pipeline.study.job import Job, state_path
+from pipeline.study.job import Capacity, Job, state_path
 from pipeline.study.schedule import Done, Event, Failed, Lost, Told, clear_state
 from pipeline.train.identity import CODE
 
@@ -298,15 +299,24 @@ class Actors:
 
 def nodes() -> list[Need]:
     """What each node of the cluster has that is alive now."""
-    found = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    return [(resources.get("CPU", 0.0), resources.get("GPU", 0.0)) for resources in found]
+    return [offered(resources) for resources in nodes_alive()]
 
 
-def at_once(threads: int, device: str) -> int:
-    """Jobs at once on the cluster as it is now, for the plan of a study."""
-    places = nodes()
-    cpus, gpus = need(threads, device, places)
-    return max(1, sum(int(min(has[0] // cpus, has[1] // gpus if gpus else has[0])) for has in places))
+def offered(resources: Mapping[str, float]) -> Need:
+    """CPUs and GPUs among a node's resources."""
+    return resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+
+
+def capacity_there(threads: int, device: str) -> Capacity:
+    """On the connected cluster as it is now; the node with the least memory for each of its jobs counts.
+
+    All GPUs are taken to be as large as this process's.
+    """
+    alive = nodes_alive()
+    cpus, gpus = need(threads, device, [offered(resources) for resources in alive])
+    nums = [int(min(c // cpus, g // gpus if gpus else c)) for c, g in map(offered, alive)]
+    memory = [int(own["memory"]) // num for own, num in zip(alive, nums, strict=True) if num]
+    return Capacity(max(1, sum(nums)), int((free_bytes(device) if gpus else min(memory, default=0)) * SHARE_OF_MEMORY))
 
 
 def need(threads: int, device: str, places: Sequence[Need]) -> Need:

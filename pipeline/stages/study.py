@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from pipeline.artifacts import published_dir, stage_dir, write_json
@@ -15,9 +15,10 @@ from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.stages.entry import read_params, run_stage, section
 from pipeline.study.effects import effects
+from pipeline.study.job import Capacity
 from pipeline.study.plan import variants
 from pipeline.study.processes import Processes
-from pipeline.study.run import compute, cores, open_materials, plan
+from pipeline.study.run import CapacityOf, capacity_here, compute, cores, open_materials, plan
 from pipeline.study.schedule import Workers
 from pipeline.study.tables import cells_table, curves_table
 
@@ -31,13 +32,13 @@ def run(name: str) -> None:
     if name not in definitions:
         raise ConfigError(f"study {name!r}: not defined; defined are {', '.join(definitions) or 'none'}")
     definition, place, materials = definitions[name], stage_dir("study") / name, open_materials(params)
-    todo = plan(name, definition, params, materials, place)
-    print(
-        f"study {name}: {len(todo.cells)} runs, {len(todo.cells) - todo.num_missing} of them known already, "
-        f"{len(todo.jobs)} groups side by side",
-        flush=True,
-    )
-    with workers_of(section(params, "cluster", ClusterConfig)) as workers:
+    with pool_of(section(params, "cluster", ClusterConfig)) as (capacity, workers):
+        todo = plan(name, definition, params, materials, place, capacity=capacity)
+        print(
+            f"study {name}: {len(todo.cells)} runs, {len(todo.cells) - todo.num_missing} of them known already, "
+            f"{len(todo.jobs)} groups side by side",
+            flush=True,
+        )
         outcomes = compute(todo, workers)
     found = effects(name, definition, variants(definition), outcomes)
     basis = {part: params[part] for part in ("prepare", "augment", "model", "train")}
@@ -66,16 +67,21 @@ def run(name: str) -> None:
 
 
 @contextmanager
-def workers_of(config: ClusterConfig) -> Iterator[Workers]:
-    """Processes here, or actors on a Ray cluster."""
+def pool_of(config: ClusterConfig) -> Iterator[tuple[CapacityOf, Workers]]:
+    """Processes here, or actors on a Ray cluster, to which it connects when it is asked for room; and what room there is."""
     if config.kind == "local":
-        yield Processes(cores())
+        yield capacity_here, Processes(cores())
         return
     from pipeline.distributed.connection import connected
-    from pipeline.distributed.study import actors
+    from pipeline.distributed.study import actors, capacity_there
 
-    with connected(config, cores()):
-        yield actors()
+    with ExitStack() as connection:
+
+        def capacity(threads: int, device: str) -> Capacity:
+            connection.enter_context(connected(config, cores()))  # the first time; it stays so
+            return capacity_there(threads, device)
+
+        yield capacity, actors()
 
 
 if __name__ == "__main__":

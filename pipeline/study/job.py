@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline import artifacts
@@ -58,6 +58,16 @@ class Job:
         return float(len(self.cells)) * self.program.epochs * sum(slot.size for slot in slots(self.program.spec))
 
 
+@dataclass(frozen=True)
+class Capacity:
+    """What there is for jobs."""
+
+    num: int
+    """So many at once."""
+    bytes_each: int
+    """Memory that each of them may take."""
+
+
 def state_path(cells: Sequence[JobCell]) -> str:
     """Where the state of these runs side by side is kept."""
     folder = artifacts.runs_root().absolute() / "cells"
@@ -71,16 +81,14 @@ def bytes_of_one(program: Program) -> int:
     return 4 * (5 * parameters + 2 * units * max(program.batch_size // program.shards, EVAL_ROWS))
 
 
-def grouped(
-    cells: Sequence[JobCell], program: Program, num_workers: int, device: str, free: Callable[[], int]
-) -> list[tuple[JobCell, ...]]:
-    """Runs of one program cut into groups: even ones, as many at once as pay and fit into `free` bytes, busy workers.
+def grouped(cells: Sequence[JobCell], program: Program, capacity: Capacity, device: str) -> list[tuple[JobCell, ...]]:
+    """Runs of one program cut into groups: even ones, as many at once as pay and fit into memory, busy workers.
 
     Runs that share their batches stay together.
     """
     together = sorted(cells, key=lambda cell: (cell.lane.seed, cell.views))
-    largest = max(1, min(MOST_ON_GPU if device == "cuda" else BEST_GROUP, free() // bytes_of_one(program)))
+    largest = max(1, min(MOST_ON_GPU if device == "cuda" else BEST_GROUP, capacity.bytes_each // bytes_of_one(program)))
     num = -(-len(together) // largest)
-    num = min(len(together), -(-num // num_workers) * num_workers)
+    num = min(len(together), -(-num // capacity.num) * capacity.num)
     ends = [len(together) * i // num for i in range(num + 1)]
     return [tuple(together[a:b]) for a, b in itertools.pairwise(ends)]

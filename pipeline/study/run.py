@@ -22,7 +22,7 @@ from pipeline.errors import BusyError, ConfigError, StorageError
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.claims import Claims
 from pipeline.study.effects import Outcome
-from pipeline.study.job import Job, JobCell, grouped, state_path
+from pipeline.study.job import Capacity, Job, JobCell, grouped, state_path
 from pipeline.study.materials import Material, Materials
 from pipeline.study.plan import Cell, Configuration, cells, configuration, problems
 from pipeline.study.schedule import Result, Workers, carried_out, clear_state
@@ -33,8 +33,6 @@ from pipeline.train.runs import ACCEPT_CODE
 
 LOOK_EVERY_S = 1.0
 T = TypeVar("T")
-NumWorkers = Callable[[int, str], int]
-"""Jobs at once, from the threads of one and the device."""
 
 
 def cores() -> int:
@@ -42,9 +40,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def workers_here(threads: int, device: str) -> int:
-    """Jobs at once on this machine: each with its threads, one on a GPU."""
-    return 1 if device == "cuda" else max(1, cores() // threads)
+CapacityOf = Callable[[int, str], Capacity]
+"""From the threads of a job and the device."""
+
+
+def capacity_here(threads: int, device: str) -> Capacity:
+    """On this machine: each job with its threads, one on a GPU."""
+    num = 1 if device == "cuda" else max(1, cores() // threads)
+    return Capacity(num, int(free_bytes(device) * SHARE_OF_MEMORY) // num)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Planned:
     accepted: set[str]
     """Hashes of runs whose known result is of older code."""
     jobs: list[Job]
-    num_workers: NumWorkers = workers_here
+    capacity: CapacityOf = capacity_here
 
     @property
     def num_missing(self) -> int:
@@ -73,7 +76,7 @@ def plan(
     materials: Materials,
     tables: Path | None = None,
     make: bool = True,
-    num_workers: NumWorkers = workers_here,
+    capacity: CapacityOf = capacity_here,
 ) -> Planned:
     """The runs of a study on the prepared data. tables: a folder with cells.parquet and curves.parquet of earlier runs.
 
@@ -90,8 +93,8 @@ def plan(
     ]
     known, accepted = known_results(names, definition.test, tables)
     missing = [(cell, material, own) for cell, material, own in zip(chosen, found, names, strict=True) if own.run not in known]
-    jobs = cut(_jobs(missing, materials, definition.test, make), num_workers)
-    return Planned(chosen, names, known, accepted, jobs, num_workers)
+    jobs = cut(_jobs(missing, materials, definition.test, make), capacity)
+    return Planned(chosen, names, known, accepted, jobs, capacity)
 
 
 def known_results(names: Sequence[Identity], test: bool, tables: Path | None) -> tuple[dict[str, Result], set[str]]:
@@ -175,7 +178,7 @@ def _jobs(
     return list(jobs.values())
 
 
-def cut(jobs: Iterable[Job], num_workers: NumWorkers) -> list[Job]:
+def cut(jobs: Iterable[Job], capacity: CapacityOf) -> list[Job]:
     """The same runs side by side where program and dataset agree; first those whose saved state can be gone on from."""
     together: dict[Job, dict[str, JobCell]] = {}
     for job in jobs:
@@ -183,10 +186,9 @@ def cut(jobs: Iterable[Job], num_workers: NumWorkers) -> list[Job]:
     states = saved_states() if together else []
     found = []
     for job, left in together.items():
-        num = num_workers(job.threads, job.device)
         parts = [tuple(left.pop(name) for name in names) for names in states if names.keys() <= left.keys()]
-        free = int(free_bytes(job.device) * SHARE_OF_MEMORY) // num
-        parts += grouped(list(left.values()), job.program, num, job.device, lambda free=free: free) if left else []  # type: ignore[misc]
+        if left:
+            parts += grouped(list(left.values()), job.program, capacity(job.threads, job.device), job.device)
         found += [replace(job, cells=part, state=state_path(part)) for part in parts]
     return found
 
@@ -248,7 +250,7 @@ class Shared:
     """
 
     def __init__(self, planned_study: Planned, claims: Claims) -> None:
-        self.claims, self.num_workers = claims, planned_study.num_workers
+        self.claims, self.capacity = claims, planned_study.capacity
         self.jobs, self.known = planned_study.jobs, len(planned_study.known)
         self.results = dict(planned_study.known)
         self.single = {one.hash: replace(job, cells=(one,)) for job in self.jobs for one in job.cells}
@@ -271,7 +273,7 @@ class Shared:
         self.elsewhere = self.claims.others(wanted)
         free = [name for name in wanted if name not in self.elsewhere]
         self._pick_up(free)
-        jobs = cut([self.single[name] for name in free if name not in self.results], self.num_workers)
+        jobs = cut([self.single[name] for name in free if name not in self.results], self.capacity)
         self.looked = time.monotonic()
         return jobs
 

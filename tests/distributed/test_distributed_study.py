@@ -14,7 +14,7 @@ from study.study_project import by_hash, planned_study
 
 from pipeline.distributed import study as study_module
 from pipeline.distributed.connection import connected
-from pipeline.distributed.study import Actors, Worker, actors, at_once, fits, need, without_result
+from pipeline.distributed.study import Actors, Worker, actors, capacity_there, fits, need, without_result
 from pipeline.errors import ConfigError, RegattaError, Stopped
 from pipeline.study.run import compute
 from pipeline.study.schedule import Done, Failed, Lost, Told
@@ -133,8 +133,8 @@ def test_jobs_have_room_on_one_node_each():
 
 
 def test_the_pool_is_as_large_as_the_cluster(project):
-    assert at_once(1, "cpu") == 2
-    assert at_once(2, "cpu") == 1
+    assert capacity_there(1, "cpu").num == 2
+    assert capacity_there(2, "cpu").num == 1
     [job, *_] = planned_study(chosen(seeds=1)).jobs
     workers = actors()
     assert workers.room(job)

@@ -19,7 +19,7 @@ from pipeline.errors import BusyError, StorageError
 from pipeline.study import run as run_module
 from pipeline.study import schedule
 from pipeline.study.claims import LEASE_S, SIGN, TAKING, Claims, this_runner
-from pipeline.study.job import state_path
+from pipeline.study.job import Capacity, state_path
 from pipeline.study.pack import run_pack
 from pipeline.study.processes import LAST_S, Processes
 from pipeline.study.run import Shared, compute, cut
@@ -357,7 +357,10 @@ class Logged(Processes):
 
 
 def cut_for_one_worker(planned):
-    return dataclasses.replace(planned, jobs=cut(planned.jobs, lambda *_: 1), num_workers=lambda *_: 1)
+    def capacity(threads, device):
+        return Capacity(1, 10**12)
+
+    return dataclasses.replace(planned, jobs=cut(planned.jobs, capacity), capacity=capacity)
 
 
 def runner(name, variants, seeds, epochs):

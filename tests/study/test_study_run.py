@@ -18,7 +18,7 @@ from pipeline import artifacts
 from pipeline.errors import ConfigError, RegattaError, Stopped, StorageError
 from pipeline.study import run as run_module
 from pipeline.study.effects import effects
-from pipeline.study.job import grouped
+from pipeline.study.job import Capacity, grouped
 from pipeline.study.pack import run_pack
 from pipeline.study.plan import variants
 from pipeline.study.processes import Processes
@@ -168,11 +168,11 @@ def test_widths_batches_and_samples_make_groups_and_all_else_runs_side_by_side(p
 def test_groups_fit_into_memory_and_keep_workers_busy(project):
     [job, *_] = planned_study(definition(NONE, seeds=40)).jobs
     cells = job.cells * 5
-    sizes = [len(part) for part in grouped(cells, job.program, 2, "cpu", lambda: 10**12)]
+    sizes = [len(part) for part in grouped(cells, job.program, Capacity(2, 10**12), "cpu")]
     assert sum(sizes) == len(cells)
     assert len(sizes) % 2 == 0
     assert max(sizes) - min(sizes) <= 1
-    assert {len(part) for part in grouped(cells, job.program, 2, "cpu", lambda: 0)} == {1}, "never none"
+    assert {len(part) for part in grouped(cells, job.program, Capacity(2, 0), "cpu")} == {1}, "never none"
 
 
 def test_the_test_split_is_judged_where_it_is_asked_for(project):

@@ -1,0 +1,166 @@
+"""Workers of one machine: the tree's bits out of shared memory, and a word at once about whoever goes or is silent."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import time
+import traceback
+
+import pytest
+import torch
+from torch.distributed import FileStore
+
+from pipeline.distributed import neighbours as module
+from pipeline.distributed.neighbours import KEY, neighbours
+from pipeline.train.tree import PeerLost, Team, tree_sum
+
+COLUMNS, STEPS = 48, 5
+FORK = multiprocessing.get_context("fork")
+
+
+def leaf(step, shard):
+    seed = torch.Generator().manual_seed(100 * step + shard)
+    return torch.randn(1, COLUMNS, generator=seed) * 10.0 ** (shard - 2)
+
+
+def team_of(rank, size, reduce, shards, folder, timeout_s=60.0):
+    team = Team(rank, size, reduce)
+    most = max(map(len, team.spans(team.num_shards(shards))))
+    return team, neighbours(FileStore(str(folder / "store"), size), rank, size, most, COLUMNS, timeout_s)
+
+
+def all_of(size, work):
+    """Run work(rank) in processes of their own; what each returns."""
+    found = FORK.SimpleQueue()
+
+    def run(rank):
+        try:
+            found.put((rank, work(rank)))
+        except BaseException:
+            found.put((rank, traceback.format_exc()))
+
+    processes = [FORK.Process(target=run, args=(rank,)) for rank in range(size)]
+    for process in processes:
+        process.start()
+    results = dict(found.get() for _ in processes)
+    for process in processes:
+        process.join()
+    return [results[rank] for rank in range(size)]
+
+
+@pytest.mark.parametrize(("size", "shards"), [(2, 2), (2, 8), (3, 4), (3, 8), (4, 4), (5, 8)])
+def test_exact_sums_are_those_of_one_process(size, shards, tmp_path):
+    def work(rank):
+        team, joining = team_of(rank, size, "exact", shards, tmp_path)
+        with joining as near:
+            own = Team(rank, size, "exact", near)
+            alone = team.own_shards(shards)[1] - team.own_shards(shards)[0] == 1
+
+            def part(step, shard):  # as a training does it: a single part is computed in its room
+                return near.room.copy_(leaf(step, shard)) if alone else leaf(step, shard)
+
+            return [own.total(lambda shard, step=step: part(step, shard), shards).tolist() for step in range(STEPS)]
+
+    expected = [tree_sum(lambda shard, step=step: leaf(step, shard), 0, shards).tolist() for step in range(STEPS)]
+    assert all_of(size, work) == [expected] * size
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_fast_sums_are_within_rounding_and_the_same_everywhere(size, tmp_path):
+    def work(rank):
+        with team_of(rank, size, "fast", 2, tmp_path)[1] as near:
+            own = Team(rank, size, "fast", near)
+            return [own.total(lambda shard, step=step: leaf(step, shard), 2 * size).tolist() for step in range(STEPS)]
+
+    first, *others = all_of(size, work)
+    assert others == [first] * (size - 1)
+    expected = [sum(leaf(step, shard) for shard in range(2 * size)) for step in range(STEPS)]
+    torch.testing.assert_close(torch.tensor(first), torch.stack(expected), rtol=1e-5, atol=1e-5)
+
+
+def test_any_is_true_where_it_is_true_on_one(tmp_path):
+    def work(rank):
+        with team_of(rank, 3, "exact", 4, tmp_path)[1] as near:
+            return [near.any(rank in yes) for yes in ([], [0], [1], [2], [1, 2], [])]
+
+    assert all_of(3, work) == [[False, True, True, True, True, False]] * 3
+
+
+@pytest.mark.parametrize("lost", [0, 2])
+def test_a_killed_worker_is_noticed_at_once(lost, tmp_path):
+    assert [waited < 5 for waited in losses(lost, tmp_path, 60.0, lambda pid: os.kill(pid, signal.SIGKILL))] == [True, True]
+
+
+@pytest.mark.parametrize("lost", [0, 2])
+def test_a_frozen_worker_is_noticed_after_the_timeout(lost, tmp_path):
+    waits = losses(lost, tmp_path, 1.5, lambda pid: os.kill(pid, signal.SIGSTOP))
+    assert 1.0 < max(waits) < 10
+
+
+def losses(lost, folder, timeout_s, strike):
+    """How long the other two of three workers wait for one that a signal has struck, until they say that it has gone."""
+    found, struck = FORK.SimpleQueue(), FORK.Event()
+
+    def run(rank):
+        with team_of(rank, 3, "exact", 4, folder, timeout_s)[1] as near:
+            near.any(False)
+            if rank == lost:
+                struck.set()
+                time.sleep(60)
+            struck.wait()
+            started = time.monotonic()
+            try:
+                near.any(False)
+                near.any(False)
+            except PeerLost:
+                found.put(time.monotonic() - started)
+
+    processes = [FORK.Process(target=run, args=(rank,)) for rank in range(3)]
+    for process in processes:
+        process.start()
+    struck.wait()
+    strike(processes[lost].pid)
+    waits = [found.get(), found.get()]
+    processes[lost].kill()
+    for process in processes:
+        process.join()
+    return waits
+
+
+def test_who_does_not_come_is_noticed_after_the_timeout(tmp_path):
+    with pytest.raises(PeerLost, match="before the first step"), team_of(0, 2, "exact", 2, tmp_path, 0.3)[1]:
+        pass
+
+
+def test_another_user_gets_no_memory(tmp_path, monkeypatch):
+    """The name of the first worker's socket is no secret to everybody on the machine."""
+    users = iter([os.getuid() + 1, os.getuid()])
+    monkeypatch.setattr(module, "_user_of", lambda connection: next(users))
+
+    def work(rank):
+        if rank == 1:
+            name = FileStore(str(tmp_path / "store"), 2).get(KEY).decode()
+            with socket.socket(socket.AF_UNIX) as stranger:
+                stranger.connect(f"\0{name}")
+                assert stranger.recv(1) == b""
+        with team_of(rank, 2, "exact", 2, tmp_path)[1] as near:
+            return near.any(rank == 1)
+
+    assert all_of(2, work) == [True, True]
+
+
+def test_who_is_at_the_other_end():
+    for one in socket.socketpair():
+        with one:
+            assert module._user_of(one) == os.getuid()
+
+
+def test_nothing_is_left(tmp_path):
+    def work(rank):
+        before = len(os.listdir("/proc/self/fd"))
+        with team_of(rank, 2, "exact", 2, tmp_path)[1] as near:
+            near.any(False)
+        return len(os.listdir("/proc/self/fd")) - before
+
+    assert all_of(2, work) == [1, 1]  # the store's file
