@@ -68,6 +68,12 @@ def storage_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
+def make_dir(path: Path) -> None:
+    """Make a folder, and those above it, where they are not there."""
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     partial = path.with_name(f"{path.name}.partial-{os.uname().nodename}-{os.getpid()}")
@@ -137,11 +143,9 @@ def append_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:
-    """Append lines of text."""
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write("".join(f"{line}\n" for line in lines))
+    """Append lines of text to a file in a folder that is there."""
+    with storage_errors(path), path.open("a", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in lines))
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

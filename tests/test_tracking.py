@@ -26,10 +26,11 @@ KEY = "0123456789abcdef" * 2 + "01234567"
 PARAMS = {"train": {"seed": 1, "betas": [0.9, 0.99]}, "data": {"path": None}}
 PROGRAM = f"""
 from pathlib import Path
-from pipeline.artifacts import append_jsonl
+from pipeline.artifacts import append_jsonl, make_dir
 from pipeline.mirror import mirror_study, open_tracker
 from pipeline.schema.tracking import TrackingConfig
 folder = Path("runs/{RUN}")
+make_dir(folder)
 def start(mode):
     return open_tracker(TrackingConfig(mode=mode, project="regatta", entity=None), "{RUN}", folder, {PARAMS!r})
 def epochs(tracker, first, last):

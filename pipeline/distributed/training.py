@@ -166,6 +166,7 @@ class Watch:
     def __init__(self, driver: Driver, crew: Crew) -> None:
         self.driver, self.crew, self.record = driver, crew, driver.record
         self.logs = self.record.folder.path / "logs"
+        artifacts.make_dir(self.logs)
         now = time.monotonic()
         self.heard = [now] * len(crew.actors)
         self.asked: dict[Any, int] = {}

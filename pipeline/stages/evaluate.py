@@ -12,7 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import evaluation as ev
-from pipeline.artifacts import append_jsonl, published_dir, read_json, read_jsonl, runs_root, stage_dir, write_csv, write_json
+from pipeline.artifacts import (
+    append_jsonl,
+    make_dir,
+    published_dir,
+    read_json,
+    read_jsonl,
+    runs_root,
+    stage_dir,
+    write_csv,
+    write_json,
+)
 from pipeline.data.dataset import Dataset, Split, open_dataset
 from pipeline.errors import DataError, NumericsError, StorageError
 from pipeline.schema.evaluate import EvaluateConfig
@@ -67,6 +77,7 @@ def count_read(dataset_digest: str, weights_digest: str) -> int:
     """Record that the test split is about to be read; how often it has been, this time included, in this repository."""
     path = runs_root() / "test-reads.jsonl"
     now = datetime.now(UTC).isoformat(timespec="seconds")
+    make_dir(path.parent)
     append_jsonl(path, [{"dataset": dataset_digest, "weights": weights_digest, "time": now}])
     return sum(read["dataset"] == dataset_digest for read in read_jsonl(path))
 

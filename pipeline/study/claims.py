@@ -70,6 +70,7 @@ class Claims:
         self.touched = self.renewed = 0.0
 
     def __enter__(self) -> Claims:
+        artifacts.make_dir(self.folder)
         artifacts.append_jsonl(self.sign, [asdict(self.own)])
         self._touch()
         self._sweep()

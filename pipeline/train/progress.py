@@ -10,6 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from pipeline.artifacts import append_lines
+
 Row = dict[str, Any]
 LINE_EVERY_S = 5.0
 SILENCE_S = 30.0
@@ -109,5 +111,4 @@ class ProgressDisplay:
             self.bar.close()
 
     def _keep(self, text: str) -> None:
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
+        append_lines(self.log, [text])

@@ -1,6 +1,6 @@
 """A program of its own: one training over workers on a local Ray cluster, in the current folder.
 
-usage: training_driver.py DATASET WORKERS REDUCE EPOCHS [KEY=VALUE ...of train, or cluster.KEY=VALUE]
+usage: training_driver.py DATASET WORKERS REDUCE EPOCHS [KEY=VALUE of train, model.KEY=VALUE or cluster.KEY=VALUE ...]
 """
 
 import sys
@@ -32,8 +32,10 @@ class NoTracker:
 
 def configs(epochs, workers=1, reduce="exact", **changes):
     values = composed(CONF, ["augment=none", "cluster=ray"])
-    values["cluster"] |= {key.partition(".")[2]: changes.pop(key) for key in list(changes) if key.startswith("cluster.")}
     values["model"] |= {"widths": [32, 16]}
+    for key in [key for key in changes if "." in key]:
+        section, _, name = key.partition(".")
+        values[section][name] = changes.pop(key)
     values["train"] |= {"epochs": epochs, "shards": 4, "batch_size": 50, "save_every_s": 0.5, "clip_norm": 1.0} | changes
     values["cluster"] |= {"workers": workers, "reduce": reduce, "timeout_s": TIMEOUT_S}
     kinds = {"model": ModelConfig, "train": TrainConfig, "cluster": ClusterConfig, "augment": AugmentConfig}

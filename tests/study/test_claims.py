@@ -55,6 +55,7 @@ def left_behind(folder, names, silent_s=0.0, processes=(), **who):
     """What a runner leaves that was cut off so long ago."""
     runner = dataclasses.replace(this_runner(), **who)
     sign = folder / f"{runner.name}{SIGN}"
+    artifacts.make_dir(folder)
     artifacts.append_jsonl(sign, [dataclasses.asdict(runner), *({"process": pid} for pid in processes)])
     for name in names:
         assert artifacts.create_new(folder / name, json.dumps(dataclasses.asdict(runner)).encode())
