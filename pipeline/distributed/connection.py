@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import secrets
 import socket
 import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +20,13 @@ import ray
 from ray.exceptions import RayError
 
 import pipeline
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, RegattaError
 from pipeline.schema.cluster import ClusterConfig
 
 ANSWER_S = 10.0
 """So long a cluster's head may take to take a call."""
+ASK_HEAD_S, HEAD_GONE_S = 2.0, 10.0
+"""So often a head is called; and so long it may be away."""
 
 
 @contextmanager
@@ -51,7 +55,7 @@ def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
             "its nodes (`ray start --address=HOST:PORT`), and its token the cluster's (cluster.token_path)"
         ) from None
     try:
-        with _guarded() if config.address is None else contextlib.nullcontext():
+        with _guarded() if config.address is None else _head_watched():
             yield
     finally:
         ray.shutdown()
@@ -84,6 +88,36 @@ def _authenticate(config: ClusterConfig) -> None:
         os.environ["RAY_AUTH_TOKEN_PATH"] = config.token_path
     elif config.address is None:  # never the file in the home folder, which Ray makes readable to all
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+@contextmanager
+def _head_watched() -> Iterator[None]:
+    """Should the cluster's head be gone, end this process and say so: Ray would, after a minute, from within any call."""
+    address: str = ray.get_runtime_context().gcs_address
+    host, _, port = address.rpartition(":")
+    over = threading.Event()
+
+    def watch() -> None:
+        heard = time.monotonic()
+        while not over.wait(ASK_HEAD_S):
+            try:
+                socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+                heard = time.monotonic()
+            except OSError as error:
+                if time.monotonic() - heard > HEAD_GONE_S:
+                    sys.stdout.flush()
+                    said = (
+                        f"regatta: the Ray cluster at {address} has gone ({error}); what was saved is kept, and the same "
+                        "command goes on from it once the cluster is up again"
+                    )
+                    print(said, file=sys.stderr, flush=True)
+                    os._exit(RegattaError.exit_code)  # no other thread can be stopped within a call of Ray's
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 @contextmanager

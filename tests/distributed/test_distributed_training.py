@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from ray_study_project import Cluster
 from training_driver import configs, fit_with
 from training_helpers import untimed
 
 from pipeline import artifacts
 from pipeline.distributed.crew import Needs, fitting, needs_of
 from pipeline.distributed.training import check_shards
-from pipeline.errors import BusyError, ConfigError, Stopped
+from pipeline.errors import BusyError, ConfigError, RegattaError, Stopped
 from pipeline.train.runs import RunFolder
 
 HERE = Path(__file__).resolve().parent
@@ -129,6 +130,27 @@ def test_lost_and_frozen_workers_cost_time_and_no_bits(digits, alone, tmp_path):
     same_run(alone, run)
     log = (run.path / "logs" / "rank-0.log").read_text().splitlines()
     assert re.match(r"\d{4}-\d\d-\d\dT[\d:.+]+ \S+ rank 0 gpu - epoch \d+ step \d+: ", log[0])
+
+
+@pytest.mark.slow
+def test_a_cluster_that_goes_is_named_and_another_one_goes_on(digits, alone, tmp_path):
+    clusters = [Cluster(), Cluster()]
+    try:
+        words = [f"cluster.address={clusters[0].head(2)}", f"cluster.token_path={clusters[0].token}"]
+        process = driver(digits, tmp_path, 2, "exact", EPOCHS, *words)
+        wait_for(lambda: epochs_kept(tmp_path) > 10, process)
+        clusters[0].end()
+        code, said = ended(process, limit_s=40)
+        assert code == RegattaError.exit_code
+        assert re.search(r"the Ray cluster at \S+ has gone \(.*\); what was saved is kept", said)
+        words = [f"cluster.address={clusters[1].head(2)}", f"cluster.token_path={clusters[1].token}"]
+        code, said = ended(driver(digits, tmp_path, 2, "exact", EPOCHS, *words))
+        assert code == 0, said
+        assert "goes on from epoch" in said
+        same_run(alone, run_in(tmp_path))
+    finally:
+        for cluster in clusters:
+            cluster.end()
 
 
 def test_fast_sums_differ_by_rounding_alone(digits, tmp_path, monkeypatch):
