@@ -19,6 +19,7 @@ from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.runs import KEPT
 from pipeline.config import Values
 from pipeline.errors import BusyError, ConfigError, DataError, RegattaError, Stopped, StorageError
+from pipeline.report.summary import summary_lines
 
 LOCK = Path("artifacts/.run.lock")
 REPORT = stage_dir("report") / "index.html"
@@ -164,21 +165,7 @@ def keep_records(uncached: list[str]) -> None:
 def summary(stages: list[str]) -> list[str]:
     """What a user wants to know at the end."""
     lines = [] if stages else ["Nothing had to be run again."]
-    train, test = stage_dir("train") / "run.json", stage_dir("evaluate") / "metrics.json"
-    if train.exists():
-        lines.append(_train_line(read_json(train)))
-    if test.exists():
-        lines.append(_test_line(read_json(test)))
-    return [*lines, f"The report is {REPORT}"] if REPORT.exists() else lines
-
-
-def _train_line(run: dict[str, Any]) -> str:
-    best = f"best epoch {run['best_epoch']} of {run['num_epochs']}"
-    return f"{run['id']}: {best}, validation loss {run['best_val_loss']:.4f}, accuracy {run['best_val_accuracy']:.4f}"
-
-
-def _test_line(metrics: dict[str, Any]) -> str:
-    return f"test: accuracy {metrics['accuracy']:.4f}, macro-F1 {metrics['macro_f1']:.4f}, {metrics['num_samples']} samples"
+    return [*lines, *summary_lines(Path("artifacts")), f"The report is {REPORT}"] if REPORT.exists() else lines
 
 
 def pass_on(options: argparse.Namespace) -> None:
