@@ -93,7 +93,7 @@ def plan(
     ]
     known, accepted = known_results(names, definition.test, tables)
     missing = [(cell, material, own) for cell, material, own in zip(chosen, found, names, strict=True) if own.run not in known]
-    jobs = cut(_jobs(missing, materials, definition.test, make), capacity)
+    jobs = cut(_jobs(missing, materials, definition.test, make), capacity, tidy=make)
     return Planned(chosen, names, known, accepted, jobs, capacity)
 
 
@@ -178,12 +178,15 @@ def _jobs(
     return list(jobs.values())
 
 
-def cut(jobs: Iterable[Job], capacity: CapacityOf) -> list[Job]:
-    """The same runs side by side where program and dataset agree; first those whose saved state can be gone on from."""
+def cut(jobs: Iterable[Job], capacity: CapacityOf, tidy: bool = True) -> list[Job]:
+    """The same runs side by side where program and dataset agree; first those whose saved state can be gone on from.
+
+    tidy: delete states that are torn.
+    """
     together: dict[Job, dict[str, JobCell]] = {}
     for job in jobs:
         together.setdefault(replace(job, cells=(), state=""), {}).update({one.hash: one for one in job.cells})
-    states = saved_states() if together else []
+    states = saved_states(tidy) if together else []
     found = []
     for job, left in together.items():
         parts = [tuple(left.pop(name) for name in names) for names in states if names.keys() <= left.keys()]
@@ -214,8 +217,8 @@ def _patiently(make: Callable[[], T]) -> T:
             time.sleep(LOOK_EVERY_S)
 
 
-def saved_states() -> list[dict[str, None]]:
-    """The hashes of the runs, in order, of each saved state that is whole."""
+def saved_states(tidy: bool) -> list[dict[str, None]]:
+    """The hashes of the runs, in order, of each saved state that is whole. tidy: delete the others."""
     found = []
     for file in sorted((artifacts.runs_root() / "cells").glob("*.safetensors")):
         try:
@@ -223,7 +226,8 @@ def saved_states() -> list[dict[str, None]]:
         except StorageError as error:
             if file.exists():  # otherwise its runner has finished its runs since
                 print(f"study: {error}; its runs start again", flush=True)
-                file.unlink(missing_ok=True)
+                if tidy:
+                    file.unlink(missing_ok=True)
             continue
         found.append(dict.fromkeys(values.get("cells", ["?"])))
     return found

@@ -59,8 +59,8 @@ class Hosts:
             (self.names(name) / "hosts").write_text(
                 "127.0.0.1 localhost\n" + "".join(f"{self.address(j)} host{j}\n" for j in range(1, self.num + 1))
             )
-        for i in range(1, self.num + 1):
-            self.start(i)
+        self.start(1)
+        self.start(*range(2, self.num + 1))
         return self
 
     def __exit__(self, *_):
@@ -84,21 +84,23 @@ class Hosts:
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token), "RAY_USAGE_STATS_ENABLED": "0"}
         return {**os.environ, **QUICK, **token, "PYTHONWARNINGS": "ignore"}
 
-    def start(self, i):
-        """Start a host's node, again perhaps, and wait until it answers."""
+    def start(self, *hosts):
+        """Start hosts' nodes, again perhaps, and wait until they answer."""
         ray = str(Path(sys.executable).parent / "ray")
-        place = ["--head", f"--port={PORT}"] if i == 1 else [f"--address={self.address(1)}:{PORT}"]
-        command = [ray, "start", *place, f"--node-ip-address={self.address(i)}", f"--num-cpus={self.cpus}", "--block"]
-        # Sockets' paths are short, so not below the folder of the test.
-        command += [f"--temp-dir=/tmp/{self.name(i)}", "--object-store-memory=80000000"]
-        command += ["--include-dashboard=false"] if i == 1 else []
-        with (self.folder / f"host{i}.log").open("w") as log:
-            self.processes[i] = self.run(i, command, stdout=log, stderr=log)
+        for i in hosts:
+            place = ["--head", f"--port={PORT}"] if i == 1 else [f"--address={self.address(1)}:{PORT}"]
+            command = [ray, "start", *place, f"--node-ip-address={self.address(i)}", f"--num-cpus={self.cpus}", "--block"]
+            # Sockets' paths are short, so not below the folder of the test.
+            command += [f"--temp-dir=/tmp/{self.name(i)}", "--object-store-memory=80000000"]
+            command += ["--include-dashboard=false"] if i == 1 else []
+            with (self.folder / f"host{i}.log").open("w") as log:
+                self.processes[i] = self.run(i, command, stdout=log, stderr=log)
         until = time.monotonic() + 60
-        while "--block" not in (text := (self.folder / f"host{i}.log").read_text()):
-            assert self.processes[i].poll() is None, text
-            assert time.monotonic() < until, text
-            time.sleep(0.1)
+        for i in hosts:
+            while "--block" not in (text := (self.folder / f"host{i}.log").read_text()):
+                assert self.processes[i].poll() is None, text
+                assert time.monotonic() < until, text
+                time.sleep(0.1)
 
     def run(self, i, command, **options):
         """A process on a host, which has a name of its own."""

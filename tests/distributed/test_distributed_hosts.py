@@ -2,14 +2,17 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
 from hosts import PORT, Hosts, lacking
-from test_distributed_training import EPOCHS, HERE, alone, epochs_kept, run_in, same_run, wait_for  # noqa: F401 - a fixture
+from test_distributed_training import HERE, epochs_kept, run_in, same_run, wait_for
+from training_driver import fit_with
 
+EPOCHS = 150
 FAULTS = ("killed", "cut off", "frozen")
 QUICKEST, *SLOWER = FAULTS
 
@@ -18,6 +21,14 @@ QUICKEST, *SLOWER = FAULTS
 def _hosts_can_be_had():
     if why := lacking():
         pytest.skip(why)
+
+
+@pytest.fixture(scope="module")
+def alone(digits, tmp_path_factory):
+    """The folder of the same training by one worker, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REGATTA_RUNS", str(tmp_path_factory.mktemp("alone")))
+        return fit_with(digits.path, EPOCHS)
 
 
 def drive(hosts, dataset, folder):
@@ -34,12 +45,10 @@ def inflict(hosts, fault, i):
     elif fault == "cut off":
         hosts.cut(i)
     else:
-        import signal
-
         hosts.signal(i, signal.SIGSTOP)
 
 
-def lost_on_the_way(digits, alone, folder, fault, after, victim):  # noqa: F811
+def lost_on_the_way(digits, alone, folder, fault, after, victim):
     with Hosts(3, folder) as hosts:
         process = drive(hosts, digits.path, folder / "runs")
         wait_for(lambda: epochs_kept(folder / "runs") >= after, process)
@@ -56,7 +65,7 @@ def lost_on_the_way(digits, alone, folder, fault, after, victim):  # noqa: F811
 
 
 @pytest.mark.parametrize("fault", [QUICKEST, *(pytest.param(fault, marks=pytest.mark.slow) for fault in SLOWER)])
-def test_a_lost_host_costs_time_and_no_bits(digits, alone, tmp_path, fault):  # noqa: F811
+def test_a_lost_host_costs_time_and_no_bits(digits, alone, tmp_path, fault):
     lost_on_the_way(digits, alone, tmp_path, fault, after=10, victim=3)
 
 
@@ -64,6 +73,6 @@ def test_a_lost_host_costs_time_and_no_bits(digits, alone, tmp_path, fault):  # 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("seed", range(20))
-def test_hosts_lost_at_random_moments(digits, alone, tmp_path, fault, seed):  # noqa: F811
+def test_hosts_lost_at_random_moments(digits, alone, tmp_path, fault, seed):
     draw = random.Random(seed)
-    lost_on_the_way(digits, alone, tmp_path, fault, after=draw.randint(0, 200), victim=draw.choice([2, 3]))
+    lost_on_the_way(digits, alone, tmp_path, fault, after=draw.randint(0, 60), victim=draw.choice([2, 3]))

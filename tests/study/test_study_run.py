@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from study_project import by_hash, definition, make_project, planned_study, run_study
 from training_helpers import untimed
 
@@ -22,7 +23,7 @@ from pipeline.study.job import Capacity, grouped
 from pipeline.study.pack import run_pack
 from pipeline.study.plan import variants
 from pipeline.study.processes import Processes
-from pipeline.study.run import compute, place
+from pipeline.study.run import compute, open_materials, place, plan
 from pipeline.study.schedule import Done, Failed, Lost, after_loss
 from pipeline.study.tables import cells_table, curves_table
 
@@ -112,6 +113,17 @@ def test_torn_results_are_computed_again(project, capsys):
     file.write_text(file.read_text()[:40])
     assert sum(computed(definition(NONE, seeds=1))[1]) == 1
     assert f"{file}: not whole JSON" in capsys.readouterr().out
+
+
+def test_a_torn_state_is_named_and_deleted_only_by_who_computes(project, capsys):
+    file = artifacts.runs_root() / "cells" / "ab.safetensors"
+    artifacts.write_bytes(file, b"torn")
+    values = yaml.safe_load(Path("values.yaml").read_text())
+    plan("s", definition(NONE, seeds=1), values, open_materials(values), make=False)
+    assert file.exists(), "a plan alone changes nothing"
+    computed(definition(NONE, seeds=1))
+    assert not file.exists()
+    assert capsys.readouterr().out.count(f"{file}: not a whole safetensors file") == 2
 
 
 def test_results_of_older_code_are_taken_when_they_are_accepted(project, monkeypatch):
