@@ -75,10 +75,9 @@ def make_dir(path: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all, in a folder that is there: one that has gone is not made again (see `make_dir`)."""
     partial = path.with_name(f"{path.name}.partial-{os.uname().nodename}-{os.getpid()}")
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("wb") as file:
                 file.write(content)
@@ -93,7 +92,6 @@ def write_bytes(path: Path, content: bytes) -> None:
 def create_new(path: Path, content: bytes) -> bool:
     """Create a file that is not there; False where it is. Of all processes that try at once, on any host, one creates it."""
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             file = path.open("xb")
         except FileExistsError:

@@ -51,6 +51,16 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
 
 
+def test_a_folder_that_has_gone_is_not_made_again(tmp_path):
+    """It may have been the place of a file system that is no longer mounted."""
+    for write in (artifacts.write_json, artifacts.append_jsonl):
+        with pytest.raises(StorageError, match=r"gone/run\.json: can't be written or read \(No such file or directory\)"):
+            write(tmp_path / "gone" / "run.json", [{}])
+    with pytest.raises(StorageError, match="No such file"):
+        artifacts.create_new(tmp_path / "gone" / "claim", b"")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_numbers_that_are_not_finite_are_no_json(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         artifacts.write_json(tmp_path / "a.json", {"loss": float("nan")})

@@ -149,7 +149,6 @@ def taken(training: Training) -> Step:
     gradient = training.gradient(block, step)
     logits = torch.cat([part for _, part, _ in training.pending], dim=1)
     losses = sample_losses(training.program.loss, logits, block.labels, training.smoothing)
-    kept = gradient[0].numpy(force=True).copy()  # the update may clip it
     training.update(step, gradient)
     return Step(
         ids=training.ids[order[step * size : (step + 1) * size]],
@@ -157,7 +156,7 @@ def taken(training: Training) -> Step:
         inputs=block.inputs[0].numpy(force=True),
         logits=logits[0].numpy(force=True),
         losses=losses[0].numpy(force=True),
-        gradient=named_parameters(kept, spec),
+        gradient=named_parameters(gradient[0].numpy(force=True), spec),
         before=named_parameters(before, spec),
         after=named_parameters(training.network.flat[0].numpy(force=True), spec),
     )

@@ -120,6 +120,8 @@ def dry_run(name: str, new: Change) -> Iterator[str]:
         yield "the data would be prepared again; what follows is about the data as it is now"
     todo = plan(name, definition, new.values, materials, stage_dir("study") / name, make=False)
     yield f"{len(todo.cells)} runs, {len(todo.cells) - todo.num_missing} of them known already"
+    if new.values["cluster"]["kind"] == "ray":
+        yield "cut for this machine's cores; on the cluster, which a dry run does not connect to, there may be other groups"
     for job in todo.jobs:
         spec = job.program.spec
         shape = "-".join(map(str, (*spec.channels, *spec.widths, spec.num_outputs)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -25,8 +26,8 @@ from pipeline.schema.cluster import ClusterConfig
 
 ANSWER_S = 10.0
 """So long a cluster's head may take to take a call."""
-ASK_HEAD_S, HEAD_GONE_S = 2.0, 10.0
-"""So often a head is called; and so long it may be away."""
+ASK_HEAD_S, HEAD_GONE_S = 2.0, 30.0
+"""So often a head is called; and so long it may be away: Ray waits for 60 s."""
 
 
 @contextmanager
@@ -66,13 +67,19 @@ def nodes_alive() -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
-def _check_address(address: str) -> None:
-    """ConfigError where nothing listens, which Ray would try for minutes."""
+def host_and_port(address: str) -> tuple[str, int]:
+    """Of HOST:PORT, with an IPv6 address in brackets."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise ConfigError(f"cluster.address = {address!r}: must be HOST:PORT, such as head:6379, or auto")
+    return host.strip("[]"), int(port)
+
+
+def _check_address(address: str) -> None:
+    """ConfigError where nothing listens, which Ray would try for minutes."""
+    host, port = host_and_port(address)
     try:
-        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+        socket.create_connection((host, port), timeout=ANSWER_S).close()
     except OSError as error:
         raise ConfigError(
             f"cluster.address = {address!r}: no Ray cluster answers there ({error}); start one with `ray start --head`, "
@@ -94,23 +101,23 @@ def _authenticate(config: ClusterConfig) -> None:
 def _head_watched() -> Iterator[None]:
     """Should the cluster's head be gone, end this process and say so: Ray would, after a minute, from within any call."""
     address: str = ray.get_runtime_context().gcs_address
-    host, _, port = address.rpartition(":")
+    host, port = host_and_port(address)
     over = threading.Event()
 
     def watch() -> None:
         heard = time.monotonic()
         while not over.wait(ASK_HEAD_S):
             try:
-                socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+                socket.create_connection((host, port), timeout=ANSWER_S).close()
                 heard = time.monotonic()
             except OSError as error:
-                if time.monotonic() - heard > HEAD_GONE_S:
-                    sys.stdout.flush()
+                if not over.is_set() and time.monotonic() - heard > HEAD_GONE_S:
                     said = (
                         f"regatta: the Ray cluster at {address} has gone ({error}); what was saved is kept, and the same "
                         "command goes on from it once the cluster is up again"
                     )
-                    print(said, file=sys.stderr, flush=True)
+                    with contextlib.suppress(OSError):  # of a terminal that has gone as well
+                        print(said, file=sys.stderr, flush=True)
                     os._exit(RegattaError.exit_code)  # no other thread can be stopped within a call of Ray's
 
     threading.Thread(target=watch, daemon=True).start()

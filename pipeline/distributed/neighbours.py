@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.train.tree import PeerLost, Span, finished
+from pipeline.train.tree import Span, finished, lost_peers
 
 KEY = "regatta/neighbours"
 
@@ -47,15 +47,15 @@ class Neighbours:
         for room, part in zip(self.rooms[self.rank], own, strict=False):
             if part.data_ptr() != room.data_ptr():
                 room.copy_(part[0])
-        self.any(False)
+        self.true_anywhere(False)
         parts = {span: self.rooms[rank, i, self.share] for rank, held in enumerate(spans) for i, span in enumerate(held)}
         finished(parts, 0, num_shards, self.total[self.share])
-        self.any(False)
+        self.true_anywhere(False)
         return self.total.unsqueeze(0)
 
-    def any(self, own: bool) -> bool:
+    def true_anywhere(self, own: bool) -> bool:
         """Whether it is true on any worker. Returns once all have asked; PeerLost where one has gone or is silent."""
-        try:
+        with lost_peers():
             if self.rank:
                 self.connections[0].sendall(bytes([own]))
                 return bool(_received(self.connections[0]))
@@ -63,24 +63,24 @@ class Neighbours:
             for one in self.connections:
                 one.sendall(bytes([found]))
             return found
-        except OSError as error:
-            raise PeerLost(f"another worker has gone or is silent ({type(error).__name__}: {error})") from None
 
 
 @contextmanager
 def neighbours(store: Any, rank: int, size: int, most: int, columns: int, timeout_s: float) -> Iterator[Neighbours]:
-    """Join the other workers of this machine, found through their store. most: parts of a sum that one worker may bring."""
+    """Join the other workers of this machine, found through their store. most: parts of a sum that one worker may bring.
+
+    PeerLost where one of them has gone. The memory is this process's as long as a tensor in it.
+    """
     num_bytes = 4 * columns * (size * most + 1)
     with ExitStack() as stack:
-        try:
-            connections, memory = (_joined if rank else _hosted)(stack, store, size, num_bytes, timeout_s)
-        except OSError as error:
-            raise PeerLost(f"another worker has gone before the first step ({type(error).__name__}: {error})") from None
+        if rank:
+            connections, memory = _joined(stack, store, timeout_s)
+        else:
+            connections, memory = _hosted(stack, store, size, num_bytes, timeout_s)
         for one in connections:
             one.setblocking(True)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", *divmod(int(1e6 * timeout_s), 10**6)))
         shared = torch.frombuffer(mmap.mmap(memory, num_bytes), dtype=torch.float32)
-        os.close(memory)
         rooms, total = torch.split(shared, columns * size * most)
         yield Neighbours(rank, connections, rooms.view(size, most, columns), total)
 
@@ -88,31 +88,37 @@ def neighbours(store: Any, rank: int, size: int, most: int, columns: int, timeou
 def _hosted(stack: ExitStack, store: Any, size: int, num_bytes: int, timeout_s: float) -> tuple[list[socket.socket], int]:
     """The first worker's connections to the others, and the memory, which it hands to each of them."""
     memory = os.memfd_create("regatta")
+    stack.callback(os.close, memory)
     os.ftruncate(memory, num_bytes)
-    server = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-    name = secrets.token_hex(16)
-    server.bind(f"\0{name}")  # a name that no file has
-    server.listen(size)
-    server.settimeout(timeout_s)
-    store.set(KEY, name)
-    connections: list[socket.socket] = []
-    while len(connections) < size - 1:
-        one = server.accept()[0]
-        if _user_of(one) == os.getuid():
-            connections.append(stack.enter_context(one))
-            socket.send_fds(one, [b"m"], [memory])
-        else:
-            one.close()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        name = secrets.token_hex(16)
+        server.bind(f"\0{name}")  # a name that no file has
+        server.listen(size)
+        server.settimeout(timeout_s)
+        connections: list[socket.socket] = []
+        with lost_peers():
+            store.set(KEY, name)
+            while len(connections) < size - 1:
+                one = stack.enter_context(server.accept()[0])
+                if _user_of(one) == os.getuid():
+                    socket.send_fds(one, [b"m"], [memory])
+                    connections.append(one)
+                else:
+                    one.close()
     return connections, memory
 
 
-def _joined(stack: ExitStack, store: Any, size: int, num_bytes: int, timeout_s: float) -> tuple[list[socket.socket], int]:
+def _joined(stack: ExitStack, store: Any, timeout_s: float) -> tuple[list[socket.socket], int]:
     """The connection to the first worker, and the memory that it hands over."""
     one = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     one.settimeout(timeout_s)
-    one.connect(f"\0{store.get(KEY).decode()}")
-    _, [memory], *_ = socket.recv_fds(one, 1, 1)
-    return [one], memory
+    with lost_peers():
+        one.connect(f"\0{store.get(KEY).decode()}")
+        _, found, *_ = socket.recv_fds(one, 1, 1)
+        if not found:
+            raise ConnectionResetError("its connection has ended")
+    stack.callback(os.close, found[0])
+    return [one], found[0]
 
 
 def _user_of(connection: socket.socket) -> int:
@@ -123,7 +129,10 @@ def _user_of(connection: socket.socket) -> int:
 
 def _received(connection: socket.socket) -> int:
     """The byte that comes next."""
-    found = connection.recv(1)
+    try:
+        found = connection.recv(1)
+    except BlockingIOError:
+        raise TimeoutError("nothing has come within cluster.timeout_s") from None
     if not found:
         raise ConnectionResetError("its connection has ended")
     return found[0]

@@ -26,7 +26,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from pipeline.artifacts import storage_errors
+from pipeline.artifacts import make_dir
 from pipeline.closure import code_digest
 from pipeline.data.dataset import open_dataset
 from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes, lacks_memory
@@ -120,7 +120,9 @@ def _with_state_here(job: Job) -> Job:
     """The job, its state on this node's own disk where the study's folder can't be reached from here."""
     if Path(job.state).parent.is_dir():
         return job
-    return replace(job, state=str(Path.home() / ".cache" / "regatta" / Path(state_path(job.cells)).name))
+    folder = Path.home() / ".cache" / "regatta"
+    make_dir(folder)
+    return replace(job, state=str(folder / Path(state_path(job.cells)).name))
 
 
 @dataclass(eq=False)
@@ -154,7 +156,7 @@ class Running:
 
 
 def actors() -> Actors:
-    """A pool on the cluster that this process is connected to."""
+    """A pool on the cluster that this process is connected to when its first job starts."""
     return Actors()
 
 
@@ -178,8 +180,7 @@ class Actors:
 
     def start(self, job: Job) -> int:
         """Hand a job to an idle actor of as many threads, or to a new one; its number."""
-        with storage_errors(Path(job.state)):
-            Path(job.state).parent.mkdir(parents=True, exist_ok=True)  # actors that see it keep their states there
+        make_dir(Path(job.state).parent)  # actors that see it keep their states there
         self.started += 1
         self.running[self.started] = self._begun(job, self._idle_actor(job) or self._new_actor(job))
         return self.started

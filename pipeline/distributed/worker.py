@@ -198,7 +198,7 @@ class Worker:
         self.training = training
         self.say(
             f"worker {self.rank} of {task.size}, process {os.getpid()}, {task.threads} threads, {task.device}; "
-            f"{'all of them here, ' if team.nearby else ''}its imports took {self.import_s:.2f} s"
+            f"{'memory shared with the others, ' if team.nearby else ''}its imports took {self.import_s:.2f} s"
         )
         keeper = WorkerKeeper(self, training, task)
         try:
@@ -289,6 +289,7 @@ def joined(task: Task, rank: int, place: tuple[str, int], store: Any) -> Iterato
     os.environ |= {"GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface}
     limit = timedelta(seconds=task.timeout_s)
     store = store or TCPStore(*place, task.size, is_master=False, timeout=limit)
+    store.set_timeout(limit)
     backend = "nccl" if task.device == "cuda" else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=task.size, timeout=limit)
     try:
@@ -305,8 +306,11 @@ def joined(task: Task, rank: int, place: tuple[str, int], store: Any) -> Iterato
 
 def on_one_node(store: Any, rank: int, size: int) -> bool:
     """Whether all workers are on one node of the cluster; each of them asks."""
-    store.set(f"regatta/node/{rank}", ray.get_runtime_context().get_node_id())
-    return len({store.get(f"regatta/node/{other}") for other in range(size)}) == 1
+    from pipeline.train.tree import lost_peers
+
+    with lost_peers():
+        store.set(f"regatta/node/{rank}", ray.get_runtime_context().get_node_id())
+        return len({store.get(f"regatta/node/{other}") for other in range(size)}) == 1
 
 
 def own_address() -> str:

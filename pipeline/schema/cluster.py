@@ -29,7 +29,7 @@ class ClusterConfig(Section):
     max_gpus: Annotated[float, Field(gt=0.0)] | None
     """Never take more GPUs than this; null: as many as the workers need."""
     reduce: Literal["exact", "fast"]
-    """exact: one worker's weights, bit for bit, on any number of them (train.shards >= workers); fast: torch's all-reduce."""
+    """exact: one worker's weights, bit for bit, on any number of them (train.shards >= workers); fast: but for rounding."""
     timeout_s: Annotated[float, Field(ge=5.0, le=3600.0)]
     """A worker that has been silent for so long is given up: it is frozen, or its network is cut."""
 

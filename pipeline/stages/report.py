@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.artifacts import published_dir, stage_dir, write_bytes
+from pipeline.artifacts import make_dir, published_dir, stage_dir, write_bytes
 from pipeline.schema.evaluate import EvaluateConfig
 from pipeline.schema.report import ReportConfig
 from pipeline.stages.entry import read_params, run_stage, section
@@ -21,6 +21,7 @@ def run() -> None:
     html, figures = rendered(Path(), config, evaluate.calibration_bins)
     with published_dir(place) as folder:
         write_bytes(folder / "index.html", html.encode())
+        make_dir(folder / "figures")
         for name, png in figures.items():
             write_bytes(folder / "figures" / f"{name}.png", png)
 

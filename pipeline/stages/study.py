@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -15,7 +15,6 @@ from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.stages.entry import read_params, run_stage, section
 from pipeline.study.effects import effects
-from pipeline.study.job import Capacity
 from pipeline.study.plan import variants
 from pipeline.study.processes import Processes
 from pipeline.study.run import CapacityOf, capacity_here, compute, cores, open_materials, plan
@@ -32,8 +31,8 @@ def run(name: str) -> None:
     if name not in definitions:
         raise ConfigError(f"study {name!r}: not defined; defined are {', '.join(definitions) or 'none'}")
     definition, place, materials = definitions[name], stage_dir("study") / name, open_materials(params)
-    with pool_of(section(params, "cluster", ClusterConfig)) as (capacity, workers):
-        todo = plan(name, definition, params, materials, place, capacity=capacity)
+    with pool_of(section(params, "cluster", ClusterConfig)) as (connect, workers):
+        todo = plan(name, definition, params, materials, place, connect=connect)
         print(
             f"study {name}: {len(todo.cells)} runs, {len(todo.cells) - todo.num_missing} of them known already, "
             f"{len(todo.jobs)} groups side by side",
@@ -67,21 +66,21 @@ def run(name: str) -> None:
 
 
 @contextmanager
-def pool_of(config: ClusterConfig) -> Iterator[tuple[CapacityOf, Workers]]:
-    """Processes here, or actors on a Ray cluster, to which it connects when it is asked for room; and what room there is."""
+def pool_of(config: ClusterConfig) -> Iterator[tuple[Callable[[], CapacityOf], Workers]]:
+    """How to connect to the workers, which tells what they can take, and the workers: processes here, or actors on Ray."""
     if config.kind == "local":
-        yield capacity_here, Processes(cores())
+        yield lambda: capacity_here, Processes(cores())
         return
     from pipeline.distributed.connection import connected
     from pipeline.distributed.study import actors, capacity_there
 
     with ExitStack() as connection:
 
-        def capacity(threads: int, device: str) -> Capacity:
-            connection.enter_context(connected(config, cores()))  # the first time; it stays so
-            return capacity_there(threads, device)
+        def connect() -> CapacityOf:
+            connection.enter_context(connected(config, cores()))
+            return capacity_there
 
-        yield capacity, actors()
+        yield connect, actors()
 
 
 if __name__ == "__main__":

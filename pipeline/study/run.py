@@ -76,11 +76,12 @@ def plan(
     materials: Materials,
     tables: Path | None = None,
     make: bool = True,
-    capacity: CapacityOf = capacity_here,
+    connect: Callable[[], CapacityOf] = lambda: capacity_here,
 ) -> Planned:
     """The runs of a study on the prepared data. tables: a folder with cells.parquet and curves.parquet of earlier runs.
 
-    make: write datasets and augmented copies that runs without a result need and that are not there. ConfigError names
+    make: write datasets and augmented copies that runs without a result need and that are not there. connect: to where
+    they are computed, called where there are such runs, before anything is made. ConfigError names
     every variant that can't work before anything is computed.
     """
     if wrong := problems(definition, values, materials.manifest):
@@ -93,6 +94,7 @@ def plan(
     ]
     known, accepted = known_results(names, definition.test, tables)
     missing = [(cell, material, own) for cell, material, own in zip(chosen, found, names, strict=True) if own.run not in known]
+    capacity = connect() if missing else capacity_here
     jobs = cut(_jobs(missing, materials, definition.test, make), capacity, tidy=make)
     return Planned(chosen, names, known, accepted, jobs, capacity)
 

@@ -186,7 +186,7 @@ class Batches:
         A few at a time on a CPU, so that what they are mixed from stays in its cache.
         """
         masks = torch.empty(*keys.shape, *base.shape, device=self.device)
-        most = max(1, CACHED_VALUES // base.numel()) if self.device.type == "cpu" else keys.numel()
+        most = max(1, CACHED_VALUES // max(1, base.numel())) if self.device.type == "cpu" else keys.numel()
         own = (keys.view(*keys.shape, 1, 1), self.thresholds, self.drop_scale)
         pairs = (masks.flatten(0, 1), *(each.expand(*keys.shape, 1, 1).flatten(0, 1) for each in own))
         for out, key, threshold, scale in zip(*(torch.split(each, most) for each in pairs), strict=True):

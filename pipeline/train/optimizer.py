@@ -58,8 +58,7 @@ class LaneOptimizer:
         )  # fmt: skip
 
 
-def clip(grad: Tensor, largest: float) -> None:
-    """Scale a gradient (columns,) so that its norm is at most `largest` (Pascanu et al. 2013)."""
+def clip_factor(grad: Tensor, largest: float) -> float:
+    """By what to scale a gradient (columns,) so that its norm is at most `largest` (Pascanu et al. 2013)."""
     norm = float(torch.linalg.vector_norm(grad))
-    if norm > largest:
-        grad.mul_(largest / norm)
+    return largest / norm if norm > largest else 1.0

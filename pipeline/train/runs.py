@@ -39,16 +39,8 @@ class RunFolder:
     def _named(self, word: str) -> Path:
         return self.path / f"state.{word}.safetensors"
 
-    def _must_be_there(self) -> None:
-        """StorageError where the folder has gone since the run began: nothing is written to the place that it leaves."""
-        if not self.path.is_dir():
-            raise StorageError(
-                f"{self.path}: has gone; if its file system is no longer mounted, mount it and repeat: the run goes on"
-            )
-
     def save_state(self, tensors: Mapping[str, NDArray[Any]], progress: Mapping[str, Any]) -> None:
         """Keep a resume state and the one before it; killed at any moment, at least one of them is whole."""
-        self._must_be_there()
         artifacts.save_tensors(self._named("new"), tensors, progress)
         with artifacts.storage_errors(self.state):
             if self.state.exists():
@@ -83,7 +75,6 @@ class RunFolder:
 
     def write(self, **changes: Any) -> dict[str, Any]:
         """Take changes into `run.json`."""
-        self._must_be_there()
         values = {**(self.read() if (self.path / "run.json").exists() else {}), **changes}
         artifacts.write_json(self.path / "run.json", values)
         return values

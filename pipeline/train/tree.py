@@ -1,8 +1,9 @@
 """Gradients summed in one fixed binary tree over the shards of a batch, by one process or by several.
 
 Floating-point sums depend on their order; here the order depends on the number of shards alone. Worker r of W owns an
-almost equal run of the shards and sums the largest subtrees that lie in it; all workers finish the tree from the gathered
-partial sums. `reduce="fast"` gives that up: each worker's share of the batch is summed by itself, and torch adds the shares.
+almost equal run of the shards and sums the largest subtrees that lie in it; the tree is finished from these parts, by all
+workers or, where they share memory, each for a range of columns. `reduce="fast"` gives that up: each worker's share of the
+batch is summed by itself, and the shares are added.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Nearby(Protocol):
     def summed(self, own: list[Tensor], spans: list[list[Span]], num_shards: int) -> Tensor:
         """The tree's sum (1, columns), to be read only, from every worker's parts; this one's are `own`."""
 
-    def any(self, own: bool) -> bool:
+    def true_anywhere(self, own: bool) -> bool:
         """Whether it is true on any worker."""
 
 
@@ -114,7 +115,7 @@ class Team:
             shares = [[(rank, rank + 1)] for rank in range(self.size)]  # in the order of the workers, of any number
             return self.nearby.summed(own, *((spans, num_shards) if self.reduce == "exact" else (shares, self.size)))
         if self.reduce == "fast":
-            with _peers():
+            with lost_peers():
                 dist.all_reduce(own[0])
             return own[0]
         gathered = self._gathered(own, max(map(len, spans)))
@@ -125,7 +126,7 @@ class Team:
         """Every worker's partial sums (size, most, *shape); those with fewer than `most` are filled up."""
         mine = own[0].unsqueeze(0) if most == 1 else torch.stack([*own, *[own[0]] * (most - len(own))])
         found = mine.new_empty((self.size, *mine.shape))
-        with _peers():
+        with lost_peers():
             dist.all_gather(list(found.unbind(0)), mine)
         return found
 
@@ -134,14 +135,14 @@ class Team:
         if self.size == 1:
             return own
         whole = own.clone()
-        with _peers():
+        with lost_peers():
             dist.all_reduce(whole)
         return whole
 
     def agreed(self, true: bool, device: torch.device) -> bool:
         """Whether it is true on every worker."""
         if self.nearby:
-            return not self.nearby.any(not true)
+            return not self.nearby.true_anywhere(not true)
         return true if self.size == 1 else not bool(self.merged(torch.tensor(float(not true), device=device)))
 
     def told(self, words: list[int], device: torch.device) -> list[int]:
@@ -149,16 +150,16 @@ class Team:
         if self.size == 1:
             return words
         tensor = torch.tensor(words, dtype=torch.int64, device=device)
-        with _peers():
+        with lost_peers():
             dist.broadcast(tensor, src=0)
         found: list[int] = tensor.tolist()
         return found
 
 
 @contextmanager
-def _peers() -> Iterator[None]:
+def lost_peers() -> Iterator[None]:
     """Turn torch's error for a broken or silent connection into one that says so."""
     try:
         yield
-    except RuntimeError as error:
+    except (OSError, RuntimeError) as error:
         raise PeerLost(f"another worker has gone or is silent ({' '.join(str(error).split())[:200]})") from None

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import threading
 import time
 import traceback
 
@@ -15,8 +16,10 @@ from pipeline.distributed import neighbours as module
 from pipeline.distributed.neighbours import KEY, neighbours
 from pipeline.train.tree import PeerLost, Team, tree_sum
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 COLUMNS, STEPS = 48, 5
 FORK = multiprocessing.get_context("fork")
+LIMIT_S = 60
 
 
 def leaf(step, shard):
@@ -32,7 +35,7 @@ def team_of(rank, size, reduce, shards, folder, timeout_s=60.0):
 
 def all_of(size, work):
     """Run work(rank) in processes of their own; what each returns."""
-    found = FORK.SimpleQueue()
+    found = FORK.Queue()
 
     def run(rank):
         try:
@@ -43,10 +46,18 @@ def all_of(size, work):
     processes = [FORK.Process(target=run, args=(rank,)) for rank in range(size)]
     for process in processes:
         process.start()
-    results = dict(found.get() for _ in processes)
-    for process in processes:
-        process.join()
+    try:
+        results = dict(found.get(timeout=LIMIT_S) for _ in processes)
+    finally:
+        end(processes)
     return [results[rank] for rank in range(size)]
+
+
+def end(processes):
+    for process in processes:
+        process.join(5)
+        process.kill()
+        process.join()
 
 
 @pytest.mark.parametrize(("size", "shards"), [(2, 2), (2, 8), (3, 4), (3, 8), (4, 4), (5, 8)])
@@ -79,10 +90,10 @@ def test_fast_sums_are_within_rounding_and_the_same_everywhere(size, tmp_path):
     torch.testing.assert_close(torch.tensor(first), torch.stack(expected), rtol=1e-5, atol=1e-5)
 
 
-def test_any_is_true_where_it_is_true_on_one(tmp_path):
+def test_a_word_is_true_where_it_is_true_on_one(tmp_path):
     def work(rank):
         with team_of(rank, 3, "exact", 4, tmp_path)[1] as near:
-            return [near.any(rank in yes) for yes in ([], [0], [1], [2], [1, 2], [])]
+            return [near.true_anywhere(rank in yes) for yes in ([], [0], [1], [2], [1, 2], [])]
 
     assert all_of(3, work) == [[False, True, True, True, True, False]] * 3
 
@@ -100,36 +111,54 @@ def test_a_frozen_worker_is_noticed_after_the_timeout(lost, tmp_path):
 
 def losses(lost, folder, timeout_s, strike):
     """How long the other two of three workers wait for one that a signal has struck, until they say that it has gone."""
-    found, struck = FORK.SimpleQueue(), FORK.Event()
+    found, struck = FORK.Queue(), FORK.Event()
 
     def run(rank):
         with team_of(rank, 3, "exact", 4, folder, timeout_s)[1] as near:
-            near.any(False)
+            near.true_anywhere(False)
             if rank == lost:
                 struck.set()
                 time.sleep(60)
             struck.wait()
             started = time.monotonic()
             try:
-                near.any(False)
-                near.any(False)
+                near.true_anywhere(False)
+                near.true_anywhere(False)
             except PeerLost:
                 found.put(time.monotonic() - started)
 
     processes = [FORK.Process(target=run, args=(rank,)) for rank in range(3)]
     for process in processes:
         process.start()
-    struck.wait()
-    strike(processes[lost].pid)
-    waits = [found.get(), found.get()]
-    processes[lost].kill()
-    for process in processes:
-        process.join()
-    return waits
+    try:
+        assert struck.wait(LIMIT_S)
+        strike(processes[lost].pid)
+        return [found.get(timeout=LIMIT_S), found.get(timeout=LIMIT_S)]
+    finally:
+        end(processes)
 
 
 def test_who_does_not_come_is_noticed_after_the_timeout(tmp_path):
-    with pytest.raises(PeerLost, match="before the first step"), team_of(0, 2, "exact", 2, tmp_path, 0.3)[1]:
+    with pytest.raises(PeerLost), team_of(0, 2, "exact", 2, tmp_path, 0.3)[1]:
+        pass
+
+
+def test_a_first_worker_that_goes_before_it_has_handed_over_the_memory_is_a_lost_one(tmp_path):
+    with socket.socket(socket.AF_UNIX) as first:
+        first.bind("\0regatta-test")
+        first.listen()
+        store = FileStore(str(tmp_path / "store"), 2)  # whose file ends with it
+        store.set(KEY, "regatta-test")
+
+        def go():
+            first.accept()[0].close()
+
+        thread = threading.Thread(target=go)
+        thread.start()
+        with pytest.raises(PeerLost, match="its connection has ended"), team_of(1, 2, "exact", 2, tmp_path)[1]:
+            pass
+        thread.join()
+    with pytest.raises(PeerLost, match="refused"), team_of(1, 2, "exact", 2, tmp_path)[1]:
         pass
 
 
@@ -145,7 +174,7 @@ def test_another_user_gets_no_memory(tmp_path, monkeypatch):
                 stranger.connect(f"\0{name}")
                 assert stranger.recv(1) == b""
         with team_of(rank, 2, "exact", 2, tmp_path)[1] as near:
-            return near.any(rank == 1)
+            return near.true_anywhere(rank == 1)
 
     assert all_of(2, work) == [True, True]
 
@@ -160,7 +189,8 @@ def test_nothing_is_left(tmp_path):
     def work(rank):
         before = len(os.listdir("/proc/self/fd"))
         with team_of(rank, 2, "exact", 2, tmp_path)[1] as near:
-            near.any(False)
+            near.true_anywhere(False)
+        del near  # the memory lasts as long as a tensor in it
         return len(os.listdir("/proc/self/fd")) - before
 
-    assert all_of(2, work) == [1, 1]  # the store's file
+    assert all_of(2, work) == [0, 0]

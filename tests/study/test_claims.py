@@ -66,11 +66,11 @@ def left_behind(folder, names, silent_s=0.0, processes=(), **who):
 
 
 def test_a_file_is_created_by_one(tmp_path):
-    assert artifacts.create_new(tmp_path / "new" / "file", b"first")
-    assert not artifacts.create_new(tmp_path / "new" / "file", b"second")
-    assert (tmp_path / "new" / "file").read_bytes() == b"first"
+    assert artifacts.create_new(tmp_path / "file", b"first")
+    assert not artifacts.create_new(tmp_path / "file", b"second")
+    assert (tmp_path / "file").read_bytes() == b"first"
     with pytest.raises(StorageError, match="file/below: can't be written"):
-        artifacts.create_new(tmp_path / "new" / "file" / "below", b"")
+        artifacts.create_new(tmp_path / "file" / "below", b"")
 
 
 def test_a_run_is_claimed_by_one_runner_until_it_lets_go(folder):
@@ -165,6 +165,7 @@ def test_a_runner_at_work_keeps_its_claims(folder):
 
 @pytest.mark.parametrize("content", [b"", b'{"name": "x', b"[1, 2]", b'{"name": "x"}', b"\xff\xfe"])
 def test_a_torn_claim_holds_as_long_as_one_without_signs_of_life(folder, content):
+    artifacts.make_dir(folder)
     artifacts.create_new(folder / "a", content)
     with Claims(folder) as own:
         assert not own.take(["a"])
@@ -319,6 +320,7 @@ def test_a_state_is_gone_on_from_under_the_name_of_its_new_runner(project):
     planned = planned_study(definition(SIX_SHAPES, seeds=1))
     job = planned.jobs[0]
     common = Path(job.state)
+    artifacts.make_dir(common.parent)
     for name, mark in (("", 1), ("-killed", 2)):
         artifacts.save_tensors(
             common.with_name(f"{common.stem}{name}.safetensors"), {}, {"cells": [job.cells[0].hash], "mark": mark}

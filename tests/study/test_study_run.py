@@ -117,6 +117,7 @@ def test_torn_results_are_computed_again(project, capsys):
 
 def test_a_torn_state_is_named_and_deleted_only_by_who_computes(project, capsys):
     file = artifacts.runs_root() / "cells" / "ab.safetensors"
+    artifacts.make_dir(file.parent)
     artifacts.write_bytes(file, b"torn")
     values = yaml.safe_load(Path("values.yaml").read_text())
     plan("s", definition(NONE, seeds=1), values, open_materials(values), make=False)
@@ -124,6 +125,30 @@ def test_a_torn_state_is_named_and_deleted_only_by_who_computes(project, capsys)
     computed(definition(NONE, seeds=1))
     assert not file.exists()
     assert capsys.readouterr().out.count(f"{file}: not a whole safetensors file") == 2
+
+
+def test_whoever_has_runs_to_compute_is_connected_first_even_if_all_of_them_have_states(project):
+    connections = []
+
+    def connect():
+        connections.append("connected")
+        return lambda threads, device: Capacity(2, 10**12)
+
+    def planned_now(seeds):
+        values = yaml.safe_load(Path("values.yaml").read_text())
+        return plan("s", definition(NONE, seeds), values, open_materials(values), connect=connect)
+
+    jobs = planned_now(2).jobs
+    for job in jobs:
+        artifacts.make_dir(Path(job.state).parent)
+        artifacts.save_tensors(Path(job.state), {}, {"cells": [one.hash for one in job.cells]})
+    assert {job.state for job in planned_now(2).jobs} == {job.state for job in jobs}
+    assert len(connections) == 2
+    for job in jobs:
+        Path(job.state).unlink()
+    computed(definition(NONE, seeds=2))
+    assert planned_now(2).jobs == []
+    assert len(connections) == 2, "there was nothing to compute"
 
 
 def test_results_of_older_code_are_taken_when_they_are_accepted(project, monkeypatch):
@@ -331,9 +356,10 @@ def test_a_signal_stops_between_events(project):
 
 def test_a_state_that_can_be_gone_on_from_is_found_whatever_else_is_planned(project):
     [job, *_] = planned_study(definition(NONE, seeds=4)).jobs
+    artifacts.make_dir(Path(job.state).parent)
     artifacts.save_tensors(Path(job.state), {}, {"cells": [one.hash for one in job.cells]})
     again = planned_study(definition(NONE, seeds=5))
     assert job.state in {own.state for own in again.jobs}
     assert sum(len(own.cells) for own in again.jobs) == 10
     assert not place(job.cells[0].hash).exists()
-    assert run_module.saved_states()
+    assert run_module.saved_states(tidy=True)
