@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.artifacts import held, read_json, write_json
+from pipeline.artifacts import held, make_dir, read_json, write_json
 from pipeline.errors import BusyError
 from pipeline.mirror import LIMIT_S, marker, say
 from pipeline.schema.tracking import TrackingConfig
@@ -143,7 +143,9 @@ def _mirror_cell(mode: str, config: TrackingConfig, folder: Path, study: str, ce
     run.summary.update(cell["metrics"] | ({"failure": cell["failure"]} if cell["failure"] else {}))
     run.finish(exit_code=1 if cell["failure"] else 0)
     target = {"mode": mode, "entity": config.entity, "project": config.project, "group": study}
-    write_json(marker(folder, config, mode, cell["hash"]), target | {"folder": Path(run.dir).parent.name})
+    place = marker(folder, config, mode, cell["hash"])
+    make_dir(place.parent)
+    write_json(place, target | {"folder": Path(run.dir).parent.name})
     return url
 
 

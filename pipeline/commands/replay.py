@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import keyed
-from pipeline.artifacts import PARAMS, load_tensors, runs_root, save_tensors, stage_dir
+from pipeline.artifacts import PARAMS, load_tensors, make_dir, runs_root, save_tensors, stage_dir
 from pipeline.closure import code_digest
 from pipeline.commands.runs import table
 from pipeline.config import checked, read_values
@@ -167,6 +167,7 @@ def keep(step: Step, path: Path) -> None:
     tensors: dict[str, NDArray[Any]] = {name: getattr(step, name) for name in ("ids", "labels", "inputs", "logits", "losses")}
     for part in ("gradient", "before", "after"):
         tensors |= {f"{part}.{name}": array for name, array in getattr(step, part).items()}
+    make_dir(path.parent)
     save_tensors(path, tensors, {})
 
 

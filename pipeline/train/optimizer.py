@@ -58,7 +58,7 @@ class LaneOptimizer:
         )  # fmt: skip
 
 
-def clip_factor(grad: Tensor, largest: float) -> float:
+def clip_scale(grad: Tensor, largest: float) -> float:
     """By what to scale a gradient (columns,) so that its norm is at most `largest` (Pascanu et al. 2013)."""
     norm = float(torch.linalg.vector_norm(grad))
     return largest / norm if norm > largest else 1.0

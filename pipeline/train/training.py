@@ -24,7 +24,7 @@ from pipeline.errors import NumericsError
 from pipeline.model.losses import hits, logit_gradients, sample_losses
 from pipeline.model.network import Network, normalisation
 from pipeline.train.batches import Batches, Block
-from pipeline.train.optimizer import LaneOptimizer, clip_factor
+from pipeline.train.optimizer import LaneOptimizer, clip_scale
 from pipeline.train.program import Lane, Program, lane_seeds, rate_factor
 from pipeline.train.progress import Progress, Row
 from pipeline.train.tree import Team, shard_bounds
@@ -170,12 +170,12 @@ class Training:
         if measured:
             self._measure_norms(gradient)
         going = [k for k, ended in enumerate(self.progress.ended) if not ended]
-        limits = {k: limit for k in going if (limit := self.lanes[k].clip_norm) is not None}
-        factors = {k: factor for k, limit in limits.items() if (factor := clip_factor(gradient[k], limit)) != 1.0}
-        if factors:
+        scales = {k: clip_scale(gradient[k], limit) for k in going if (limit := self.lanes[k].clip_norm) is not None}
+        if any(scale < 1.0 for scale in scales.values()):
             gradient = gradient.clone()
-        for k, own in factors.items():
-            gradient[k].mul_(own)
+        for k, scale in scales.items():
+            if scale < 1.0:
+                gradient[k].mul_(scale)
         self.optimizer.step(going, gradient, num_steps, factor)
 
     def _measure_norms(self, gradient: Tensor) -> None:

@@ -47,7 +47,7 @@ def start(digits, folder, workers):
     return driver(digits, folder, workers, "exact", WIDE_EPOCHS, *changes)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_full_disk_costs_no_more_than_the_last_save(digits, wide, tmp_path, workers):
     runs = tmp_path / "runs"
     with mounted(runs, "-t", "tmpfs", "-o", "size=3m", "tmpfs"):
@@ -65,7 +65,7 @@ def test_a_full_disk_costs_no_more_than_the_last_save(digits, wide, tmp_path, wo
         same_run(wide, run_in(runs))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_storage_that_vanishes_ends_the_run_and_loses_nothing(digits, wide, tmp_path, workers):
     kept, runs = tmp_path / "kept", tmp_path / "runs"
     kept.mkdir()
@@ -82,3 +82,14 @@ def test_storage_that_vanishes_ends_the_run_and_loses_nothing(digits, wide, tmp_
         assert code == 0, said
         assert "goes on from epoch" in said
         same_run(wide, run_in(runs))
+
+
+@pytest.mark.slow
+def test_four_workers_with_their_temporary_files_on_another_file_system(digits, wide, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    with mounted(elsewhere, "-t", "tmpfs", "tmpfs"):
+        monkeypatch.setenv("TMPDIR", str(elsewhere))
+        code, said = ended(start(digits, tmp_path / "runs", 4))
+        assert code == 0, said
+        assert "train: 4 workers on" in said
+        same_run(wide, run_in(tmp_path / "runs"))

@@ -34,6 +34,7 @@ def save_network(folder: Path, manifest: dict, scale: float = 1.0) -> None:
     network = Network(spec, 1)
     torch.manual_seed(0)
     weights = {slot.name: scale * torch.randn(slot.shape).numpy() / slot.shape[0] ** 0.5 for slot in network.slots}
+    artifacts.make_dir(folder)
     artifacts.save_tensors(folder / "best.safetensors", weights, {})
     model = {"arch": "dnn", "channels": [], "widths": [16], "activation": "relu", "norm": "none", "init": "he", "loss": loss}
     described = {

@@ -4,7 +4,7 @@ import pytest
 import torch
 from training_helpers import lane
 
-from pipeline.train.optimizer import LaneOptimizer, clip_factor
+from pipeline.train.optimizer import LaneOptimizer, clip_scale
 
 LANES = [
     lane(0),
@@ -45,5 +45,5 @@ def test_a_run_that_has_ended_is_left_as_it_is(name):
 
 def test_clipping_keeps_the_direction():
     grad = torch.tensor([3.0, 4.0])
-    assert clip_factor(grad, 10.0) == 1.0
-    torch.testing.assert_close(grad * clip_factor(grad, 1.0), torch.tensor([0.6, 0.8]))
+    assert clip_scale(grad, 10.0) == 1.0
+    torch.testing.assert_close(grad * clip_scale(grad, 1.0), torch.tensor([0.6, 0.8]))
