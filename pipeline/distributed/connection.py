@@ -47,7 +47,7 @@ def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
     options |= {"num_cpus": cores, "include_dashboard": False} if config.address is None else {}
     try:
         ray.init(address=config.address or "local", **options)
-    except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+    except (OSError, RayError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0][:200]
         if config.address is None:
             raise ConfigError(f"cluster.address = null: Ray can't be started here ({reason}); use cluster=local") from None

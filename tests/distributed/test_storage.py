@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from test_distributed_training import driver, ended, epochs_kept, run_in, same_run, wait_for
@@ -85,8 +87,9 @@ def test_storage_that_vanishes_ends_the_run_and_loses_nothing(digits, wide, tmp_
 
 
 @pytest.mark.slow
-def test_four_workers_with_their_temporary_files_on_another_file_system(digits, wide, tmp_path, monkeypatch):
-    elsewhere = tmp_path / "elsewhere"
+def test_four_workers_with_their_temporary_files_on_another_file_system(digits, wide, tmp_path, monkeypatch, request):
+    elsewhere = Path(tempfile.mkdtemp(prefix="rg", dir="/tmp"))  # Ray's sockets have their names below it, which must be short
+    request.addfinalizer(elsewhere.rmdir)
     with mounted(elsewhere, "-t", "tmpfs", "tmpfs"):
         monkeypatch.setenv("TMPDIR", str(elsewhere))
         code, said = ended(start(digits, tmp_path / "runs", 4))
