@@ -126,7 +126,9 @@ def saving_s(values: dict[str, Any]) -> float:
             seconds.append(time.perf_counter() - started)
 
     with tempfile.TemporaryDirectory() as runs, mock.patch.dict(os.environ, REGATTA_RUNS=runs):
-        run_pack(planned_runs(values, DIGITS, EPOCHS).jobs[0], lambda share: True, keeper=Timed)
+        job = planned_runs(values, DIGITS, EPOCHS).jobs[0]
+        artifacts.make_dir(Path(job.state).parent)
+        run_pack(job, lambda share: True, keeper=Timed)
     return statistics.median(seconds)
 
 
