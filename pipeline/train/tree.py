@@ -158,7 +158,7 @@ class Team:
 
 @contextmanager
 def lost_peers() -> Iterator[None]:
-    """Turn torch's error for a broken or silent connection into one that says so."""
+    """Turn the error of a broken or silent connection, torch's or the system's, into one that says so."""
     try:
         yield
     except (OSError, RuntimeError) as error:
