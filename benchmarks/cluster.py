@@ -3,7 +3,7 @@
 Rows: cluster_start, from the call to the first step and from the last step to the return, beside Ray Train's; cluster_workers,
 two workers on a core each against one on one core, and exact sums against fast ones (Fashion-MNIST, batches of 1024);
 cluster_job, Ray's published job on Fashion-MNIST; cluster_recovery, from the loss of a worker to the next step;
-checkpoint, what a save after each epoch costs. Contenders take turns.
+checkpoint, what saves after each epoch cost. Contenders take turns.
 
     python -m benchmarks.cluster start
     python -m benchmarks.cluster recovery
@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 from benchmarks.cluster_peers import DROPOUT, LEARNED, RATE, published_job, ray_train_loop
 from benchmarks.harness import ratio, write_row
@@ -39,7 +40,7 @@ from pipeline.schema.base import validated
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
-from pipeline.train.fit import fit
+from pipeline.train.fit import RunKeeper, fit
 from pipeline.train.record import Tracker
 from pipeline.train.runs import RunFolder
 
@@ -200,17 +201,33 @@ def job(folder: str, rounds: int) -> None:
 
 
 def checkpoint(folder: str, rounds: int) -> None:
-    """Row checkpoint: one worker's whole training with a save after each epoch, against one at its end."""
-    times: dict[str, list[float]] = {"saving": [], "not saving": []}
+    """Row checkpoint: what one worker's training waits for in the saves after each epoch, of the time of the epochs.
+
+    Both are of one run: the wall time of two runs on a shared machine differs by more than a save takes.
+    """
+    epochs, shares, saves = 6, [], []
     with project(["data=idx", f"data.path={folder}", *FASHION]) as values:
-        for i in range(rounds + 1):
-            for name, every in (("saving", 0.0), ("not saving", 1e9)):
-                _, seconds = trained(with_changes(values, train__epochs=6, train__save_every_s=every, train__seed=i))
-                times[name].append(seconds)
-            print({name: round(own[-1], 2) for name, own in times.items()}, flush=True)
-    times = {name: own[1:] for name, own in times.items()}
-    shares = [one / other - 1 for one, other in zip(times["saving"], times["not saving"], strict=True)]
-    write_row("checkpoint", {"overhead": statistics.median(shares), "each": shares, "epochs": 6}, {})
+        for i in range(rounds):
+            seconds: list[float] = []
+            with mock.patch.object(RunKeeper, "save", timed(RunKeeper.save, seconds)):
+                run, _ = trained(with_changes(values, train__epochs=epochs, train__save_every_s=0.0, train__seed=i))
+            assert len(seconds) == epochs + 2  # one before the first epoch, one at the end
+            saves += seconds[1:-1]
+            shares.append(sum(seconds[1:-1]) / run.read()["wall_s"])
+            print(round(shares[-1], 4), [round(one, 3) for one in seconds], flush=True)
+    numbers = {"overhead": statistics.median(shares), "each": shares, "save_s": statistics.median(saves), "epochs": epochs}
+    write_row("checkpoint", numbers, {})
+
+
+def timed(function: Callable[..., None], seconds: list[float]) -> Callable[..., None]:
+    """The same, which notes how long each call takes."""
+
+    def called(*args: Any) -> None:
+        started = time.perf_counter()
+        function(*args)
+        seconds.append(time.perf_counter() - started)
+
+    return called
 
 
 def main() -> None:
