@@ -45,6 +45,11 @@ def runs_root() -> Path:
     return Path(os.environ.get("REGATTA_RUNS", "runs"))
 
 
+def cells_root() -> Path:
+    """The folder of the results of studies' runs."""
+    return runs_root() / "cells"
+
+
 def digest(value: Any) -> str:
     """A 128-bit hex digest of JSON-like data, independent of the order of keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import digest, runs_root
+from pipeline.artifacts import cells_root, digest
 from pipeline.schema.tracking import TrackingConfig
 
 LIMIT_S = 60.0
@@ -77,7 +77,7 @@ def mirror_study(config: TrackingConfig, study: str, cells: Sequence[Mapping[str
     A cell is {"hash", "variant", "seed", "config", "metrics", "rows", "failure"}: its hash is the run's id, `config` its
     configuration under dotted keys, `rows` those of `metrics.jsonl`. Waits for the end; what W&B does wrong costs a line.
     """
-    folder = runs_root() / "cells"
+    folder = cells_root()
     missing = {cell["hash"]: dict(cell) for cell in cells if not marker(folder, config, config.mode, cell["hash"]).exists()}
     if config.mode == "disabled" or not missing:
         return

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.artifacts import held, read_json, runs_root, stage_dir
+from pipeline.artifacts import cells_root, held, read_json, stage_dir
 from pipeline.commands.compose import Change, apply, change
 from pipeline.commands.run import LOCK, REPORT, check_data, clear_old_studies, pass_on, reproduce
 from pipeline.config import CONF, Values, choices, read_values
@@ -147,7 +147,7 @@ def flops(job: Any, num_train: int) -> float:
 
 def known_speed() -> float | None:
     """Floating-point operations per second of one group of runs here, from the latest results."""
-    files = sorted((runs_root() / "cells").glob("*.json"), key=lambda file: file.stat().st_mtime)[-100:]
+    files = sorted(cells_root().glob("*.json"), key=lambda file: file.stat().st_mtime)[-100:]
     found = [metrics for file in files if (metrics := read_json(file).get("metrics")) and metrics.get("seconds")]
     seconds, work = (math.fsum(metrics[name] for metrics in found) for name in ("seconds", "flops"))
     return work / seconds if seconds else None

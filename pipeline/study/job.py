@@ -70,7 +70,7 @@ class Capacity:
 
 def state_path(cells: Sequence[JobCell]) -> str:
     """Where the state of these runs side by side is kept."""
-    folder = artifacts.runs_root().absolute() / "cells"
+    folder = artifacts.cells_root().absolute()
     return str(folder / f"{artifacts.digest([cell.hash for cell in cells])}.safetensors")
 
 

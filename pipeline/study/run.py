@@ -135,7 +135,7 @@ def pulled_results(tables: Path | None) -> dict[str, Result]:
 
 def place(name: str) -> Path:
     """The file of a run's result."""
-    return artifacts.runs_root() / "cells" / f"{name}.json"
+    return artifacts.cells_root() / f"{name}.json"
 
 
 def _stored(name: str, tables: Mapping[str, Result], tell: bool = True) -> Result | None:
@@ -152,7 +152,7 @@ def _stored(name: str, tables: Mapping[str, Result], tell: bool = True) -> Resul
 
 def _all_stored() -> list[Result]:
     """Every stored result, oldest first."""
-    files = sorted((artifacts.runs_root() / "cells").glob("*.json"), key=lambda file: file.stat().st_mtime)
+    files = sorted(artifacts.cells_root().glob("*.json"), key=lambda file: file.stat().st_mtime)
     return [result for file in files if (result := _stored(file.stem, {})) and "without_code" in result]
 
 
@@ -222,7 +222,7 @@ def _patiently(make: Callable[[], T]) -> T:
 def saved_states(tidy: bool) -> list[dict[str, None]]:
     """The hashes of the runs, in order, of each saved state that is whole. tidy: delete the others."""
     found = []
-    for file in sorted((artifacts.runs_root() / "cells").glob("*.safetensors")):
+    for file in sorted(artifacts.cells_root().glob("*.safetensors")):
         try:
             _, values = artifacts.load_tensors(file)
         except StorageError as error:
@@ -239,7 +239,7 @@ def compute(planned_study: Planned, workers: Workers) -> list[Outcome]:
     """The outcome of every run; those without a result are computed now, by this runner or another, each stored as it comes."""
     results = planned_study.known
     if planned_study.jobs:
-        with Claims(artifacts.runs_root() / "cells" / "claims") as claims:
+        with Claims(artifacts.cells_root() / "claims") as claims:
             shared = Shared(planned_study, claims)
             carried_out(shared, workers)
         results = shared.results

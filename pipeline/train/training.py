@@ -170,12 +170,12 @@ class Training:
         if measured:
             self._measure_norms(gradient)
         going = [k for k, ended in enumerate(self.progress.ended) if not ended]
-        scales = {k: clip_scale(gradient[k], limit) for k in going if (limit := self.lanes[k].clip_norm) is not None}
-        if any(scale < 1.0 for scale in scales.values()):
+        limits = [(k, limit) for k in going if (limit := self.lanes[k].clip_norm) is not None]
+        clipped = {k: scale for k, limit in limits if (scale := clip_scale(gradient[k], limit)) < 1.0}
+        if clipped:
             gradient = gradient.clone()
-        for k, scale in scales.items():
-            if scale < 1.0:
-                gradient[k].mul_(scale)
+        for k, scale in clipped.items():
+            gradient[k].mul_(scale)
         self.optimizer.step(going, gradient, num_steps, factor)
 
     def _measure_norms(self, gradient: Tensor) -> None:
