@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,14 @@ from ray.exceptions import RayError
 import pipeline
 from pipeline.errors import ConfigError, RegattaError
 from pipeline.schema.cluster import ClusterConfig
+from pipeline.train.runs import LOST
 
 ANSWER_S = 10.0
 """So long a cluster's head may take to take a call."""
 ASK_HEAD_S, HEAD_GONE_S = 2.0, 30.0
 """So often a head is called; and so long it may be away: Ray waits for 60 s."""
+BACK_S, TELL_S = 600.0, 10.0
+"""So long a cluster that has gone is waited for, and so often it is said."""
 
 
 @contextmanager
@@ -40,6 +43,29 @@ def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
         yield
         return
     _authenticate(config)
+    _take_part(config, cores)
+    try:
+        with _guarded() if config.address is None else nullcontext(), _head_watched():
+            yield
+    finally:
+        ray.shutdown()
+
+
+def _take_part(config: ClusterConfig, cores: int) -> None:
+    """Connect; where the cluster has gone while this was at work, wait for it to come back."""
+    patient = config.address is not None and LOST in os.environ
+    until = time.monotonic() + (BACK_S if patient else 0.0)
+    while True:
+        try:
+            return _connect(config, cores)
+        except ConfigError as error:
+            if time.monotonic() > until:
+                raise
+            print(f"regatta: waiting {until - time.monotonic():.0f} s more for the cluster to come back: {error}", flush=True)
+            time.sleep(TELL_S)
+
+
+def _connect(config: ClusterConfig, cores: int) -> None:
     if config.address not in (None, "auto"):
         _check_address(config.address)
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": False}
@@ -55,11 +81,6 @@ def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
             f"cluster.address = {config.address!r}: this machine can't take part in the cluster ({reason}); it must be one of "
             "its nodes (`ray start --address=HOST:PORT`), and its token the cluster's (cluster.token_path)"
         ) from None
-    try:
-        with _guarded() if config.address is None else _head_watched():
-            yield
-    finally:
-        ray.shutdown()
 
 
 def nodes_alive() -> list[dict[str, float]]:
@@ -113,8 +134,8 @@ def _head_watched() -> Iterator[None]:
             except OSError as error:
                 if not over.is_set() and time.monotonic() - heard > HEAD_GONE_S:
                     said = (
-                        f"regatta: the Ray cluster at {address} has gone ({error}); what was saved is kept, and the same "
-                        "command goes on from it once the cluster is up again"
+                        f"regatta: the Ray cluster at {address} has gone ({error}); what was saved is kept, and a start "
+                        "goes on from it"
                     )
                     with contextlib.suppress(OSError):  # of a terminal that has gone as well
                         print(said, file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from pipeline.train.identity import build_device, identity
 from pipeline.train.program import planned, threads_for
 from pipeline.train.progress import Progress
 from pipeline.train.record import OpenTracker, Record, Snapshot, begun, found_run
-from pipeline.train.runs import RunFolder
+from pipeline.train.runs import LOST, RunFolder
 from pipeline.train.stopping import StopRequest
 
 POLL_S = 0.5
@@ -108,7 +109,7 @@ class Driver:
         """To the end, whatever is lost on the way."""
         shared = [ray.put(Shared.of(data, ("train", "val")))]
         stored = [ray.put(np.array(array)) for array in views.arrays]
-        before = None
+        before = self.cluster.workers if LOST in os.environ else None
         with self.stop.listening():
             while True:
                 start = [ray.put(snapshot)] if snapshot else []
@@ -146,7 +147,7 @@ class Driver:
                 f"train: {reason}. So it went {self.losses} times in a row without a step saved; look at "
                 f"{self.record.folder.path}/logs, then say the same command again"
             )
-        self.record.interrupted(reason, epoch=progress.epoch, step=progress.step)
+        self.record.interrupted(reason)
         self.record.display.say(f"train: {reason}; goes on from the last save, {where}")
         snapshot = self.record.folder.load_state() if self.record.folder.states else None
         if snapshot:
@@ -169,6 +170,7 @@ class Watch:
         artifacts.make_dir(self.logs)
         now = time.monotonic()
         self.heard = [now] * len(crew.actors)
+        self.asked_at = now
         self.asked: dict[Any, int] = {}
         self.next_ask = [now] * len(crew.actors)
         self.asked_to_stop = False
@@ -206,6 +208,8 @@ class Watch:
     def _ask(self) -> None:
         """For a report of each worker that has none outstanding; Lost where one has been silent for too long."""
         now, waiting = time.monotonic(), set(self.asked.values())
+        deaf_s = max(0.0, now - self.asked_at - POLL_S)  # frozen itself, or at work: nobody was silent meanwhile
+        self.heard, self.asked_at = [heard + deaf_s for heard in self.heard], now
         for rank, actor in enumerate(self.crew.actors):
             if rank in waiting:
                 if now - self.heard[rank] > self.driver.task.timeout_s:

@@ -43,7 +43,7 @@ def section(params: dict[str, Any], name: str, schema: type[S]) -> S:
 
 def run_stage(stage: str, body: Callable[[], None]) -> None:
     """Run a stage as a program of its own and exit with the code of what went wrong, if anything did."""
-    _die_with_parent()
+    die_with_parent()
     try:
         with held(stage_dir(stage).parent / f".{stage}.lock"):
             if words := overridden():
@@ -79,8 +79,8 @@ def _leaves(values: Any, params: Any, above: str) -> list[tuple[str, Any]]:
     return [leaf for leaves in found for leaf in leaves]
 
 
-def _die_with_parent() -> None:
-    """A killed DVC must not leave its stage running and writing; SIGTERM lets the stage save first."""
+def die_with_parent() -> None:
+    """A process that is killed must not leave this one running and writing; SIGTERM lets it save first."""
     if sys.platform == "linux":
         parent = os.getppid()
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

@@ -14,6 +14,7 @@ from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.stages.entry import read_params, run_stage, section
+from pipeline.stages.supervised import supervised
 from pipeline.study.effects import effects
 from pipeline.study.plan import variants
 from pipeline.study.processes import Processes
@@ -84,4 +85,5 @@ def pool_of(config: ClusterConfig) -> Iterator[tuple[Callable[[], CapacityOf], W
 
 
 if __name__ == "__main__":
-    run_stage(f"study-{sys.argv[1]}", lambda: run(sys.argv[1]))
+    name = sys.argv[1]
+    run_stage(f"study-{name}", lambda: supervised(f"study {name}", lambda: run(name)))

@@ -11,6 +11,7 @@ from pipeline.schema.model import ModelConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.stages.entry import read_params, run_stage, section
+from pipeline.stages.supervised import supervised
 from pipeline.train.program import planned
 from pipeline.train.record import publish
 from pipeline.train.runs import RunFolder
@@ -39,4 +40,4 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    run_stage("train", run)
+    run_stage("train", lambda: supervised("train", run))

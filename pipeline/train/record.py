@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import math
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from pipeline.schema.train import TrainConfig
 from pipeline.train.identity import Identity, commit, versions
 from pipeline.train.program import Program
 from pipeline.train.progress import Progress, ProgressDisplay, Row
-from pipeline.train.runs import RunFolder, find_run, shorter_run
+from pipeline.train.runs import LOST, RunFolder, find_run, shorter_run
 
 if TYPE_CHECKING:
     from pipeline.train.training import Training
@@ -125,10 +126,9 @@ class Record:
             self.tracker.log(progress.epoch, rows)
             self.display.epoch(progress)
 
-    def interrupted(self, reason: str, **facts: Any) -> None:
+    def interrupted(self, reason: str) -> None:
         """Note that workers were lost, and that the run goes on from its newest state."""
-        before = self.folder.read()
-        entry = {"time": now(), "reason": reason, **facts}
+        before, entry = self.folder.read(), _interruption(reason, self.progress)
         self.folder.write(restarts=before["restarts"] + 1, interruptions=[*before.get("interruptions", []), entry])
 
     def save_best(self) -> None:
@@ -199,7 +199,12 @@ def begun(record: Record, own: Identity, train: TrainConfig, *, resume: bool, **
     }
     if resume:
         older = [before["hashes"]["code"]] if before["hashes"]["code"] != own.code else []
-        folder.write(**facts, accepted_code=[*before.get("accepted_code", []), *older])
+        lost = [_interruption(os.environ[LOST], Progress(**snapshot[1]))] if snapshot and LOST in os.environ else []
+        folder.write(
+            **facts,
+            accepted_code=[*before.get("accepted_code", []), *older],
+            interruptions=[*before.get("interruptions", []), *lost],
+        )
         _compare_threads(before["num_threads"], record.num_threads)
         return snapshot
     epoch = snapshot[1]["epoch"] if snapshot else 0
@@ -208,6 +213,10 @@ def begun(record: Record, own: Identity, train: TrainConfig, *, resume: bool, **
         if name.exists():
             shutil.copyfile(name, folder.path / name.name)
     return snapshot
+
+
+def _interruption(reason: str, progress: Progress) -> Row:
+    return {"time": now(), "reason": reason, "epoch": progress.epoch, "step": progress.step}
 
 
 def _compare_threads(before: int, threads: int) -> None:

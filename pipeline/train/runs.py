@@ -17,6 +17,8 @@ from pipeline.train.identity import Identity
 
 ACCEPT_CODE = "REGATTA_ACCEPT_CODE"
 FRESH = "REGATTA_FRESH"
+LOST = "REGATTA_LOST"
+"""Why the process before this one has gone, where a run is started again by itself."""
 
 
 @dataclass(frozen=True)

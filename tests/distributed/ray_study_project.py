@@ -122,9 +122,9 @@ class Cluster:
         wait_for(lambda: "will now block" in path.read_text() or node.poll() is not None)
         assert node.poll() is None, path.read_text()
 
-    def head(self, cpus: int) -> str:
+    def head(self, cpus: int, port: int = 0) -> str:
         """Start the head; the cluster's address."""
-        self.add(cpus, "--head", "--port=0", "--include-dashboard=false", f"--temp-dir={self.folder}")
+        self.add(cpus, "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={self.folder}")
         return (self.folder / "ray_current_cluster").read_text().strip()
 
     def end(self):

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from ray_study_project import Cluster
-from training_driver import configs, fit_with
+from training_driver import TIMEOUT_S, configs, fit_with
 from training_helpers import untimed
 
 from pipeline import artifacts
@@ -130,6 +130,20 @@ def test_lost_and_frozen_workers_cost_time_and_no_bits(digits, alone, tmp_path):
     same_run(alone, run)
     log = (run.path / "logs" / "rank-0.log").read_text().splitlines()
     assert re.match(r"\d{4}-\d\d-\d\dT[\d:.+]+ \S+ rank 0 gpu - epoch \d+ step \d+: ", log[0])
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_frozen_for_a_while_loses_nobody(digits, alone, tmp_path):
+    process = driver(digits, tmp_path, 2, "exact", EPOCHS)
+    wait_for(lambda: epochs_kept(tmp_path) > 10, process)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(2 * TIMEOUT_S)
+    process.send_signal(signal.SIGCONT)
+    code, said = ended(process)
+    assert code == 0, said
+    run = run_in(tmp_path)
+    assert run.read()["restarts"] == 0
+    same_run(alone, run)
 
 
 @pytest.mark.slow
