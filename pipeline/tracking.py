@@ -70,6 +70,12 @@ def _main() -> None:
 def _mirror_run(start: Mapping[str, Any]) -> None:
     """Empty lines on standard input announce rows; JSON, or the end of it, ends the run."""
     folder = Path(start["folder"])
+    with contextlib.ExitStack() as stack:
+        _hold(stack, folder / ".mirror.lock")  # by a start before this one, which was killed
+        _mirror_rows(start, folder)
+
+
+def _mirror_rows(start: Mapping[str, Any], folder: Path) -> None:
     run = _started(TrackingConfig(**start["config"]), start["run_id"], folder, start["params"])
     rows = _new_rows(folder / "metrics.jsonl")
     while (line := sys.stdin.readline()) == "\n":
@@ -102,7 +108,7 @@ def _mirror_study(start: Mapping[str, Any]) -> None:
 
 
 def _hold(stack: contextlib.ExitStack, lock: Path) -> None:
-    """Wait until no other process mirrors cells to this folder, as long as this one may last."""
+    """Wait until no other process mirrors from this folder, as long as this one may last."""
     while True:
         try:
             stack.enter_context(held(lock))

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from pipeline.artifacts import held
 from pipeline.mirror import mirror_study, open_tracker
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.tracking import flattened
@@ -144,7 +145,8 @@ def wait_until(condition, seconds=30):
 
 
 def written_bytes(folder):
-    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    """But for the mirror's lock, which names its holder, as a run's own does, and is sent nowhere."""
+    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file() and file.name != ".mirror.lock")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -308,6 +310,21 @@ tracker.finish({}, 0)
         wait_until(lambda: steps(tmp_path) == [1, 2, 3])
         (tmp_path / "read").touch()
         assert program.communicate(timeout=60) == ("", "")
+
+
+def test_a_mirror_waits_for_one_of_an_earlier_start(tmp_path):
+    """Which may still be ending after its training was killed, and the same run has begun again."""
+    folder = tmp_path / "runs" / RUN
+    body = "tracker = start('offline'); epochs(tracker, 1, 3); tracker.finish({}, 0)"
+    with ExitStack() as earlier:
+        earlier.enter_context(held(folder / ".mirror.lock"))
+        with start_program(body, tmp_path) as program:
+            wait_until(lambda: (folder / "metrics.jsonl").exists())
+            time.sleep(3)
+            assert not (folder / "wandb").exists()
+            earlier.close()
+            assert program.communicate(timeout=60) == ("", "")
+    assert steps(tmp_path) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("mode", ["offline", "online"])

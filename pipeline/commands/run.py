@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import secrets
 import shutil
 import signal
 import sys
@@ -173,7 +174,7 @@ def pass_on(options: argparse.Namespace) -> None:
     if options.accept_code:
         os.environ["REGATTA_ACCEPT_CODE"] = "1"
     if getattr(options, "fresh", False):
-        os.environ["REGATTA_FRESH"] = "1"
+        os.environ["REGATTA_FRESH"] = secrets.token_hex(8)
 
 
 def worded(error: Exception) -> RegattaError:

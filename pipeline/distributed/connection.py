@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -53,14 +54,17 @@ def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
 
 def _take_part(config: ClusterConfig, cores: int) -> None:
     """Connect; where the cluster has gone while this was at work, wait for it to come back."""
-    patient = config.address is not None and LOST in os.environ
-    until = time.monotonic() + (BACK_S if patient else 0.0)
+    if config.address is None or LOST not in os.environ:
+        _connect(config, cores)
+        return
+    until = time.monotonic() + BACK_S
     while True:
         try:
-            return _connect(config, cores)
+            _connect(config, cores)
+            return
         except ConfigError as error:
             if time.monotonic() > until:
-                raise
+                raise RegattaError(f"the cluster has not come back within {BACK_S:.0f} s: {error}") from None
             print(f"regatta: waiting {until - time.monotonic():.0f} s more for the cluster to come back: {error}", flush=True)
             time.sleep(TELL_S)
 
@@ -72,7 +76,8 @@ def _connect(config: ClusterConfig, cores: int) -> None:
     options |= {"runtime_env": {"py_modules": [str(Path(pipeline.__file__).parent)]}}  # every worker has this code
     options |= {"num_cpus": cores, "include_dashboard": False} if config.address is None else {}
     try:
-        ray.init(address=config.address or "local", **options)
+        with _sigterm_left_alone():
+            ray.init(address=config.address or "local", **options)
     except (OSError, RayError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0][:200]
         if config.address is None:
@@ -81,6 +86,17 @@ def _connect(config: ClusterConfig, cores: int) -> None:
             f"cluster.address = {config.address!r}: this machine can't take part in the cluster ({reason}); it must be one of "
             "its nodes (`ray start --address=HOST:PORT`), and its token the cluster's (cluster.token_path)"
         ) from None
+
+
+@contextmanager
+def _sigterm_left_alone() -> Iterator[None]:
+    """Ray's own handler would end this process with an exit code of Ray's."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def nodes_alive() -> list[dict[str, float]]:
@@ -133,10 +149,7 @@ def _head_watched() -> Iterator[None]:
                 heard = time.monotonic()
             except OSError as error:
                 if not over.is_set() and time.monotonic() - heard > HEAD_GONE_S:
-                    said = (
-                        f"regatta: the Ray cluster at {address} has gone ({error}); what was saved is kept, and a start "
-                        "goes on from it"
-                    )
+                    said = f"regatta: the Ray cluster at {address} has gone ({error}); what was saved is kept"
                     with contextlib.suppress(OSError):  # of a terminal that has gone as well
                         print(said, file=sys.stderr, flush=True)
                     os._exit(RegattaError.exit_code)  # no other thread can be stopped within a call of Ray's

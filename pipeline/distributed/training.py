@@ -101,7 +101,9 @@ class Driver:
     cluster: ClusterConfig
     needs: Needs
     losses: int = 0
-    """In a row, without a state saved."""
+    """In a row, without a state saved that goes further."""
+    saved: tuple[int, int] = (0, 0)
+    """Epoch and step of the furthest state."""
     hires: int = 0
     stop: StopRequest = field(default_factory=StopRequest)
 
@@ -112,7 +114,7 @@ class Driver:
         before = self.cluster.workers if LOST in os.environ else None
         with self.stop.listening():
             while True:
-                start = [ray.put(snapshot)] if snapshot else []
+                start = [ray.put(snapshot)]  # none, too: where this node has gone, Ray ends this process now
                 try:
                     before = self._attempt(shared, stored, start, before)
                     return
@@ -158,7 +160,9 @@ class Driver:
     def keep(self, snapshot: Snapshot) -> None:
         """A state that the first worker has handed over."""
         self.record.save(snapshot)
-        self.losses = 0
+        place = snapshot[1]["epoch"], snapshot[1]["step"]
+        if place > self.saved:
+            self.saved, self.losses = place, 0
 
 
 class Watch:
@@ -209,7 +213,7 @@ class Watch:
         """For a report of each worker that has none outstanding; Lost where one has been silent for too long."""
         now, waiting = time.monotonic(), set(self.asked.values())
         deaf_s = max(0.0, now - self.asked_at - POLL_S)  # frozen itself, or at work: nobody was silent meanwhile
-        self.heard, self.asked_at = [heard + deaf_s for heard in self.heard], now
+        self.heard, self.asked_at = [min(heard + deaf_s, now) for heard in self.heard], now
         for rank, actor in enumerate(self.crew.actors):
             if rank in waiting:
                 if now - self.heard[rank] > self.driver.task.timeout_s:

@@ -171,9 +171,9 @@ class Worker:
         return address, self.store.port
 
     def run(self, task: Task, rank: int, place: tuple[str, int], data: list[Any], views: list[Any], start: list[Any]) -> Ended:
-        """Take part in a training from a snapshot (start, none or one), to its end."""
+        """Take part in a training from a snapshot (start; None at its beginning), to its end."""
         self.rank, self.training = rank, None
-        snapshot: Snapshot | None = ray.get(start[0]) if start else None
+        snapshot: Snapshot | None = ray.get(start[0])
         try:
             with joined(task, rank, place, self.store if rank == 0 else None) as team:
                 return self._train(task, team, ray.get(data[0]), [ray.get(view) for view in views], snapshot)

@@ -68,7 +68,7 @@ class Run:
     finished: str
     num_workers: int = 1
     interruptions: list[dict[str, Any]] = field(default_factory=list)
-    """Each loss of workers: time, reason, epoch and step of the state that it went on from."""
+    """Each loss of workers or of who leads them: time, reason, epoch and step of the state that it went on from."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def section(params: dict[str, Any], name: str, schema: type[S]) -> S:
 
 def run_stage(stage: str, body: Callable[[], None]) -> None:
     """Run a stage as a program of its own and exit with the code of what went wrong, if anything did."""
-    die_with_parent()
+    die_with_parent(os.getppid())
     try:
         with held(stage_dir(stage).parent / f".{stage}.lock"):
             if words := overridden():
@@ -79,10 +79,9 @@ def _leaves(values: Any, params: Any, above: str) -> list[tuple[str, Any]]:
     return [leaf for leaves in found for leaf in leaves]
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int) -> None:
     """A process that is killed must not leave this one running and writing; SIGTERM lets it save first."""
     if sys.platform == "linux":
-        parent = os.getppid()
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:
-            sys.exit(143)
+            sys.exit(Stopped.exit_code)

@@ -2,90 +2,122 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from types import FrameType
 
+from pipeline.artifacts import cells_root, runs_root, tensors_digest
 from pipeline.errors import RegattaError, Stopped
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.stages.entry import die_with_parent, read_params, section
-from pipeline.train.runs import FRESH, LOST
+from pipeline.train.runs import LOST
 
-MOST_ENDS, QUICK_S = 4, 120.0
-"""So often in a row it may end so soon after its start."""
+MOST_ENDS = 4
+"""So often in a row the process may be ended without anything saved in between."""
+STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def supervised(stage: str, work: Callable[[], None]) -> None:
     """Run the work; on Ray in a process that is started again whenever it is ended from outside, to go on from the last save.
 
-    Raises what the work raises, Stopped after SIGTERM, and RegattaError where it is ended again and again.
+    Raises what the work raises, Stopped after a signal, and RegattaError where it is ended again and again.
     """
     if section(read_params(), "cluster", ClusterConfig).kind == "local":
         work()
         return
-    soon = 0
+    ends = 0
     while True:
-        started = time.monotonic()
-        with _sigterm_passed_on() as ward:
-            how = ward.ended(work)
+        before = _saved()
+        how = _ended(work)
         if how is None:
             return
-        if ward.asked:
-            raise Stopped("stopped by SIGTERM before the work had begun; the same command goes on from the last save")
-        soon = soon + 1 if time.monotonic() - started < QUICK_S else 1
-        if soon == MOST_ENDS:
-            raise RegattaError(f"{how}. So it went {soon} times in a row, soon after the start; say the same command again")
+        ends = ends + 1 if _saved() == before else 1
+        if ends == MOST_ENDS:
+            raise RegattaError(f"{how}. So it went {ends} times in a row without anything saved; say the same command again")
         os.environ[LOST] = how
-        os.environ.pop(FRESH, None)  # what was begun afresh goes on
-        print(f"{stage}: {how}; starts again from the last save", flush=True)
+        print(f"{stage}: {how}; starts again", flush=True)
 
 
-class _Ward:
-    """One process at the work."""
+def _saved() -> set[tuple[str, str]]:
+    """What there is of states and results, with the contents of the states."""
+    states = [*runs_root().glob("*/state.safetensors"), *cells_root().glob("*.safetensors")]
+    return {(str(path), tensors_digest(path)) for path in states} | {(str(path), "") for path in cells_root().glob("*.json")}
 
-    pid: int | None = None
-    asked = False
 
-    def ended(self, work: Callable[[], None]) -> str | None:
-        """Wait for the end: None where the work is done, the reason where somebody ended its process; raises its error."""
-        context = multiprocessing.get_context("fork")  # nothing is running yet, and nothing has to be imported again
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_begin, args=(work, sender))
+def _ended(work: Callable[[], None]) -> str | None:
+    """Do the work in a process of its own: None where it is done, the reason where somebody ended the process."""
+    context = multiprocessing.get_context("fork")  # neither torch nor Ray is here yet, and nothing has to be imported again
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_begin, args=(work, os.getpid(), receiver, sender))
+    with _signals_taken() as taken:
         process.start()
-        self.pid = process.pid
+        taken.pid = process.pid
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         sender.close()
-        if self.asked:
-            self.pass_on()
+        error: BaseException | None = None
         try:
             error = receiver.recv()
         except EOFError:
             process.join()
-            assert process.exitcode is not None
-            return f"the process that led the work has gone ({_worded(process.exitcode)})"
+            code = process.exitcode or 0
+            how = f"exit code {code}, as when its Ray cluster has gone" if code >= 0 else signal.Signals(-code).name
+            error = _Gone(f"the process that led the work has gone ({how})")
         process.join()
-        if error is not None:
-            raise error
-        return None
-
-    def pass_on(self, *_: object) -> None:
-        """SIGTERM, once there is a process."""
-        self.asked = True
-        if self.pid:
-            os.kill(self.pid, signal.SIGTERM)
+    if taken.asked and not isinstance(error, RegattaError):
+        raise Stopped(f"stopped by {taken.asked}; the same command goes on from the last save")
+    if isinstance(error, _Gone):
+        return str(error)
+    if error is not None:
+        raise error
+    return None
 
 
-def _begin(work: Callable[[], None], sender: Connection) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+class _Gone(Exception):  # noqa: N818 - no error: it starts again
+    """It has not said how it ended."""
+
+
+class _Taken:
+    """The signals that the parent has got; SIGTERM it hands on, Ctrl-C reaches the process by itself."""
+
+    pid: int | None = None
+    asked: str | None = None
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        self.asked = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        if self.pid and number == signal.SIGTERM:
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(self.pid, number)
+
+
+@contextmanager
+def _signals_taken() -> Iterator[_Taken]:
+    """Take signals here, which wait until they are unblocked: in the parent once it knows the process, and in that itself."""
+    taken = _Taken()
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    before = {number: signal.signal(number, taken) for number in STOPS}
+    try:
+        yield taken
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+
+
+def _begin(work: Callable[[], None], parent: int, receiver: Connection, sender: Connection) -> None:
+    receiver.close()  # else sending would wait for ever where the parent has been killed
+    signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    die_with_parent()
     error: BaseException | None = None
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        die_with_parent(parent)
         work()
     except (RegattaError, KeyboardInterrupt) as own:
         error = own
@@ -96,20 +128,5 @@ def _begin(work: Callable[[], None], sender: Connection) -> None:
     sender.send(error)
 
 
-def _worded(code: int) -> str:
-    return f"exit code {code}, as when its Ray cluster has gone" if code > 0 else f"ended by {signal.Signals(-code).name}"
-
-
-@contextmanager
-def _sigterm_passed_on() -> Iterator[_Ward]:
-    """Ctrl-C reaches the process by itself."""
-    ward = _Ward()
-    before = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, ward.pass_on),
-        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
-    }
-    try:
-        yield ward
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _stop(*_: object) -> None:
+    raise Stopped("stopped by SIGTERM; the same command goes on from the last save")

@@ -24,7 +24,7 @@ from pipeline.schema.train import TrainConfig
 from pipeline.train.identity import Identity, commit, versions
 from pipeline.train.program import Program
 from pipeline.train.progress import Progress, ProgressDisplay, Row
-from pipeline.train.runs import LOST, RunFolder, find_run, shorter_run
+from pipeline.train.runs import FRESH, LOST, RunFolder, find_run, shorter_run
 
 if TYPE_CHECKING:
     from pipeline.train.training import Training
@@ -197,18 +197,15 @@ def begun(record: Record, own: Identity, train: TrainConfig, *, resume: bool, **
         "restarts": before["restarts"] + 1,
         **more,
     }
+    progress = Progress(**snapshot[1]) if snapshot else Progress.of(1)
+    lost = [_interruption(os.environ[LOST], progress)] if LOST in os.environ else []
+    facts["interruptions"] = [*before.get("interruptions", []), *lost]
     if resume:
         older = [before["hashes"]["code"]] if before["hashes"]["code"] != own.code else []
-        lost = [_interruption(os.environ[LOST], Progress(**snapshot[1]))] if snapshot and LOST in os.environ else []
-        folder.write(
-            **facts,
-            accepted_code=[*before.get("accepted_code", []), *older],
-            interruptions=[*before.get("interruptions", []), *lost],
-        )
+        folder.write(**facts, accepted_code=[*before.get("accepted_code", []), *older])
         _compare_threads(before["num_threads"], record.num_threads)
         return snapshot
-    epoch = snapshot[1]["epoch"] if snapshot else 0
-    folder.write(**before | facts, num_epochs=epoch, wall_s=0.0)
+    folder.write(**before | facts, num_epochs=progress.epoch, wall_s=0.0, fresh=os.environ.get(FRESH))
     for name in (artifacts.PARAMS, Path("conf/overrides.yaml")):
         if name.exists():
             shutil.copyfile(name, folder.path / name.name)

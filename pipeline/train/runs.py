@@ -17,6 +17,7 @@ from pipeline.train.identity import Identity
 
 ACCEPT_CODE = "REGATTA_ACCEPT_CODE"
 FRESH = "REGATTA_FRESH"
+"""A word that is kept with the runs that begin under it; only they are gone on with."""
 LOST = "REGATTA_LOST"
 """Why the process before this one has gone, where a run is started again by itself."""
 
@@ -99,16 +100,19 @@ def all_runs() -> list[tuple[RunFolder, dict[str, Any]]]:
 def find_run(identity: Identity) -> tuple[RunFolder, str]:
     """The folder for a run and what to do in it: "new", "resume", or "done".
 
-    A finished run of the same identity is done; an unfinished one goes on, unless REGATTA_FRESH asks for a new start.
-    One that was interrupted under other code needs REGATTA_ACCEPT_CODE.
+    A finished run of the same identity is done; an unfinished one goes on, from its beginning where nothing was saved. One
+    that was interrupted under other code needs REGATTA_ACCEPT_CODE. REGATTA_FRESH asks for a new start.
     """
-    runs = all_runs() if not os.environ.get(FRESH) else []
+    runs = _eligible()
     for folder, run in reversed(runs):
         if run["hashes"]["run"] == identity.run and folder.states:
             if run["state"] == "finished":
                 return folder, "done"
             if run["state"] != "failed":
                 return folder, "resume"
+    for folder, run in reversed(runs):
+        if run["hashes"]["run"] == identity.run and run["state"] in ("running", "stopped"):
+            return folder, "new"
     for folder, run in reversed(runs):
         same = run["hashes"]["without_code"] == identity.without_code and run["hashes"]["code"] != identity.code
         if same and run["state"] in ("running", "stopped") and folder.states:
@@ -118,6 +122,12 @@ def find_run(identity: Identity) -> tuple[RunFolder, str]:
     names = (f"{started}-{identity.run[:8]}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 100))))
     name = next(name for name in names if not (artifacts.runs_root() / name).exists())
     return RunFolder(name, artifacts.runs_root() / name), "new"
+
+
+def _eligible() -> list[tuple[RunFolder, dict[str, Any]]]:
+    """All runs, or those that have begun under the same REGATTA_FRESH."""
+    word = os.environ.get(FRESH)
+    return [(folder, run) for folder, run in all_runs() if not word or run.get("fresh") == word]
 
 
 def _ask_for_code(folder: RunFolder, run: dict[str, Any]) -> None:
@@ -132,7 +142,7 @@ def shorter_run(identity: Identity, epochs: int) -> RunFolder | None:
     """The longest finished run that differs in fewer epochs alone; none where REGATTA_FRESH asks for a new start."""
     found = [
         (run["num_epochs"], folder.id, folder)
-        for folder, run in (() if os.environ.get(FRESH) else all_runs())
+        for folder, run in _eligible()
         if run["hashes"]["without_epochs"] == identity.without_epochs and run["state"] == "finished"
         and run["max_epochs"] < epochs and folder.states
     ]  # fmt: skip

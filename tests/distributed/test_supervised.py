@@ -1,23 +1,28 @@
 """Stages that lead a cluster: whatever ends the process that leads, or the cluster, they go on by themselves."""
 
+import copy
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
-from ray_study_project import Cluster, alive, cluster_config, wait_for
-from study.study_project import definition
+from ray_study_project import Cluster, chosen, cluster_config, same, wait_for
+from study.study_project import by_hash
 from test_distributed_training import epochs_kept, run_in, same_run
 
+from pipeline.artifacts import save_tensors
 from pipeline.errors import ConfigError, RegattaError, Stopped
 from pipeline.stages.supervised import MOST_ENDS, supervised
-from pipeline.train.runs import FRESH, LOST
+from pipeline.train.runs import LOST
+from pipeline.train.stopping import StopRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 150
@@ -81,6 +86,12 @@ class Stage:
         assert self.process.returncode == code, self.said
 
 
+def ended(processes):
+    """All of them, within the time that a node takes to end."""
+    _, still = psutil.wait_procs(processes, timeout=5)
+    assert still == []
+
+
 def two_workers(**more):
     values = cluster_config().model_dump(mode="json")
     return values | {"workers": 2, "min_workers": 2, "reduce": "exact", "timeout_s": 6.0} | more
@@ -97,13 +108,13 @@ def test_a_lost_cluster_and_a_killed_leader_cost_time_and_no_bits(folder):
     second = stage.below
     stage.leader.kill()
     stage.ends(0)
-    assert stage.said.count("starts again from the last save") == 2
+    assert stage.said.count("starts again") == 2
     same_run(run_in(folder / "alone"), stage.run)
     *_, by_ray, by_hand = stage.run.read()["interruptions"]  # the first leader may have noted the loss of its workers, too
     assert "as when its Ray cluster has gone" in by_ray["reason"]
-    assert "ended by SIGKILL" in by_hand["reason"]
+    assert "(SIGKILL)" in by_hand["reason"]
     assert by_hand["epoch"] > kept
-    assert alive([*first, *second]) == []
+    ended(first + second)
     assert (folder / "artifacts" / "train" / "best.safetensors").exists()
 
 
@@ -116,7 +127,7 @@ def test_a_stop_is_handed_on_and_no_process_stays(folder):
     stage.ends(Stopped.exit_code)
     assert "regatta train: stopped by SIGTERM in epoch" in stage.said
     assert stage.run.read()["state"] == "stopped"
-    assert alive(every) == []
+    ended(every)
 
 
 @pytest.mark.slow
@@ -144,56 +155,120 @@ def test_a_cluster_that_comes_back_is_waited_for(folder, tmp_path):
 def ray_chosen(tmp_path, monkeypatch):
     """Parameters that choose Ray, in the current directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(LOST, raising=False)
+    monkeypatch.setenv(LOST, "")  # so that it is what it was after the test
+    monkeypatch.delenv(LOST)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"cluster": two_workers()}))
+    return tmp_path / "seen"
+
+
+def note(seen):
+    """A line for each time that the work has begun."""
+    with seen.open("a") as file:
+        file.write("begun\n")
+    return len(seen.read_text().splitlines())
+
+
+def raises(error):
+    raise error
 
 
 def test_what_the_work_raises_is_raised(ray_chosen):
     with pytest.raises(ConfigError, match="a shard too few"):
-        supervised("train", lambda: (_ for _ in ()).throw(ConfigError("a shard too few")))
+        supervised("train", lambda: raises(ConfigError("a shard too few")))
     with pytest.raises(SystemExit) as ended:
         supervised("train", lambda: 1 / 0)
     assert ended.value.code == 1
     assert LOST not in os.environ
 
 
-def test_work_that_is_ended_goes_on_and_is_not_begun_afresh_again(ray_chosen, tmp_path, monkeypatch):
-    monkeypatch.setenv(FRESH, "1")
-    monkeypatch.setenv(LOST, "")
-    monkeypatch.delenv(LOST)
-
+@pytest.mark.parametrize(("code", "how"), [(1, "exit code 1, as when its Ray cluster has gone"), (-9, "SIGKILL")])
+def test_work_that_is_ended_goes_on_and_knows_why(ray_chosen, code, how):
     def work():
-        with (tmp_path / "seen").open("a") as file:
-            file.write(f"{os.environ.get(FRESH)} {os.environ.get(LOST)}\n")
-        if LOST not in os.environ:
-            os._exit(1)
+        if note(ray_chosen) == 1:
+            os._exit(code) if code > 0 else os.kill(os.getpid(), -code)
+        assert os.environ[LOST] == f"the process that led the work has gone ({how})"
 
     supervised("train", work)
-    first, second = (tmp_path / "seen").read_text().splitlines()
-    assert first == "1 None"
-    assert second == "None the process that led the work has gone (exit code 1, as when its Ray cluster has gone)"
+    assert note(ray_chosen) == 3
 
 
-def test_work_that_is_ended_again_and_again_is_given_up(ray_chosen, tmp_path, monkeypatch):
-    monkeypatch.setenv(LOST, "")
+def test_work_that_is_ended_again_and_again_is_given_up_unless_it_saves(ray_chosen, monkeypatch):
+    monkeypatch.setenv("REGATTA_RUNS", "runs")
+    state = Path("runs") / "one" / "state.safetensors"
+    state.parent.mkdir(parents=True)
 
     def work():
-        with (tmp_path / "seen").open("a") as file:
-            file.write("begun\n")
-        os.kill(os.getpid(), signal.SIGKILL)
+        number = note(ray_chosen)
+        save_tensors(state, {}, {"epoch": min(number, 3)})  # the first three get further
+        os._exit(1)
 
-    with pytest.raises(RegattaError, match=f"ended by SIGKILL.* {MOST_ENDS} times in a row"):
+    with pytest.raises(RegattaError, match=f"exit code 1.* {MOST_ENDS} times in a row without anything saved"):
         supervised("train", work)
-    assert len((tmp_path / "seen").read_text().splitlines()) == MOST_ENDS
+    assert note(ray_chosen) - 1 == 3 + MOST_ENDS - 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_that_comes_before_the_work_is_heard(ray_chosen, monkeypatch, number):
+    """As the process is forked; Ctrl-C is sent to the work as well, as a terminal does."""
+    fork = os.fork
+
+    def signalled():
+        os.kill(os.getpid(), number)
+        child = fork()
+        if child and number == signal.SIGINT:
+            os.kill(child, number)
+        return child
+
+    monkeypatch.setattr(os, "fork", signalled)
+    with pytest.raises((Stopped, KeyboardInterrupt)):
+        supervised("train", lambda: time.sleep(20))
+    assert LOST not in os.environ
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_is_not_answered_by_another_start(ray_chosen, times):
+    """Once: the work has noted it, and then is ended from outside. Twice: it ends at once, by that signal."""
+
+    def work():
+        note(ray_chosen)
+        stop = StopRequest()
+        with stop.listening():
+            os.kill(os.getppid(), signal.SIGINT)  # as a terminal sends it, to both
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGINT)
+        os._exit(1)
+
+    with pytest.raises(Stopped, match="stopped by Ctrl-C; the same command goes on"):
+        supervised("train", work)
+    assert note(ray_chosen) == 2
+
+
+def test_sigterm_while_the_work_waits_is_a_stop(ray_chosen):
+    def work():
+        os.kill(os.getppid(), signal.SIGTERM)
+        time.sleep(20)
+
+    with pytest.raises(Stopped, match="stopped by SIGTERM"):
+        supervised("train", work)
+
+
+def test_more_than_a_pipe_holds_is_raised_whole(ray_chosen):
+    with pytest.raises(ConfigError) as found:
+        supervised("train", lambda: raises(ConfigError("x" * 200_000)))
+    assert len(str(found.value)) == 200_000
 
 
 @pytest.mark.slow
-def test_a_study_goes_on_as_well(folder):
-    chosen = definition({"none": {"model.dropout": 0.0}}, seeds=4, baseline={"train.epochs": 250})
-    study = {"definitions": {"s": chosen.model_dump(mode="json")}, "on_run": None}
-    stage = Stage(folder, "study", cluster_config().model_dump(mode="json"), "study", "s", study=study)
-    stage.wait_for(lambda: list(stage.runs.glob("cells/*")))
+def test_a_study_goes_on_from_the_results_that_there_are(ray_folder, ray_reference, tmp_path, monkeypatch):
+    place = shutil.copytree(ray_folder, tmp_path / "project")
+    tracking = yaml.safe_load((place / "values.yaml").read_text())["tracking"] | {"mode": "disabled"}
+    study = {"definitions": {"s": chosen().model_dump(mode="json")}, "on_run": None}
+    stage = Stage(place, "study", cluster_config().model_dump(mode="json"), "study", "s", study=study, tracking=tracking)
+    stage.wait_for(lambda: list(stage.runs.glob("cells/*.json")))
     stage.leader.kill()
     stage.ends(0)
-    assert "study s: the process that led the work has gone (ended by SIGKILL); starts again from the last save" in stage.said
-    assert (folder / "artifacts" / "study" / "s" / "effects.json").exists()
+    assert "study s: the process that led the work has gone (SIGKILL); starts again" in stage.said
+    first, second = re.findall(r"study s: 8 runs, (\d+) of them known already", stage.said)
+    assert int(first) == 0 < int(second)
+    monkeypatch.setenv("REGATTA_RUNS", str(stage.runs))
+    same(by_hash(), copy.deepcopy(ray_reference))

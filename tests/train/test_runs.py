@@ -6,15 +6,16 @@ import json
 import pytest
 import torch
 from test_program import configs
-from training_helpers import NONE
+from training_helpers import NONE, untimed
 
 from pipeline import artifacts
 from pipeline.errors import ConfigError, NumericsError, StorageError
 from pipeline.model.predictor import load_predictor
 from pipeline.train import fit as fit_module
 from pipeline.train.fit import fit
+from pipeline.train.identity import Identity
 from pipeline.train.record import publish
-from pipeline.train.runs import all_runs
+from pipeline.train.runs import all_runs, find_run
 
 
 class NoTracker:
@@ -41,6 +42,10 @@ def run(data, **changes):
     }
     model, train = configs(**(small | changes))
     return fit(model, train, data, NONE, lambda folder: NoTracker()), model
+
+
+def identity_of(folder):
+    return Identity(**folder.read()["hashes"])
 
 
 def weights(folder):
@@ -153,6 +158,31 @@ def test_a_fresh_start_keeps_the_old_folder(digits, monkeypatch):
     monkeypatch.setenv("REGATTA_FRESH", "1")
     run(digits)
     assert len(all_runs()) == 2
+
+
+def test_a_fresh_start_that_was_ended_goes_on_as_such(digits, monkeypatch):
+    older, _ = run(digits)
+    monkeypatch.setenv("REGATTA_FRESH", "a word")
+    fresh, todo = find_run(identity_of(older))
+    assert todo == "new"
+    fresh.path.mkdir()
+    fresh.write(**older.read() | {"id": fresh.id, "state": "running", "fresh": "a word"})
+    assert find_run(identity_of(older)) == (fresh, "new")  # in its folder, since nothing was saved
+    artifacts.save_tensors(fresh.state, *older.load_state())
+    assert find_run(identity_of(older)) == (fresh, "resume")
+    monkeypatch.setenv("REGATTA_FRESH", "another")
+    assert find_run(identity_of(older))[0] not in (older, fresh)
+    monkeypatch.delenv("REGATTA_FRESH")
+    assert find_run(identity_of(older)) == (fresh, "resume")
+
+
+def test_a_run_that_was_ended_before_it_saved_begins_in_its_folder(digits):
+    folder = interrupted(digits)
+    for state in folder.states:
+        state.unlink()
+    assert run(digits)[0] == folder
+    assert len(all_runs()) == 1
+    assert untimed(artifacts.read_jsonl(folder.metrics))[-1]["epoch"] == folder.read()["num_epochs"]
 
 
 def damage(path, how):
