@@ -254,7 +254,7 @@ class Watch:
         if found := by_kind.get("defect"):
             raise RegattaError(f"worker {found[0]} ended by an error:\n{found[1]}")
         if found := by_kind.get("memory"):
-            raise ConfigError(self._too_large(*found))
+            raise ConfigError(too_large(self.driver.task, self.crew.facts[found[0]].host, found[1]))
         if found := by_kind.get("peer"):
             raise Lost(f"worker {found[0]}: {found[1]}")
         if found := by_kind.get("not_finite"):
@@ -262,13 +262,13 @@ class Watch:
         if found := by_kind.get("stopped"):
             raise Stopped(found[1])
 
-    def _too_large(self, rank: int, text: str) -> str:
-        shards = self.driver.task.program.shards
-        rows = -(-self.driver.task.program.batch_size // self.driver.task.size // shards)
-        return (
-            f"train.shards = {shards}: a shard of {rows} samples does not fit into the memory of {self.crew.facts[rank].host} "
-            f"({text}); say train.shards={2 * shards}, which cuts the same batch finer"
-        )
+
+def too_large(task: Task, host: str, text: str) -> str:
+    """What to say where a worker lacks memory; text: its own words."""
+    shards = task.program.shards
+    num = shards if task.reduce == "exact" else shards * task.size
+    rows = -(-task.program.batch_size // num)
+    return f"train.shards = {shards}: a shard of {rows} samples does not fit into the memory of {host} ({text}); say train.shards={2 * shards}, which cuts the same batch finer"
 
 
 @contextmanager

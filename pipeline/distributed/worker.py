@@ -179,7 +179,7 @@ class Worker:
                 return self._train(task, team, ray.get(data[0]), [ray.get(view) for view in views], snapshot)
         except Exception as error:
             self.say(f"ended by {type(error).__name__}: {error}")
-            return _ended(error, task)
+            return _ended(error)
         finally:
             self.store = None
 
@@ -255,7 +255,7 @@ class WorkerKeeper(Keeper):
             self.worker.outbox.put("epoch", asdict(training.progress))
 
 
-def _ended(error: Exception, task: Task) -> Ended:
+def _ended(error: Exception) -> Ended:
     from pipeline.train.tree import PeerLost
 
     if isinstance(error, Stopped):

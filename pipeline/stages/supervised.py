@@ -61,26 +61,21 @@ def _ended(work: Callable[[], None]) -> str | None:
         taken.pid = process.pid
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         sender.close()
-        error: BaseException | None = None
         try:
-            error = receiver.recv()
-        except EOFError:
+            error: BaseException | None = receiver.recv()
+        except EOFError:  # it has not said how it ended
             process.join()
-            code = process.exitcode or 0
-            how = f"exit code {code}, as when its Ray cluster has gone" if code >= 0 else signal.Signals(-code).name
-            error = _Gone(f"the process that led the work has gone ({how})")
+            if taken.asked:
+                raise Stopped(f"stopped by {taken.asked}; the same command goes on from the last save") from None
+            return f"the process that led the work has gone ({_worded(process.exitcode or 0)})"
         process.join()
-    if taken.asked and not isinstance(error, RegattaError):
-        raise Stopped(f"stopped by {taken.asked}; the same command goes on from the last save")
-    if isinstance(error, _Gone):
-        return str(error)
-    if error is not None:
-        raise error
-    return None
+        if error is not None:
+            raise error
+        return None
 
 
-class _Gone(Exception):  # noqa: N818 - no error: it starts again
-    """It has not said how it ended."""
+def _worded(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}, as when its Ray cluster has gone"
 
 
 class _Taken:

@@ -11,14 +11,17 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
 from ray_study_project import Cluster
 from training_driver import TIMEOUT_S, configs, fit_with
 from training_helpers import untimed
 
 from pipeline import artifacts
 from pipeline.distributed.crew import Needs, fitting, needs_of
-from pipeline.distributed.training import check_shards
+from pipeline.distributed.training import check_shards, too_large
+from pipeline.distributed.worker import Task, _ended
 from pipeline.errors import BusyError, ConfigError, RegattaError, Stopped
+from pipeline.train.program import planned
 from pipeline.train.runs import RunFolder
 
 HERE = Path(__file__).resolve().parent
@@ -190,6 +193,20 @@ def test_batches_that_cannot_be_shared_are_refused(workers, reduce, changes, sai
     _, train, cluster, _ = configs(3, workers, reduce, **changes)
     with pytest.raises(ConfigError, match=said):
         check_shards(train, cluster)
+
+
+@pytest.mark.parametrize(("reduce", "rows"), [("exact", 16), ("fast", 8)])
+def test_a_shard_that_does_not_fit_is_told_with_what_may(digits, reduce, rows):
+    with pytest.raises(RuntimeError) as found:
+        torch.empty(1 << 50)
+    ended = _ended(found.value)
+    assert ended.how == "memory"
+    model, train, _, policy = configs(3, shards=4, batch_size=64)
+    task = Task(*planned(model, train, digits.manifest), policy, "none", "cpu", 1, 2, reduce, 60.0, 10.0)
+    said = too_large(task, "there", ended.text)
+    assert f"train.shards = 4: a shard of {rows} samples does not fit into the memory of there" in said
+    assert "can't allocate memory" in said
+    assert "say train.shards=8" in said
 
 
 def test_gpus_beyond_the_limit_are_refused():
