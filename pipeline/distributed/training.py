@@ -268,7 +268,10 @@ def too_large(task: Task, host: str, text: str) -> str:
     shards = task.program.shards
     num = shards if task.reduce == "exact" else shards * task.size
     rows = -(-task.program.batch_size // num)
-    return f"train.shards = {shards}: a shard of {rows} samples does not fit into the memory of {host} ({text}); say train.shards={2 * shards}, which cuts the same batch finer"
+    return (
+        f"train.shards = {shards}: a shard of {rows} samples does not fit into the memory of {host} ({text}); "
+        f"say train.shards={2 * shards}, which cuts the same batch finer"
+    )
 
 
 @contextmanager
