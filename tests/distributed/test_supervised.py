@@ -271,4 +271,7 @@ def test_a_study_goes_on_from_the_results_that_there_are(ray_folder, ray_referen
     first, second = re.findall(r"study s: 8 runs, (\d+) of them known already", stage.said)
     assert int(first) == 0 < int(second)
     monkeypatch.setenv("REGATTA_RUNS", str(stage.runs))
-    same(by_hash(), copy.deepcopy(ray_reference))
+    found, expected = by_hash(), copy.deepcopy(ray_reference)
+    for result in (*found.values(), *expected.values()):
+        result.pop("num_together")  # those that were left are put together anew
+    same(found, expected)
