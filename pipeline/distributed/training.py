@@ -142,19 +142,13 @@ class Driver:
     def _after(self, reason: str) -> Snapshot | None:
         """Note a loss; the newest whole state, or none where nothing was saved yet."""
         self.losses += 1
-        progress = self.record.progress
-        where = f"epoch {progress.epoch + 1}, step {progress.step}"
         if self.losses >= MOST_LOSSES:
             raise RegattaError(
                 f"train: {reason}. So it went {self.losses} times in a row without a step saved; look at "
                 f"{self.record.folder.path}/logs, then say the same command again"
             )
-        self.record.interrupted(reason)
-        self.record.display.say(f"train: {reason}; goes on from the last save, {where}")
         snapshot = self.record.folder.load_state() if self.record.folder.states else None
-        if snapshot:
-            self.record.progress = Progress(**snapshot[1])
-            self.record.rewrite()
+        self.record.go_back(snapshot, reason)
         return snapshot
 
     def keep(self, snapshot: Snapshot) -> None:

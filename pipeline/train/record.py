@@ -77,7 +77,7 @@ class Record:
     def shown(self, snapshot: Snapshot | None, open_tracker: OpenTracker) -> Iterator[None]:
         """Mirror and show what happens in the block, and write how it ends, by an error or without."""
         self.tracker = open_tracker(self.folder)
-        self.progress = Progress(**snapshot[1]) if snapshot else Progress.of(1)
+        self.progress = _progress(snapshot)
         self.rewrite()
         self.display = ProgressDisplay(self.folder.path / "log.txt", self.program.epochs, self.steps_per_epoch, self.progress)
         self.display.say(self._headline())
@@ -126,10 +126,14 @@ class Record:
             self.tracker.log(progress.epoch, rows)
             self.display.epoch(progress)
 
-    def interrupted(self, reason: str) -> None:
-        """Note that workers were lost, and that the run goes on from its newest state."""
+    def go_back(self, snapshot: Snapshot | None, reason: str) -> None:
+        """Note and say that the run goes on from a state, or where there is none from its beginning; the records end there."""
+        self.progress = _progress(snapshot)
         before, entry = self.folder.read(), _interruption(reason, self.progress)
-        self.folder.write(restarts=before["restarts"] + 1, interruptions=[*before.get("interruptions", []), entry])
+        self.folder.write(restarts=before["restarts"] + 1, interruptions=[*before["interruptions"], entry])
+        self.rewrite()
+        where = f"epoch {self.progress.epoch + 1}, step {self.progress.step}"
+        self.display.say(f"train: {reason}; goes on from the last save, {where}")
 
     def save_best(self) -> None:
         """Write the weights of the best epoch, if there is one, out of the newest state."""
@@ -197,7 +201,7 @@ def begun(record: Record, own: Identity, train: TrainConfig, *, resume: bool, **
         "restarts": before["restarts"] + 1,
         **more,
     }
-    progress = Progress(**snapshot[1]) if snapshot else Progress.of(1)
+    progress = _progress(snapshot)
     lost = [_interruption(os.environ[LOST], progress)] if LOST in os.environ else []
     facts["interruptions"] = [*before.get("interruptions", []), *lost]
     if resume:
@@ -210,6 +214,11 @@ def begun(record: Record, own: Identity, train: TrainConfig, *, resume: bool, **
         if name.exists():
             shutil.copyfile(name, folder.path / name.name)
     return snapshot
+
+
+def _progress(snapshot: Snapshot | None) -> Progress:
+    """Of the one run that a snapshot holds."""
+    return Progress(**snapshot[1]) if snapshot else Progress.of(1)
 
 
 def _interruption(reason: str, progress: Progress) -> Row:
