@@ -270,8 +270,8 @@ def weights_and_data() -> dict[str, Any]:
     """The weights, and all files that carry neither a time nor the name of the run."""
     whole = digests(Path("artifacts"))
     weights, _ = load_tensors(Path("artifacts/train/best.safetensors"))
-    changing = ("run.json", "model.json", "metrics.jsonl", "augment.json", "metrics.json", "effects.json", "cells.parquet")
-    changing = ("best.safetensors", *changing)
+    changing = ("run.json", "model.json", "metrics.jsonl", "augment.json", "metrics.json", "effects.json")
+    changing = ("best.safetensors", "cells.parquet", "curves.parquet", *changing)
     same = {name: digest for name, digest in whole.items() if not name.endswith(changing)}
     same = {name: digest for name, digest in same.items() if not name.startswith(("report/", "."))}
     return same | {name: array.tobytes() for name, array in weights.items()}
