@@ -184,7 +184,9 @@ def begun(record: Record, own: Identity, train: TrainConfig, *, resume: bool, **
     snapshot = folder.load_state() if resume else shorter.load_state() if shorter else None
     for left in folder.path.glob("*.partial-*"):  # by a writer that was killed
         left.unlink()
-    before: Row = folder.read() if resume else {"restarts": -1, "started": now(), "continued_from": shorter and shorter.id}
+    lost = [_interruption(os.environ[LOST], _progress(snapshot))] if LOST in os.environ else []
+    new = {"restarts": len(lost) - 1, "started": now(), "continued_from": shorter and shorter.id}
+    before: Row = folder.read() if resume else new
     facts = {
         "id": folder.id,
         "state": "running",
@@ -199,17 +201,15 @@ def begun(record: Record, own: Identity, train: TrainConfig, *, resume: bool, **
         "num_train": record.num_train,
         "max_epochs": train.epochs,
         "restarts": before["restarts"] + 1,
+        "interruptions": [*before.get("interruptions", []), *lost],
         **more,
     }
-    progress = _progress(snapshot)
-    lost = [_interruption(os.environ[LOST], progress)] if LOST in os.environ else []
-    facts["interruptions"] = [*before.get("interruptions", []), *lost]
     if resume:
         older = [before["hashes"]["code"]] if before["hashes"]["code"] != own.code else []
         folder.write(**facts, accepted_code=[*before.get("accepted_code", []), *older])
         _compare_threads(before["num_threads"], record.num_threads)
         return snapshot
-    folder.write(**before | facts, num_epochs=progress.epoch, wall_s=0.0, fresh=os.environ.get(FRESH))
+    folder.write(**before | facts, num_epochs=_progress(snapshot).epoch, wall_s=0.0, fresh=os.environ.get(FRESH))
     for name in (artifacts.PARAMS, Path("conf/overrides.yaml")):
         if name.exists():
             shutil.copyfile(name, folder.path / name.name)

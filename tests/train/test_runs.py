@@ -176,12 +176,16 @@ def test_a_fresh_start_that_was_ended_goes_on_as_such(digits, monkeypatch):
     assert find_run(identity_of(older)) == (fresh, "resume")
 
 
-def test_a_run_that_was_ended_before_it_saved_begins_in_its_folder(digits):
+def test_a_run_that_was_ended_before_it_saved_begins_in_its_folder(digits, monkeypatch):
     folder = interrupted(digits)
     for state in folder.states:
         state.unlink()
+    monkeypatch.setenv("REGATTA_LOST", "its cluster has gone")
     assert run(digits)[0] == folder
     assert len(all_runs()) == 1
+    facts = folder.read()
+    assert facts["restarts"] == 1
+    assert [(lost["reason"], lost["epoch"]) for lost in facts["interruptions"]] == [("its cluster has gone", 0)]
     assert untimed(artifacts.read_jsonl(folder.metrics))[-1]["epoch"] == folder.read()["num_epochs"]
 
 
