@@ -58,8 +58,9 @@ def _ended(work: Callable[[], None]) -> str | None:
     process = context.Process(target=_begin, args=(work, os.getpid(), receiver, sender))
     with _signals_taken() as taken:
         process.start()
-        taken.pid = process.pid
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        assert process.pid is not None
+        taken.begun(process.pid)
         sender.close()
         try:
             error: BaseException | None = receiver.recv()
@@ -83,17 +84,30 @@ class _Taken:
 
     pid: int | None = None
     asked: str | None = None
+    early: int | None = None
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         self.asked = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        if self.pid and number == signal.SIGTERM:
-            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
-                os.kill(self.pid, number)
+        if self.pid is None:  # it came before the process, which then has not got it
+            self.early = number
+        elif number == signal.SIGTERM:
+            self._hand_on(number)
+
+    def begun(self, pid: int) -> None:
+        """The process is there."""
+        self.pid = pid
+        if self.early is not None:
+            self._hand_on(self.early)
+
+    def _hand_on(self, number: int) -> None:
+        assert self.pid is not None
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            os.kill(self.pid, number)
 
 
 @contextmanager
 def _signals_taken() -> Iterator[_Taken]:
-    """Take signals here, which wait until they are unblocked: in the parent once it knows the process, and in that itself."""
+    """Take signals here. They wait until the new process can take them as well, but for those that another thread takes."""
     taken = _Taken()
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     before = {number: signal.signal(number, taken) for number in STOPS}

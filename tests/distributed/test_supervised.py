@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -208,16 +209,23 @@ def test_work_that_is_ended_again_and_again_is_given_up_unless_it_saves(ray_chos
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_that_comes_before_the_work_is_heard(ray_chosen, monkeypatch, number):
-    """As the process is forked; Ctrl-C is sent to the work as well, as a terminal does."""
+@pytest.mark.parametrize("taker", ["this thread", "another thread"])
+def test_a_stop_that_comes_before_the_work_is_heard(ray_chosen, monkeypatch, number, taker):
+    """Just before the process is forked, to which nothing is sent then."""
     fork = os.fork
 
+    def take():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+        signal.pthread_kill(threading.get_ident(), number)
+
     def signalled():
-        os.kill(os.getpid(), number)
-        child = fork()
-        if child and number == signal.SIGINT:
-            os.kill(child, number)
-        return child
+        if taker == "this thread":
+            signal.pthread_kill(threading.get_ident(), number)
+        else:
+            other = threading.Thread(target=take)
+            other.start()
+            other.join()
+        return fork()
 
     monkeypatch.setattr(os, "fork", signalled)
     with pytest.raises((Stopped, KeyboardInterrupt)):
