@@ -49,7 +49,8 @@ def start(digits, folder, workers):
     return driver(digits, folder, workers, "exact", WIDE_EPOCHS, *changes)
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_full_disk_costs_no_more_than_the_last_save(digits, wide, tmp_path, workers):
     runs = tmp_path / "runs"
     with mounted(runs, "-t", "tmpfs", "-o", "size=3m", "tmpfs"):
