@@ -70,29 +70,23 @@ def _main() -> None:
 def _mirror_run(start: Mapping[str, Any]) -> None:
     """Empty lines on standard input announce rows; JSON, or the end of it, ends the run."""
     folder = Path(start["folder"])
-    with contextlib.ExitStack() as stack:
-        _hold(stack, folder / ".mirror.lock")  # by a start before this one, which was killed
-        _mirror_rows(start, folder)
-
-
-def _mirror_rows(start: Mapping[str, Any], folder: Path) -> None:
-    run = _started(TrackingConfig(**start["config"]), start["run_id"], folder, start["params"])
-    rows = _new_rows(folder / "metrics.jsonl")
-    while (line := sys.stdin.readline()) == "\n":
+    with _alone(folder / ".mirror.lock"):  # a start before this one, which was killed, may have a mirror still
+        run = _started(TrackingConfig(**start["config"]), start["run_id"], folder, start["params"])
+        rows = _new_rows(folder / "metrics.jsonl")
+        while (line := sys.stdin.readline()) == "\n":
+            _log(run, next(rows))
+        signal.alarm(int(FINISH_S) + 5)  # a training that was killed can't end a mirror that hangs
         _log(run, next(rows))
-    signal.alarm(int(FINISH_S) + 5)  # a training that was killed can't end a mirror that hangs
-    _log(run, next(rows))
-    end = json.loads(line or '{"summary": {}, "exit_code": 1}')
-    run.summary.update(end["summary"])
-    run.finish(exit_code=end["exit_code"])
+        end = json.loads(line or '{"summary": {}, "exit_code": 1}')
+        run.summary.update(end["summary"])
+        run.finish(exit_code=end["exit_code"])
 
 
 def _mirror_study(start: Mapping[str, Any]) -> None:
     """The cells one after the other; those that a server does not take become local files."""
     signal.alarm(int(start["limit_s"]) + 5)
     config, folder = TrackingConfig(**start["config"]), Path(start["folder"])
-    with contextlib.ExitStack() as stack:
-        _hold(stack, folder / "wandb" / ".lock")
+    with _alone(folder / "wandb" / ".lock"):
         if config.mode == "online":
             try:
                 _check_online(_wandb("online", **STUDY_SETTINGS))
@@ -107,14 +101,17 @@ def _mirror_study(start: Mapping[str, Any]) -> None:
             say(f"W&B is not used online ({reason}); send the study's runs later with: wandb sync {place}")
 
 
-def _hold(stack: contextlib.ExitStack, lock: Path) -> None:
-    """Wait until no other process mirrors from this folder, as long as this one may last."""
-    while True:
-        try:
-            stack.enter_context(held(lock))
-            return
-        except BusyError:
-            time.sleep(0.1)
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process mirrors from this folder, as long as this one may last; then keep others waiting."""
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(held(lock))
+                break
+            except BusyError:
+                time.sleep(0.1)
+        yield
 
 
 def _mirror_cells(mode: str, config: TrackingConfig, folder: Path, start: Mapping[str, Any]) -> None:

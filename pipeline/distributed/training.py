@@ -259,9 +259,10 @@ class Watch:
 
 def too_large(task: Task, host: str, text: str) -> str:
     """What to say where a worker lacks memory; text: its own words."""
+    from pipeline.train.tree import Team  # imports torch, which the driver does without
+
     shards = task.program.shards
-    num = shards if task.reduce == "exact" else shards * task.size
-    rows = -(-task.program.batch_size // num)
+    rows = -(-task.program.batch_size // Team(size=task.size, reduce=task.reduce).num_shards(shards))
     return (
         f"train.shards = {shards}: a shard of {rows} samples does not fit into the memory of {host} ({text}); "
         f"say train.shards={2 * shards}, which cuts the same batch finer"
