@@ -17,6 +17,7 @@ from pipeline.errors import ConfigError, RegattaError
 from pipeline.overrides import Overrides, defaults
 from pipeline.schema.base import nearest
 from pipeline.schema.study import StudyDefinition
+from pipeline.study.effects import told
 
 NONE = "none"
 
@@ -42,7 +43,7 @@ def study(options: argparse.Namespace) -> int:
         done = reproduce([f"study@{options.name}"], then=["report"] if trained else [])
     if f"study@{options.name}" not in done.stages:
         print("Nothing had to be run again.")
-        for line in read_json(stage_dir("study") / options.name / "effects.json")["sentences"]:
+        for line in told(read_json(stage_dir("study") / options.name / "effects.json")):
             print(f"study {options.name}: {line}")
     print(f"The report is {REPORT}" if REPORT.exists() else "`regatta run` trains the model and makes the report.", flush=True)
     return 0

@@ -15,8 +15,8 @@ from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.stages.entry import read_params, run_stage, section
 from pipeline.stages.supervised import supervised
-from pipeline.study.effects import effects
-from pipeline.study.plan import variants
+from pipeline.study.effects import effects, told
+from pipeline.study.plan import contrasts, variants
 from pipeline.study.processes import Processes
 from pipeline.study.run import CapacityOf, capacity_here, compute, cores, open_materials, plan
 from pipeline.study.schedule import Workers
@@ -40,14 +40,14 @@ def run(name: str) -> None:
             flush=True,
         )
         outcomes = compute(todo, workers)
-    found = effects(name, definition, variants(definition), outcomes)
+    found = effects(name, definition, variants(definition), outcomes, contrasts(definition, params))
     basis = {part: params[part] for part in ("prepare", "augment", "model", "train")}
     basis |= {"study": params["study"]["definitions"][name], "dataset": materials.manifest.digest}
     with published_dir(place) as folder:
         pq.write_table(cells_table(outcomes), folder / "cells.parquet", compression="zstd")
         pq.write_table(curves_table(outcomes), folder / "curves.parquet", compression="zstd")
         write_json(folder / "effects.json", {**found, "basis": basis})
-    for line in found["sentences"]:
+    for line in told(found):
         print(f"study {name}: {line}", flush=True)
     changes: dict[str, Any] = {variant.name: dict(variant.changes) for variant in variants(definition)}
     mirror_study(

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
+from pipeline.study.answer import advice, answer
 from pipeline.study.statistics import (
     CONFIDENCE,
     FEWEST_SEEDS,
-    Better,
     Difference,
     bootstrap_interval,
     holm,
     paired_difference,
     verdict,
 )
+from pipeline.study.wording import METRICS, contrast_words, label, numbers, shown
 
-METRICS: dict[str, tuple[str, Better]] = {
-    "val_loss": ("validation loss", "lower"),
-    "val_accuracy": ("validation accuracy", "higher"),
-    "last_val_loss": ("validation loss of the last epoch", "lower"),
-    "last_val_accuracy": ("validation accuracy of the last epoch", "higher"),
-    "gap": ("generalisation gap", "lower"),
-    "last_gap": ("generalisation gap of the last epoch", "lower"),
-    "best_epoch": ("best epoch", "neither"),
-}
-"""What a study may be judged by: its words and which side is better."""
 UNDECIDED = ("no evidence", "too few seeds")
 VERDICTS = ("helps", "hurts", "more", "less", "equivalent", "failed", *UNDECIDED)
 
@@ -72,6 +63,10 @@ class Definition(Protocol):
         """The smallest difference of the metric that matters."""
 
 
+Contrasts = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""By variant and dotted key: the value of the `variant`, of its `reference`, and what the project's configuration has `now`."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """A run of a study and what came out of it."""
@@ -87,8 +82,16 @@ class Outcome:
         return None if self.result["failure"] else self.result["metrics"].get(metric)
 
 
-def effects(name: str, definition: Definition, variants: Sequence[Variant], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def effects(
+    name: str,
+    definition: Definition,
+    variants: Sequence[Variant],
+    outcomes: Sequence[Outcome],
+    contrasts: Contrasts = MappingProxyType({}),
+) -> dict[str, Any]:
     """The content of `effects.json`: differences over the seeds that both runs of a pair have finished.
+
+    contrasts: what each variant differs in from what it is compared with, for the words alone (plan.contrasts).
 
     Holm's adjustment is over all variants, of the two kinds of claim (a difference, an equivalence) each by itself. A variant
     that failed on a seed that its reference finished is "failed" whatever its other seeds say, but for "hurts".
@@ -113,6 +116,7 @@ def effects(name: str, definition: Definition, variants: Sequence[Variant], outc
             {
                 "name": variant.name,
                 "changes": dict(variant.changes),
+                "contrast": dict(contrasts.get(variant.name, {})),
                 "against": variant.against,
                 "mean": _mean(values[variant.name]),
                 "difference": difference.mean,
@@ -145,6 +149,7 @@ def effects(name: str, definition: Definition, variants: Sequence[Variant], outc
         "baseline": {
             "mean": _mean(values[base.name]),
             "changes": dict(base.changes),
+            "contrast": dict(contrasts.get(base.name, {})),
             "num_failed": failed[base.name],
             "others": {metric: {"mean": _mean(_finished(base.name, metric, outcomes))} for metric in others},
         },
@@ -154,9 +159,15 @@ def effects(name: str, definition: Definition, variants: Sequence[Variant], outc
             for outcome in outcomes
             if outcome.value(definition.metric) is None
         ],
-        "notes": _notes(definition.metric, outcomes),
+        "notes": [*_notes(definition.metric, outcomes), *_otherwise(contrasts, base.name)],
     }
-    return {**result, "agreement": agreement(result), "sentences": sentences(result)}
+    return {
+        **result,
+        "agreement": agreement(result),
+        "answer": answer(result),
+        "advice": advice(result),
+        "sentences": sentences(result),
+    }
 
 
 def as_expected(said: str, expected: str | None) -> bool | None:
@@ -201,23 +212,30 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def told(found: Mapping[str, Any]) -> list[str]:
+    """A study in lines: the question, the effects, the answer to it, what follows from it."""
+    next_steps = [f"{step['text']}{': ' + step['command'] if step['command'] else ''}" for step in found["advice"]]
+    return [found["question"], *found["sentences"], f"Answer: {found['answer']}", *next_steps]
+
+
 def _sentence(variant: Mapping[str, Any], words: str, num: int, margin: float | None) -> str:
-    said, name, seeds = variant["verdict"], variant["name"], variant["num_seeds"]
+    said, seeds = variant["verdict"], variant["num_seeds"]
+    name = f"{variant['name']} ({contrast_words(variant)})" if variant["contrast"] else variant["name"]
     against = "" if variant["against"] == "baseline" else f" (against {variant['against']})"
-    numbers = _numbers(variant, words)
+    told = "" if variant["difference"] is None else f"{words} {numbers(variant)}"
     if said == "too few seeds":
         head = f"{name}{against}: too few seeds for a verdict ({seeds}; {FEWEST_SEEDS} are needed)"
-        text = f"{head}, {numbers}" if numbers else head
+        text = f"{head}, {told}" if told else head
     elif said == "failed":
         head = f"{name}{against} failed on {variant['num_failed']} of {num} seeds"
-        text = f"{head}; on the others: {numbers}" if numbers else head
+        text = f"{head}; on the others: {told}" if told else head
     elif said in ("helps", "hurts"):
-        text = f"{name} {said}{against}: {numbers}"
+        text = f"{name} {said}{against}: {told}"
         text += f"; failed on {variant['num_failed']} of {num} seeds" if variant["num_failed"] else ""
     elif said == "equivalent":
-        text = f"{name} is equivalent within {margin:g}{against}: {numbers}"
+        text = f"{name} is equivalent within {margin:g}{against}: {told}"
     else:
-        text = f"{name}: {said}{against}, {numbers}"
+        text = f"{name}: {said}{against}, {told}"
     return text + _expectation(variant)
 
 
@@ -226,23 +244,6 @@ def _expectation(variant: Mapping[str, Any]) -> str:
         return ""
     marks = {True: "", False: ", which these runs contradict", None: ", which is still open"}
     return f"; expected: {variant['expected']}{marks[variant['as_expected']]}"
-
-
-def _numbers(variant: Mapping[str, Any], words: str) -> str:
-    """ "validation loss +0.0213 [0.0142, 0.0284], 8 seeds, p = 0.0003 (Holm)", as much of it as there is."""
-    mean, interval = variant["difference"], variant["interval"]
-    if mean is None:
-        return ""
-    largest = max(abs(value) for value in (mean, *(interval or [])))
-    form = f"z.{max(0, 2 - math.floor(math.log10(largest)))}f" if 1e-9 < largest < 1e6 else "z.3g"
-    text = f"{words} {mean:+{form}}"
-    if variant["p_holm"] is None:
-        return text
-    text += f" [{interval[0]:{form}}, {interval[1]:{form}}]" if interval else " on every seed"
-    inside = variant["p_equivalent_holm"] if variant["verdict"] == "equivalent" else None
-    p = variant["p_holm"] if inside is None else inside
-    shown_p = "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
-    return f"{text}, {variant['num_seeds']} seeds, {shown_p} ({'Holm' if inside is None else 'two one-sided tests, Holm'})"
 
 
 def _notes(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
@@ -255,6 +256,14 @@ def _notes(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
     if METRICS[metric][1] == "neither":
         notes.append(f"{METRICS[metric][0]}: more is neither better nor worse than less")
     return notes
+
+
+def _otherwise(contrasts: Contrasts, base: str) -> list[str]:
+    """In what all of the runs differ from the project's configuration, beside what is compared."""
+    compared = {key for name, contrast in contrasts.items() if name != base for key in contrast}
+    own = {key: values for key, values in contrasts.get(base, {}).items() if key not in compared}
+    pairs = [f"{label(key)} {shown(key, v['variant'])} (yours: {shown(key, v['now'])})" for key, v in own.items()]
+    return [f"all of its runs have {_listed(pairs)}"] if pairs else []
 
 
 def _compared(variant: Variant, values: Mapping[str, Mapping[int, float]], margin: float | None) -> Difference:

@@ -100,6 +100,22 @@ def cells(definition: StudyDefinition, values: Mapping[str, Any]) -> list[Cell]:
     ]
 
 
+def contrasts(definition: StudyDefinition, values: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """What each variant that is right differs in from the one that it is compared with, and the baseline from the project."""
+    _, configurations = _checked(definition, values)
+    found = {}
+    for variant in variants(definition):
+        own, other = configurations.get(variant.name), configurations.get(variant.against, values)
+        if own is not None:
+            found[variant.name] = {
+                f"{section}.{key}": {"variant": value, "reference": other[section][key], "now": values[section].get(key)}
+                for section in SECTIONS
+                for key, value in own[section].items()
+                if value != other[section].get(key)
+            }
+    return found
+
+
 def problems(definition: StudyDefinition, values: Mapping[str, Any], data: Manifest | None = None) -> list[str]:
     """All that is wrong with a study: in itself, and for the prepared data if that is known."""
     found, configurations = _checked(definition, values)

@@ -32,7 +32,7 @@ def runs_of(said):
 def test_a_study_is_added_run_once_and_left_alone_by_run(trained, regatta):
     said = regatta("study", "dropout", "study.seeds=2")
     assert runs_of(said) == (4, 0)
-    assert "study dropout: no-dropout: too few seeds for a verdict (2; 3 are needed)" in said
+    assert "study dropout: with-dropout (dropout 0.2 against none): too few seeds for a verdict (2; 3 are needed)" in said
     assert sorted(params()["study"]["definitions"]) == ["dropout", "tiny"]
     assert params()["study"]["on_run"] == ["tiny"]
     assert Path("artifacts/report/index.html").read_text().count("too few seeds") >= 2

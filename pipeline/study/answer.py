@@ -1,0 +1,115 @@
+"""What a study's effects say to the person who asked: an answer in a sentence, and what follows from it, with commands."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipeline.study.statistics import FEWEST_SEEDS
+from pipeline.study.wording import METRICS, contrast_words, numbers, setting, settings, signed
+
+MORE_SEEDS, MOST_SEEDS = 8, 32
+"""The least that is advised where seeds are too few; and beyond so many, more of them are no longer advised."""
+ORDER = ("helps", "more", "less", "hurts", "failed", "equivalent", "no evidence", "too few seeds")
+Advice = dict[str, str | None]
+
+
+def answer(found: Mapping[str, Any]) -> str:
+    """The question's answer: of one variant with all its numbers, of several a summary by verdict."""
+    words = METRICS[found["metric"]][0]
+    if len(found["variants"]) == 1:
+        return _of_one(found, found["variants"][0], words)
+    parts = []
+    for said in ORDER:
+        named = [_in_summary(variant) for variant in found["variants"] if variant["verdict"] == said]
+        parts += [f"{said}: {', '.join(named)}"] if named else []
+    num = len(found["seeds"])
+    return f"By {words}, {num} seed{'s' if num > 1 else ''}: {'; '.join(parts)}"
+
+
+def advice(found: Mapping[str, Any]) -> list[Advice]:
+    """What to do next: texts, each with a command to paste where there is one."""
+    return [*_choice(found), *_seeds(found)]
+
+
+def _of_one(found: Mapping[str, Any], variant: Mapping[str, Any], words: str) -> str:
+    what, said = contrast_words(variant), variant["verdict"]
+    head = {
+        "helps": f"{what} helps",
+        "hurts": f"{what} hurts",
+        "equivalent": f"{what} is equivalent within {found['margin'] or 0:g}",
+        "failed": f"{what} failed on {variant['num_failed']} of {len(found['seeds'])} seeds",
+        "no evidence": f"No evidence that {what} makes a difference",
+        "too few seeds": f"{variant['num_seeds']} of the {FEWEST_SEEDS} seeds that a verdict needs: {what}",
+    }.get(said, f"{what} means {said}")
+    return f"{head[0].upper()}{head[1:]}{_means(found, variant, words)}"
+
+
+def _means(found: Mapping[str, Any], variant: Mapping[str, Any], words: str) -> str:
+    """ ": validation loss 0.142 against 0.163, a difference of -0.021 [...], 8 seeds, p = 0.0003 (Holm)"."""
+    if variant["difference"] is None:
+        return ""
+    whole = not variant["num_failed"] and not found["baseline"]["num_failed"]
+    means = f" {variant['mean']:.4g} against {found['baseline']['mean']:.4g}" if whole else ""
+    return f": {words}{means}, a difference of {numbers(variant)}"
+
+
+def _in_summary(variant: Mapping[str, Any]) -> str:
+    return f"{variant['name']}{f' ({signed(variant)})' if variant['difference'] is not None else ''}"
+
+
+def _choice(found: Mapping[str, Any]) -> list[Advice]:
+    """Which values to take."""
+    helping = [variant for variant in found["variants"] if variant["verdict"] == "helps"]
+    harmful = [variant for variant in found["variants"] if variant["verdict"] in ("hurts", "failed")]
+    if helping:
+        direct = [variant for variant in helping if variant["against"] == "baseline"]
+        best = max(direct or helping, key=lambda variant: abs(variant["difference"]))
+        many = f" (of those that help, {best['name']} helps most)" if len(helping) > 1 else ""
+        return _taken(best["contrast"], "variant", many)
+    if harmful:
+        many = " (none of the variants helps)" if len(found["variants"]) > 1 else ""
+        keys = {key: values for variant in harmful for key, values in variant["contrast"].items()}
+        return _taken(keys if len({variant["against"] for variant in harmful}) == 1 else {}, "reference", many)
+    if found["variants"] and all(variant["verdict"] == "equivalent" for variant in found["variants"]):
+        return [{"text": f"Within {found['margin']:g} all are the same: take what is cheapest", "command": None}]
+    return []
+
+
+def _taken(contrast: Mapping[str, Mapping[str, Any]], side: str, more: str) -> list[Advice]:
+    """To keep or to take the values of one side of a comparison, as the project's configuration has them or not."""
+    if not contrast:
+        return []
+    wanted = {key: values[side] for key, values in contrast.items()}
+    other = {key: value for key, value in wanted.items() if contrast[key]["now"] != value}
+    if not other:
+        return [{"text": f"Keep {settings(wanted)}, as your configuration has it{more}", "command": None}]
+    return [{"text": f"Take {settings(wanted)}{more}", "command": _command("run", other.items())}]
+
+
+def _seeds(found: Mapping[str, Any]) -> list[Advice]:
+    """More seeds where these decide nothing."""
+    num, verdicts = len(found["seeds"]), {variant["verdict"] for variant in found["variants"]}
+    wanted = max(MORE_SEEDS, 2 * num)
+    command = _command(f"study {shlex.quote(found['name'])}", [("study.seeds", wanted)])
+    if found["baseline"]["num_failed"] == found["num_cells"] // (len(found["variants"]) + 1):
+        return [{"text": "The baseline failed on every seed, so nothing can be compared with it", "command": None}]
+    if "too few seeds" in verdicts:
+        return [{"text": f"A verdict needs {FEWEST_SEEDS} seeds, and {wanted} say more", "command": command}]
+    if "no evidence" not in verdicts:
+        return []
+    open_ones = _listed(variant["name"] for variant in found["variants"] if variant["verdict"] == "no evidence")
+    if num >= MOST_SEEDS:
+        text = "say with study.margin which difference would matter: the runs may then show that it is smaller"
+        return [{"text": f"{num} seeds leave open {open_ones}; {text}", "command": None}]
+    return [{"text": f"{num} seeds leave open {open_ones}; more seeds may tell", "command": command}]
+
+
+def _command(name: str, pairs: Iterable[tuple[str, Any]]) -> str:
+    return " ".join([f"regatta {name}", *(shlex.quote(f"{key}={setting(value)}") for key, value in pairs)])
+
+
+def _listed(names: Iterable[str]) -> str:
+    every = list(names)
+    return ", ".join(every[:4]) + (f" and {len(every) - 4} more" if len(every) > 4 else "")

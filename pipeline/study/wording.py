@@ -1,0 +1,84 @@
+"""How a study's metrics, settings and numbers are worded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.study.statistics import Better
+
+METRICS: dict[str, tuple[str, Better]] = {
+    "val_loss": ("validation loss", "lower"),
+    "val_accuracy": ("validation accuracy", "higher"),
+    "last_val_loss": ("validation loss of the last epoch", "lower"),
+    "last_val_accuracy": ("validation accuracy of the last epoch", "higher"),
+    "gap": ("generalisation gap", "lower"),
+    "last_gap": ("generalisation gap of the last epoch", "lower"),
+    "best_epoch": ("best epoch", "neither"),
+}
+"""What a study may be judged by: its words and which side is better."""
+LABELS = {"augment.strength": "augmentation", "train.limit": "training samples", "data.size": "image size"}
+"""Keys whose last part says too little by itself."""
+OFF_AT_ZERO = ("model.dropout", "train.weight_decay", "train.label_smoothing", "augment.")
+
+
+def contrast_words(variant: Mapping[str, Any]) -> str:
+    """ "dropout 0.2 against none"; the variant's name where nothing is known of what it differs in."""
+    contrast = variant["contrast"]
+    if not contrast:
+        return str(variant["name"])
+    own = settings({key: values["variant"] for key, values in contrast.items()})
+    if len(contrast) == 1:
+        [(key, values)] = contrast.items()
+        return f"{own} against {shown(key, values['reference'])}"
+    return f"{own} against {settings({key: values['reference'] for key, values in contrast.items()})}"
+
+
+def settings(values: Mapping[str, Any]) -> str:
+    """Keys and values in words: "batch size 256, learning rate 0.008"."""
+    return ", ".join(f"{label(key)} {shown(key, value)}" for key, value in values.items())
+
+
+def label(key: str) -> str:
+    """A key in words."""
+    return LABELS.get(key, key.partition(".")[2].replace("_", " "))
+
+
+def shown(key: str, value: Any) -> str:
+    """A key's value in words."""
+    if value is None:
+        return "all" if key == "train.limit" else "none"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "-".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+    return "none" if value == 0 and key.startswith(OFF_AT_ZERO) else f"{value:g}"
+
+
+def setting(value: Any) -> str:
+    """A value as it is written on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"[{','.join(map(setting, value))}]" if isinstance(value, list) else str(value)
+
+
+def signed(variant: Mapping[str, Any]) -> str:
+    """A variant's difference, to the digits that its interval leaves."""
+    return f"{variant['difference']:+{_form(variant)}}"
+
+
+def numbers(variant: Mapping[str, Any]) -> str:
+    """ "+0.0213 [0.0142, 0.0284], 8 seeds, p = 0.0003 (Holm)", as much of it as there is."""
+    text, interval = signed(variant), variant["interval"]
+    if variant["p_holm"] is None:
+        return text
+    form = _form(variant)
+    text += f" [{interval[0]:{form}}, {interval[1]:{form}}]" if interval else " on every seed"
+    inside = variant["p_equivalent_holm"] if variant["verdict"] == "equivalent" else None
+    p = variant["p_holm"] if inside is None else inside
+    shown_p = "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
+    return f"{text}, {variant['num_seeds']} seeds, {shown_p} ({'Holm' if inside is None else 'two one-sided tests, Holm'})"
+
+
+def _form(variant: Mapping[str, Any]) -> str:
+    largest = max(abs(value) for value in (variant["difference"], *(variant["interval"] or [])))
+    return f"z.{max(0, 2 - math.floor(math.log10(largest)))}f" if 1e-9 < largest < 1e6 else "z.3g"

@@ -1,0 +1,131 @@
+"""A study's answer to the person who asked, and what follows from it as commands."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from test_effects import BASELINE, Definition, Variant, around, outcome
+
+from pipeline.config import composed
+from pipeline.schema.base import validated
+from pipeline.schema.study import StudyDefinition
+from pipeline.study.effects import effects, told
+from pipeline.study.plan import contrasts, variants
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+RATES = {"slow": 0.0002, "fast": 0.02}
+
+
+def dropout(shift, now=0.2, num=8, **definition):
+    """A study of dropout 0.2 against none, where the project has dropout `now`."""
+    contrast = {"with-dropout": {"model.dropout": {"variant": 0.2, "reference": 0.0, "now": now}}}
+    rows = {"baseline": around(0, 0, num), "with-dropout": around(shift, num=num)}
+    outcomes = [outcome(name, seed, value) for name, row in rows.items() for seed, value in enumerate(row)]
+    every = [BASELINE, Variant("with-dropout", {"model.dropout": 0.2})]
+    return effects("dropout", Definition(**definition), every, outcomes, contrast)
+
+
+def test_the_answer_names_what_is_compared_with_all_its_numbers():
+    found = dropout(-0.02)
+    assert found["answer"] == (
+        "Dropout 0.2 against none helps: validation loss 0.5153 against 0.535, "
+        "a difference of -0.0197 [-0.0209, -0.0185], 8 seeds, p < 0.0001 (Holm)"
+    )
+    assert found["sentences"][0].startswith("with-dropout (dropout 0.2 against none) helps: validation loss -0.0197 [")
+    assert dropout(0.02)["answer"].startswith("Dropout 0.2 against none hurts: validation loss 0.5553 against 0.535, ")
+    assert dropout(0.0)["answer"].startswith("No evidence that dropout 0.2 against none makes a difference: validation loss ")
+    assert dropout(0.0, margin=0.01)["answer"].startswith("Dropout 0.2 against none is equivalent within 0.01: validation ")
+    few = dropout(-0.02, num=2)["answer"]
+    assert few.startswith("2 of the 3 seeds that a verdict needs: dropout 0.2 against none: validation loss 0.4")
+
+
+@pytest.mark.parametrize(
+    ("shift", "now", "text", "command"),
+    [(-0.02, 0.2, "Keep dropout 0.2, as your configuration has it", None),
+     (-0.02, 0.0, "Take dropout 0.2", "regatta run model.dropout=0.2"),
+     (0.02, 0.0, "Keep dropout none, as your configuration has it", None),
+     (0.02, 0.2, "Take dropout none", "regatta run model.dropout=0.0"),
+     (0.0, 0.2, "8 seeds leave open with-dropout; more seeds may tell", "regatta study dropout study.seeds=16")],
+)  # fmt: skip
+def test_what_follows_is_a_command(shift, now, text, command):
+    assert dropout(shift, now)["advice"] == [{"text": text, "command": command}]
+
+
+def test_too_few_seeds_and_seeds_enough_to_stop():
+    [step] = dropout(-0.02, num=2)["advice"]
+    assert step == {
+        "text": "A verdict needs 3 seeds, and 8 say more",
+        "command": "regatta study dropout study.seeds=8",
+    }
+    many = {
+        name: [0.5 + 0.01 * (seed % 3 + k * (-1) ** seed) for seed in range(32)] for k, name in enumerate(("baseline", "v"))
+    }
+    outcomes = [outcome(name, seed, value) for name, row in many.items() for seed, value in enumerate(row)]
+    [step] = effects("s", Definition(), [BASELINE, Variant("v")], outcomes)["advice"]
+    assert step["command"] is None
+    assert step["text"].startswith("32 seeds leave open v; say with study.margin")
+
+
+def rates(shifts):
+    """A study of learning rates against 0.002, which the project has."""
+    contrast = {
+        name: {"train.learning_rate": {"variant": rate, "reference": 0.002, "now": 0.002}} for name, rate in RATES.items()
+    }
+    rows = {"baseline": around(0, 0), **{name: around(shift, 1 + k) for k, (name, shift) in enumerate(shifts.items())}}
+    outcomes = [outcome(name, seed, value) for name, row in rows.items() for seed, value in enumerate(row)]
+    every = [BASELINE, *(Variant(name, {"train.learning_rate": RATES[name]}) for name in shifts)]
+    return effects("rates", Definition(), every, outcomes, contrast)
+
+
+def test_several_variants_are_summed_up_by_verdict():
+    found = rates({"slow": 0.05, "fast": -0.02})
+    assert found["answer"] == "By validation loss, 8 seeds: helps: fast (-0.0197); hurts: slow (+0.0503)"
+    assert found["advice"] == [{"text": "Take learning rate 0.02", "command": "regatta run train.learning_rate=0.02"}]
+    both = rates({"slow": -0.05, "fast": -0.02})["advice"]
+    assert both[0]["command"] == "regatta run train.learning_rate=0.0002"
+    assert both[0]["text"] == "Take learning rate 0.0002 (of those that help, slow helps most)"
+    neither = rates({"slow": 0.05, "fast": 0.02})["advice"]
+    assert neither == [
+        {"text": "Keep learning rate 0.002, as your configuration has it (none of the variants helps)", "command": None}
+    ]
+
+
+def test_a_baseline_that_fails_on_every_seed_is_said():
+    outcomes = [outcome(name, seed, value) for name, value in (("baseline", None), ("v", 0.5)) for seed in range(3)]
+    [step] = effects("s", Definition(), [BASELINE, Variant("v")], outcomes)["advice"]
+    assert step == {"text": "The baseline failed on every seed, so nothing can be compared with it", "command": None}
+
+
+def test_a_list_is_written_as_the_command_line_takes_it():
+    contrast = {"wide": {"model.widths": {"variant": [512, 512], "reference": [64], "now": [64]}}}
+    outcomes = [
+        outcome(name, s, v) for name, row in (("baseline", around(0, 0)), ("wide", around(-0.02))) for s, v in enumerate(row)
+    ]
+    found = effects("s", Definition(), [BASELINE, Variant("wide")], outcomes, contrast)
+    assert found["answer"].startswith("Widths 512-512 against 64 helps")
+    assert shlex.split(found["advice"][0]["command"]) == ["regatta", "run", "model.widths=[512,512]"]
+
+
+def test_contrasts_are_those_of_the_configurations_that_are_compared():
+    values = composed(CONF, ["study=regularisation"])
+    definition = validated(StudyDefinition, values["study"]["definitions"]["regularisation"], "study")
+    found = contrasts(definition, values)
+    assert list(found) == [variant.name for variant in variants(definition)]
+    assert found["dropout-few"] == {"model.dropout": {"variant": 0.3, "reference": 0.0, "now": 0.2}}
+    assert found["none-few"] == {"train.limit": {"variant": 300, "reference": None, "now": None}}
+    assert found["baseline"]["train.epochs"] == {"variant": 30, "reference": 40, "now": 40}
+
+
+def test_runs_that_are_otherwise_than_the_projects_are_said():
+    values = composed(CONF)
+    definition = validated(StudyDefinition, values["study"]["definitions"]["dropout"], "study")
+    rows = {"baseline": around(0, 0, 3), "with-dropout": around(-0.02, 1, 3)}
+    outcomes = [outcome(name, seed, value) for name, row in rows.items() for seed, value in enumerate(row)]
+    found = effects("dropout", definition, variants(definition), outcomes, contrasts(definition, values))
+    assert found["notes"] == ["all of its runs have epochs 10 (yours: 40), warmup epochs 1 (yours: 2)"]
+    assert told(found) == [
+        "Does dropout of 0.2 help?",
+        *found["sentences"],
+        f"Answer: {found['answer']}",
+        "Keep dropout 0.2, as your configuration has it",
+    ]
