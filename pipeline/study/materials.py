@@ -59,10 +59,20 @@ class Materials:
                 self._prepare(config, material)
         return open_dataset(path)
 
+    def differences(self, config: Configuration) -> str:
+        """In what a run's data differs from the pipeline's own, in words."""
+        pairs = [
+            f"{section}.{key} = {value}"
+            for section in ("data", "prepare", "augment")
+            for key, value in getattr(config, section).model_dump().items()
+            if value != getattr(getattr(self.own, section), key)
+        ]
+        return ", ".join(pairs) or "the configuration"
+
     def _prepare(self, config: Configuration, material: Material) -> None:
         if (material.data_path / "dataset.json").exists():  # made by another runner just now
             return
-        print(f"study: preparing the data as {_differences(self.own, config)} asks", flush=True)
+        print(f"study: preparing the data as {self.differences(config)} asks", flush=True)
         with artifacts.published_dir(material.data_path) as folder:
             manifest = build_dataset(config.data, config.prepare, folder, self.code)
             if manifest.digest != material.dataset:
@@ -82,16 +92,6 @@ class Materials:
             return
         import torch
 
-        print(f"study: {config.augment.views} augmented copies as {_differences(self.own, config)} asks", flush=True)
+        print(f"study: {config.augment.views} augmented copies as {self.differences(config)} asks", flush=True)
         with artifacts.published_dir(path) as folder:
             write_view_folder(dataset, config.augment, folder, torch.device(self.made_on))
-
-
-def _differences(own: Configuration, config: Configuration) -> str:
-    pairs = [
-        f"{section}.{key} = {value}"
-        for section in ("data", "prepare", "augment")
-        for key, value in getattr(config, section).model_dump().items()
-        if value != getattr(getattr(own, section), key)
-    ]
-    return ", ".join(pairs) or "the configuration"

@@ -18,6 +18,7 @@ from pipeline.data.views import Views, open_views
 from pipeline.errors import NumericsError, Stopped
 from pipeline.model.spec import forward_flops
 from pipeline.study.job import Job
+from pipeline.study.samples import Judged, judged
 from pipeline.train.identity import chosen_device
 from pipeline.train.module import run_to_end
 from pipeline.train.record import Keeper
@@ -57,7 +58,8 @@ def run_pack(job: Job, tell: Tell, held: Held | None = None, keeper: type[GroupK
         run_to_end(training, kept)
     tests = training.judged(held.data.split("test")) if job.test else None
     seconds = kept.seconds_before + time.perf_counter() - started
-    return [_result(job, training, k, seconds / len(job.cells), tests[k] if tests else None) for k in range(len(job.cells))]
+    on = judged(held.data, job.test)
+    return [_result(job, training, k, seconds / len(job.cells), on, tests[k] if tests else None) for k in range(len(job.cells))]
 
 
 class GroupKeeper(Keeper):
@@ -91,7 +93,7 @@ class GroupKeeper(Keeper):
             raise Stopped("stopped by whoever started it; the same command goes on from here")
 
 
-def _result(job: Job, training: Training, k: int, seconds: float, test: dict[str, float] | None) -> dict[str, Any]:
+def _result(job: Job, training: Training, k: int, seconds: float, on: Judged, test: dict[str, float] | None) -> dict[str, Any]:
     cell, progress = job.cells[k], training.progress
     rows, best = progress.rows[k], progress.best[k]
     by_place = {(row["epoch"], row["split"]): row for row in rows}
@@ -113,8 +115,8 @@ def _result(job: Job, training: Training, k: int, seconds: float, test: dict[str
         "flops": 3.0 * forward_flops(job.program.spec) * job.program.batch_size * steps,
     }
     if job.test:
-        judged = test if test is not None and best is not None and not progress.failures[k] else {}
-        metrics |= {f"test_{name}": judged.get(name) for name in ("loss", "accuracy")}
+        tested = test if test is not None and best is not None and not progress.failures[k] else {}
+        metrics |= {f"test_{name}": tested.get(name) for name in ("loss", "accuracy")}
     return {
         "hash": cell.hash,
         "without_code": cell.without_code,
@@ -124,6 +126,8 @@ def _result(job: Job, training: Training, k: int, seconds: float, test: dict[str
         "device": training.device.type,
         "num_threads": job.threads,
         "num_together": len(job.cells),
+        "val_samples": on.val,
+        "test_samples": on.test,
         "metrics": {name: value if value is None or math.isfinite(value) else None for name, value in metrics.items()},
         "rows": rows,
     }

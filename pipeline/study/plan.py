@@ -16,6 +16,7 @@ from pipeline.schema.model import ModelConfig
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.study import StudyDefinition
 from pipeline.schema.train import TrainConfig
+from pipeline.study.samples import WHY, certain_problems
 from pipeline.train.identity import NOT_IDENTITY
 from pipeline.train.program import planned
 
@@ -30,7 +31,7 @@ SECTIONS: dict[str, type[Section]] = {
 FIXED = ("train.seed", *(f"train.{name}" for name in NOT_IDENTITY))
 """Seeds are the study's own, and these change no result."""
 SAME_DATA = ("data.size", "data.resize", "data.channels")
-"""Of `data.*` only how the same samples are shown: other samples can't be compared seed by seed."""
+"""Of `data.*` only how the same samples are shown."""
 Values = dict[str, dict[str, Any]]
 
 
@@ -147,6 +148,7 @@ def _checked(definition: StudyDefinition, values: Mapping[str, Any]) -> tuple[li
     for name, other in itertools.combinations(configurations, 2):
         if configurations[name] == configurations[other]:
             wrong.append(f"variant {other}: the same as {name}; give it a difference or take it out")
+    wrong += certain_problems(every, configurations)
     return wrong, configurations
 
 
@@ -185,9 +187,7 @@ def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
         elif path in FIXED:
             wrong.append(f"{path} = {value!r}: a variant may not change it ({', '.join(FIXED)} are the study's own)")
         elif path in known:
-            wrong.append(
-                f"{path} = {value!r}: other data can't be compared seed by seed; of data.* only {', '.join(SAME_DATA)}"
-            )
+            wrong.append(f"{path} = {value!r}: {WHY}; of data.* only {', '.join(SAME_DATA)}")
         else:
             near = nearest(path, allowed)
             wrong.append(f"{path} = {value!r}: unknown key; {f'did you mean {near}?' if near else 'keys are dotted'}")

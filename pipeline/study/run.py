@@ -24,7 +24,8 @@ from pipeline.study.claims import Claims
 from pipeline.study.effects import Outcome
 from pipeline.study.job import Capacity, Job, JobCell, grouped, state_path
 from pipeline.study.materials import Material, Materials
-from pipeline.study.plan import Cell, Configuration, cells, configuration, problems
+from pipeline.study.plan import Cell, Configuration, cells, configuration, problems, variants
+from pipeline.study.samples import Judged, judged, other_samples
 from pipeline.study.schedule import Result, Workers, carried_out, clear_state
 from pipeline.study.tables import results_of
 from pipeline.train.identity import CODE, Identity, device_type, identity
@@ -82,7 +83,7 @@ def plan(
 
     make: write datasets and augmented copies that runs without a result need and that are not there. connect: to where
     they are computed, called where there are such runs, before anything is made. ConfigError names
-    every variant that can't work before anything is computed.
+    every variant that can't work, or is judged on other samples than others, before anything is computed.
     """
     if wrong := problems(definition, values, materials.manifest):
         raise ConfigError("\n".join(f"study {name}: {line}" for line in wrong))
@@ -95,8 +96,35 @@ def plan(
     known, accepted = known_results(names, definition.test, tables)
     missing = [(cell, material, own) for cell, material, own in zip(chosen, found, names, strict=True) if own.run not in known]
     capacity = connect() if missing else capacity_here
+    _check_samples(name, definition, list(zip(chosen, found, names, strict=True)), known, materials, make)
     jobs = cut(_jobs(missing, materials, definition.test, make), capacity, tidy=make)
     return Planned(chosen, names, known, accepted, jobs, capacity)
+
+
+def _check_samples(
+    name: str,
+    definition: StudyDefinition,
+    runs: Sequence[tuple[Cell, Material, Identity]],
+    known: Mapping[str, Result],
+    materials: Materials,
+    make: bool,
+) -> None:
+    """Refuse to compare what is judged on other samples. Datasets that are neither there nor to be made are left out."""
+    found: dict[str, list[Judged]] = {cell.variant: [] for cell, _, _ in runs}
+    by_path: dict[Path, Judged] = {}
+    for cell, material, own in runs:
+        if own.run in known:
+            result = known[own.run]
+            found[cell.variant].append(Judged(result["val_samples"], result["test_samples"] if definition.test else None))
+        elif make or (material.data_path / "dataset.json").exists():
+            if material.data_path not in by_path:
+                data = _patiently(lambda cell=cell: materials.dataset(cell.config))  # type: ignore[misc]
+                by_path[material.data_path] = judged(data, definition.test)
+            found[cell.variant].append(by_path[material.data_path])
+    configs = {cell.variant: cell.config for cell, _, _ in runs}
+    wrong = other_samples(variants(definition), found, lambda variant: materials.differences(configs[variant]))
+    if lines := [f"study {name}: {line}" for line in wrong]:
+        raise ConfigError("\n".join(lines))
 
 
 def known_results(names: Sequence[Identity], test: bool, tables: Path | None) -> tuple[dict[str, Result], set[str]]:
@@ -118,8 +146,8 @@ def known_results(names: Sequence[Identity], test: bool, tables: Path | None) ->
 
 
 def usable(result: Result, test: bool) -> bool:
-    """Whether a result has all that is asked for."""
-    return not test or "test_loss" in result["metrics"]
+    """Whether a result has all that is asked for, and says which samples it was judged on (older ones do not)."""
+    return "val_samples" in result and (not test or "test_loss" in result["metrics"])
 
 
 def pulled_results(tables: Path | None) -> dict[str, Result]:
@@ -346,6 +374,8 @@ def _given_up(job: Job, one: JobCell, reason: str) -> Result:
         "device": job.device,
         "num_threads": job.threads,
         "num_together": 1,
+        "val_samples": None,
+        "test_samples": None,
         "metrics": {},
         "rows": [],
     }

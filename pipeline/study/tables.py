@@ -21,6 +21,8 @@ ABOUT = {
     "device": "string",
     "num_threads": "int64",
     "num_together": "int64",
+    "val_samples": "string",
+    "test_samples": "string",
 }
 """What a result says about its run, beside metrics and rows."""
 WHOLE = ("best_epoch", "num_epochs", "num_parameters", "num_train")

@@ -322,7 +322,8 @@ def study_run(variant, seed, shift, time, epochs, rng, failing):
     metrics = {"val_loss": best[0], "val_accuracy": 1 - best[0] / 4, "best_epoch": best[1], "train_loss": best[2],
                "gap": best[0] - best[2], "seconds": 0.1 * time * epochs}  # fmt: skip
     about = {"hash": f"{variant.name}-{seed}", "without_code": "w", "code": "c", "device": "cpu", "num_threads": 1,
-             "num_together": 10, "ended": "not_finite" if failed else "epochs"}  # fmt: skip
+             "num_together": 10, "ended": "not_finite" if failed else "epochs",
+             "val_samples": "v", "test_samples": None}  # fmt: skip
     failure = "the validation loss was not finite in epoch 4: lower train.learning_rate" if failed else None
     return {**about, "failure": failure, "metrics": metrics, "rows": rows}
 

@@ -42,10 +42,10 @@ def test_every_variant_has_the_same_seeds(values):
 
 
 def test_a_variant_may_change_any_section(values):
-    changes = {"augment.strength": 0.5, "prepare.val_fraction": 0.2, "data.size": 6, "train.limit": 50}
+    changes = {"augment.strength": 0.5, "prepare.max_pixels": 2000, "data.size": 6, "train.limit": 50}
     [_, found] = cells(study({"a": changes}, seeds=1), values)
     assert found.config.augment.rotate == 5.0
-    assert (found.config.prepare.val_fraction, found.config.data.size, found.config.train.limit) == (0.2, 6, 50)
+    assert (found.config.prepare.max_pixels, found.config.data.size, found.config.train.limit) == (2000, 6, 50)
 
 
 def test_a_full_grid_compares_the_first_factor_within_the_levels_of_the_others(values):
@@ -66,7 +66,10 @@ def test_one_factor_at_a_time(values):
         ({"a": {"model.drpout": 0.1}}, r"variant a: model.drpout = 0.1: unknown key; did you mean model.dropout\?"),
         ({"a": {"train.seed": 5}}, "variant a: train.seed = 5: a variant may not change it"),
         ({"a": {"train.threads": 2}}, "train.seed, train.device, train.threads, train.save_every_s are the study's own"),
-        ({"a": {"data.path": "x"}}, "variant a: data.path = 'x': other data can't be compared seed by seed"),
+        (
+            {"a": {"data.path": "x"}},
+            "variant a: data.path = 'x': judged on other samples, so it can't be compared seed by seed",
+        ),
         ({"a": {"model.dropout": 2.0}}, "variant a: model.dropout = 2.0: should be less than 1"),
         ({"a": {}}, "variant a: the same as baseline"),
         ({"a": {"model.dropout": 0.4}, "b": {"model.dropout": 0.4}}, "variant b: the same as a"),

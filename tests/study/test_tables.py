@@ -20,7 +20,7 @@ def result(name, epochs=2, failure=None, **more):
         rows.append({"epoch": epoch, "split": "val", "loss": 0.1 + 0.2, "accuracy": 0.55})
     metrics = {"val_loss": 0.1 + 0.2, "val_accuracy": 0.55, "best_epoch": 2, "seconds": 1e-9, "num_parameters": 123_456_789}
     about = {"hash": name, "without_code": f"w{name}", "code": "c", "failure": failure, "ended": "epochs", "device": "cpu",
-             "num_threads": 2, "num_together": 12}  # fmt: skip
+             "num_threads": 2, "num_together": 12, "val_samples": "v", "test_samples": None}  # fmt: skip
     return {**about, "metrics": metrics, "rows": rows, **more}
 
 
@@ -70,7 +70,8 @@ def test_the_tables_have_one_row_per_number(tmp_path):
     assert table.num_rows == 5
     row = table.to_pylist()[0]
     assert row == {"variant": "v", "seed": 3, "accepted": True, "hash": "a", "without_code": "wa", "code": "c", "failure": None,
-                   "ended": "epochs", "device": "cpu", "num_threads": 2, "num_together": 12, "metric": "val_loss",
+                   "ended": "epochs", "device": "cpu", "num_threads": 2, "num_together": 12,
+                   "val_samples": "v", "test_samples": None, "metric": "val_loss",
                    "value": 0.1 + 0.2}  # fmt: skip
     assert curves_table([Outcome("v", 3, RESULTS["whole"])]).column_names == [
         "variant", "seed", "hash", "epoch", "split", "loss", "accuracy", "learning_rate", "grad_norm", "seconds",
