@@ -46,6 +46,7 @@ def prepare(folder: Path) -> None:
         separator=None,
         split=None,
         group=None,
+        class_level=None,
     )
     keys = PrepareConfig(
         val_fraction=0.1, test_fraction=0.1, split_seed=0, max_bad_fraction=0.0, max_pixels=64_000_000, limit=None

@@ -43,6 +43,8 @@ class DataConfig(Section):
     """Column whose values are train, val or test."""
     group: str | None
     """Column (speaker, patient) whose equal values stay in one split."""
+    class_level: Annotated[int, Field(ge=1, le=16)] | None
+    """Depth of the folders that name the classes, below the data's own folder; null: recognised."""
 
     @model_validator(mode="before")
     @classmethod
@@ -80,6 +82,8 @@ class DataConfig(Section):
             columns = [key for key in ("separator", "split", "group") if getattr(self, key) is not None]
             columns += ["label"] if isinstance(self.label, list) else []
             problems += [f"source = {self.source} has no columns for {', '.join(columns)}"] if columns else []
+        if self.source != "folder" and self.class_level is not None:
+            problems.append(f"source = {self.source} has no class folders for class_level")
         if isinstance(self.label, list) and self.separator is not None:
             problems.append("separator splits one label column, but label lists several")
         if self.separator == "":

@@ -68,10 +68,10 @@ def test_layouts_that_mean_two_things_are_refused(tmp_path: Path, build: Build) 
     class_folders(tmp_path / "one" / "train", 3)
     class_folders(tmp_path / "one" / "test", 3, start=10)
     class_folders(tmp_path / "one" / "extra", 3, start=20)
-    with pytest.raises(DataError, match=r"test, train look like given splits, with 1 other folder \(extra\) beside them"):
+    with pytest.raises(DataError, match=r"train, test look like given splits, with 1 other folder \(extra\) beside them"):
         build("folder", path=str(tmp_path / "one"))
     class_folders(tmp_path / "two" / "test", 3)
-    with pytest.raises(DataError, match=r"only test and no train; .* set data.path=.*two/test"):
+    with pytest.raises(DataError, match=r"only test and no train.*\n  regatta run data.path=.*two/test "):
         build("folder", path=str(tmp_path / "two"))
     for name in ("train", "val", "valid"):
         class_folders(tmp_path / "three" / name, 3)
@@ -118,6 +118,11 @@ def test_what_can_not_be_taken_is_listed(tmp_path: Path, build: Build) -> None:
     (tmp_path / "cat" / "half.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "cat" / "empty.png").touch()
     (tmp_path / "cat" / "notes.txt").write_text("some notes")
+    (tmp_path / "cat" / "notes.dat").write_text("some notes")
+    (tmp_path / "dog" / "self.png").symlink_to("self.png")
+    (tmp_path / "dog" / "twice").symlink_to(tmp_path / "dog" / "also")
+    (tmp_path / "dog" / "also").mkdir()
+    (tmp_path / "dog" / "also" / "0.png").write_bytes(encoded(picture(5004)))
     (tmp_path / "cat" / "wrong.jpg").write_bytes(encoded(picture(5001), "PNG"))
     (tmp_path / "cat" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / "dog" / "loop").symlink_to(tmp_path / "dog")
@@ -132,19 +137,22 @@ def test_what_can_not_be_taken_is_listed(tmp_path: Path, build: Build) -> None:
     assert damaged.startswith(("cut short", "damaged"))
     assert found == {
         "cat/empty.png": "empty file",
-        "cat/notes.txt": "not an image of a format that can be read",
         "cat/gone.png": "a link to a file that is not there",
+        "cat/notes.dat": "not an image of a format that can be read",
         "dog/loop": "a link to a folder above it",
+        "dog/self.png": "a link that leads to itself",
+        "dog/twice": "the same folder as dog/also, which is read already",
         "dog/huge.png": "declares 1001000 pixels, more than prepare.max_pixels = 1000000",
         "dog/pipe.png": "not a regular file",
         "stray.png": "not in a class folder",
     }
     assert "cat/wrong.jpg" in placed(dataset)
     assert dataset.manifest.classes == ["cat", "dog"]
-    assert dataset.manifest.num_rejected == 8
-    assert dataset.manifest.num_read == 49
+    assert dataset.manifest.num_rejected == 10
+    assert dataset.manifest.num_read == 52
     assert "empty folders, so not a class: 1 folder (birds)" in dataset.manifest.notes
-    assert "1 hidden or system files were not read" in dataset.manifest.notes
+    assert "hidden or a system's, so not read: 1 file or folder (.DS_Store)" in dataset.manifest.notes
+    assert "texts and tables beside the samples, so not read: 1 file or folder (notes.txt)" in dataset.manifest.notes
 
 
 def test_bad_samples_change_nothing_else(tmp_path: Path, build: Build) -> None:
@@ -219,3 +227,80 @@ def test_different_sizes_need_a_size(tmp_path: Path, build: Build) -> None:
     with pytest.raises(DataError, match=r"2 different sizes .*1 of 16 x 8, such as cat/wide.png"):
         build("folder", path=str(tmp_path))
     assert build("folder", path=str(tmp_path), size=[4, 6]).manifest.shape == [3, 4, 6]
+
+
+def test_what_lies_beside_images_is_no_bad_sample(tmp_path: Path, build: Build) -> None:
+    class_folders(tmp_path, 10)
+    for i in range(10):
+        for suffix in ("txt", "json", "xml"):
+            (tmp_path / "cat" / f"{i}.{suffix}").write_text("x")
+    (tmp_path / "dog" / "classes.txt").write_text("x")
+    (tmp_path / "LICENSE").write_text("x")
+    (tmp_path / "labels.csv").write_text("x")
+    dataset = build("folder", path=str(tmp_path))
+    assert (dataset.manifest.num_read, dataset.manifest.num_rejected) == (20, 0)
+    [note] = [note for note in dataset.manifest.notes if "beside" in note]
+    assert (
+        note
+        == "texts and tables beside the samples, so not read: 33 files or folders (0.json, 0.txt, 0.xml, 1.json, 1.txt, ...)"
+    )
+
+
+def test_nothing_but_texts_is_refused_for_what_it_is(tmp_path: Path, build: Build) -> None:
+    for name in ("neg", "pos"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.txt").write_text("good")
+    with pytest.raises(DataError, match=r"2 x not an image of a format that can be read: neg/1\.txt, pos/1\.txt"):
+        build("folder", path=str(tmp_path))
+
+
+def test_names_that_differ_in_capitals_alone_are_noted(tmp_path: Path, build: Build) -> None:
+    dataset = build("folder", path=str(class_folders(tmp_path, 10, ("Cats", "cats", "dogs"))))
+    assert dataset.manifest.classes == ["Cats", "cats", "dogs"]
+    assert "different classes, though they differ in capitals alone: 1 pair (Cats and cats)" in dataset.manifest.notes
+
+
+def test_split_words_in_names_are_splits_not_labels(tmp_path: Path, build: Build) -> None:
+    class_folders(tmp_path / "training_set" / "training_set", 20)
+    class_folders(tmp_path / "test_set" / "test_set", 8, start=100)
+    manifest = build("folder", path=str(tmp_path)).manifest
+    assert manifest.classes == ["cat", "dog"]
+    assert (manifest.counts["train"] + manifest.counts["val"], manifest.counts["test"]) == (40, 16)
+    assert "test_set/test_set is taken as the test split" in manifest.notes
+
+
+def test_splits_below_the_classes_are_the_given_splits(tmp_path: Path, build: Build) -> None:
+    for name in ("cat", "dog"):
+        class_folders(tmp_path / name, 20, ("train",), start=1000 * len(list(tmp_path.iterdir())))
+        class_folders(tmp_path / name, 8, ("test",), start=5000 + 1000 * len(list(tmp_path.iterdir())))
+    dataset = build("folder", path=str(tmp_path))
+    assert dataset.manifest.class_counts["test"] == [8, 8]
+    assert {Path(name).parts[1] for name, split in placed(dataset).items() if split == "test"} == {"test"}
+
+
+def test_folds_as_classes_or_together(tmp_path: Path, build: Build) -> None:
+    for i in range(3):
+        class_folders(tmp_path / f"fold{i}", 10, start=10 * i)
+    with pytest.raises(DataError, match=r"fold0, fold1, fold2\) hold the same 2 folders \(cat, dog\)"):
+        build("folder", path=str(tmp_path))
+    assert build("folder", path=str(tmp_path), class_level=2).manifest.classes == ["cat", "dog"]
+    assert build("folder", path=str(tmp_path), class_level=1).manifest.classes == ["fold0", "fold1", "fold2"]
+
+
+def test_folders_that_link_to_each_other_are_read_once_for_each_class(tmp_path: Path, build: Build) -> None:
+    """Ten folders with links to all of them have 10! ways through."""
+    names = tuple(f"c{i}" for i in range(10))
+    class_folders(tmp_path, 3, names)
+    for name in names:
+        for other in names:
+            if other != name:
+                (tmp_path / name / other).symlink_to(tmp_path / other)
+    with pytest.raises(DataError, match="samples can't be taken"):
+        build("folder", path=str(tmp_path), class_level=1)
+
+
+def test_a_class_whose_link_is_lost_is_not_left_out(tmp_path: Path, build: Build) -> None:
+    class_folders(tmp_path, 10)
+    (tmp_path / "bird").symlink_to(tmp_path / "moved")
+    with pytest.raises(DataError, match=r"bird: a link to .*/moved, which is not there; make it anew, or remove it"):
+        build("folder", path=str(tmp_path))

@@ -26,6 +26,7 @@ OUT = Path("artifacts/prepare")
 DATA = {
     "source": "digits", "path": None, "train_path": None, "val_path": None, "test_path": None, "size": None, "resize": "pad",
     "channels": "auto", "image": "image", "label": "label", "separator": None, "split": None, "group": None,
+    "class_level": None,
 }  # fmt: skip
 PREPARE = {
     "val_fraction": 0.1, "test_fraction": 0.1, "split_seed": 0, "max_bad_fraction": 0.0, "max_pixels": 10**7, "limit": None,

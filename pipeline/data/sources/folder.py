@@ -5,28 +5,33 @@ Links to files and folders are followed; a link back to a folder above is not. N
 
 from __future__ import annotations
 
-import os
+import errno
 import stat
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.data.labels import clean
 from pipeline.data.raw import Raw, Source
-from pipeline.data.sources.layout import SPLIT_WORDS, is_hidden, readable_name
+from pipeline.data.sources.arrangement import Asked, ClassFolder, arranged
+from pipeline.data.sources.layout import readable_name
+from pipeline.data.sources.tree import Folder
 from pipeline.data.wording import some
 from pipeline.errors import DataError
-from pipeline.schema.data import DataConfig
+from pipeline.schema.data import PATHS, DataConfig
 
 _STRAY = "not in a class folder"
+_LOOP = "a link to a folder above it"
+_GONE = "a link to a file that is not there"
 
 
+@dataclass
 class _Listing:
-    """What was found: samples, and what a reader should know."""
+    """What was found: samples, and names of what is none."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.raws: list[Raw] = []
-        self.empty: list[str] = []
-        self.num_hidden = 0
+    raws: list[Raw] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
 
 
 def open_folder(path: Path, data: DataConfig) -> Source:
@@ -35,104 +40,96 @@ def open_folder(path: Path, data: DataConfig) -> Source:
         raise DataError(
             f"{path}: a file; data.source=folder needs a folder with one folder per class (unpack an archive first)"
         )
-    listing = _Listing(path)
-    layout = _layout(path)
-    for place, split in layout.items():
-        _list_classes(place, split, listing)
-    if path not in layout:
-        _list_strays(path, listing)
-    if not any(raw.labels[0] for raw in listing.raws):
-        raise DataError(f"{path}: no class folders with files in them; put the images of each class into a folder of its name")
-    notes = []
-    if listing.empty:
-        notes.append(f"empty folders, so not a class: {some(listing.empty, 'folder')}")
-    if listing.num_hidden:
-        notes.append(f"{listing.num_hidden} hidden or system files were not read")
+    root = Folder(path)
+    if not root.holds_samples:
+        root = Folder(path, beside=lambda name: False)  # nothing but texts: they are what can't be taken
+    key = next(f"data.{key}" for key in PATHS if getattr(data, key) and Path(getattr(data, key)) == path)
+    found = arranged(root, Asked(key, data.class_level))
+    listing = _Listing()
+    for item in found.classes:
+        _list_class(item, item.folder, {}, listing)
+    for folder in found.above:
+        _list_strays(folder, listing)
+    notes = [*found.notes, *_left(listing), *_alike(found.classes)]
     return Source("single", lambda: iter(listing.raws), len(listing.raws), None, tuple(notes))
 
 
-def _layout(path: Path) -> dict[Path, str | None]:
-    """Folders that hold class folders, with their split; only the root itself where no splits are given."""
-    names = [entry.name for entry in _entries(path) if entry.is_dir() and not is_hidden(entry.name)]
-    splits = {name: SPLIT_WORDS[name.lower()] for name in names if name.lower() in SPLIT_WORDS}
-    others = [name for name in names if name not in splits]
-    told = sorted(set(splits.values()))
-    if len(splits) > len(told):
-        raise DataError(f"{path}: {', '.join(splits)} mean {', '.join(told)}: one split has two folders; join them")
-    if not splits or ("train" not in told and others) or (told == ["train"] and others):
-        return {path: None}
-    if others:
-        raise DataError(
-            f"{path}: {', '.join(splits)} look like given splits, with {some(others, 'other folder')} beside them; "
-            "move those away, or set data.train_path, data.val_path and data.test_path"
-        )
-    if "train" not in told:
-        raise DataError(
-            f"{path}: only {', '.join(splits)} and no train; to cut all splits from it, set data.path={path / names[0]}"
-        )
-    return {path / name: split for name, split in splits.items()}
-
-
-def _list_classes(place: Path, split: str | None, listing: _Listing) -> None:
-    for entry in _entries(place):
-        name = readable_name(entry.name)
-        if is_hidden(entry.name):
-            listing.num_hidden += 1
-        elif entry.is_dir():
-            before = len(listing.raws)
-            _list_files(Path(entry.path), clean(name), split, (os.path.realpath(place),), listing)
-            if len(listing.raws) == before:
-                listing.empty.append(_relative(Path(entry.path), listing))
-        else:
-            listing.raws.append(_problem(Path(entry.path), "", split, _STRAY, listing))
-
-
-def _list_strays(root: Path, listing: _Listing) -> None:
-    """Files beside the folders of given splits."""
-    for entry in _entries(root):
-        if is_hidden(entry.name):
-            listing.num_hidden += 1
-        elif not entry.is_dir():
-            listing.raws.append(_problem(Path(entry.path), "", None, _STRAY, listing))
-
-
-def _list_files(folder: Path, label: str, split: str | None, above: tuple[str, ...], listing: _Listing) -> None:
-    here = os.path.realpath(folder)
-    if here in above:
-        listing.raws.append(_problem(folder, label, split, "a link to a folder above it", listing))
+def _list_class(item: ClassFolder, folder: Folder, seen: dict[str, Folder], listing: _Listing) -> None:
+    """All files of a class. `seen`: its folders by their place; what a link leads to again is not listed again."""
+    first = seen.setdefault(folder.real, folder)
+    if first is not folder:
+        reason = f"the same folder as {first.name}, which is read already"
+        listing.raws.append(_problem(folder, "", item, reason))
         return
-    for entry in _entries(folder):
-        if is_hidden(entry.name):
-            listing.num_hidden += 1
-        elif entry.is_dir():
-            _list_files(Path(entry.path), label, split, (*above, here), listing)
-        else:
-            listing.raws.append(_raw(entry, label, split, listing))
+    listing.raws += [_raw(folder, name, item) for name in folder.files]
+    listing.raws += [_problem(folder, name, item, _LOOP) for name in folder.loops]
+    listing.hidden += folder.hidden
+    listing.beside += folder.beside
+    for inner in folder.folders:
+        _list_class(item, inner, seen, listing)
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _list_strays(folder: Folder, listing: _Listing) -> None:
+    """What lies beside class folders, or beside the folders of given splits."""
+    nothing = ClassFolder(folder, "", None)
+    for name in folder.files:
+        raw = _raw(folder, name, nothing)
+        if raw.problem == _GONE and "." not in name:  # it may have been a class
+            raise DataError(
+                f"{readable_name(folder.path / name)}: a link to {readable_name((folder.path / name).readlink())}, which is "
+                "not there; make it anew, or remove it"
+            )
+        listing.raws.append(raw._replace(content=None, num_bytes=0, problem=raw.problem or _STRAY))
+    listing.raws += [_problem(folder, name, nothing, _LOOP) for name in folder.loops]
+    listing.hidden += folder.hidden
+    listing.beside += folder.beside
+
+
+def _raw(folder: Folder, name: str, item: ClassFolder) -> Raw:
+    path = folder.path / name
     try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: os.fsencode(entry.name))
+        status = path.stat()
     except OSError as error:
-        raise DataError(f"{folder}: can't be listed ({error.strerror}); check its rights") from None
-
-
-def _raw(entry: os.DirEntry[str], label: str, split: str | None, listing: _Listing) -> Raw:
-    try:
-        status = entry.stat()
-    except OSError as error:
-        reason = "a link to a file that is not there" if entry.is_symlink() else f"can't be read ({error.strerror})"
-        return _problem(Path(entry.path), label, split, reason, listing)
+        return _problem(folder, name, item, _why(path, error))
     if not stat.S_ISREG(status.st_mode):
-        return _problem(Path(entry.path), label, split, "not a regular file", listing)
-    path = Path(entry.path)
-    return Raw(_relative(path, listing), None, (label,), path, status.st_size, split=split)
+        return _problem(folder, name, item, "not a regular file")
+    return _problem(folder, name, item, None)._replace(content=path, num_bytes=status.st_size)
 
 
-def _problem(path: Path, label: str, split: str | None, reason: str, listing: _Listing) -> Raw:
-    return Raw(_relative(path, listing), None, (label,), None, 0, split=split, problem=reason)
+def _why(path: Path, error: OSError) -> str:
+    if path.is_symlink() and error.errno == errno.ELOOP:
+        return "a link that leads to itself"
+    if path.is_symlink() and error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return _GONE
+    return f"can't be read ({error.strerror})"
 
 
-def _relative(path: Path, listing: _Listing) -> str:
-    return readable_name(path.relative_to(listing.root))
+def _problem(folder: Folder, name: str, item: ClassFolder, reason: str | None) -> Raw:
+    source = readable_name((folder.path / name).relative_to(folder.root))
+    return Raw(source, None, (item.label,), None, 0, split=item.split, problem=reason)
+
+
+def _left(listing: _Listing) -> list[str]:
+    """Notes on what is no sample."""
+    notes = []
+    if listing.hidden:
+        notes.append(f"hidden or a system's, so not read: {_counted(listing.hidden)}")
+    if listing.beside:
+        notes.append(f"texts and tables beside the samples, so not read: {_counted(listing.beside)}")
+    return notes
+
+
+def _counted(names: Sequence[str]) -> str:
+    """Such as "3 files or folders (.DS_Store, Thumbs.db)"."""
+    different = sorted({readable_name(name) for name in names})
+    what = "file or folder" if len(names) == 1 else "files or folders"
+    return f"{len(names)} {what} ({', '.join(different[:5])}{', ...' if len(different) > 5 else ''})"
+
+
+def _alike(classes: Sequence[ClassFolder]) -> list[str]:
+    """A note on classes whose names differ in capitals alone."""
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    for item in classes:
+        names[item.label.casefold()].add(item.label)
+    alike = [" and ".join(sorted(group)) for _, group in sorted(names.items()) if len(group) > 1]
+    return [f"different classes, though they differ in capitals alone: {some(alike, 'pair')}"] if alike else []

@@ -20,12 +20,46 @@ SPLIT_WORDS = {
     "testing": "test",
 }
 """Names that people give to the three splits."""
-_SYSTEM_FILES = ("thumbs.db", "desktop.ini", "__macosx")
+_OF_SYSTEMS = {
+    "__macosx", "_ds_store", "icon\r",  # macOS
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "recycler", "system volume information",  # Windows
+    "lost+found",  # ext4
+    "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot",  # network disks of Synology and QNAP
+    "__pycache__",
+}  # fmt: skip
+_BESIDE_SUFFIXES = {
+    "txt", "md", "rst", "pdf", "rtf", "doc", "docx", "odt", "htm", "html", "url",  # read by people
+    "csv", "tsv", "xls", "xlsx", "json", "jsonl", "xml", "yaml", "yml", "toml", "cfg", "ini",  # tables and annotations
+    "py", "ipynb", "sh", "log",
+}  # fmt: skip
+_BESIDE_NAMES = {
+    "readme", "license", "licence", "copying", "notice", "authors", "citation", "changelog", "makefile", "md5sums",
+    "sha256sums",
+}  # fmt: skip
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def is_hidden(name: str) -> bool:
     """Files and folders that a system leaves behind, and all whose name starts with a dot; they are never samples."""
-    return name.startswith(".") or name.lower() in _SYSTEM_FILES
+    return name.startswith(".") or name.lower() in _OF_SYSTEMS
+
+
+def is_beside(name: str) -> bool:
+    """Files that lie beside images and are none, by their name: texts, tables, annotations, licences."""
+    _, dot, suffix = name.lower().rpartition(".")
+    return suffix in _BESIDE_SUFFIXES if dot else name.lower() in _BESIDE_NAMES
+
+
+def split_and_frame(name: str) -> tuple[str, str] | None:
+    """The split that a folder's name says and the name without that word: "training_set" gives "train" and "{}_set".
+
+    None where it says none, or several.
+    """
+    said = [match for match in _WORD.finditer(name) if match[0].lower() in SPLIT_WORDS]
+    if len(said) != 1:
+        return None
+    frame = f"{name[: said[0].start()]}{{}}{name[said[0].end() :]}".lower()
+    return SPLIT_WORDS[said[0][0].lower()], frame
 
 
 def split_in_name(name: str) -> str | None:
