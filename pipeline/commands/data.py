@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.data.sources.layout import readable_name
 from pipeline.errors import ConfigError, DataError, StorageError
 from pipeline.schema.data import PATHS
 
@@ -31,7 +32,10 @@ class Link:
             self.path.symlink_to(self.target)
         except OSError as error:
             raise StorageError(f"{self.path}: can't be made a link ({error.strerror})") from None
-        return f"{self.path} -> {self.target} (a link of this machine, not committed)"
+        return f"{self} (a link of this machine, not committed)"
+
+    def __str__(self) -> str:
+        return readable_name(f"{self.path} -> {self.target}")
 
 
 def data(options: argparse.Namespace) -> int:
@@ -113,9 +117,20 @@ def _link_for(path: str, key: str) -> Link:
 
 def _existing(path: str, key: str) -> Path:
     target = Path(os.path.abspath(Path(path).expanduser()))
-    if not target.exists():
+    if not is_there(target, f"{key}={path}"):
         raise DataError(f"{key}={path}: there is no such file or folder")
     return target
+
+
+def is_there(place: Path, named: str) -> bool:
+    """Whether a file or folder is there; DataError where this user may not look."""
+    try:
+        place.stat()
+    except PermissionError:
+        raise DataError(f"{named}: no right to look into {place.resolve().parent}, or into a folder above it") from None
+    except OSError:
+        return False
+    return True
 
 
 def _place(name: str) -> Path:

@@ -23,7 +23,7 @@ LOCK, PIPELINE = Path("dvc.lock"), Path("dvc.yaml")
 
 def show_plan(new: Change) -> None:
     """Print the plan."""
-    for line in (f"would make {link.path} -> {link.target}" for link in new.links):
+    for line in (f"would make {link}" for link in new.links):
         print(line)
     for line in shortened(differences(read_values() or {}, new.values)):
         print(f"params.yaml would change: {line}")
@@ -64,12 +64,13 @@ def pipeline_stages(values: Values) -> dict[str, Stage]:
 def dvc_status() -> dict[str, list[Any]]:
     """What DVC says of the pipeline as it stands; nothing where it can't say (no params.yaml yet)."""
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
+
+    from pipeline.commands.hashing import Project
 
     try:
-        with Repo() as repo:
+        with Project() as repo:
             status: dict[str, list[Any]] = repo.status()
-    except (DvcException, OSError) as error:
+    except (DvcException, OSError, UnicodeError) as error:
         print(f"DVC can't say what has changed on disk ({' '.join(str(error).split())})")
         return {}
     return status

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import signal
 import sys
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from pipeline.artifacts import held, read_json, runs_root, stage_dir
 from pipeline.commands.compose import apply, change, given_paths
+from pipeline.commands.data import is_there
 from pipeline.commands.runs import KEPT
 from pipeline.config import Values
 from pipeline.errors import BusyError, ConfigError, DataError, RegattaError, Stopped, StorageError
@@ -24,6 +25,7 @@ from pipeline.report.summary import summary_lines
 
 LOCK = Path("artifacts/.run.lock")
 REPORT = stage_dir("report") / "index.html"
+NO_LINKS: Mapping[Path, Path] = {}
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         from pipeline.commands.plan import show_plan
 
+        check_data(new.values, to_come={link.path: link.target for link in new.links})
         show_plan(new)
     elif options.smoke:
         from pipeline.commands.smoke import smoke
@@ -62,13 +65,17 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def check_data(values: Values, to_come: Container[Path] = ()) -> None:
-    """DataError where the data is not on this machine, links that are still to be made aside."""
+def check_data(values: Values, to_come: Mapping[Path, Path] = NO_LINKS) -> None:
+    """DataError where the data is not on this machine, or DVC can't hash it. `to_come`: links to be made, and their targets."""
+    from pipeline.commands.hashing import check_hashable
+
     for key, path in given_paths(values).items():
-        if not path.exists() and path not in to_come:
+        place = to_come.get(path, path)
+        if not is_there(place, f"{key} = {path}"):
             raise DataError(
                 f"{key} = {path}: nothing there; make the link with `regatta data link {path.name} PATH`, or say `dvc pull`"
             )
+        check_hashable(key, place)
 
 
 def clear_old_studies(values: Values) -> list[str]:
@@ -107,11 +114,12 @@ def reproduce(targets: Sequence[str] = (), without: Container[str] = (), then: S
     to come after them, without those that they depend on.
     """
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
+
+    from pipeline.commands.hashing import Project
 
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     try:
-        with sigterm_passed_on(), Repo() as repo:
+        with sigterm_passed_on(), Project() as repo:
             repo.scm_context.quiet = True  # no advice about core.autostage
             names = [*in_order(repo.index.graph, targets, without), *then]
             stages = [stage.addressing for stage in repo.reproduce(names, single_item=True)]

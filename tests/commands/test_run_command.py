@@ -92,6 +92,15 @@ def test_missing_data_is_said_before_anything_runs(project: Path, regatta: Comma
     assert "data.path = data/none: nothing there" in regatta("run", "data=folder", "data.path=data/none", code=3)
 
 
+@pytest.mark.parametrize("how", [[], ["--dry-run"]])
+def test_names_that_dvc_can_not_record_are_said_before_anything_runs(project: Path, regatta: Command, how: list[str]) -> None:
+    Path("data/food", os.fsdecode(b"K\xe4se")).mkdir(parents=True)
+    Path("data/food", os.fsdecode(b"K\xe4se"), "1.png").touch()
+    said = regatta("run", *how, "data=folder", "data.path=data/food", code=3)
+    assert said.splitlines()[-1].startswith("regatta: data.path = data/food: K\\xe4se/1.png: not a name in UTF-8")
+    assert not Path("dvc.lock").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "whole_group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
 def test_an_interrupted_run_lets_its_stage_save_and_says_so(trained: Path, number: signal.Signals, whole_group: bool) -> None:
