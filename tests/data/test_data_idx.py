@@ -24,7 +24,7 @@ def images(num: int, seed: int = 0) -> np.ndarray[Any, Any]:
 
 
 def write_pair(folder: Path, split: str, num: int, mark: str = "-", gz: bool = False, prefix: str = "") -> None:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     labels = np.arange(num) % 3
     for kind, values in ((f"images{mark}idx3", images(num, len(split))), (f"labels{mark}idx1", labels)):
         content = idx(values)
@@ -106,3 +106,27 @@ def test_several_datasets_in_one_folder(tmp_path: Path, build: Build) -> None:
     write_pair(tmp_path, "train", 90, prefix="emnist-digits-")
     with pytest.raises(DataError, match="several datasets in one folder"):
         build("idx", path=str(tmp_path))
+
+
+def test_one_folder_below_that_has_the_files(tmp_path: Path, build: Build) -> None:
+    """As torchvision keeps them, and as archives unpack: with what macOS adds, and folders named like the files in them."""
+    write_pair(tmp_path / "MNIST" / "raw", "train", 90)
+    write_pair(tmp_path / "MNIST" / "raw", "t10k", 12)
+    (tmp_path / "MNIST" / "raw" / "._train-images-idx3-ubyte").write_bytes(b"x")
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "train-images-idx3-ubyte").write_bytes(b"x")
+    manifest = build("idx", path=str(tmp_path)).manifest
+    assert (manifest.num_read, manifest.counts["test"]) == (102, 12)
+    assert "the files are those of MNIST/raw" in manifest.notes
+    write_pair(tmp_path / "EMNIST", "train", 90)
+    with pytest.raises(
+        DataError, match=r"2 folders hold such files; choose one of them:\n  regatta run data.path=.*EMNIST\n.*/raw$"
+    ):
+        build("idx", path=str(tmp_path))
+
+
+def test_a_folder_named_like_a_file_is_none(tmp_path: Path, build: Build) -> None:
+    write_pair(tmp_path, "train", 90, mark=".")
+    for kind in ("images-idx3", "labels-idx1"):
+        (tmp_path / f"train-{kind}-ubyte").mkdir()
+    assert build("idx", path=str(tmp_path)).manifest.num_read == 90

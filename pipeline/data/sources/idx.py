@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import math
 import re
+import shlex
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 
 from pipeline.data.raw import Raw, Source
 from pipeline.data.sources.layout import readable_name
+from pipeline.data.sources.tree import Folder
 from pipeline.errors import DataError
 from pipeline.schema.data import DataConfig
 
@@ -34,17 +36,30 @@ class _Pair(NamedTuple):
 
 
 def open_idx(path: Path, data: DataConfig) -> Source:
-    """The images and labels in a folder, or of one images file whose labels lie beside it.
+    """The images and labels in a folder or in the one below it, or of one images file whose labels lie beside it.
 
     Test files (t10k) beside training files are the given test split.
     """
-    pairs = [_pair(images, split) for images, split in _found(path)]
+    place = path if path.is_file() else _place(path)
+    pairs = [_pair(images, split) for images, split in _found(place)]
 
     def read() -> Iterator[Raw]:
         for pair in pairs:
             yield from _read_pair(pair)
 
-    return Source("single", read, sum(pair.shape[0] for pair in pairs), None)
+    notes = () if place == path else (f"the files are those of {readable_name(place.relative_to(path))}",)
+    return Source("single", read, sum(pair.shape[0] for pair in pairs), None, notes)
+
+
+def _place(path: Path) -> Path:
+    """The folder itself if the files lie in it, or the only one below it in which they do (MNIST/raw)."""
+    places = [folder.path for folder in Folder(path).walk() if any(map(_IMAGES.fullmatch, folder.files))]
+    if path in places or not places:
+        return path
+    if len(places) > 1:
+        commands = "".join(f"\n  regatta run data.path={shlex.quote(str(place))}" for place in places[:5])
+        raise DataError(f"{path}: {len(places)} folders hold such files; choose one of them:{commands}")
+    return places[0]
 
 
 def _found(path: Path) -> list[tuple[Path, str | None]]:
@@ -53,10 +68,12 @@ def _found(path: Path) -> list[tuple[Path, str | None]]:
         return [(path, None)]
     found: dict[str, Path] = {}
     families = set()
-    for file in sorted(path.iterdir()):
-        if match := _IMAGES.fullmatch(file.name):
+    for name in Folder(path).files:
+        if match := _IMAGES.fullmatch(name):
             families.add(match["family"] or "no prefix")
-            found.setdefault(_SPLITS[match["split"]], file)  # sorted: of a file and its compressed copy the file comes first
+            found.setdefault(
+                _SPLITS[match["split"]], path / name
+            )  # sorted: of a file and its compressed copy the file comes first
     if len(families) > 1:
         raise DataError(
             f"{path}: several datasets in one folder ({', '.join(sorted(families))}); give each a folder of its own"
@@ -69,7 +86,7 @@ def _found(path: Path) -> list[tuple[Path, str | None]]:
 def _pair(images: Path, split: str | None) -> _Pair:
     stem = re.sub(r"[-.]idx\d-ubyte(\.gz)?$", "", images.name.replace("images", "labels"))
     names = [f"{stem}{mark}idx1-ubyte{suffix}" for suffix in ("", ".gz") for mark in "-."]
-    labels = next((file for file in map(images.with_name, names) if file.exists()), None)
+    labels = next((file for file in map(images.with_name, names) if file.is_file()), None)
     if labels is None:
         raise DataError(f"{images}: its labels are missing; put {names[0]} beside it, compressed (.gz) or not")
     shape, (num_labels,) = _shape(images, (3, 4)), _shape(labels, (1,))
