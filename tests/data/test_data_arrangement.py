@@ -66,6 +66,7 @@ CLASSES = {
         {"training_fake": ["training_fake"], "training_real": ["training_real"]},
     ),
     "trains and buses": (["{bus,train}/1.jpg"], {"bus": ["bus"], "train": ["train"]}),
+    "kinds of test": (["{flask,test tube}/1.jpg"], {"flask": ["flask"], "test tube": ["test tube"]}),
     "kinds of train": (
         ["{bullet train,steam train}/1.jpg"],
         {"bullet train": ["bullet train"], "steam train": ["steam train"]},
@@ -171,9 +172,17 @@ def test_what_was_recognised_is_said(tmp_path: Path) -> None:
         "empty folders, so not a class: 1 folder (c)",
         "only texts and tables inside, so not a class: 1 folder (boxes)",
     ]
-    laid(tmp_path / "hollow", "train/{a,b}/1.png")
+    files, _ = CLASSES["Food-101"]
+    assert arrangement(laid(tmp_path / "food", *files)).notes == [
+        "all samples lie in food-101/images, so classes and splits are the folders in it",
+        "only texts and tables inside, so not a class: 1 folder (food-101/meta)",
+    ]
+    laid(tmp_path / "hollow", "train/{a,b}/1.png", "meta/1.txt")
     (tmp_path / "hollow" / "test").mkdir()
-    assert arrangement(tmp_path / "hollow").notes == ["test is empty, so it is no given split"]
+    assert arrangement(tmp_path / "hollow").notes == [
+        "test is empty, so it is no given split",
+        "only texts and tables inside, so not a class: 1 folder (meta)",
+    ]
 
 
 REFUSED = {
@@ -248,6 +257,18 @@ REFUSED = {
         "D: train, test look like given splits, with 1 other folder (extra) beside them. Move folders, or say one of:\n"
         "  regatta run '~data.path' data.train_path=D/train data.test_path=D/test   # leaves the others out\n"
         "  regatta run data.class_level=1   # takes all these folders as classes",
+    ),
+    "classes in a table": (
+        ["{train,test}_images/{1,2}.jpg", "{sample_submission,train}.csv"],
+        "D: train_images has no class folders, so its 2 files have no labels; test_images has no class folders, so its 2 files "
+        "have no labels. Move folders, or say one of:\n"
+        "  regatta run data=csv data.path=D/train.csv   # reads the labels from the table\n"
+        "  regatta run data.class_level=1   # takes the folders as classes",
+    ),
+    "a test folder beside the classes": (
+        ["{cats,dogs,test_images}/{1,2}.jpg"],
+        "D: test_images beside 2 folders (cats, dogs) may be a split or a class. Move folders, or say this:\n"
+        "  regatta run data.class_level=1   # takes cats, dogs, test_images as classes",
     ),
     "test alone": (
         ["test/{a,b}/1.png"],
@@ -342,3 +363,9 @@ def test_names_that_are_not_utf8_are_shown_escaped(tmp_path: Path) -> None:
         os.mkdir(os.path.join(os.fsencode(tmp_path), name))
         Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name, b"1.png"))).touch()
     assert [item.label for item in arrangement(tmp_path).classes] == ["Brot", "K\\xe4se"]
+
+
+def test_the_only_class_of_a_given_test_path_is_no_wrapper(tmp_path: Path) -> None:
+    laid(tmp_path, "cats/{persian,siamese}/1.png")
+    found = {key: arrangement(tmp_path, key=key).classes for key in ("data.train_path", "data.test_path")}
+    assert [[item.label for item in items] for items in found.values()] == [["persian", "siamese"], ["cats"]]

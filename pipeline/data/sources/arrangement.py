@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
 from pipeline.data.dataset import SPLITS
-from pipeline.data.sources.layout import SPLIT_WORDS, readable_name, split_and_frame
+from pipeline.data.sources.layout import SPLIT_WORDS, is_of_split_alone, readable_name, split_and_frame, split_in_name
 from pipeline.data.sources.tree import Folder
 from pipeline.data.wording import some
 from pipeline.errors import DataError
@@ -80,33 +80,31 @@ def arranged(root: Folder, asked: Asked) -> Arrangement:
         _refuse(top, f"{asked.key} is one split, but {_names(splits.values())} look like several", [remedy])
     found = _in_splits(top, splits, asked) if splits else _classes(top, None, asked)
     notes = [f"all samples lie in {top.name}, so classes and splits are the folders in it"] if passed else []
-    return Arrangement(found.classes, [*passed, *found.above], [*notes, *found.notes])
+    above = [*passed, *found.above]
+    return Arrangement(found.classes, above, [*notes, *found.notes, *_not_classes(above, splits)])
 
 
 def _unwrapped(folder: Folder, asked: Asked, classes: Sequence[str] = ()) -> tuple[Folder, list[Folder]]:
     """The innermost folder that holds all samples in folders, never one of the classes; and those around it."""
     passed: list[Folder] = []
-    while asked.arranges(folder.depth + 1) and (inner := _only(folder)) and inner.label not in classes:
+    while asked.arranges(folder.depth + 1) and (inner := _only(folder, asked)) and inner.label not in classes:
         passed.append(folder)
         folder = inner
     return folder, passed
 
 
-def _only(folder: Folder) -> Folder | None:
+def _only(folder: Folder, asked: Asked) -> Folder | None:
     """The one folder inside that can be looked into instead.
 
     Beside an empty one that is not certain, nor if it is a test split alone.
     """
-    if len(folder.filled) != 1 or not folder.filled[0].filled or _empty(folder):
+    if len(folder.filled) != 1 or not folder.filled[0].filled or any(inner.is_empty for inner in folder.folders):
         return None
     [inner] = folder.filled
+    if asked.key in ("data.val_path", "data.test_path") and not (inner.label == folder.label or split_and_frame(inner.label)):
+        return None  # it may be the only class of this split
     alone = SPLIT_WORDS.get(inner.label.lower()) in ("val", "test") and inner.label != folder.label
     return None if alone else inner
-
-
-def _empty(folder: Folder) -> list[Folder]:
-    """The folders inside that hold no file at all."""
-    return [inner for inner in folder.folders if not any(below.files or below.beside for below in inner.walk())]
 
 
 # --- Given splits above the classes
@@ -117,7 +115,7 @@ def _given_splits(top: Folder) -> Splits:
     said: Said = {folder: words for folder in top.folders if (words := split_and_frame(folder.label))}
     told = {split for split, _ in said.values()}
     if "train" not in told or len(told) == 1:
-        _check_not_test_alone(top, said)
+        _check_not_test(top, said)
         _check_lone_train(top, said)
         return {}
     if len(said) > len(told):
@@ -126,11 +124,18 @@ def _given_splits(top: Folder) -> Splits:
     return {split: found[split] for split in SPLITS if split in found}
 
 
-def _check_not_test_alone(top: Folder, said: Said) -> None:
-    others = [folder for folder, (split, frame) in said.items() if frame == "{}" and split != "train"]
-    if others and set(top.filled) <= set(others):
-        remedy = Remedy("cuts all splits from it", [f"data.path={others[0].path}"])
-        _refuse(top, f"only {_names(others)} and no train", [remedy])
+def _check_not_test(top: Folder, said: Said) -> None:
+    """DataError where test or val is there without train: alone, or beside the classes as if it were one of them."""
+    tests = [folder for folder, (split, frame) in said.items() if split != "train" and is_of_split_alone(frame)]
+    tests = [folder for folder in tests if folder.holds_samples]
+    others = [folder for folder in top.filled if folder not in tests]
+    if tests and others:
+        remedy = Remedy(f"takes {_names(top.filled)} as classes", [_level(top)])
+        problem = f"{_names(tests)} beside {_some(others, 'folder')} may be a split or a class"
+        _refuse(top, problem, [remedy])
+    if tests:
+        remedy = Remedy("cuts all splits from it", [f"data.path={tests[0].path}"])
+        _refuse(top, f"only {_names(tests)} and no train", [remedy])
 
 
 def _check_lone_train(top: Folder, said: Said) -> None:
@@ -201,11 +206,19 @@ def _is_flat(place: Folder, trained: Sequence[str]) -> bool:
 
 def _refuse_unlabelled(top: Folder, splits: Splits, unlabelled: Splits) -> NoReturn:
     kept = {split: folder for split, folder in splits.items() if split not in unlabelled}
-    remedy = Remedy("takes the folders as classes", [_level(top)])
+    remedies = [*_tables(top), Remedy("takes the folders as classes", [_level(top)])]
     if "train" in kept:
         words = [f"data.path={kept['train'].path}"] if len(kept) == 1 else _paths(kept)
-        remedy = Remedy(f"goes on without {_names(unlabelled.values())}", words)
-    _refuse(top, "; ".join(map(_no_labels, unlabelled.values())), [remedy])
+        remedies = [Remedy(f"goes on without {_names(unlabelled.values())}", words)]
+    _refuse(top, "; ".join(map(_no_labels, unlabelled.values())), remedies)
+
+
+def _tables(top: Folder) -> list[Remedy]:
+    """The labels may be in a table beside the folders."""
+    tables = [name for name in top.beside if name.lower().endswith((".csv", ".tsv"))]
+    chosen = [name for name in tables if split_in_name(name) == "train"] or tables
+    words = ["data=csv", f"data.path={top.path / chosen[0]}"] if chosen else []
+    return [Remedy("reads the labels from the table", words)] if chosen else []
 
 
 def _no_labels(folder: Folder) -> str:
@@ -244,7 +257,7 @@ def _classes(place: Folder, split: str | None, asked: Asked) -> Arrangement:
         return Arrangement(below, [place, *folders], [f"{words} below each class are taken as given splits"])
     _check_same(place, split, asked)
     found = [ClassFolder(folder, folder.label, split) for folder in folders]
-    return Arrangement(found, [place], [*_not_classes(place), *_deeper(folders)])
+    return Arrangement(found, [place], _deeper(folders))
 
 
 def _at_level(place: Folder, split: str | None, level: int) -> Arrangement:
@@ -264,7 +277,8 @@ def _at_level(place: Folder, split: str | None, level: int) -> Arrangement:
 
 def _check_alone(place: Folder, asked: Asked) -> None:
     """DataError where all samples lie in one folder, and what is beside it is empty."""
-    if len(place.filled) == 1 and place.filled[0].filled and (empty := _empty(place)):
+    empty = [folder for folder in place.folders if folder.is_empty]
+    if len(place.filled) == 1 and place.filled[0].filled and empty:
         [only] = place.filled
         problem = f"all samples lie in {only.label}, beside {_some(empty, 'empty folder')}; two classes are needed"
         remedy = Remedy(f"takes the folders in {only.label} as classes", [f"{asked.key}={only.path}"])
@@ -328,13 +342,14 @@ def _core(folder: Folder) -> Folder:
     return folder
 
 
-def _not_classes(place: Folder) -> list[str]:
-    """Notes on folders that are no class."""
-    empty = _empty(place)
-    others = [folder for folder in place.folders if not folder.holds_samples and folder not in empty]
-    notes = [f"empty folders, so not a class: {some([folder.name for folder in empty], 'folder')}"] if empty else []
-    names = some([folder.name for folder in others], "folder")
-    return [*notes, f"only texts and tables inside, so not a class: {names}"] if others else notes
+def _not_classes(above: Sequence[Folder], splits: Splits) -> list[str]:
+    """Notes on folders that are no class, splits aside."""
+    inside = [folder for place in above for folder in place.folders if folder not in splits.values()]
+    hollow = [folder for folder in inside if not folder.holds_samples]
+    empty = [folder.name for folder in hollow if folder.is_empty]
+    others = [folder.name for folder in hollow if not folder.is_empty]
+    notes = [f"empty folders, so not a class: {some(empty, 'folder')}"] if empty else []
+    return [*notes, f"only texts and tables inside, so not a class: {some(others, 'folder')}"] if others else notes
 
 
 def _deeper(folders: Sequence[Folder]) -> list[str]:

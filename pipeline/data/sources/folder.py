@@ -113,17 +113,17 @@ def _left(listing: _Listing) -> list[str]:
     """Notes on what is no sample."""
     notes = []
     if listing.hidden:
-        notes.append(f"hidden or a system's, so not read: {_counted(listing.hidden)}")
+        notes.append(f"hidden or a system's, so not read: {_counted(listing.hidden, 'file or folder', 'files or folders')}")
     if listing.beside:
-        notes.append(f"texts and tables beside the samples, so not read: {_counted(listing.beside)}")
+        notes.append(f"texts and tables beside the samples, so not read: {_counted(listing.beside, 'file', 'files')}")
     return notes
 
 
-def _counted(names: Sequence[str]) -> str:
-    """Such as "3 files or folders (.DS_Store, Thumbs.db)"."""
+def _counted(names: Sequence[str], one: str, several: str) -> str:
+    """Such as "3 files (LICENSE, labels.csv)": some are of the same name."""
     different = sorted({readable_name(name) for name in names})
-    what = "file or folder" if len(names) == 1 else "files or folders"
-    return f"{len(names)} {what} ({', '.join(different[:5])}{', ...' if len(different) > 5 else ''})"
+    more = ", ..." if len(different) > 5 else ""
+    return f"{len(names)} {one if len(names) == 1 else several} ({', '.join(different[:5])}{more})"
 
 
 def _alike(classes: Sequence[ClassFolder]) -> list[str]:

@@ -62,6 +62,14 @@ def split_and_frame(name: str) -> tuple[str, str] | None:
     return SPLIT_WORDS[said[0][0].lower()], frame
 
 
+def is_of_split_alone(frame: str) -> bool:
+    """Whether a folder's name says nothing but its split: "test", "test_images", "trainingSet", "train2017"."""
+    return "".join(re.findall("[a-z]", frame)) in _NO_OTHER_MEANING
+
+
+_NO_OTHER_MEANING = {"", "set", "data", "dataset", "image", "images", "imgs", "photos", "pictures", "files", "folder", "split"}
+
+
 def split_in_name(name: str) -> str | None:
     """The split that a name such as "train-00000-of-00002.parquet" or "cifar10_test.parquet" says; None: none or several."""
     found = {SPLIT_WORDS[word] for word in re.findall(r"[a-z]+", name.lower()) if word in SPLIT_WORDS}

@@ -82,6 +82,11 @@ class Folder:
         """Whether anything in it, at any depth, may be a sample."""
         return any(folder.files for folder in self.walk())
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no file at all, at any depth."""
+        return not any(folder.files or folder.beside for folder in self.walk())
+
     def walk(self, seen: dict[str, Folder] | None = None) -> Iterator[Folder]:
         """This folder and all below it, each once, by whatever link it is met first; `seen`: those met, by their place."""
         seen = {} if seen is None else seen
