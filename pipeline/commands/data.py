@@ -58,7 +58,8 @@ def named_link(name: str, path: str) -> Link:
 def add(name: str) -> None:
     """Hand `data/NAME` to DVC. A link's target stays where it is, so DVC can't take it."""
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
+
+    from pipeline.commands.hashing import Project, check_hashable
 
     place = _place(name)
     if place.is_symlink():
@@ -68,8 +69,9 @@ def add(name: str) -> None:
         )
     if not place.exists():
         raise DataError(f"{place}: nothing there; copy the data to it first")
+    check_hashable(str(place), place)
     try:
-        with Repo() as repo:
+        with Project() as repo:
             repo.add(str(place))
     except DvcException as error:
         raise StorageError(f"{place}: DVC can't take it ({error})") from None

@@ -32,8 +32,8 @@ class Project(Repo):  # type: ignore[misc]
         return _Regular(self.fs, self.root_dir)
 
 
-def check_hashable(key: str, path: Path) -> None:
-    """DataError where DVC can't hash the data: names that are not UTF-8, files that may not be read."""
+def check_hashable(named: str, path: Path) -> None:
+    """DataError where DVC can't hash the data, `named` so: names that are not UTF-8, files that may not be read."""
     place = readable_name(path) + "/" * path.is_dir()  # with it, chmod goes through a link
     closed: list[str] = []
     names: list[str] = []
@@ -44,13 +44,13 @@ def check_hashable(key: str, path: Path) -> None:
             closed.append(file)
     if names:
         raise DataError(
-            f"{key} = {readable_name(path)}: {_first(names, path)}: not a name in UTF-8, which DVC needs; "
+            f"{named}: {_first(names, path)}: not a name in UTF-8, which DVC needs; "
             "rename such files and folders, for example with "
             f"`convmv -r -f latin1 -t utf8 --notest {place}` if they are in Latin-1"
         )
     if closed:
         raise DataError(
-            f"{key} = {readable_name(path)}: {_first(sorted(closed), path)}: no right to read; give it to yourself with "
+            f"{named}: {_first(sorted(closed), path)}: no right to read; give it to yourself with "
             f"`chmod -R u+rX {place}`, or move such files and folders away"
         )
 

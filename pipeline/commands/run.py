@@ -20,6 +20,7 @@ from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.data import is_there
 from pipeline.commands.runs import KEPT
 from pipeline.config import Values
+from pipeline.data.sources.layout import readable_name
 from pipeline.errors import BusyError, ConfigError, DataError, RegattaError, Stopped, StorageError
 from pipeline.report.summary import summary_lines
 
@@ -75,7 +76,7 @@ def check_data(values: Values, to_come: Mapping[Path, Path] = NO_LINKS) -> None:
             raise DataError(
                 f"{key} = {path}: nothing there; make the link with `regatta data link {path.name} PATH`, or say `dvc pull`"
             )
-        check_hashable(key, place)
+        check_hashable(f"{key} = {readable_name(place)}", place)
 
 
 def clear_old_studies(values: Values) -> list[str]:

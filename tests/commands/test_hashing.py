@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.commands.data import Link, is_there
+from pipeline.commands.data import Link, add, is_there
 from pipeline.commands.hashing import Project, check_hashable
 from pipeline.errors import DataError
 
@@ -40,7 +40,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def refused(path: Path) -> str:
     with unprivileged(), pytest.raises(DataError) as error:
-        check_hashable("data.path", path)
+        check_hashable("data.path = photos", path)
     return str(error.value)
 
 
@@ -51,8 +51,8 @@ def test_what_dvc_can_hash_is_taken(photos: Path) -> None:
     (photos / "k\u00e4se \u732b").mkdir()
     (photos / "lost+found").mkdir(mode=0o000)
     with unprivileged():
-        check_hashable("data.path", photos)
-        check_hashable("data.path", photos / "cat" / "1.png")
+        check_hashable("data.path = photos", photos)
+        check_hashable("data.path = photos", photos / "cat" / "1.png")
     shutil.rmtree(photos)
 
 
@@ -64,7 +64,7 @@ def test_files_without_the_right_to_read_are_named(photos: Path) -> None:
         "data.path = photos: dog/1.png and 1 more: no right to read; give it to yourself with `chmod -R u+rX photos/`, "
         "or move such files and folders away"
     )
-    assert refused(photos / "dog" / "1.png").startswith("data.path = photos/dog/1.png: 1.png: no right to read")
+    assert refused(photos / "dog" / "1.png").startswith("data.path = photos: 1.png: no right to read")
 
 
 def test_folders_without_the_right_to_read_are_named(photos: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_link_to_a_folder_is_not_followed(photos: Path, tmp_path: Path) -> Non
     (tmp_path / "elsewhere").mkdir(mode=0o000)
     (photos / "cat" / "more").symlink_to(tmp_path / "elsewhere")
     with unprivileged():
-        check_hashable("data.path", photos)
+        check_hashable("data.path = photos", photos)
 
 
 @pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # within DVC
@@ -104,6 +104,13 @@ def test_dvc_hashes_what_is_there_and_sees_when_a_link_leads_somewhere(photos: P
         assert "photos" in str(repo.status())
 
 
+def test_data_that_dvc_can_not_hash_is_not_added(project: Path) -> None:
+    Path("data/food", os.fsdecode(b"K\xe4se")).mkdir(parents=True)
+    Path("data/food", os.fsdecode(b"K\xe4se"), "1.png").touch()
+    with pytest.raises(DataError, match=r"^data/food: K.xe4se/1.png: not a name in UTF-8"):
+        add("food")
+
+
 def reproduced() -> list[object]:
     with Project() as repo:
         return list(repo.reproduce())
@@ -113,7 +120,7 @@ def test_the_name_of_the_datas_own_folder_may_be_any(photos: Path) -> None:
     """DVC knows it by the link in data/ alone."""
     named = Path(os.fsdecode(b"f\xfcnf"))
     photos.rename(named)
-    check_hashable("data.path", named)
+    check_hashable("data.path = photos", named)
     assert str(Link(Path("data/f-nf"), named)) == "data/f-nf -> f\\xfcnf"
 
 
