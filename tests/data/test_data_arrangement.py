@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -210,8 +211,8 @@ REFUSED = {
     ),
     "ImageNet": (
         ["ILSVRC/Data/CLS-LOC/train/{n01,n02}/1.JPEG", "ILSVRC/Data/CLS-LOC/{val,test}/1.JPEG", "ILSVRC/ImageSets/val.txt"],
-        "D/ILSVRC/Data/CLS-LOC: ILSVRC/Data/CLS-LOC/val has no class folders, so its 1 file has no labels; "
-        "ILSVRC/Data/CLS-LOC/test has no class folders, so its 1 file has no labels. Move folders, or say this:\n"
+        "D/ILSVRC/Data/CLS-LOC: val has no class folders, so its 1 file has no labels; "
+        "test has no class folders, so its 1 file has no labels. Move folders, or say this:\n"
         "  regatta run data.path=D/ILSVRC/Data/CLS-LOC/train   # goes on without val, test",
     ),
     "an unlabelled validation split": (
@@ -269,6 +270,11 @@ REFUSED = {
         ["{cats,dogs,test_images}/{1,2}.jpg"],
         "D: test_images beside 2 folders (cats, dogs) may be a split or a class. Move folders, or say this:\n"
         "  regatta run data.class_level=1   # takes cats, dogs, test_images as classes",
+    ),
+    "a test folder in a given split": (
+        ["{train,val}/{cats,dogs}/1.jpg", "train/test/1.jpg"],
+        "D/train: test beside 2 folders (cats, dogs) may be a split or a class. Move folders, or say this:\n"
+        "  regatta run data.class_level=2   # takes cats, dogs, test as classes",
     ),
     "test alone": (
         ["test/{a,b}/1.png"],
@@ -336,6 +342,45 @@ def test_a_level_says_which_folders_are_classes(tmp_path: Path) -> None:
     assert meant(splits, 1) == {"test": ["test"], "train": ["train"]}
     with pytest.raises(DataError, match=r"data.class_level = 3: .* has no folders with files so deep"):
         meant(folds, 3)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_file_is_left_out_silently(tmp_path: Path, seed: int) -> None:
+    """Any tree is refused, or each of its files is in a class, on the way to one, or in a folder that a note names."""
+    draw = random.Random(seed)
+    refused = 0
+    for i in range(30):
+        root = tmp_path / str(i)
+        grow(root, draw, 3)
+        try:
+            found = arrangement(root)
+        except DataError:
+            refused += 1
+            continue
+        read = {folder.path / name for item in found.classes for folder in item.folder.walk() for name in every(folder)}
+        read |= {folder.path / name for folder in found.above for name in every(folder)}
+        left = {path.relative_to(root) for path in root.rglob("*") if path.is_file()} - {
+            path.relative_to(root) for path in read
+        }
+        notes = "; ".join(found.notes)
+        assert [path for path in left if not any(f"{place}" in notes for place in path.parents[:-1])] == []
+        assert not {item.label for item in found.classes} & {"val", "Testing", "test_set"}
+    assert 0 < refused < 30
+
+
+def grow(place: Path, draw: random.Random, depth: int) -> None:
+    """A random tree of names that datasets have."""
+    place.mkdir()
+    names = draw.sample(["cats", "dogs", "train", "val", "Testing", "test_set", "images", "fold1", "fold2"], draw.randint(1, 4))
+    for name in names if depth and draw.random() < 0.8 else []:
+        grow(place / name, draw, depth - 1)
+    for name in ("1.png", "2.txt"):
+        if draw.random() < (0.2 if depth == 3 else 0.6):
+            (place / name).touch()
+
+
+def every(folder: Folder) -> list[str]:
+    return [*folder.files, *folder.beside]
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:

@@ -115,27 +115,12 @@ def _given_splits(top: Folder) -> Splits:
     said: Said = {folder: words for folder in top.folders if (words := split_and_frame(folder.label))}
     told = {split for split, _ in said.values()}
     if "train" not in told or len(told) == 1:
-        _check_not_test(top, said)
         _check_lone_train(top, said)
         return {}
     if len(said) > len(told):
         said = _of_one_frame(top, said)
     found = {split: folder for folder, (split, _) in said.items()}
     return {split: found[split] for split in SPLITS if split in found}
-
-
-def _check_not_test(top: Folder, said: Said) -> None:
-    """DataError where test or val is there without train: alone, or beside the classes as if it were one of them."""
-    tests = [folder for folder, (split, frame) in said.items() if split != "train" and is_of_split_alone(frame)]
-    tests = [folder for folder in tests if folder.holds_samples]
-    others = [folder for folder in top.filled if folder not in tests]
-    if tests and others:
-        remedy = Remedy(f"takes {_names(top.filled)} as classes", [_level(top)])
-        problem = f"{_names(tests)} beside {_some(others, 'folder')} may be a split or a class"
-        _refuse(top, problem, [remedy])
-    if tests:
-        remedy = Remedy("cuts all splits from it", [f"data.path={tests[0].path}"])
-        _refuse(top, f"only {_names(tests)} and no train", [remedy])
 
 
 def _check_lone_train(top: Folder, said: Said) -> None:
@@ -194,7 +179,7 @@ def _in_splits(top: Folder, splits: Splits, asked: Asked) -> Arrangement:
     others = [folder for folder in top.filled if folder not in splits.values()]
     flat = [folder for folder in others if _is_flat(_unwrapped(folder, asked, trained)[0], trained)]
     _check_others(top, splits, [folder for folder in others if folder not in flat])
-    notes += [f"{_no_labels(folder)} and were not read" for folder in flat]
+    notes += [f"{_no_labels(folder.name, folder)} and were not read" for folder in flat]
     return Arrangement(classes, above, notes)
 
 
@@ -210,7 +195,7 @@ def _refuse_unlabelled(top: Folder, splits: Splits, unlabelled: Splits) -> NoRet
     if "train" in kept:
         words = [f"data.path={kept['train'].path}"] if len(kept) == 1 else _paths(kept)
         remedies = [Remedy(f"goes on without {_names(unlabelled.values())}", words)]
-    _refuse(top, "; ".join(map(_no_labels, unlabelled.values())), remedies)
+    _refuse(top, "; ".join(_no_labels(folder.label, folder) for folder in unlabelled.values()), remedies)
 
 
 def _tables(top: Folder) -> list[Remedy]:
@@ -221,9 +206,9 @@ def _tables(top: Folder) -> list[Remedy]:
     return [Remedy("reads the labels from the table", words)] if chosen else []
 
 
-def _no_labels(folder: Folder) -> str:
+def _no_labels(name: str, folder: Folder) -> str:
     num = sum(len(below.files) for below in folder.walk())
-    return f"{folder.name} has no class folders, so its {num} file{'s have' if num != 1 else ' has'} no labels"
+    return f"{name} has no class folders, so its {num} file{'s have' if num != 1 else ' has'} no labels"
 
 
 def _check_others(top: Folder, splits: Splits, others: Sequence[Folder]) -> None:
@@ -245,6 +230,7 @@ def _classes(place: Folder, split: str | None, asked: Asked) -> Arrangement:
     if asked.level is not None:
         return _at_level(place, split, asked.level)
     folders = place.filled
+    _check_not_test(place)
     if not folders or (len(folders) == 1 and split is None and split_and_frame(folders[0].label)):
         raise DataError(
             f"{readable_name(place.path)}: no class folders with files in them; put the images of each class into a "
@@ -273,6 +259,19 @@ def _at_level(place: Folder, split: str | None, level: int) -> Arrangement:
             "say `regatta run '~data.class_level'` to have the classes recognised"
         )
     return Arrangement(found, above, [])
+
+
+def _check_not_test(place: Folder) -> None:
+    """DataError where test or val would be a class: alone, or beside classes."""
+    said = [(folder, words) for folder in place.filled if (words := split_and_frame(folder.label))]
+    tests = [folder for folder, (split, frame) in said if split != "train" and is_of_split_alone(frame)]
+    others = [folder for folder in place.filled if folder not in tests]
+    if tests and others:
+        remedy = Remedy(f"takes {_names(place.filled)} as classes", [_level(place)])
+        _refuse(place, f"{_names(tests)} beside {_some(others, 'folder')} may be a split or a class", [remedy])
+    if tests:
+        remedy = Remedy("cuts all splits from it", [f"data.path={tests[0].path}"])
+        _refuse(place, f"only {_names(tests)} and no train", [remedy])
 
 
 def _check_alone(place: Folder, asked: Asked) -> None:
