@@ -72,7 +72,7 @@ _NO_OTHER_MEANING = {"", "set", "data", "dataset", "image", "images", "imgs", "p
 
 def split_in_name(name: str) -> str | None:
     """The split that a name such as "train-00000-of-00002.parquet" or "cifar10_test.parquet" says; None: none or several."""
-    found = {SPLIT_WORDS[word] for word in re.findall(r"[a-z]+", name.lower()) if word in SPLIT_WORDS}
+    found = {SPLIT_WORDS[word.lower()] for word in _WORD.findall(name) if word.lower() in SPLIT_WORDS}
     return found.pop() if len(found) == 1 else None
 
 
