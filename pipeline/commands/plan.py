@@ -12,10 +12,11 @@ import yaml
 
 from pipeline.artifacts import read_json, stage_dir
 from pipeline.commands.compose import Change, given_paths, shortened
-from pipeline.commands.runs import all_runs
 from pipeline.config import Config, Values, checked, differences, read_values
 from pipeline.data.dataset import Manifest
 from pipeline.errors import RegattaError
+from pipeline.train.program import Lane, Program, planned, threads_for
+from pipeline.train.progress import duration
 
 Stage = Mapping[str, Any]
 LOCK, PIPELINE = Path("dvc.lock"), Path("dvc.yaml")
@@ -30,7 +31,9 @@ def show_plan(new: Change) -> None:
     stale = stale_stages(new.values, dvc_status())
     for name, reasons in stale.items():
         print(f"{name:10s} {'would run: ' + '; '.join(reasons) if reasons else 'is up to date'}")
-    for name, value in estimates(new, prepared=not stale.get("prepare", ["?"])).items():
+    prepared = not stale.get("prepare", ["?"])
+    known = estimates(new, prepared) | (_studies(new.values, stale) if prepared else {})
+    for name, value in known.items():
         print(f"{name + ':':22s} {value}")
 
 
@@ -148,38 +151,44 @@ def _sizes(config: Config, data: Manifest) -> dict[str, str]:
 
 def _training(config: Config, data: Manifest) -> dict[str, str]:
     from pipeline.model.spec import slots
-    from pipeline.train.program import planned
 
     try:
-        program, _ = planned(config.model, config.train, data)
+        program, lane = planned(config.model, config.train, data)
     except RegattaError as error:
         return {"training": f"would be refused: {error}"}
     weights = sum(slot.size for slot in slots(program.spec))
-    samples = config.train.epochs * data.counts["train"]
-    speed = _samples_per_s(config)
-    time = (
-        f"about {_seconds(samples / speed)} ({speed:,.0f} samples/s before)"
-        if speed
-        else "unknown until the first run of this network"
-    )
     # Weights, gradient, two averages and the best so far in float32; inputs stay in memory as stored.
     resident = 5 * 4 * weights + math.prod(data.shape) * data.counts["train"] * max(1, config.augment.views)
     return {
         "parameters": f"{weights:,}",
-        "training time": f"{time}, {config.train.epochs} epochs",
+        "training time": f"{_tried(config, program, lane, data)}, {config.train.epochs} epochs",
         "training memory": f"about {_bytes(resident)} beside the libraries' own",
     }
 
 
-def _samples_per_s(config: Config) -> float | None:
-    """Of the last run with this network's shape and batch size."""
-    for run in reversed(all_runs()):
-        then = read_values(run.folder / "params.yaml") or {}
-        same = all(then.get("model", {}).get(key) == getattr(config.model, key) for key in ("channels", "widths", "norm"))
-        same = same and then.get("train", {}).get("batch_size") == config.train.batch_size
-        if same and run.record.get("samples_per_s"):
-            return float(run.record["samples_per_s"])
-    return None
+def _studies(values: Values, stale: Mapping[str, list[str]]) -> dict[str, str]:
+    """The time of the studies that would run, where what they are trained on is there."""
+    from pipeline.commands.study import expected_time
+
+    if stale.get("augment", ["?"]):
+        return {}
+    chosen, on_run = values["study"]["definitions"], values["study"]["on_run"]
+    names = [name for name in chosen if stale.get(f"study@{name}") and (on_run is None or name in on_run)]
+    return {f"study {name}": expected_time(name, values) for name in names}
+
+
+def _tried(config: Config, program: Program, lane: Lane, data: Manifest) -> str:
+    """The time of training, by some steps of it here and now."""
+    from pipeline.commands.study import TRIED
+    from pipeline.data.views import Views
+    from pipeline.train.identity import device_type
+    from pipeline.train.trial import expected_seconds
+
+    policy, device = config.augment.scaled(), device_type(config.train.device)
+    threads = threads_for(program, config.train.threads, config.train.shards)
+    seconds = expected_seconds(program, [lane], [Views([], policy, "tried")], data, device, threads)
+    alone = "" if config.cluster.kind == "local" else " by one worker"
+    return f"about {duration(seconds)}{alone}, {TRIED}"
 
 
 def _size(path: Path) -> int:
@@ -198,7 +207,3 @@ def _bytes(size: float) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.3g} GB"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Iterator
-from typing import Any
 
 import yaml
 
-from pipeline.artifacts import cells_root, held, read_json, stage_dir
+from pipeline.artifacts import held, read_json, stage_dir
 from pipeline.commands.compose import Change, apply, change
 from pipeline.commands.run import LOCK, REPORT, check_data, clear_old_studies, pass_on, reproduce
 from pipeline.config import CONF, Values, choices, read_values
@@ -20,6 +18,7 @@ from pipeline.schema.study import StudyDefinition
 from pipeline.study.effects import told
 
 NONE = "none"
+TRIED = "by trying some steps on this machine just now"
 
 
 def study(options: argparse.Namespace) -> int:
@@ -103,9 +102,11 @@ def _from_file(name: str) -> Values:
 
 def dry_run(name: str, new: Change) -> Iterator[str]:
     """Runs, those known already, groups, memory and expected time. Writes nothing."""
+    from pipeline.study.forecast import tried
     from pipeline.study.job import bytes_of_one
     from pipeline.study.plan import configuration, variants
-    from pipeline.study.run import capacity_here, open_materials, plan
+    from pipeline.study.run import open_materials, plan
+    from pipeline.train.progress import duration
 
     definition = StudyDefinition.model_validate(new.values["study"]["definitions"][name])
     every = variants(definition)
@@ -131,24 +132,20 @@ def dry_run(name: str, new: Change) -> Iterator[str]:
             f"  {len(job.cells)} runs side by side: {shape} {spec.activation}, batch {job.program.batch_size}, "
             f"{job.program.epochs} epochs, {memory:,.0f} MB, threads {job.threads}"
         )
-    speed = known_speed()
     if todo.jobs:
-        work = sum(flops(job, materials.manifest.counts["train"]) for job in todo.jobs)
-        num = min(len(todo.jobs), max(capacity_here(job.threads, job.device).num for job in todo.jobs))
-        yield f"expected time: {work / speed / num:,.0f} s" if speed else "expected time: known once a study has run here"
+        yield f"expected time: about {duration(tried(todo, materials.manifest))}, {TRIED}"
 
 
-def flops(job: Any, num_train: int) -> float:
-    """Floating-point operations of a job's training."""
-    from pipeline.model.spec import forward_flops
+def expected_time(name: str, values: Values) -> str:
+    """Of a study on the data as it is prepared now. Writes nothing."""
+    from pipeline.study.forecast import tried
+    from pipeline.study.run import open_materials, plan
+    from pipeline.train.progress import duration
 
-    samples = job.program.epochs * min(num_train, job.program.limit or num_train)
-    return float(3 * forward_flops(job.program.spec) * samples * len(job.cells))
-
-
-def known_speed() -> float | None:
-    """Floating-point operations per second of one group of runs here, from the latest results."""
-    files = sorted(cells_root().glob("*.json"), key=lambda file: file.stat().st_mtime)[-100:]
-    found = [metrics for file in files if (metrics := read_json(file).get("metrics")) and metrics.get("seconds")]
-    seconds, work = (math.fsum(metrics[name] for metrics in found) for name in ("seconds", "flops"))
-    return work / seconds if seconds else None
+    definition, materials = StudyDefinition.model_validate(values["study"]["definitions"][name]), open_materials(values)
+    try:
+        todo = plan(name, definition, values, materials, stage_dir("study") / name, make=False)
+    except RegattaError as error:
+        return f"would be refused: {error}"
+    num = f"{len(todo.cells)} runs, {len(todo.cells) - todo.num_missing} of them known already"
+    return f"about {duration(tried(todo, materials.manifest))}, {num}" if todo.jobs else num

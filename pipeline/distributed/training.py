@@ -128,7 +128,7 @@ class Driver:
         crew = hired(num, self.needs, f"{worker_names(self.record.folder)}/{self.hires}", self._stop_early)
         try:
             self.record.display.say(f"train: {crew}, {self.cluster.reduce} sums")
-            self.record.display.begin(self.record.progress)
+            self.record.display.begin()
             Watch(self, crew).until_ended(data, views, start)
         finally:
             crew.let_go()

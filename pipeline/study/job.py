@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline import artifacts
-from pipeline.model.spec import slots
+from pipeline.model.spec import forward_flops, slots
 from pipeline.schema.augment import AugmentConfig
 from pipeline.train.program import Lane, Program
 
@@ -16,6 +16,8 @@ BEST_GROUP = 16
 """Runs side by side beyond which more of them bring a CPU nothing (RESULTS.md)."""
 MOST_ON_GPU = 256
 EVAL_ROWS = 1024
+EPOCH_S, STEP_S, FLOPS_PER_S, PIXELS_PER_S = 3e-3, 4e-4, 2e10, 1e7
+"""Of one core: what an epoch and a step take beside their products, and how fast products and drawn copies come."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ class Job:
     state: str
     code: str
     test: bool
+    num_train: int
+    """Training samples that each run uses."""
+    num_val: int
 
     def halves(self) -> tuple[Job, Job]:
         """The same runs in two jobs, which need half of the memory each and start from the beginning."""
@@ -54,8 +59,12 @@ class Job:
 
     @property
     def work(self) -> float:
-        """How long it takes, in some unit."""
-        return float(len(self.cells)) * self.program.epochs * sum(slot.size for slot in slots(self.program.spec))
+        """Roughly the seconds that it takes on a core: how jobs compare, not how long one of them takes here."""
+        steps, forward = math.ceil(self.num_train / self.program.batch_size), forward_flops(self.program.spec)
+        drawn = sum(cell.policy.active and cell.views_path is None for cell in self.cells)
+        flops = len(self.cells) * forward * (3 * self.num_train + 2 * self.num_val)
+        pixels = drawn * self.num_train * math.prod(self.program.spec.input_shape)
+        return self.program.epochs * (EPOCH_S + STEP_S * steps + flops / FLOPS_PER_S + pixels / PIXELS_PER_S)
 
 
 @dataclass(frozen=True)

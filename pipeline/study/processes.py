@@ -99,7 +99,7 @@ def _work(job: Job, connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the starter, which asks for a stop
     from pipeline.study.pack import run_pack
 
-    told = time.monotonic()
+    told = float("-inf")  # the first step is told: from then on its pace counts
 
     def send(event: Event) -> None:
         try:

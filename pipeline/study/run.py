@@ -69,6 +69,11 @@ class Planned:
         """Runs without a result."""
         return sum(len(job.cells) for job in self.jobs)
 
+    @property
+    def workers(self) -> int:
+        """How many of its jobs can run at once."""
+        return max((self.capacity(job.threads, job.device).num for job in self.jobs), default=0)
+
 
 def plan(
     name: str,
@@ -204,7 +209,8 @@ def _jobs(
         one = JobCell(own.run, own.without_code, lane, cell.config.augment, material.views, views_path)
         data_path = str(material.data_path.absolute())
         threads = cell.config.train.threads or 1  # a core goes further with a group of its own than with a part of one
-        jobs[own.run] = Job(program, (one,), data_path, device, threads, state_path([one]), code, test)
+        counts = program.limit or manifest.counts["train"], manifest.counts["val"]
+        jobs[own.run] = Job(program, (one,), data_path, device, threads, state_path([one]), code, test, *counts)
     return list(jobs.values())
 
 

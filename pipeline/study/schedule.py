@@ -6,14 +6,16 @@ import contextlib
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from tqdm import tqdm
 
 from pipeline.errors import RegattaError, Stopped
+from pipeline.study.forecast import Forecast
 from pipeline.study.job import Job
+from pipeline.train.progress import BAR, Pace, duration
 from pipeline.train.stopping import StopRequest
 
 LINE_EVERY_S, WAIT_S = 10.0, 0.5
@@ -104,7 +106,8 @@ class Running:
 
     job: Job
     losses: int
-    share: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+    pace: Pace = field(default_factory=Pace)
 
 
 def carried_out(source: Source, workers: Workers) -> None:
@@ -130,10 +133,12 @@ def carried_out(source: Source, workers: Workers) -> None:
                 for number, event in workers.events(WAIT_S) if running else nothing(WAIT_S):
                     match event:
                         case Told(share):
-                            running[number].share = share
+                            running[number].pace.at(share)
                         case Done(results):
                             own = running.pop(number)
                             source.take(own.job, results)
+                            own.pace.at(1.0)
+                            display.forecast.ended(own.job, own.pace, own.started)
                             display.done(own.job)
                         case Lost(reason, memory):
                             own = running.pop(number)
@@ -146,7 +151,7 @@ def carried_out(source: Source, workers: Workers) -> None:
                             raise error
                 if stop.signal:
                     raise Stopped(f"stopped by {stop.signal.name}; the same command goes on from there")
-                display.show([(own.job, own.share) for own in running.values()])
+                display.show([(own.job, own.pace) for own in running.values()], [job for job, _ in waiting])
         finally:
             workers.stop()
             display.close()
@@ -175,14 +180,13 @@ class Display:
 
     def __init__(self, jobs: Sequence[Job], known: int) -> None:
         self.total, self.known = sum(len(job.cells) for job in jobs), known
-        self.work, self.work_done, self.num_done = sum(job.work for job in jobs), 0.0, 0
-        self.started = self.told = time.monotonic()
+        self.num_done, self.forecast, self.told = 0, Forecast(), time.monotonic()
         shown = sys.stderr.isatty()
-        self.bar = tqdm(total=self.total + known, initial=known, unit="run", leave=False, desc="study") if shown else None
+        num = self.total + known
+        self.bar = tqdm(total=num, initial=known, unit="run", leave=False, desc="study", bar_format=BAR) if shown else None
 
     def done(self, job: Job) -> None:
         """A job's runs have their results."""
-        self.work_done += job.work
         self.num_done += len(job.cells)
 
     def hear(self, done: Sequence[Job], lines: Sequence[str]) -> None:
@@ -192,18 +196,19 @@ class Display:
         for line in lines:
             self.say(line)
 
-    def show(self, running: Sequence[tuple[Job, float]]) -> None:
-        """How far it is."""
-        done = self.num_done + sum(len(job.cells) * share for job, share in running)
-        work = self.work_done + sum(job.work * share for job, share in running)
-        now = time.monotonic()
-        left = (now - self.started) * (self.work - work) / work if work else None
+    def show(self, running: Sequence[tuple[Job, Pace]], waiting: Sequence[Job]) -> None:
+        """How far it is, and once there is something to tell it from, how long it takes; others' runs aside."""
+        done = self.known + self.num_done + sum(len(job.cells) * pace.done for job, pace in running)
+        seconds = self.forecast.left(running, waiting)
+        if self.bar is None and time.monotonic() - self.told <= LINE_EVERY_S:
+            return
+        left = "" if seconds is None else f"{duration(seconds)} left"
         if self.bar is not None:
-            self.bar.n = round(self.known + done, 1)
-            self.bar.set_postfix_str("" if left is None else f"{left:.0f} s left")
-        elif now - self.told > LINE_EVERY_S and left is not None:
-            print(f"study: {self.known + done:.0f} of {self.known + self.total} runs, {left:.0f} s left", flush=True)
-            self.told = now
+            self.bar.n = round(done, 1)
+            self.bar.set_postfix_str(left)
+            return
+        print(f"study: {done:.0f} of {self.known + self.total} runs{', ' if left else ''}{left}", flush=True)
+        self.told = time.monotonic()
 
     def say(self, text: str) -> None:
         """A line beside the bar."""

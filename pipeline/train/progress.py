@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from pipeline.artifacts import append_lines
 
 Row = dict[str, Any]
 LINE_EVERY_S = 5.0
+BASIS_S = 1.0
+"""Before so much of something has been seen, nobody says how long the rest takes."""
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}s [{elapsed}{postfix}]"
+"""Without tqdm's own time left, which it tells from the first step on."""
 SILENCE_S = 30.0
 """In a long epoch a plain line tells after this time how far it is."""
 
@@ -47,19 +52,56 @@ class Progress:
         return cls(0, 0, 0.0, 0.0, [None] * num_runs, [0] * num_runs, [None] * num_runs, [None] * num_runs, rows)
 
 
+class Pace:
+    """How fast something goes, from the first sign of it on: what it takes to start and to warm up is not counted."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.first: tuple[float, float] | None = None
+        """When something was done first, and how much."""
+        self.done, self.seen = 0.0, 0.0
+
+    def at(self, done: float) -> None:
+        """So much is done by now."""
+        self.done, self.seen = done, self.clock()
+        self.first = self.first or ((self.seen, done) if done else None)
+
+    @property
+    def seen_share(self) -> float:
+        """What was done since the first sign."""
+        return self.done - self.first[1] if self.first else 0.0
+
+    def seconds_of_all(self, total: float, basis_s: float = BASIS_S) -> float | None:
+        """Seconds of all of it at this pace; None before so much of it has been seen."""
+        if self.first is None or self.seen - self.first[0] < basis_s or not self.seen_share:
+            return None
+        return (self.seen - self.first[0]) * total / self.seen_share
+
+    def left(self, total: float) -> float | None:
+        """Seconds until `total` is done; None before there is a basis."""
+        whole = self.seconds_of_all(total)
+        return None if whole is None else max(0.0, whole * (1 - self.done / total) - (self.clock() - self.seen))
+
+
+def duration(seconds: float) -> str:
+    """A time to read."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 class ProgressDisplay:
     """Shows the first run's epochs as they end, and how far a long one is; keeps every epoch's line in a log file."""
 
     def __init__(self, log: Path, epochs: int, steps_per_epoch: int, progress: Progress) -> None:
         self.log, self.epochs, self.steps_per_epoch = log, epochs, steps_per_epoch
         self.total = epochs * steps_per_epoch
-        self.begin(progress)
-        self.bar = tqdm(total=self.total, initial=self.first, unit="step", leave=False) if sys.stderr.isatty() else None
+        self.begin()
+        shown, first = sys.stderr.isatty(), self._steps(progress)
+        self.bar = tqdm(total=self.total, initial=first, unit="step", leave=False, bar_format=BAR) if shown else None
 
-    def begin(self, progress: Progress) -> None:
+    def begin(self) -> None:
         """The time left is reckoned from now and here."""
-        self.first = self._steps(progress)
-        self.started = self.last_line = time.monotonic()
+        self.pace = Pace()
+        self.last_line = time.monotonic()
 
     def say(self, text: str) -> None:
         """Print a line, and keep it."""
@@ -72,11 +114,12 @@ class ProgressDisplay:
 
     def step(self, progress: Progress) -> None:
         """A step has ended."""
+        self.pace.at(self._steps(progress))
         if self.bar is not None:
             self.bar.update(self._steps(progress) - self.bar.n)
         elif time.monotonic() - self.last_line > SILENCE_S:
             where = f"epoch {progress.epoch + 1}/{self.epochs}, step {progress.step}/{self.steps_per_epoch}"
-            self.say(f"{where}  {self._left(progress)}")
+            self.say(f"{where}{self._left()}")
 
     def epoch(self, progress: Progress) -> None:
         """An epoch has ended."""
@@ -90,20 +133,19 @@ class ProgressDisplay:
         )
         if self.bar is not None:
             self.bar.set_description_str(f"epoch {val['epoch']}/{total}")
-            self.bar.set_postfix_str(f"val loss {val['loss']:.4f}, best {best['loss']:.4f} at {best['epoch']}")
+            self.bar.set_postfix_str(f"val loss {val['loss']:.4f}, best {best['loss']:.4f} at {best['epoch']}{self._left()}")
             self._keep(text)
         elif progress.epoch in (1, total) or time.monotonic() - self.last_line > LINE_EVERY_S:
-            self.say(f"{text}  {self._left(progress)}")
+            self.say(f"{text}{self._left()}")
         else:
             self._keep(text)
 
     def _steps(self, progress: Progress) -> int:
         return progress.epoch * self.steps_per_epoch + progress.step
 
-    def _left(self, progress: Progress) -> str:
-        done = self._steps(progress)
-        seconds = (time.monotonic() - self.started) / max(1, done - self.first) * (self.total - done)
-        return f"{seconds:.0f} s left"
+    def _left(self) -> str:
+        left = self.pace.left(self.total)
+        return "" if left is None else f"  {duration(left)} left"
 
     def close(self) -> None:
         """Take the bar away."""

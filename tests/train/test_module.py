@@ -65,7 +65,7 @@ def test_plain_lines_tell_of_the_first_and_the_last_epoch_and_the_log_of_all(dig
     run_to_end(trained, Showing())
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines] == ["1/4", "4/4"]
-    assert lines[-1].endswith("0 s left")
+    assert not any("left" in line for line in lines), "what takes no second gives no basis"
     assert len((tmp_path / "log.txt").read_text().splitlines()) == 4
 
 
@@ -77,4 +77,4 @@ def test_a_long_epoch_is_not_silent(digits, tmp_path, capsys):
     display.step(trained.progress)
     display.step(trained.progress)
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("epoch 1/3, step 7/20  ")
+    assert line == "epoch 1/3, step 7/20"

@@ -1,0 +1,82 @@
+"""How long a training takes, tried: a few of its epochs, or of parts of epochs, on made-up samples of the data's shape."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from pipeline.data.dataset import Manifest, Split
+from pipeline.data.views import Views
+from pipeline.model.spec import forward_flops
+from pipeline.train.identity import chosen_device
+from pipeline.train.module import run_to_end
+from pipeline.train.program import Lane, Program
+from pipeline.train.record import Keeper
+from pipeline.train.training import Training
+
+EPOCHS = 3
+"""The first warms up, the others count."""
+MOST_STEPS = 32
+MOST_FLOPS = 1e9
+"""Of an epoch's steps here, or one step where that has more."""
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """Noise in place of a dataset."""
+
+    manifest: Manifest
+    counts: dict[str, int]
+
+    def split(self, name: str) -> Split:
+        """So many samples of one class."""
+        num, random = self.counts[name], np.random.default_rng(0)
+        multi = self.manifest.task == "multi"
+        labels = np.zeros((num, len(self.manifest.classes)), np.uint8) if multi else np.zeros(num, np.int64)
+        inputs = random.integers(0, 256, (num, *self.manifest.shape), np.uint8)
+        return Split(inputs, labels, np.arange(num, dtype=np.uint64))
+
+
+class Clock(Keeper):
+    """Notes when each epoch has ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[float] = []
+
+    def after_epoch(self, training: Training) -> None:
+        """Note it."""
+        self.ended.append(time.perf_counter())
+
+
+def expected_seconds(
+    program: Program, lanes: Sequence[Lane], views: Sequence[Views], data: Manifest, device: str, threads: int
+) -> float:
+    """Seconds of training these runs side by side to their last epoch on the prepared data, by a trial here and now.
+
+    views: each run's own, whose arrays are not read. Nothing is written. Early stopping makes it less.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return _tried(program, lanes, views, data, device)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _tried(program: Program, lanes: Sequence[Lane], views: Sequence[Views], data: Manifest, device: str) -> float:
+    num_train = min(data.counts["train"], program.limit or data.counts["train"])
+    step = 3 * forward_flops(program.spec) * program.batch_size * len(lanes)
+    num = min(num_train, program.batch_size * max(1, min(MOST_STEPS, int(MOST_FLOPS / step))))
+    share = num / num_train
+    made_up = MadeUp(data, {"train": num, "val": max(1, round(data.counts["val"] * share))})
+    train = made_up.split("train")
+    own = [replace(view, arrays=[train.inputs] * bool(view.policy.views and view.policy.active)) for view in views]
+    calm = [replace(lane, learning_rate=1e-6, early_stop=0) for lane in lanes]  # noise must not end it
+    tiny = replace(program, epochs=EPOCHS, limit=None, warmup_epochs=0.0)
+    clock = Clock()
+    run_to_end(Training(tiny, calm, made_up, own, chosen_device(device)), clock)
+    return program.epochs / share * (clock.ended[-1] - clock.ended[0]) / (EPOCHS - 1)
