@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -16,6 +17,10 @@ from pipeline.overrides import Overrides, defaults
 from pipeline.schema.base import nearest
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.effects import told
+
+if TYPE_CHECKING:
+    from pipeline.study.job import Job
+    from pipeline.train.program import Program
 
 NONE = "none"
 TRIED = "by trying some steps on this machine just now"
@@ -92,6 +97,9 @@ def listed() -> Iterator[str]:
         effects = stage_dir("study") / name / "effects.json"
         state = "has results" if effects.exists() else "chosen, not run yet" if name in defined else "not chosen"
         yield f"{name:16s} {state:20s} {definition.get('question', '')}"
+        if effects.exists() and (said := read_json(effects).get("answer")):
+            yield f"{'':37s} {said}"
+    yield "`regatta study NAME` runs one, with --dry-run it says what it would run; docs/studies.md: how to ask your own"
 
 
 def _from_file(name: str) -> Values:
@@ -103,7 +111,6 @@ def _from_file(name: str) -> Values:
 def dry_run(name: str, new: Change) -> Iterator[str]:
     """Runs, those known already, groups, memory and expected time. Writes nothing."""
     from pipeline.study.forecast import tried
-    from pipeline.study.job import bytes_of_one
     from pipeline.study.plan import configuration, variants
     from pipeline.study.run import open_materials, plan
     from pipeline.train.progress import duration
@@ -124,16 +131,26 @@ def dry_run(name: str, new: Change) -> Iterator[str]:
     yield f"{len(todo.cells)} runs, {len(todo.cells) - todo.num_missing} of them known already"
     if new.values["cluster"]["kind"] == "ray":
         yield "cut for this machine's cores; on the cluster, which a dry run does not connect to, there may be other groups"
-    for job in todo.jobs:
-        spec = job.program.spec
-        shape = "-".join(map(str, (*spec.channels, *spec.widths, spec.num_outputs)))
-        memory = bytes_of_one(job.program) * len(job.cells) / 1e6
-        yield (
-            f"  {len(job.cells)} runs side by side: {shape} {spec.activation}, batch {job.program.batch_size}, "
-            f"{job.program.epochs} epochs, {memory:,.0f} MB, threads {job.threads}"
-        )
+    yield from groups(todo.jobs)
     if todo.jobs:
         yield f"expected time: about {duration(tried(todo, materials.manifest))}, {TRIED}"
+
+
+def groups(jobs: Sequence[Job]) -> Iterator[str]:
+    """What is trained side by side, a line for each shape."""
+    from pipeline.study.job import bytes_of_one
+
+    alike: dict[tuple[Program, int], list[Job]] = {}
+    for job in jobs:
+        alike.setdefault((job.program, job.threads), []).append(job)
+    for (program, threads), own in alike.items():
+        spec, sizes = program.spec, [len(job.cells) for job in own]
+        shape = "-".join(map(str, (*spec.channels, *spec.widths, spec.num_outputs)))
+        memory = bytes_of_one(program) * max(sizes) / 1e6
+        yield (
+            f"  {sum(sizes)} runs in {len(own)} group{'s' if len(own) > 1 else ''} side by side: {shape} {spec.activation}, "
+            f"batch {program.batch_size}, {program.epochs} epochs, {memory:,.0f} MB a group, threads {threads}"
+        )
 
 
 def expected_time(name: str, values: Values) -> str:

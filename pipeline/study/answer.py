@@ -13,6 +13,8 @@ MORE_SEEDS, MOST_SEEDS = 8, 32
 """The least that is advised where seeds are too few; and beyond so many, more of them are no longer advised."""
 ORDER = ("helps", "more", "less", "hurts", "failed", "equivalent", "no evidence", "too few seeds")
 Advice = dict[str, str | None]
+Contrast = Mapping[str, Mapping[str, Any]]
+"""By dotted key: the values of the variant, of its reference, and of the project now."""
 
 
 def answer(found: Mapping[str, Any]) -> str:
@@ -67,17 +69,27 @@ def _choice(found: Mapping[str, Any]) -> list[Advice]:
         direct = [variant for variant in helping if variant["against"] == "baseline"]
         best = max(direct or helping, key=lambda variant: abs(variant["difference"]))
         many = f" (of those that help, {best['name']} helps most)" if len(helping) > 1 else ""
-        return _taken(best["contrast"], "variant", many)
+        return _taken(found, best["contrast"], "variant", many)
     if harmful:
         many = " (none of the variants helps)" if len(found["variants"]) > 1 else ""
-        keys = {key: values for variant in harmful for key, values in variant["contrast"].items()}
-        return _taken(keys if len({variant["against"] for variant in harmful}) == 1 else {}, "reference", many)
+        return _taken(found, _agreed(variant["contrast"] for variant in harmful), "reference", many)
     if found["variants"] and all(variant["verdict"] == "equivalent" for variant in found["variants"]):
         return [{"text": f"Within {found['margin']:g} all are the same: take what is cheapest", "command": None}]
     return []
 
 
-def _taken(contrast: Mapping[str, Mapping[str, Any]], side: str, more: str) -> list[Advice]:
+def _agreed(contrasts: Iterable[Contrast]) -> dict[str, Mapping[str, Any]]:
+    """The keys that all comparisons have with one value of the reference: the same question, asked at several places."""
+    every = list(contrasts)
+    first = every[0]
+    return {
+        key: values
+        for key, values in first.items()
+        if all(key in other and other[key]["reference"] == values["reference"] for other in every)
+    }
+
+
+def _taken(found: Mapping[str, Any], contrast: Contrast, side: str, more: str) -> list[Advice]:
     """To keep or to take the values of one side of a comparison, as the project's configuration has them or not."""
     if not contrast:
         return []
@@ -85,6 +97,7 @@ def _taken(contrast: Mapping[str, Mapping[str, Any]], side: str, more: str) -> l
     other = {key: value for key, value in wanted.items() if contrast[key]["now"] != value}
     if not other:
         return [{"text": f"Keep {settings(wanted)}, as your configuration has it{more}", "command": None}]
+    more += f", found with {found['otherwise']}" if found["otherwise"] else ""
     return [{"text": f"Take {settings(wanted)}{more}", "command": _command("run", other.items())}]
 
 

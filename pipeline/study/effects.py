@@ -106,7 +106,7 @@ def effects(
     p_holm = _adjusted([difference.p for difference in found])
     p_equivalent_holm = _adjusted([difference.p_equivalent for difference in found])
     better, others = METRICS[definition.metric][1], _others(definition.metric, outcomes)
-    rows = []
+    otherwise, rows = _otherwise(contrasts, base.name), []
     for variant, difference, p, inside in zip(compared, found, p_holm, p_equivalent_holm, strict=True):
         said = "too few seeds" if difference.mean is None else verdict(difference.mean, p, inside, better)
         lost = values[variant.against].keys() - values[variant.name].keys()
@@ -159,7 +159,8 @@ def effects(
             for outcome in outcomes
             if outcome.value(definition.metric) is None
         ],
-        "notes": [*_notes(definition.metric, outcomes), *_otherwise(contrasts, base.name)],
+        "otherwise": otherwise,
+        "notes": [*_notes(definition.metric, outcomes), *([f"all of its runs have {otherwise}"] if otherwise else [])],
     }
     return {
         **result,
@@ -215,7 +216,8 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
 def told(found: Mapping[str, Any]) -> list[str]:
     """A study in lines: the question, the effects, the answer to it, what follows from it."""
     next_steps = [f"{step['text']}{': ' + step['command'] if step['command'] else ''}" for step in found["advice"]]
-    return [found["question"], *found["sentences"], f"Answer: {found['answer']}", *next_steps]
+    every = found["sentences"] if len(found["variants"]) > 1 else found["sentences"][1:]  # the only one is the answer
+    return [found["question"], *every, f"Answer: {found['answer']}", *next_steps]
 
 
 def _sentence(variant: Mapping[str, Any], words: str, num: int, margin: float | None) -> str:
@@ -258,12 +260,12 @@ def _notes(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
     return notes
 
 
-def _otherwise(contrasts: Contrasts, base: str) -> list[str]:
+def _otherwise(contrasts: Contrasts, base: str) -> str:
     """In what all of the runs differ from the project's configuration, beside what is compared."""
     compared = {key for name, contrast in contrasts.items() if name != base for key in contrast}
     own = {key: values for key, values in contrasts.get(base, {}).items() if key not in compared}
     pairs = [f"{label(key)} {shown(key, v['variant'])} (yours: {shown(key, v['now'])})" for key, v in own.items()]
-    return [f"all of its runs have {_listed(pairs)}"] if pairs else []
+    return _listed(pairs)
 
 
 def _compared(variant: Variant, values: Mapping[str, Mapping[int, float]], margin: float | None) -> Difference:

@@ -32,13 +32,13 @@ def runs_of(said):
 def test_a_study_is_added_run_once_and_left_alone_by_run(trained, regatta):
     said = regatta("study", "dropout", "study.seeds=2")
     assert runs_of(said) == (4, 0)
-    assert "study dropout: with-dropout (dropout 0.2 against none): too few seeds for a verdict (2; 3 are needed)" in said
+    assert "study dropout: Answer: 2 of the 3 seeds that a verdict needs: dropout 0.2 against none: validation loss " in said
     assert sorted(params()["study"]["definitions"]) == ["dropout", "tiny"]
     assert params()["study"]["on_run"] == ["tiny"]
     assert Path("artifacts/report/index.html").read_text().count("too few seeds") >= 2
     again = regatta("study", "dropout")
     assert "Nothing had to be run again" in again
-    assert "too few seeds" in again
+    assert "study dropout: A verdict needs 3 seeds, and 8 say more: regatta study dropout study.seeds=8" in again
     assert runs_of(regatta("study", "dropout", "study.seeds=3")) == (6, 4)
     assert effects("dropout")["seeds"] == [0, 1, 2]
     assert params()["study"]["definitions"]["tiny"]["seeds"] == 2
@@ -68,7 +68,7 @@ def test_the_plan_says_runs_groups_memory_and_changes_nothing(trained, regatta):
     said = regatta("study", "regularisation", "--dry-run", "study.seeds=3", "train.epochs=4", "train.warmup_epochs=1.0")
     assert "8 variants (baseline, none-few, dropout-all" in said
     assert "24 runs, 0 of them known already" in said
-    assert "runs side by side: 16-10 relu, batch 32, 30 epochs" in said
+    assert "side by side: 16-10 relu, batch 32, 30 epochs" in said
     assert "expected time:" in said
     assert Path("params.yaml").read_bytes() == before
 
@@ -77,6 +77,7 @@ def test_the_studies_are_listed_with_their_questions(trained, regatta):
     said = regatta("study")
     assert "activations      not chosen           Which activation learns" in said
     assert "tiny             has results          Does it?" in said
+    assert "2 of the 3 seeds that a verdict needs" in said
 
 
 def test_an_unknown_study_and_wrong_keys_are_refused(trained, regatta):

@@ -90,6 +90,29 @@ def test_several_variants_are_summed_up_by_verdict():
     ]
 
 
+def test_what_all_harmful_variants_are_compared_with_is_kept_wherever_it_was_asked():
+    values = composed(CONF, ["study=activations"])
+    definition = validated(StudyDefinition, values["study"]["definitions"]["activations"], "study")
+    every = variants(definition)
+    rows = {v.name: around(0.5 if "sigmoid" in v.name else 0, i and 1 + i % 3) for i, v in enumerate(every)}
+    outcomes = [outcome(name, seed, value) for name, row in rows.items() for seed, value in enumerate(row)]
+    first, more = effects("activations", definition, every, outcomes, contrasts(definition, values))["advice"]
+    assert first["text"] == "Keep activation relu, as your configuration has it (none of the variants helps)"
+    assert more["command"] == "regatta study activations study.seeds=16"
+
+
+def test_a_value_found_with_other_settings_is_taken_with_a_word_about_them():
+    values = composed(CONF, ["model.dropout=0.0"])
+    definition = validated(StudyDefinition, values["study"]["definitions"]["dropout"], "study")
+    rows = {"baseline": around(0, 0), "with-dropout": around(-0.02)}
+    outcomes = [outcome(name, seed, value) for name, row in rows.items() for seed, value in enumerate(row)]
+    [step] = effects("dropout", definition, variants(definition), outcomes, contrasts(definition, values))["advice"]
+    assert step == {
+        "text": "Take dropout 0.2, found with epochs 10 (yours: 40), warmup epochs 1 (yours: 2)",
+        "command": "regatta run model.dropout=0.2",
+    }
+
+
 def test_a_baseline_that_fails_on_every_seed_is_said():
     outcomes = [outcome(name, seed, value) for name, value in (("baseline", None), ("v", 0.5)) for seed in range(3)]
     [step] = effects("s", Definition(), [BASELINE, Variant("v")], outcomes)["advice"]
@@ -125,7 +148,7 @@ def test_runs_that_are_otherwise_than_the_projects_are_said():
     assert found["notes"] == ["all of its runs have epochs 10 (yours: 40), warmup epochs 1 (yours: 2)"]
     assert told(found) == [
         "Does dropout of 0.2 help?",
-        *found["sentences"],
+        *found["notes"],
         f"Answer: {found['answer']}",
         "Keep dropout 0.2, as your configuration has it",
     ]
