@@ -133,7 +133,9 @@ class ProgressDisplay:
         )
         if self.bar is not None:
             self.bar.set_description_str(f"epoch {val['epoch']}/{total}")
-            self.bar.set_postfix_str(f"val loss {val['loss']:.4f}, best {best['loss']:.4f} at {best['epoch']}{self._left()}")
+            self.bar.set_postfix_str(
+                f"val loss {val['loss']:.4f}, best {best['loss']:.4f} at {best['epoch']}{self._left(', ')}"
+            )
             self._keep(text)
         elif progress.epoch in (1, total) or time.monotonic() - self.last_line > LINE_EVERY_S:
             self.say(f"{text}{self._left()}")
@@ -143,9 +145,9 @@ class ProgressDisplay:
     def _steps(self, progress: Progress) -> int:
         return progress.epoch * self.steps_per_epoch + progress.step
 
-    def _left(self) -> str:
+    def _left(self, between: str = "  ") -> str:
         left = self.pace.left(self.total)
-        return "" if left is None else f"  {duration(left)} left"
+        return "" if left is None else f"{between}{duration(left)} left"
 
     def close(self) -> None:
         """Take the bar away."""
