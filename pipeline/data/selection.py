@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from pipeline import keyed
 from pipeline.data.dataset import SPLITS
 from pipeline.data.scan import Column, Samples
-from pipeline.data.splits import NONE, TEST, TRAIN, VAL, assigned, straddlers
-from pipeline.data.wording import some
+from pipeline.data.splits import NONE, TEST, TRAIN, VAL, assigned, group_strata, straddlers
+from pipeline.data.wording import share, some
 from pipeline.schema.prepare import PrepareConfig
+
+FEW = 100
+"""Below so many samples, an accuracy is off by ten percentage points or so."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +53,16 @@ def split_samples(
     dropped = _copies(samples, chosen, np.where(given == NONE, TRAIN, given))
     chosen = chosen[~np.isin(chosen, list(dropped))]
 
-    by_class = labels.ndim == 1 and not (samples.groups[chosen] != NONE).any()
+    units, by_class = _units(samples, chosen), labels.ndim == 1
     strata = labels[samples.labels[chosen]] if by_class else np.zeros(len(chosen), np.int64)
+    if (samples.groups[chosen] != NONE).any():
+        strata = group_strata(units, strata)
     fractions = {VAL: prepare.val_fraction, TEST: prepare.test_fraction}
-    splits, small = assigned(_units(samples, chosen), strata, samples.splits[chosen], fractions, prepare.split_seed)
+    splits, small = assigned(units, strata, samples.splits[chosen], fractions, prepare.split_seed)
 
     copies = _copies(samples, chosen, splits)
     kept = ~np.isin(chosen, list(copies))
-    small_classes = [classes[s] for s in small] if by_class else []
+    small_classes = [classes[s] for s in small if s != NONE] if by_class else []
     return Taken(chosen[kept], splits[kept], dropped | copies, _notes(samples, chosen, splits, small, small_classes))
 
 
@@ -83,15 +88,31 @@ def _copies(samples: Samples, index: Column, splits: Column) -> dict[int, str]:
 
 
 def _notes(samples: Samples, index: Column, splits: Column, small: list[int], small_classes: list[str]) -> list[str]:
-    notes = []
+    notes, groups = [], samples.groups[index]
+    grouped = bool((groups != NONE).any())
     if small_classes:
-        notes.append(f"too few samples to split by content alone, so dealt out by rank: {some(small_classes, 'class')}")
+        what = "groups to split by their names" if grouped else "samples to split by content"
+        notes.append(f"too few {what} alone, so dealt out by rank: {some(small_classes, 'class')}")
     elif small:
         notes.append("too few samples or groups to split by content alone, so dealt out by rank")
-    groups = samples.groups[index]
+    notes += _few_beside_given(samples.splits[index], splits)
     pairs = np.unique(np.stack([groups, splits])[:, groups != NONE], axis=1)
     names, counts = np.unique(pairs[0], return_counts=True)
     straddling = sorted(samples.group_names[g] for g in names[counts > 1].tolist())
     if straddling:
         notes.append(f"in more than one of the given splits: {some(straddling, 'group')}")
+    return notes
+
+
+def _few_beside_given(given: Column, splits: Column) -> list[str]:
+    """What to know of a small split that was cut from train although the other one was given."""
+    sizes = np.bincount(splits, minlength=len(SPLITS))
+    notes = []
+    for split, other in ((VAL, TEST), (TEST, VAL)):
+        if (given == other).any() and not (given == split).any() and 0 < sizes[split] < FEW:
+            name, pool = SPLITS[split], int(sizes[split] + sizes[TRAIN])
+            notes.append(
+                f"{name} is cut from train, since {SPLITS[other]} alone was given: {share(int(sizes[split]), pool)} samples, "
+                f"too few for more than a rough figure; raise prepare.{name}_fraction, or name one with data.{name}_path"
+            )
     return notes

@@ -13,6 +13,8 @@ from pipeline.data.dataset import SPLITS
 
 TRAIN, VAL, TEST = range(len(SPLITS))
 NONE = -1
+ENOUGH_GROUPS = 5
+"""Of a class with fewer groups none is set apart for its sake: a val and a test group each would be half of them."""
 Column = NDArray[np.int64]
 
 
@@ -42,6 +44,21 @@ def assigned(
         of_unit[members[np.argsort(position[members], kind="stable")]] = _by_rank(len(members), wanted)
     splits[pool] = of_unit[inverse]
     return splits, small
+
+
+def group_strata(groups: keyed.U64, strata: Column) -> Column:
+    """Strata (N,) by which whole groups can be dealt out: a group counts for its rarest class, by number of groups.
+
+    Classes of fewer than ENOUGH_GROUPS groups share one stratum, NONE.
+    """
+    group, of_group = np.unique(groups, return_inverse=True)
+    of_group, of_class = np.unique(np.stack([of_group, strata]), axis=1)
+    num_groups = np.bincount(of_class)
+    order = np.lexsort((of_class, num_groups[of_class], of_group))
+    _, first = np.unique(of_group[order], return_index=True)
+    rarest = of_class[order][first]
+    enough = np.bincount(rarest, minlength=len(num_groups))[rarest] >= ENOUGH_GROUPS
+    return np.where(enough, rarest, NONE)[np.searchsorted(group, groups)]
 
 
 def _lacking(strata: Column, splits: Column, needed: list[int]) -> list[int]:

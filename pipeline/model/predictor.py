@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline import artifacts
-from pipeline.errors import StorageError
+from pipeline.errors import DataError, StorageError
 from pipeline.model.losses import probabilities, sample_losses
 from pipeline.model.network import Network, normalisation
 from pipeline.model.spec import NetworkSpec
@@ -23,12 +23,15 @@ class Predictor:
     loss: str
     task: str
     classes: list[str]
+    shape: tuple[int, ...]
+    """Of one input: (channels, height, width)."""
     mean: Tensor
     scale: Tensor
 
     @torch.no_grad()
     def logits(self, inputs: Tensor) -> Tensor:
-        """Inputs (B, *shape) as stored (uint8) to logits (B, num_outputs)."""
+        """Inputs (B, *shape) as stored (uint8) to logits (B, num_outputs); DataError for any others."""
+        check_inputs(inputs, self.shape)
         x = (inputs.to(self.mean.device, torch.float32) - self.mean) * self.scale
         return self.network(x.unsqueeze(0))[0]  # type: ignore[no-any-return]
 
@@ -39,6 +42,27 @@ class Predictor:
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy (B,) in nats; labels (B,) class numbers, or (B, classes) of 0 and 1."""
         return sample_losses(self.loss, logits.unsqueeze(0), labels.to(logits.device).unsqueeze(0))[0]
+
+
+def check_inputs(inputs: Tensor, shape: tuple[int, ...]) -> None:
+    """DataError where inputs are not (B, *shape) uint8: other types and orders would give answers, but wrong ones."""
+    hints = []
+    if inputs.dtype != torch.uint8:
+        hints.append("images of 0 to 1 become it with `(255 * images).round().to(torch.uint8)`")
+    if tuple(inputs.shape[1:]) != shape:
+        given = tuple(inputs.shape)
+        if given == shape:
+            hints.append("one image becomes a batch with `image[None]`")
+        elif len(shape) == 3 and given[1:] == (*shape[1:], shape[0]):
+            hints.append("channels come first: `images.permute(0, 3, 1, 2)`")
+        else:
+            hints.append("other sizes are resized as `data.resize` says, before they come here")
+    if hints:
+        expected = f"(B, {', '.join(map(str, shape))}), values from 0 to 255"
+        raise DataError(
+            f"inputs of dtype {str(inputs.dtype).removeprefix('torch.')} and shape {tuple(inputs.shape)}: expected are uint8 "
+            f"of shape {expected}; {'; '.join(hints)}"
+        )
 
 
 def load_predictor(path: Path, device: str = "cpu") -> Predictor:
@@ -56,4 +80,4 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
             place[0].copy_(torch.from_numpy(weights[slot.name]))
     network.eval()
     mean, scale = normalisation(data["mean"], data["std"], spec.input_shape, device)
-    return Predictor(network, model["loss"], described["task"], described["classes"], mean, scale)
+    return Predictor(network, model["loss"], described["task"], described["classes"], spec.input_shape, mean, scale)

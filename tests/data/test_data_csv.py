@@ -183,3 +183,15 @@ def test_a_mark_at_the_start_and_quotes(tmp_path: Path, images: list[str], build
     rows = [f'"{name}","a ""{i % 2}"", b"' for i, name in enumerate(images)]
     (tmp_path / "t.csv").write_text("\ufeffimage,label\r\n" + "\r\n".join(rows), encoding="utf-8")
     assert build("csv", path=str(tmp_path / "t.csv")).manifest.classes == ['a "0", b', 'a "1", b']
+
+
+def test_groups_of_one_class_each_reach_every_split(tmp_path: Path, build: Build) -> None:
+    rows = [["image", "label", "patient"]]
+    for i in range(90):
+        (tmp_path / f"{i}.png").write_bytes(encoded(picture(i)))
+        rows.append([f"{i}.png", "abc"[i % 3], f"patient{i % 30}"])
+    dataset = build("csv", path=str(write_table(tmp_path / "t.csv", rows)), group="patient")
+    for split in ("train", "val", "test"):
+        assert all(dataset.manifest.class_counts[split])
+    patients = {split: {int(name[:-4]) % 30 for name in dataset.sources(split)} for split in ("train", "val", "test")}
+    assert sum(map(len, patients.values())) == 30

@@ -301,3 +301,14 @@ def test_a_class_whose_link_is_lost_is_not_left_out(tmp_path: Path, build: Build
     (tmp_path / "bird").symlink_to(tmp_path / "moved")
     with pytest.raises(DataError, match=r"bird: a link to .*/moved, which is not there; make it anew, or remove it"):
         build("folder", path=str(tmp_path))
+
+
+@pytest.mark.parametrize(("given", "cut"), [("val", "test"), ("test", "val")])
+def test_a_small_split_cut_beside_a_given_one_is_said_to_be_small(tmp_path: Path, build: Build, given: str, cut: str) -> None:
+    class_folders(tmp_path / "train", 60)
+    class_folders(tmp_path / given, 10, start=500)
+    manifest = build("folder", {f"{cut}_fraction": 0.25}, path=str(tmp_path)).manifest
+    assert manifest.counts[cut] == pytest.approx(30, abs=12)
+    [note] = [note for note in manifest.notes if note.startswith(f"{cut} is cut from train, since {given} alone was given")]
+    assert f"{manifest.counts[cut]} of 120 (" in note
+    assert f"raise prepare.{cut}_fraction, or name one with data.{cut}_path" in note

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline import keyed
-from pipeline.data.splits import NONE, TEST, TRAIN, VAL, assigned, conflicts, limited, num_repeats, straddlers
+from pipeline.data.splits import NONE, TEST, TRAIN, VAL, assigned, conflicts, group_strata, limited, num_repeats, straddlers
 
 FRACTIONS = {VAL: 0.1, TEST: 0.1}
 
@@ -124,3 +124,30 @@ def test_repeats_and_conflicts() -> None:
     a, b, c = contents(3)
     assert num_repeats(np.array([a, b, a, a, c])) == 2
     assert conflicts(np.array([a, b, a, b, c]), np.array([0, 1, 0, 2, 1])).tolist() == [1, 3]
+
+
+def test_groups_count_for_their_rarest_class() -> None:
+    groups = np.repeat(contents(12), 2)
+    strata = np.array([0, 0] * 5 + [0, 1] * 6 + [2, 2])
+    found = group_strata(groups, strata).reshape(12, 2)
+    assert (found == found[:, :1]).all()
+    assert found[:, 0].tolist() == [0] * 5 + [1] * 6 + [NONE]  # class 2 has one group alone
+
+
+def test_groups_of_each_class_reach_every_split() -> None:
+    patients, strata = np.repeat(contents(30), 10), np.repeat(np.arange(30) % 3, 10)
+    splits, _ = split(patients, group_strata(patients, strata))
+    assert (splits.reshape(30, 10) == splits.reshape(30, 10)[:, :1]).all()
+    of_patient = splits[::10]
+    for k in range(3):
+        assert set(of_patient[np.arange(30) % 3 == k].tolist()) == {TRAIN, VAL, TEST}
+    few = np.repeat(contents(4), 5)
+    assert len(set(group_strata(few, np.repeat([0, 1, 0, 1], 5)).tolist())) == 1
+
+
+def test_new_samples_move_no_group_of_a_class_with_enough() -> None:
+    many = contents(600)
+    strata = np.arange(600) % 2
+    before, small = split(many[:400], group_strata(many[:400], strata[:400]))
+    assert small == []
+    assert np.array_equal(split(many, group_strata(many, strata))[0][:400], before)
