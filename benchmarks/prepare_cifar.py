@@ -40,6 +40,8 @@ def prepare(folder: Path) -> None:
         test_path=str(folder / "cifar10_test.parquet"),
         size=None,
         resize="pad",
+        enlarge=True,
+        bits=None,
         channels="auto",
         image="image",
         label="label",

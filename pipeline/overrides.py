@@ -94,6 +94,7 @@ def added(overrides: Overrides, arguments: Sequence[str], conf: Path = CONF) -> 
     """
     notes: list[str] = []
     problems: list[str] = []
+    before = overrides.files
     known = groups(conf)
     # Files first, so that a value said beside its section's file is not forgotten with the values of the file before.
     for argument in sorted(arguments, key=lambda argument: argument.partition("=")[0] not in known):
@@ -103,7 +104,8 @@ def added(overrides: Overrides, arguments: Sequence[str], conf: Path = CONF) -> 
             problems.append(str(error))
     if problems:
         raise ConfigError("\n".join(problems))
-    return overrides, notes
+    chosen = [(group, file) for group, file in overrides.files.items() if before.get(group) != file]
+    return overrides, notes + [note for group, file in chosen for note in _brought(group, file, overrides, conf)]
 
 
 def _with(overrides: Overrides, argument: str, known: Sequence[str], conf: Path, notes: list[str]) -> Overrides:
@@ -148,6 +150,30 @@ def _with_file(overrides: Overrides, group: str, file: Any, argument: str, conf:
         notes.append(f"{argument}: forgot {forgotten}, set for another file of {CONF}/{group}/")
         overrides = Overrides(overrides.files, _dropped(overrides.values, [group]))
     return Overrides({**overrides.files, group: file}, overrides.values)
+
+
+def _brought(group: str, file: Any, overrides: Overrides, conf: Path) -> list[str]:
+    """What a chosen file brings for other groups that nobody has chosen a file of, and how to have another."""
+    others = {name: of for name, of in _choices_in(conf, f"{group}/{file}").items() if name not in overrides.files}
+    if not others:
+        return []
+    words, name = " ".join(f"{name}={of}" for name, of in others.items()), next(iter(others))
+    return [f"{group}={file} takes {words} along; to overrule it say another, such as {name}={defaults(conf)[name]}"]
+
+
+def _choices_in(conf: Path, name: str) -> Values:
+    """The files that the defaults of `conf/NAME.yaml` choose for other groups, by itself and through what it starts from."""
+    import yaml
+
+    path = conf / f"{name}.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+    found: Values = {}
+    for entry in (content or {}).get("defaults", []):
+        if isinstance(entry, str) and entry.startswith("/"):
+            found |= _choices_in(conf, entry[1:].partition("@")[0])
+        elif isinstance(entry, dict):
+            found |= {key.removeprefix("override /"): file for key, file in entry.items() if key.startswith("override /")}
+    return found
 
 
 def defaults(conf: Path = CONF) -> Values:

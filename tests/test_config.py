@@ -80,6 +80,23 @@ def test_dvc_writes_the_same_composition(tmp_path: Path) -> None:
     assert (tmp_path / "params.yaml").read_text() == ours
 
 
+def test_photos_take_their_network_and_augmentation_unless_another_is_chosen(tmp_path: Path) -> None:
+    """By `regatta run`, by an override on top and by DVC alike."""
+    from dvc.utils.hydra import compose_and_dump
+
+    with candidate(Overrides({"data": "folder"}), ROOT / "conf") as conf:
+        kept = composed(conf)
+    assert (kept["model"]["arch"], kept["augment"]["flip"], kept["train"]["batch_size"]) == ("cnn", 0.5, 16)
+    assert kept["data"]["enlarge"] is False
+    assert composed(ROOT / "conf", ["data=folder"]) == kept
+    compose_and_dump(tmp_path / "params.yaml", str(ROOT / "conf"), None, "config", str(tmp_path), ["data=folder"])
+    assert read_values(tmp_path / "params.yaml") == kept
+    with candidate(Overrides({"data": "folder", "model": "dnn"}, {"train": {"batch_size": 8}}), ROOT / "conf") as conf:
+        other = composed(conf)
+    assert (other["model"]["arch"], other["augment"]["flip"], other["train"]["batch_size"]) == ("dnn", 0.5, 8)
+    assert composed(ROOT / "conf", ["data=folder", "model=dnn", "train.batch_size=8"]) == other
+
+
 def test_all_errors_of_all_sections_are_said_at_once(values: dict[str, Any]) -> None:
     values["model"]["dropout"] = 1.5
     values["train"]["epoch"] = 3
@@ -167,7 +184,7 @@ def test_a_wrong_baseline_is_said_once_for_itself(values: dict[str, Any]) -> Non
 
 def test_an_unknown_file_is_named_with_those_that_there_are() -> None:
     with pytest.raises(
-        ConfigError, match=r"^model=dn: there is no conf/model/dn\.yaml; allowed: cnn, dnn; did you mean dnn\?$"
+        ConfigError, match=r"^model=dn: there is no conf/model/dn\.yaml; allowed: cnn, dnn, photos; did you mean dnn\?$"
     ):
         composed(ROOT / "conf", ["model=dn"])
 

@@ -132,3 +132,15 @@ def test_a_candidate_leaves_conf_alone(conf: Path) -> None:
         assert read_overrides(copy).files == {"data": "folder"}
     assert sorted(conf.rglob("*")) == before
     assert not copy.exists()
+
+
+def test_what_a_file_chooses_for_other_groups_is_said(conf: Path) -> None:
+    (conf / "preset").mkdir()
+    (conf / "preset" / "photos.yaml").write_text("defaults:\n  - override /model: cnn\n  - override /study: a\n")
+    (conf / "data" / "folder.yaml").write_text("defaults:\n  - /data/base@data\n  - /preset/photos\ndata: {source: folder}\n")
+    found, notes = added(Overrides(), ["data=folder"], conf)
+    assert notes == ["data=folder takes model=cnn study=a along; to overrule it say another, such as model=dnn"]
+    assert added(found, ["data=folder", "train.epochs=3"], conf)[1] == []
+    assert added(Overrides(), ["data=folder", "model=dnn"], conf)[1] == [
+        "data=folder takes study=a along; to overrule it say another, such as study=none"
+    ]

@@ -13,7 +13,8 @@ from pipeline import keyed
 from pipeline.artifacts import digest, write_csv, write_json
 from pipeline.data.account import check_classes, check_quarantine, check_reach, conflicts_listed, notes, table
 from pipeline.data.dataset import FORMAT, SPLITS, Manifest, manifest_dict
-from pipeline.data.images import ImageRule, decode, image_shape, inspect
+from pipeline.data.depth import common_range, range_notes
+from pipeline.data.images import ImageRule, decode, image_shape, inspect, size_notes
 from pipeline.data.labels import class_order, encoded
 from pipeline.data.parallel import num_workers
 from pipeline.data.raw import Source
@@ -35,16 +36,22 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     """
     workers = workers or num_workers()
     source = open_source(data)
-    rule = ImageRule(prepare.max_pixels, data.height_and_width, data.resize)
+    rule = ImageRule(prepare.max_pixels, data.height_and_width, data.resize, data.enlarge, data.bits)
     samples = scan(source, partial(inspect, rule=rule), max_content_bytes(prepare.max_pixels), workers)
     check_quarantine(samples, samples.problems, prepare.max_bad_fraction)
 
     readable = canonical(samples, samples.good())
-    shape = image_shape(samples.facts[readable], rule, data.channels, lambda i: samples.name(int(readable[i])))
+    facts, name = samples.facts[readable], partial(_name, samples, readable)
+    shape = image_shape(facts, rule, data.channels, name)
+    depths = facts[:, 3:6]
+    values = common_range(depths, data.bits, name)
+    told = [*size_notes(facts, shape, rule), *range_notes(depths, values, data.bits, name)]
     layout = Layout(shape, DTYPE)
     chosen = readable[limited(samples.contents[readable], cells(samples, readable, source.task), prepare.limit)]
     scratch = folder / "decoded.partial"
-    contents = decoded(source, samples, chosen, partial(decode, rule=rule, shape=shape), layout, scratch, workers)
+    contents = decoded(
+        source, samples, chosen, partial(decode, rule=rule, shape=shape, values=values), layout, scratch, workers
+    )
     problems = samples.problems | contents.problems
     check_quarantine(samples, problems, prepare.max_bad_fraction)
 
@@ -77,10 +84,15 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
         digest=dataset_digest(data, prepare, contents_digest, code),
         num_read=len(samples),
         num_rejected=len(rejected),
-        notes=[*source.notes, *notes(samples, readable, chosen, taken, classes, std)],
+        notes=[*source.notes, *told, *notes(samples, readable, chosen, taken, classes, std)],
+        value_range=[values.low, values.high] if values else None,
     )
     write_json(folder / "dataset.json", manifest_dict(manifest))
     return manifest
+
+
+def _name(samples: Samples, index: Column, i: int) -> str:
+    return samples.name(int(index[i]))
 
 
 def dataset_digest(data: DataConfig, prepare: PrepareConfig, contents: str, code: str) -> str:

@@ -45,6 +45,8 @@ class Manifest:
     """Lines of rejected.csv that were not taken (unreadable, or training copies of test samples)."""
     notes: list[str]
     """What a reader should know: conflicting labels, repeated contents, small classes."""
+    value_range: list[int] | None = None
+    """The values that became 0 and 255 of images that had more than 8 bits; None where all had 8."""
 
 
 @dataclass(frozen=True)

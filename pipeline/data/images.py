@@ -1,7 +1,8 @@
 """From the bytes of an image to pixels (C, H, W) uint8 as people expect to see them.
 
-Upright (EXIF orientation applied), transparency on white, 16 bits scaled to 8, the first frame of several. The header is
-read and judged before anything is decoded. The content decides what format it is, never the file's name.
+Upright (EXIF orientation applied), transparency on white, the first frame of several. More than 8 bits are scaled to 8 by one
+range for the whole dataset (`depth`). The header is read and judged before anything is decoded. The content decides what
+format it is, never the file's name.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from pipeline.data.depth import Range, extent_of, is_deep
 from pipeline.data.raw import BadSampleError, Content, loaded
 from pipeline.data.wholeness import defect
 from pipeline.errors import DataError
@@ -48,6 +50,10 @@ class ImageRule:
     size: tuple[int, int] | None
     """Height and width to resize to."""
     resize: Literal["pad", "crop", "squash"]
+    enlarge: bool = True
+    """Whether images smaller than `size` are enlarged; otherwise they keep their size, with black around them."""
+    bits: int | None = None
+    """Of images with more than 8 bits; None: as many as the dataset's largest value needs."""
 
 
 class Header(NamedTuple):
@@ -57,6 +63,11 @@ class Header(NamedTuple):
     width: int
     channels: int
     """1 or 3."""
+    depth: int
+    """8 bits, whole numbers of more, or floats: `depth.EIGHT`, `WHOLE`, `FLOAT`."""
+    low: int
+    """Bounds of the values of an image of more than 8 bits, rounded outwards; 0 for others."""
+    high: int
     decode_bytes: int
     """Most memory that decoding takes, roughly."""
 
@@ -68,15 +79,27 @@ def inspect(content: Content, rule: ImageRule) -> Header:
         return _array_header(found, rule)
     with _opened(found, rule) as image:
         width, height = image.size if _orientation(image, found) < 5 else image.size[::-1]
-        return Header(height, width, 1 if _is_grey(image) else 3, _decode_bytes(image, rule))
+        decode_bytes = _decode_bytes(image, rule)
+        return Header(height, width, 1 if _is_grey(image) else 3, *_depth(image, rule), decode_bytes)
 
 
-def decode(content: Content, rule: ImageRule, shape: tuple[int, int, int]) -> Pixels:
-    """Pixels (C, H, W) of an image, resized by the rule; BadSampleError where it is cut, damaged or of another size."""
+def _depth(image: Image.Image, rule: ImageRule) -> tuple[int, int, int]:
+    """Depth and bounds; an image of more than 8 bits is decoded for them."""
+    if not _is_deep(image):
+        return extent_of(np.zeros(1, np.uint8), rule.bits)
+    image.load()
+    return extent_of(np.asarray(image), rule.bits)
+
+
+def decode(content: Content, rule: ImageRule, shape: tuple[int, int, int], values: Range | None = None) -> Pixels:
+    """Pixels (C, H, W) of an image, resized by the rule, its values by their range if they have more than 8 bits.
+
+    BadSampleError where it is cut, damaged or of another size.
+    """
     found = loaded(content)
     if not isinstance(found, bytes):
         _array_header(found, rule)
-        return _placed(_plain(_from_array(found), shape[0]), 1, None, rule, shape)
+        return _placed(_plain(_from_array(found, values), shape[0], values), 1, None, rule, shape)
     with _opened(found, rule) as image:
         problem = defect(str(image.format), found)
         if problem:
@@ -84,7 +107,7 @@ def decode(content: Content, rule: ImageRule, shape: tuple[int, int, int]) -> Pi
         turn = _orientation(image, found)
         box = _drafted(image, turn, rule, shape)
         image.load()
-        return _placed(_plain(image, shape[0]), turn, box, rule, shape)
+        return _placed(_plain(image, shape[0], values), turn, box, rule, shape)
 
 
 @contextlib.contextmanager
@@ -168,7 +191,7 @@ def _drafted(image: Image.Image, turn: int, rule: ImageRule, shape: tuple[int, i
     if image.format not in _JPEGS or rule.size is None:
         return None
     height, width = shape[1:] if turn < 5 else shape[:0:-1]
-    (out_width, out_height), box = fitted((0.0, 0.0, *image.size), (width, height), rule.resize)
+    (out_width, out_height), box = fitted((0.0, 0.0, *image.size), (width, height), rule.resize, rule.enlarge)
     needed = (
         int(2 * image.width * out_width / (box[2] - box[0])) + 1,
         int(2 * image.height * out_height / (box[3] - box[1])) + 1,
@@ -177,10 +200,11 @@ def _drafted(image: Image.Image, turn: int, rule: ImageRule, shape: tuple[int, i
     return drafted[1] if drafted else None
 
 
-def _plain(image: Image.Image, channels: int) -> Image.Image:
+def _plain(image: Image.Image, channels: int, values: Range | None) -> Image.Image:
     """Mode L or RGB."""
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        image = _eight_bits(image)
+    if _is_deep(image):
+        assert values is not None, "images of more than 8 bits need a range"
+        image = Image.fromarray(values.eight_bits(np.asarray(image)))  # Pillow's own conversion clips at 255
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         white.alpha_composite(image.convert("RGBA"))
@@ -188,14 +212,8 @@ def _plain(image: Image.Image, channels: int) -> Image.Image:
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey to 8 by its whole range; Pillow's own conversion clips at 255, which turns nearly all of it white."""
-    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
-        raise BadSampleError("pixels of 32 bits have no agreed range; save the image with 8 or 16 bits")
-    values = np.asarray(image).astype(np.uint32)
-    values += 128
-    values //= 257
-    return Image.fromarray(values.astype(np.uint8))
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I;16") or image.mode in ("I", "F")
 
 
 def _placed(image: Image.Image, turn: int, extent: Box | None, rule: ImageRule, shape: tuple[int, int, int]) -> Pixels:
@@ -203,7 +221,7 @@ def _placed(image: Image.Image, turn: int, extent: Box | None, rule: ImageRule, 
     height, width = shape[1:] if turn < 5 else shape[:0:-1]
     if rule.size is None and image.size != (width, height):
         raise BadSampleError(f"is {image.width} x {image.height} when decoded, but its header says {width} x {height}")
-    size, box = fitted(extent or (0.0, 0.0, *image.size), (width, height), rule.resize)
+    size, box = fitted(extent or (0.0, 0.0, *image.size), (width, height), rule.resize, rule.enlarge)
     image = image.resize(size, Image.Resampling.BILINEAR, box=box)
     if turn != 1:
         image = image.transpose(_TURNS[turn])
@@ -216,11 +234,20 @@ def _placed(image: Image.Image, turn: int, extent: Box | None, rule: ImageRule, 
     return padded
 
 
-def fitted(extent: Box, target: tuple[int, int], resize: str) -> tuple[tuple[int, int], Box]:
+def fitted(extent: Box, target: tuple[int, int], resize: str, enlarge: bool = True) -> tuple[tuple[int, int], Box]:
     """The (width, height) to resize to and the box of the extent to take, for a target (width, height).
 
     pad: all of it, inside the target; crop: the largest central part of the target's shape; squash: all of it, stretched.
+    Without `enlarge` the box's own size is the largest to resize to.
     """
+    (width, height), box = _stretched(extent, target, resize)
+    if enlarge:
+        return (width, height), box
+    own = max(1, int(box[2] - box[0] + 0.5)), max(1, int(box[3] - box[1] + 0.5))
+    return (min(width, own[0]), min(height, own[1])), box
+
+
+def _stretched(extent: Box, target: tuple[int, int], resize: str) -> tuple[tuple[int, int], Box]:
     left, top, right, bottom = extent
     width, height = right - left, bottom - top
     if resize == "squash":
@@ -235,24 +262,30 @@ def fitted(extent: Box, target: tuple[int, int], resize: str) -> tuple[tuple[int
     return target, (left + margin_x, top + margin_y, right - margin_x, bottom - margin_y)
 
 
-def _array_header(array: Pixels, rule: ImageRule) -> Header:
+def _array_header(array: NDArray[Any], rule: ImageRule) -> Header:
     if array.ndim not in (2, 3) or 0 in array.shape or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise BadSampleError(f"an array of shape {array.shape} is no image; (height, width) or (height, width, 1, 3 or 4) is")
     height, width = array.shape[:2]
     _check_pixels(width, height, rule)
-    return Header(height, width, 1 if array.ndim == 2 or array.shape[2] == 1 else 3, 16 * height * width)
+    depth = extent_of(array, rule.bits)
+    return Header(height, width, 1 if array.ndim == 2 or array.shape[2] == 1 else 3, *depth, 16 * height * width)
 
 
-def _from_array(array: Pixels) -> Image.Image:
+def _from_array(array: NDArray[Any], values: Range | None) -> Image.Image:
+    if is_deep(array):
+        assert values is not None, "arrays of more than 8 bits need a range"
+        array = values.eight_bits(array)
     array = np.ascontiguousarray(array)
     return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)
 
 
 def image_shape(headers: NDArray[np.int64], rule: ImageRule, channels: str, name: Callable[[int], str]) -> tuple[int, int, int]:
-    """The one shape (C, H, W) of all images from their headers (N, 4); DataError where no size is asked for and they differ."""
+    """The one shape (C, H, W) of all images from their headers (N, fields); DataError where they differ and no size is told."""
     depth = int(headers[:, 2].max()) if channels == "auto" else 1 if channels == "grey" else 3
-    if rule.size:
+    if rule.size and rule.enlarge:
         return depth, *rule.size
+    if rule.size:
+        return depth, min(rule.size[0], int(headers[:, 0].max())), min(rule.size[1], int(headers[:, 1].max()))
     sizes, first, counts = np.unique(headers[:, :2], axis=0, return_index=True, return_counts=True)
     if len(sizes) > 1:
         ranked = np.argsort(-counts, kind="stable")
@@ -262,3 +295,17 @@ def image_shape(headers: NDArray[np.int64], rule: ImageRule, channels: str, name
             f"{'; ...' if len(sizes) > 3 else ''}. Set data.size, for example data.size={sizes[ranked[0]].min()}"
         )
     return depth, int(sizes[0][0]), int(sizes[0][1])
+
+
+def size_notes(headers: NDArray[np.int64], shape: tuple[int, int, int], rule: ImageRule) -> list[str]:
+    """What became of images smaller than `data.size` where they are not enlarged."""
+    if rule.size is None or rule.enlarge:
+        return []
+    notes, hint = [], "data.enlarge=true enlarges them"
+    said = f"data.size = {rule.size[0]} x {rule.size[1]} (height x width)"
+    if shape[1:] != rule.size:
+        notes.append(f"images of {shape[1]} x {shape[2]}, the largest there are, not {said}; {hint}")
+    num_small = int(((headers[:, 0] < shape[1]) & (headers[:, 1] < shape[2])).sum())
+    if num_small:
+        notes.append(f"{num_small} images smaller than {shape[1]} x {shape[2]} keep their size, with black around; {hint}")
+    return notes

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
-Content = bytes | Path | NDArray[np.uint8]
+Content = bytes | Path | NDArray[Any]
 """Encoded bytes, the file that holds them, or an array (H, W) or (H, W, channels)."""
 
 
@@ -50,7 +49,7 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
-def loaded(content: Content) -> bytes | NDArray[np.uint8]:
+def loaded(content: Content) -> bytes | NDArray[Any]:
     """The content in memory; BadSampleError where its file can't be read."""
     if not isinstance(content, Path):
         return content

@@ -1,6 +1,6 @@
 """The first pass: what every sample is, in columns, without keeping any content. Knows nothing of images.
 
-About 80 bytes a sample and its name stay in memory (250 while the splits are made), whatever the size of the contents.
+About 100 bytes a sample and its name stay in memory (250 while the splits are made), whatever the size of the contents.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from pipeline.errors import DataError
 
 Inspect = Callable[[Content], tuple[int, ...]]
 """What the header of a content says, as `NUM_FACTS` integers; BadSampleError where it is none."""
-NUM_FACTS = 4
+NUM_FACTS = 7
 CHUNK_SAMPLES, CHUNK_BYTES = 128, 8 * 2**20
 NONE = -1
 Column = NDArray[np.int64]
@@ -160,9 +160,14 @@ def _inspected_one(inspect: Inspect, raw: Raw) -> tuple[int, tuple[int, ...] | s
         return number, str(bad)
 
 
-def content_number(content: bytes | NDArray[np.uint8]) -> int:
-    """The number of a loaded content's raw bytes."""
-    return keyed.content_id(content if isinstance(content, bytes) else content.tobytes())
+def content_number(content: bytes | NDArray[Any]) -> int:
+    """The number of a loaded content's raw bytes; of an array's as the smallest type that holds it, however it is stored."""
+    if isinstance(content, bytes):
+        return keyed.content_id(content)
+    if content.dtype.kind in "iub":
+        small = content.min() >= 0 and content.max() <= 255
+        content = content.astype(np.uint8 if small else "<i8")
+    return keyed.content_id(np.ascontiguousarray(content).tobytes())
 
 
 class _Columns:

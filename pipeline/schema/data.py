@@ -31,6 +31,10 @@ class DataConfig(Section):
     """Height and width, or one number for both; null: the images' own size, which must then be one and the same."""
     resize: Literal["pad", "crop", "squash"]
     """pad: all of the image, black beside it; crop: its centre; squash: all of it, stretched."""
+    enlarge: bool
+    """Whether images smaller than `size` are enlarged; if not, `size` is at most the largest's, and smaller ones are padded."""
+    bits: Annotated[int, Field(ge=8, le=32)] | None
+    """Of images of more than 8: 0 to 2^bits - 1 becomes 0 to 255; null: the fewest that hold the dataset's largest value."""
     channels: Literal["auto", "grey", "rgb"]
     """auto: grey if all images are stored as grey."""
     image: str

@@ -239,7 +239,13 @@ def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manif
         description: Mapping[str, Any] = {
             "format": MODEL_FORMAT,
             "model": {**model.model_dump(), "loss": loss},
-            "input": {"shape": manifest.shape, "dtype": manifest.dtype, "mean": manifest.mean, "std": manifest.std},
+            "input": {
+                "shape": manifest.shape,
+                "dtype": manifest.dtype,
+                "mean": manifest.mean,
+                "std": manifest.std,
+                "value_range": manifest.value_range,
+            },
             "classes": manifest.classes,
             "task": manifest.task,
             "num_outputs": int(weights["output.bias"].size),

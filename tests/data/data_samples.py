@@ -16,7 +16,13 @@ from pipeline.schema.base import validated
 from pipeline.schema.data import DataConfig
 from pipeline.schema.prepare import PrepareConfig
 
-DATA = dict.fromkeys(DataConfig.model_fields) | {"resize": "pad", "channels": "auto", "image": "image", "label": "label"}
+DATA = dict.fromkeys(DataConfig.model_fields) | {
+    "resize": "pad",
+    "enlarge": True,
+    "channels": "auto",
+    "image": "image",
+    "label": "label",
+}
 PREPARE = {
     "val_fraction": 0.1,
     "test_fraction": 0.1,

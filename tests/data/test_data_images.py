@@ -10,6 +10,7 @@ import pytest
 from data_samples import encoded, picture
 from PIL import Image, ImageOps
 
+from pipeline.data.depth import EIGHT, FLOAT, WHOLE, Range
 from pipeline.data.images import ImageRule, decode, fitted, image_shape, inspect
 from pipeline.data.raw import BadSampleError
 from pipeline.errors import DataError
@@ -21,9 +22,9 @@ def rule(height: int, width: int, resize: str = "pad") -> ImageRule:
     return ImageRule(10**6, (height, width), resize)  # type: ignore[arg-type]
 
 
-def decoded(content: Any) -> np.ndarray[Any, Any]:
+def decoded(content: Any, values: Range | None = None) -> np.ndarray[Any, Any]:
     header = inspect(content, NATIVE)
-    return decode(content, NATIVE, (header.channels, header.height, header.width))
+    return decode(content, NATIVE, (header.channels, header.height, header.width), values)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "TGA", "GIF", "WEBP", "QOI", "SGI", "DDS", "PCX", "ICO"])
@@ -86,14 +87,43 @@ def test_sixteen_bits_are_scaled_not_clipped() -> None:
     values = np.array([[0, 255, 256, 32768, 65279, 65535]], np.uint16)
     expected = [[[0, 1, 1, 128, 254, 255]]]
     for kind in ("PNG", "TIFF", "PPM"):
-        assert decoded(encoded(Image.fromarray(values), kind)).tolist() == expected
+        assert decoded(encoded(Image.fromarray(values), kind), Range(0, 65535)).tolist() == expected
     assert inspect(encoded(Image.fromarray(values)), NATIVE).channels == 1
 
 
-def test_values_without_a_range_are_refused() -> None:
-    for values in (np.ones((2, 2), np.float32), np.ones((2, 2), np.int32)):
-        with pytest.raises(BadSampleError, match="32 bits have no agreed range"):
-            decoded(encoded(Image.fromarray(values), "TIFF"))
+def test_the_header_of_more_bits_holds_their_bounds() -> None:
+    def found(values: Any, bits: int | None = None) -> tuple[int, int, int]:
+        return inspect(encoded(Image.fromarray(values), "TIFF"), ImageRule(10**6, None, "pad", bits=bits))[3:6]
+
+    assert found(np.array([[3, 1016]], np.uint16)) == (WHOLE, 3, 1016)
+    assert found(np.array([[-5, 70000]], np.int32)) == (WHOLE, -5, 70000)
+    assert found(np.array([[0.25, 0.75]], np.float32)) == (FLOAT, 0, 1)
+    assert found(np.array([[3, 200]], np.uint8)) == (EIGHT, 0, 0)
+    with pytest.raises(BadSampleError, match="infinite or not a number"):
+        found(np.array([[0.5, np.nan]], np.float32))
+    with pytest.raises(BadSampleError, match=r"pixels of 3 to 1016, beyond data.bits = 8 \(0 to 255\)"):
+        found(np.array([[3, 1016]], np.uint16), bits=8)
+
+
+def test_whole_numbers_and_floats_of_32_bits_are_scaled() -> None:
+    signed = encoded(Image.fromarray(np.array([[-100, 0, 155]], np.int32)), "TIFF")
+    assert decoded(signed, Range(-100, 155)).tolist() == [[[0, 100, 255]]]
+    floats = encoded(Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)), "TIFF")
+    assert decoded(floats, Range(0, 1)).tolist() == [[[0, 128, 255]]]
+
+
+def test_small_images_are_not_enlarged_unless_asked() -> None:
+    small, kept = encoded(picture(1)), ImageRule(10**6, (12, 10), "pad", enlarge=False)
+    placed = decode(small, kept, (3, 12, 10))
+    assert np.array_equal(placed[:, 2:10, 1:9], np.asarray(picture(1)).transpose(2, 0, 1))
+    assert not placed[:, :2].any()
+    assert not placed[:, :, 9:].any()
+    headers = np.array([[8, 6, 3, 0, 0, 0, 0], [7, 8, 3, 0, 0, 0, 0]])
+    assert image_shape(headers, kept, "auto", str) == (3, 8, 8)
+    assert image_shape(headers, rule(12, 10), "auto", str) == (3, 12, 10)
+    for resize in ("crop", "squash"):
+        size, _ = fitted((0.0, 0.0, 100.0, 6.0), (10, 10), resize, enlarge=False)
+        assert size == ((6, 6) if resize == "crop" else (10, 6))
 
 
 def test_cmyk_and_palette_become_colour() -> None:

@@ -25,6 +25,7 @@ from pipeline.stages import prepare
 OUT = Path("artifacts/prepare")
 DATA = {
     "source": "digits", "path": None, "train_path": None, "val_path": None, "test_path": None, "size": None, "resize": "pad",
+    "enlarge": True, "bits": None,
     "channels": "auto", "image": "image", "label": "label", "separator": None, "split": None, "group": None,
     "class_level": None,
 }  # fmt: skip

@@ -108,11 +108,11 @@ def _check_image_type(kind: Any, path: Path, column: str) -> None:
     if _is_list(kind):
         while _is_list(kind):
             kind = kind.value_type
-        if pt.is_integer(kind):
+        if pt.is_integer(kind) or pt.is_floating(kind):
             return
     raise DataError(
         f"{path}: column {column!r} is of type {kind}; encoded images (bytes, or a struct with bytes), file names, "
-        "or lists of whole numbers from 0 to 255 are allowed"
+        "or lists of numbers are allowed"
     )
 
 
@@ -164,10 +164,17 @@ def _content(image: Any, table: Path, data: DataConfig) -> tuple[Content, int]:
     if isinstance(image, bytes):
         return image, len(image)
     pixels = _channels_last(_array(image), data.height_and_width)
-    if pixels.dtype != np.uint8 and (pixels.min() < 0 or pixels.max() > 255):
-        raise BadSampleError("array with values outside of 0 to 255")
-    pixels = np.ascontiguousarray(pixels, np.uint8)
+    pixels = np.ascontiguousarray(_narrowed(pixels))
     return pixels, pixels.nbytes
+
+
+def _narrowed(pixels: NDArray[Any]) -> NDArray[Any]:
+    """As few bytes as the values need, but no 8 bits where the column's type has more: that says how they are scaled."""
+    if pixels.dtype.kind == "f":
+        return pixels.astype(np.float32)
+    if pixels.dtype == np.uint8:
+        return pixels
+    return pixels.astype(np.uint16 if pixels.min() >= 0 and pixels.max() < 2**16 else np.int64)
 
 
 def _images(column: Any) -> Iterator[Any]:
