@@ -164,7 +164,7 @@ def test_a_study_shares_its_data(values: dict[str, Any]) -> None:
     variants = {"elsewhere": {"data.path": "data/y"}, "mistyped": {"modl.dropout": 0.1}, "moved": {"augment.translate": 0.5}}
     values["study"]["definitions"] = {"x": {"question": "?", "baseline": {}, "variants": variants, "seeds": 2}}
     assert complaints(values) == [
-        "study x: variant elsewhere: data.path = 'data/y': other data can't be compared seed by seed; of data.* only "
+        "study x: variant elsewhere: data.path = 'data/y': judged on other samples, so it can't be compared seed by seed; of data.* only "
         "data.size, data.resize, data.channels",
         "study x: variant mistyped: modl.dropout = 0.1: unknown key; did you mean model.dropout?",
     ]

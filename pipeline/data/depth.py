@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from pipeline.data.raw import BadSampleError
 from pipeline.errors import DataError
 
-EIGHT, WHOLE, FLOAT = 0, 1, 2
+EIGHT, WHOLE, FLOAT, COLOUR = range(4)
+"""COLOUR: 16 bits a channel, of which the decoder gives the upper 8 alone."""
 LARGEST = 2**40
 """Beyond this no exact arithmetic is promised, and no image is meant."""
 
@@ -63,7 +64,8 @@ def extent_of(values: NDArray[Any], bits: int | None) -> tuple[int, int, int]:
 
 def common_range(depths: NDArray[np.int64], bits: int | None, name: Callable[[int], str]) -> Range | None:
     """The range of all images of more than 8 bits, from their depths and bounds (N, 3); None where there are none."""
-    deep = np.flatnonzero(depths[:, 0] != EIGHT)
+    _check_colour(depths, name)
+    deep = _deep(depths)
     if not len(deep):
         return None
     if bits is not None:
@@ -83,11 +85,26 @@ def common_range(depths: NDArray[np.int64], bits: int | None, name: Callable[[in
     return Range(0, 2 ** max(8, high.bit_length()) - 1)
 
 
+def _deep(depths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.flatnonzero((depths[:, 0] == WHOLE) | (depths[:, 0] == FLOAT))
+
+
+def _check_colour(depths: NDArray[np.int64], name: Callable[[int], str]) -> None:
+    """DataError where the upper 8 bits of all 16-bit colour images hold next to nothing: they would be nearly black."""
+    colour = np.flatnonzero(depths[:, 0] == COLOUR)
+    if len(colour) and depths[colour, 2].max() < 2**14:
+        raise DataError(
+            f"{len(colour)} colour images of 16 bits (such as {name(int(colour[0]))}) hold values below "
+            f"{depths[colour, 2].max() + 1} only, and just the upper 8 of their bits can be read, so that they would be nearly "
+            "black: save them with 8 bits, scaled by one factor for all"
+        )
+
+
 def range_notes(depths: NDArray[np.int64], values: Range | None, bits: int | None, name: Callable[[int], str]) -> list[str]:
     """What was done to images of more than 8 bits, and how to do otherwise; nothing where it changed no value."""
     if values is None or values.is_own():
         return []
-    deep = np.flatnonzero(depths[:, 0] != EIGHT)
+    deep = _deep(depths)
     brightest = int(deep[np.argmax(depths[deep, 2])])
     why = f"by data.bits = {bits}"
     if bits is None:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.data.depth import Range, extent_of, is_deep
+from pipeline.data.depth import COLOUR, Range, extent_of, is_deep
 from pipeline.data.raw import BadSampleError, Content, loaded
 from pipeline.data.wholeness import defect
 from pipeline.errors import DataError
@@ -85,6 +85,9 @@ def inspect(content: Content, rule: ImageRule) -> Header:
 
 def _depth(image: Image.Image, rule: ImageRule) -> tuple[int, int, int]:
     """Depth and bounds; an image of more than 8 bits is decoded for them."""
+    if not _is_deep(image) and ";16" in str(getattr(image, "tile", "")):  # a raw mode such as RGB;16B
+        image.load()
+        return COLOUR, 0, 256 * int(np.asarray(image)[..., :3].max()) + 255
     if not _is_deep(image):
         return extent_of(np.zeros(1, np.uint8), rule.bits)
     image.load()

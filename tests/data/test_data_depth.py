@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from data_samples import encoded
 from PIL import Image
 
 from pipeline.data.dataset import Dataset
-from pipeline.data.depth import EIGHT, FLOAT, WHOLE, Range, common_range
+from pipeline.data.depth import COLOUR, EIGHT, FLOAT, WHOLE, Range, common_range
+from pipeline.data.images import ImageRule, inspect
 from pipeline.errors import DataError
 
 Build = Callable[..., Dataset]
@@ -46,6 +49,23 @@ def test_the_fewest_bits_that_hold_the_largest_value_of_all() -> None:
 def test_whole_numbers_and_floats_have_no_common_range() -> None:
     with pytest.raises(DataError, match=r"whole numbers of more than 8 bits \(such as 0\) and others floats \(1\)"):
         common((WHOLE, 0, 900), (FLOAT, 0, 1))
+
+
+def colour_of_16_bits(value: int) -> bytes:
+    """A PNG of 2 x 2 pixels (W3C PNG, 11.2.2: colour type 2)."""
+    rows = b"".join(b"\0" + np.full((2, 3), value, ">u2").tobytes() for _ in range(2))
+    bodies = (b"IHDR" + struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0), b"IDAT" + zlib.compress(rows), b"IEND")
+    chunks = [struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) for body in bodies]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_dark_colour_of_16_bits_is_refused_since_its_lower_bits_are_lost() -> None:
+    found = inspect(colour_of_16_bits(1016), ImageRule(100, None, "pad"))
+    assert found[3:6] == (COLOUR, 0, 1023)
+    with pytest.raises(DataError, match=r"2 colour images of 16 bits \(such as 1\) hold values below 1024 only"):
+        common((EIGHT, 0, 0), (COLOUR, 0, 1023), (COLOUR, 0, 511))
+    assert common((COLOUR, 0, 1023), (COLOUR, 0, 65535), (WHOLE, 0, 900)) == Range(0, 1023)
+    assert common((COLOUR, 0, 65535)) is None
 
 
 def tens(root: Path, num: int = 20) -> Path:
