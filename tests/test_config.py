@@ -87,7 +87,7 @@ def test_photos_take_their_network_and_augmentation_unless_another_is_chosen(tmp
     with candidate(Overrides({"data": "folder"}), ROOT / "conf") as conf:
         kept = composed(conf)
     assert (kept["model"]["arch"], kept["augment"]["flip"], kept["train"]["batch_size"]) == ("cnn", 0.5, 16)
-    assert kept["data"]["enlarge"] is False
+    assert (kept["data"]["enlarge"], kept["data"]["channels"]) == (False, "rgb")
     assert composed(ROOT / "conf", ["data=folder"]) == kept
     compose_and_dump(tmp_path / "params.yaml", str(ROOT / "conf"), None, "config", str(tmp_path), ["data=folder"])
     assert read_values(tmp_path / "params.yaml") == kept
@@ -164,8 +164,8 @@ def test_a_study_shares_its_data(values: dict[str, Any]) -> None:
     variants = {"elsewhere": {"data.path": "data/y"}, "mistyped": {"modl.dropout": 0.1}, "moved": {"augment.translate": 0.5}}
     values["study"]["definitions"] = {"x": {"question": "?", "baseline": {}, "variants": variants, "seeds": 2}}
     assert complaints(values) == [
-        "study x: variant elsewhere: data.path = 'data/y': judged on other samples, so it can't be compared seed by seed; of data.* only "
-        "data.size, data.resize, data.channels",
+        "study x: variant elsewhere: data.path = 'data/y': judged on other samples, so it can't be compared seed by seed; "
+        "of data.* only data.size, data.resize, data.channels",
         "study x: variant mistyped: modl.dropout = 0.1: unknown key; did you mean model.dropout?",
     ]
 
