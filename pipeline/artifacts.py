@@ -28,6 +28,8 @@ META = "regatta"
 """The metadata key of our safetensors files: a SHA-256 in hex and then JSON."""
 DIGEST_LENGTH = 64
 STAGES = ("prepare", "augment", "train", "evaluate", "study", "report")
+CODE = "code"
+"""What DVC runs before them: the digests of their code."""
 
 
 def stage_dir(stage: str) -> Path:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+SHOWN = (".css", ".html")
+"""Files beside the modules of a package that they read: templates and styles."""
 
 
 def import_closure(file: str) -> list[str]:
@@ -25,13 +28,56 @@ def import_closure(file: str) -> list[str]:
     return sorted(seen)
 
 
+def stage_digest(stage: str) -> str:
+    """The code digest of a stage."""
+    return code_digest(f"pipeline/stages/{stage}.py")
+
+
 @cache
 def code_digest(file: str) -> str:
-    """A 128-bit hex digest of the syntax trees of a file's import closure."""
+    """A 128-bit hex digest of a file's import closure: syntax trees, templates and styles."""
     hashed = hashlib.blake2b(digest_size=16)
     for name in import_closure(file):
-        hashed.update(f"{name}\n{ast.dump(_bare(_tree(name)))}\n".encode())
+        hashed.update(f"{name}\n{_said(name)}\n".encode())
+        for path in _shown_beside(name):
+            hashed.update(f"{path.name}\n".encode() + path.read_bytes())
     return hashed.hexdigest()
+
+
+def _shown_beside(name: str) -> list[Path]:
+    if not name.endswith("/__init__.py"):
+        return []
+    return sorted(path for path in (ROOT / name).parent.iterdir() if path.suffix in SHOWN)
+
+
+@cache
+def _said(name: str) -> str:
+    """What a file says: its syntax tree without docstrings, comments and positions."""
+    return " ".join(_words(_tree(name)))
+
+
+def _words(node: object) -> Iterator[str]:
+    if isinstance(node, ast.AST):
+        yield f"{type(node).__name__}("
+        for name, value in ast.iter_fields(node):
+            if value is not None and value != []:  # so that fields that only newer versions of Python know count nothing
+                yield f"{name}="
+                yield from _words(_undocumented(value) if name == "body" else value)
+        yield ")"
+    elif isinstance(node, list):
+        yield "["
+        for part in node:
+            yield from _words(part)
+        yield "]"
+    else:
+        yield repr(node)
+
+
+def _undocumented(body: object) -> object:
+    """A body without what stands in it as a bare constant: docstrings."""
+    if not isinstance(body, list):
+        return body
+    return [part for part in body if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))]
 
 
 @cache
@@ -66,14 +112,3 @@ def _running_nodes(node: ast.AST) -> list[ast.AST]:
         else:
             nodes.extend((child, *_running_nodes(child)))
     return nodes
-
-
-def _bare(tree: ast.Module) -> ast.Module:
-    """A copy without docstrings; ast.dump leaves out comments and positions by itself."""
-    tree = ast.parse(ast.unparse(tree))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [s for s in node.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))] or [
-                ast.Pass()
-            ]
-    return tree

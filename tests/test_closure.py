@@ -15,6 +15,8 @@ def tree(tmp_path, monkeypatch):
         "pipeline/b.py": '"""Doc."""\ndef f(x):\n    """Doc."""\n    from pipeline.sub import late\n    return x + 1\n',
         "pipeline/never.py": "",
         "pipeline/other.py": "",
+        "pipeline/sub/page.html": "<p>",
+        "pipeline/sub/.page.html.swp": "",
         "pipeline/sub/__init__.py": "",
         "pipeline/sub/late.py": "import pipeline.a\n",
     }
@@ -30,6 +32,7 @@ def tree(tmp_path, monkeypatch):
 
 def forget():
     closure._tree.cache_clear()
+    closure._said.cache_clear()
     closure._imported.cache_clear()
     closure.code_digest.cache_clear()
 
@@ -50,5 +53,25 @@ def test_only_what_runs_counts(tree):
     assert changed(b, "return x + 1", "return (x\n        + 1)  # a comment") == before
     assert changed(b, '"""Doc."""', '"""Another."""') == before
     assert changed(tree / "pipeline/other.py", "", "x = 1") == before
+    assert changed(tree / "pipeline/sub/.page.html.swp", "", "x") == before
     assert changed(tree / "pipeline/sub/late.py", "import pipeline.a", "import pipeline.a\nx = 1") != before
     assert changed(b, "+ 1", "+ 2") != before
+
+
+def test_templates_beside_what_is_imported_count(tree):
+    before = closure.code_digest("pipeline/a.py")
+    assert changed(tree / "pipeline/sub/page.html", "<p>", "<b>") != before
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("f(1)", "f('1')"), ("f(None)", "f()"), ("f([])", "f()"), ("f(*a)", "f(a)"), ("x = ['a b']", "x = ['a', 'b']")],
+)
+def test_what_differs_has_another_digest(tree, one, other):
+    path = tree / "pipeline/a.py"
+    digests = set()
+    for text in (one, other):
+        path.write_text(text)
+        forget()
+        digests.add(closure.code_digest("pipeline/a.py"))
+    assert len(digests) == 2

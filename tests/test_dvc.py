@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipeline.artifacts import STAGES, load_tensors
+from pipeline.artifacts import CODE, STAGES, load_tensors
 from pipeline.closure import import_closure
-from pipeline.commands.deps import renewed, stage_file
 from pipeline.config import read_values
 
 Command = Callable[..., str]
@@ -36,22 +37,42 @@ def pipeline() -> dict[str, Any]:
 
 
 def test_the_stages_are_those_of_the_house() -> None:
-    assert tuple(pipeline()["stages"]) == STAGES
+    assert tuple(pipeline()["stages"]) == (CODE, *STAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_all_code_that_it_imports(stage: str) -> None:
-    deps = [dep for dep in pipeline()["stages"][stage]["deps"] if dep.startswith("pipeline/") and dep.endswith(".py")]
-    assert deps == import_closure(stage_file(stage)), "say `python -m pipeline.commands.deps`"
+def test_a_stage_depends_on_its_own_code_alone(stage: str) -> None:
+    code = [dep for dep in pipeline()["stages"][stage]["deps"] if dep.startswith(("pipeline", "artifacts/code"))]
+    assert code == [f"artifacts/code/{stage}"]
 
 
-def test_renewing_the_dependencies_changes_nothing_else() -> None:
-    text = (ROOT / "dvc.yaml").read_text()
-    assert renewed(text) == text
-    lines = text.splitlines(keepends=True)
-    without = "".join(line for line in lines if "pipeline/keyed.py" not in line)
-    added = without.replace("      - pipeline/errors.py\n", "      - pipeline/errors.py\n      - pipeline/no_more.py\n")
-    assert renewed(added) == text
+IMPORTED = """
+import importlib, sys
+for stage in sys.argv[1:]:
+    for name in [name for name in sys.modules if name.split(".")[0] == "pipeline"]:
+        del sys.modules[name]
+    importlib.import_module(f"pipeline.stages.{stage}")
+    print(stage, *(module.__file__ for name, module in sys.modules.items() if name.split(".")[0] == "pipeline"))
+"""
+
+
+def test_the_closure_of_a_stage_has_all_that_it_imports() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTED, *STAGES], cwd=ROOT, capture_output=True, text=True, check=True)
+    for stage, *files in map(str.split, done.stdout.splitlines()):
+        loaded = {Path(file).relative_to(ROOT).as_posix() for file in files}
+        assert f"pipeline/stages/{stage}.py" in loaded
+        assert loaded <= set(import_closure(f"pipeline/stages/{stage}.py"))
+    assert len(done.stdout.splitlines()) == len(STAGES)
+
+
+def test_the_report_has_a_closure_with_its_templates(project: Path, dvc: Command) -> None:
+    dvc("repro", "code")
+    before = digests(Path("artifacts/code"))
+    assert set(before) == set(STAGES)
+    with Path("pipeline/report/report.css").open("a") as file:
+        file.write("p { color: red }\n")
+    dvc("repro", "code")
+    assert {stage for stage, digest in digests(Path("artifacts/code")).items() if digest != before[stage]} == {"report"}
 
 
 @pytest.mark.parametrize("stage", SECTIONS)
@@ -60,7 +81,7 @@ def test_a_stage_depends_on_the_sections_that_it_reads(stage: str) -> None:
 
 
 def test_no_stage_depends_on_where_records_are_mirrored() -> None:
-    assert not any(param.startswith("tracking") for stage in pipeline()["stages"].values() for param in stage["params"])
+    assert not any(param.startswith("tracking") for stage in pipeline()["stages"].values() for param in stage.get("params", []))
 
 
 def test_dvc_calls_nobody() -> None:
@@ -112,7 +133,8 @@ def test_run_repro_and_exp_run_agree_after_overrides(
 def run_only_prepare(folder: Path) -> None:
     """Let the pipeline end with `prepare`, which is quick."""
     whole = yaml.safe_load((folder / "dvc.yaml").read_text())
-    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"prepare": whole["stages"]["prepare"]}}))
+    stages = {name: whole["stages"][name] for name in (CODE, "prepare")}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
 
 
 @pytest.fixture
@@ -155,8 +177,8 @@ def test_given_splits_are_watched_one_by_one(project: Path, photos: Path, regatt
         Image.new("L", (6, 6), int(file.stem) + 60).save(file)
     regatta("run", "data=folder", f"data.train_path={photos}", f"data.test_path={test}", "data.size=6")
     lock = yaml.safe_load(Path("dvc.lock").read_text())["stages"]["prepare"]
-    watched = {dep["path"] for dep in lock["deps"] if not dep["path"].startswith("pipeline/")}
-    assert watched == {"conf/data/folder.yaml", "data/photos", "data/test"}
+    watched = {dep["path"] for dep in lock["deps"]}
+    assert watched == {"artifacts/code/prepare", "conf/data/folder.yaml", "data/photos", "data/test"}
     Image.new("L", (6, 6), 1).save(test / "dark" / "new.png")
     assert "input data/test modified" in regatta("run", "--dry-run")
 
@@ -237,13 +259,28 @@ def test_git_is_left_with_nothing_that_dvc_or_nobody_keeps(trained: Path) -> Non
     assert {"params.yaml", "dvc.lock", "conf/overrides.yaml"} <= set(listed)
 
 
-def test_an_edit_of_a_stages_code_makes_it_stale_and_one_elsewhere_does_not(trained: Path, dvc: Command) -> None:
-    with Path("pipeline/schema/evaluate.py").open("a") as file:
-        file.write("# a remark\n")
-    said = dvc("status")
-    assert "evaluate:" in said
-    assert "train:" not in said
-    assert "prepare:" not in said
+def test_an_edit_runs_the_stages_that_it_can_change_and_a_comment_none(trained: Path, regatta: Command, dvc: Command) -> None:
+    assert dvc("status").strip() == "Data and pipelines are up to date."
+    edit("pipeline/evaluation.py", '\n\n# a remark\n"""And a text."""\n')
+    said = regatta("run")
+    assert ran(said) == ["code"]
+    assert "Nothing had to be run again." in said
+    edit("pipeline/evaluation.py", "ADDED = 1\n")
+    planned = regatta("run", "--dry-run")
+    assert {line.split()[0] for line in planned.splitlines() if "would run: " in line} == {"code", "evaluate", "report"}
+    assert "evaluate   would run: its code changed" in planned
+    assert ran(regatta("run")) == ["code", "evaluate", "report"]
+    assert dvc("status").strip() == "Data and pipelines are up to date."
+
+
+def edit(file: str, more: str) -> None:
+    with Path(file).open("a") as opened:
+        opened.write(more)
+
+
+def ran(said: str) -> list[str]:
+    """The stages whose command DVC has started."""
+    return re.findall(r"^Running stage '(.*)'", said, re.MULTILINE)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -10,16 +11,18 @@ from typing import Any
 
 import yaml
 
-from pipeline.artifacts import read_json, stage_dir
+from pipeline.artifacts import CODE, read_json, stage_dir
 from pipeline.commands.compose import Change, given_paths, shortened
 from pipeline.config import Config, Values, checked, differences, read_values
 from pipeline.data.dataset import Manifest
 from pipeline.errors import RegattaError
+from pipeline.stages.code import digest_file
 from pipeline.train.program import Lane, Program, planned, threads_for
 from pipeline.train.progress import duration
 
 Stage = Mapping[str, Any]
 LOCK, PIPELINE = Path("dvc.lock"), Path("dvc.yaml")
+DIGESTS = stage_dir(CODE)
 
 
 def show_plan(new: Change) -> None:
@@ -46,7 +49,8 @@ def stale_stages(values: Values, status: Mapping[str, list[Any]]) -> dict[str, l
         reasons = [] if name in locked else ["it has never run here"]
         reasons += _param_reasons(stage, locked.get(name, {}), values) if name in locked else []
         reasons += _status_reasons(status.get(name, [])) if name in locked else []
-        above = [other for other in found if found[other] and _follows(stage, stages[other])]
+        reasons += _code_reasons(stage, locked[name]) if name in locked else []
+        above = [other for other in found if found[other] and other != CODE and _follows(stage, stages[other])]
         reasons += [f"it follows {', '.join(above)}"] if above else []
         found[name] = reasons
     return found
@@ -107,11 +111,24 @@ def _status_reasons(entries: list[Any]) -> list[str]:
     reasons = ["its command changed"] if "changed command" in entries else []
     for entry in entries:
         for what, paths in entry.items() if isinstance(entry, Mapping) else ():
-            names = [f"{path} {how}" for path, how in paths.items() if isinstance(how, str)]
+            names = [f"{path} {how}" for path, how in paths.items() if isinstance(how, str) and Path(path).parent != DIGESTS]
             if names:
                 kind = "input" if what == "changed deps" else "output"
                 reasons.append(f"{kind} {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else ""))
     return reasons
+
+
+def _code_reasons(stage: Stage, locked: Mapping[str, Any]) -> list[str]:
+    """Whether the code is another than that of the last time, known before `code` has run again."""
+    before = {dep["path"]: dep.get("md5") for dep in locked.get("deps", [])}
+    own = [path for path in map(Path, stage["deps"]) if path.parent == DIGESTS]
+    changed = [path for path in own if before.get(path.as_posix()) != _md5(digest_file(path.name))]
+    return ["its code changed"] if changed else []
+
+
+def _md5(content: bytes) -> str:
+    """As DVC has it of a file."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _follows(stage: Stage, above: Stage) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import held, read_json, runs_root, stage_dir
+from pipeline.artifacts import CODE, held, read_json, runs_root, stage_dir
 from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.data import is_there
 from pipeline.commands.runs import KEPT
@@ -34,7 +34,7 @@ class Reproduced:
     """What DVC did."""
 
     stages: list[str]
-    """That were not up to date."""
+    """That were not up to date, the digests of their code aside."""
     uncached: list[str]
     """Outputs that Git keeps, not DVC."""
 
@@ -124,7 +124,9 @@ def reproduce(targets: Sequence[str] = (), without: Container[str] = (), then: S
             repo.scm_context.quiet = True  # no advice about core.autostage
             names = [*in_order(repo.index.graph, targets, without), *then]
             stages = [stage.addressing for stage in repo.reproduce(names, single_item=True)]
-            return Reproduced(stages, [out.def_path for out in repo.index.outs if not out.use_cache])
+            return Reproduced(
+                [name for name in stages if name != CODE], [out.def_path for out in repo.index.outs if not out.use_cache]
+            )
     except (DvcException, OSError) as error:
         raise worded(error) from None
 

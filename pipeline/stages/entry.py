@@ -42,12 +42,21 @@ def section(params: dict[str, Any], name: str, schema: type[S]) -> S:
 
 
 def run_stage(stage: str, body: Callable[[], None]) -> None:
-    """Run a stage as a program of its own and exit with the code of what went wrong, if anything did."""
+    """Run a stage as a program of its own, which says what is overridden."""
+
+    def told() -> None:
+        if words := overridden():
+            print(f"{stage}: overridden: {' '.join(words)}", flush=True)
+        body()
+
+    run_program(stage, told)
+
+
+def run_program(stage: str, body: Callable[[], None]) -> None:
+    """Run alone among those of its name, and exit with the code of what went wrong, if anything did."""
     die_with_parent(os.getppid())
     try:
         with held(stage_dir(stage).parent / f".{stage}.lock"):
-            if words := overridden():
-                print(f"{stage}: overridden: {' '.join(words)}", flush=True)
             body()
     except RegattaError as error:
         print(f"regatta {stage}: {error}", file=sys.stderr, flush=True)

@@ -34,7 +34,7 @@ def values(trained: Path) -> dict[str, object]:
 
 def test_what_has_run_is_up_to_date(values: dict[str, object]) -> None:
     assert stale_stages(values, {}) == {
-        name: [] for name in ("prepare", "augment", "train", "evaluate", "study@tiny", "report")
+        name: [] for name in ("code", "prepare", "augment", "train", "evaluate", "study@tiny", "report")
     }
 
 
@@ -57,9 +57,12 @@ def test_a_new_study_leaves_the_old_one_alone(values: dict[str, object]) -> None
 
 def test_changes_on_disk_are_named(values: dict[str, object]) -> None:
     status = {
-        "evaluate": [{"changed deps": {"pipeline/a.py": "modified", "params.yaml": {"x": "modified"}}}, "changed command"]
+        "evaluate": [
+            {"changed deps": {"data/a": "modified", "artifacts/code/evaluate": "modified", "params.yaml": {"x": "modified"}}},
+            "changed command",
+        ]
     }
-    assert stale_stages(values, status)["evaluate"] == ["its command changed", "input pipeline/a.py modified"]
+    assert stale_stages(values, status)["evaluate"] == ["its command changed", "input data/a modified"]
 
 
 def test_the_plan_tells_sizes_time_and_memory_and_changes_nothing(trained: Path, dry_run: Callable[..., str]) -> None:
