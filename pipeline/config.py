@@ -27,7 +27,7 @@ from pipeline.schema.report import ReportConfig
 from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.schema.train import TrainConfig
-from pipeline.study.plan import problems
+from pipeline.study.plan import LEFT_OUT, left_out_words, problems
 
 CONF = Path("conf")
 Values = dict[str, Any]
@@ -189,6 +189,8 @@ def _study_problems(values: Mapping[str, Any]) -> Iterator[str]:
         if name not in study.definitions:
             near = nearest(name, study.definitions)
             yield f"study.on_run: there is no study {name}{f'; did you mean {near}?' if near else ''}"
+    for name in sorted(study.definitions.keys() & set(LEFT_OUT)):
+        yield f"study {name}: {left_out_words(name)}"
     if _problems(values):
         return
     for name, definition in study.definitions.items():

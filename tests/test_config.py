@@ -238,3 +238,10 @@ def test_nested_values() -> None:
 def test_differences_are_said_key_by_key() -> None:
     before, after = {"a": {"b": 1, "c": None}, "d": 0}, {"a": {"b": 2, "e": "x"}, "d": 0.0}
     assert differences(before, after) == ["a.b: 1 -> 2", "a.c: null -> (none)", "d: 0 -> 0.0", "a.e: (none) -> x"]
+
+
+def test_a_study_has_no_name_that_the_run_cache_looks_past(values: dict[str, Any]) -> None:
+    own = {"question": "?", "baseline": {}, "variants": {"a": {"model.dropout": 0.3}}, "seeds": 2}
+    values["study"]["definitions"] = {"size": own}
+    with pytest.raises(ConfigError, match="study size: DVC's run cache takes no notice"):
+        checked(values)

@@ -15,20 +15,24 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipeline.artifacts import CODE, STAGES, load_tensors
+from pipeline.artifacts import CODE, STAGES, load_tensors, read_json
 from pipeline.closure import import_closure
-from pipeline.config import read_values
+from pipeline.config import flat, read_values
+from pipeline.schema.data import DataConfig
+from pipeline.study.plan import LEFT_OUT
 
 Command = Callable[..., str]
 ROOT = Path(__file__).resolve().parent.parent
+DATA = {f"data.{name}" for name in DataConfig.model_fields}
 SECTIONS = {
-    "prepare": {"data", "prepare"},
+    "prepare": DATA | {"prepare"},
     "augment": {"augment"},
     "train": {"cluster.reduce", "model", "train"},
     "evaluate": {"evaluate"},
-    "study": {"augment", "data", "model", "prepare", "study.definitions.${item.name}", "train"},
+    "study": DATA | {"augment", "model", "prepare", "study.definitions.${item.name}", "train"},
+    "report": DATA | {"augment", "evaluate", "model", "prepare", "report", "study", "train"},
 }
-"""What a stage reads; the report shows nearly all."""
+"""What a stage reads. The keys of `data` one by one, since DVC's run cache hashes only then a key named size."""
 
 
 def pipeline() -> dict[str, Any]:
@@ -78,6 +82,26 @@ def test_the_report_has_a_closure_with_its_templates(project: Path, dvc: Command
 @pytest.mark.parametrize("stage", SECTIONS)
 def test_a_stage_depends_on_the_sections_that_it_reads(stage: str) -> None:
     assert set(pipeline()["stages"][stage]["params"]) == SECTIONS[stage]
+
+
+@pytest.mark.parametrize("stage", SECTIONS)
+def test_no_parameter_has_keys_that_the_run_cache_leaves_out(stage: str) -> None:
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for param in pipeline()["stages"][stage]["params"]:
+        node: Any = values
+        for name in param.replace("${item.name}", "dropout").split("."):
+            node = node[name]
+        inner = [key.split(".") for key, _ in flat(node)] if isinstance(node, dict) else []
+        assert not [path for path in inner if set(path) & set(LEFT_OUT)], param
+
+
+def test_dvc_leaves_out_of_its_run_cache_what_is_known(tmp_path: Path) -> None:
+    from dvc.stage.cache import _get_cache_hash
+
+    assert set(LEFT_OUT) == {"size", "nfiles"}
+    for name in (*LEFT_OUT, "other"):
+        hashes = {_get_cache_hash({"params": {"data": {name: value}}}) for value in (1, 2)}
+        assert len(hashes) == (1 if name in LEFT_OUT else 2), name
 
 
 def test_no_stage_depends_on_where_records_are_mirrored() -> None:
@@ -167,6 +191,15 @@ def test_a_photo_makes_prepare_stale_and_a_moved_folder_does_not(project: Path, 
     before = prepared()
     assert "Running stage 'prepare'" in regatta("run")
     assert prepared() != before
+
+
+def test_a_size_is_never_that_of_an_older_dataset(project: Path, photos: Path, regatta: Command) -> None:
+    run_only_prepare(project)
+    regatta("run", "data=folder", f"data.path={photos}", "data.enlarge=true", "data.size=21")
+    for size in (22, [9, 8], 21):
+        assert "prepare" in regatta("run", f"data.size={str(size).replace(' ', '')}")
+        shape = read_json(Path("artifacts/prepare/dataset.json"))["shape"]
+        assert shape[1:] == (size if isinstance(size, list) else [size, size])
 
 
 def test_given_splits_are_watched_one_by_one(project: Path, photos: Path, regatta: Command) -> None:

@@ -21,6 +21,8 @@ from pipeline.train.identity import NOT_IDENTITY
 from pipeline.train.program import planned
 
 BASELINE = "baseline"
+LEFT_OUT = ("size", "nfiles")
+"""Keys that DVC's run cache looks past at any depth of a parameter (dvc/stage/cache.py)."""
 SECTIONS: dict[str, type[Section]] = {
     "data": DataConfig,
     "prepare": PrepareConfig,
@@ -159,6 +161,9 @@ def _first_levels(definition: StudyDefinition) -> dict[str, Any]:
 
 def _name_problems(definition: StudyDefinition, every: list[Variant]) -> Iterator[str]:
     names = [variant.name for variant in every]
+    levels_named = {level for levels in definition.factors.values() for level in levels}
+    for name in sorted({*names, *definition.factors, *levels_named} & set(LEFT_OUT)):
+        yield f"{name}: {left_out_words(name)}"
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
         taken = "the baseline itself has this name" if name == BASELINE else "two variants have this name"
         yield f"variant {name}: {taken}; choose another"
@@ -172,6 +177,14 @@ def _name_problems(definition: StudyDefinition, every: list[Variant]) -> Iterato
             yield f"factors.{name}: has {len(levels)} levels; a factor needs two"
     if len(names) < 2:
         yield "it has neither variants nor factors; say what is compared with the baseline"
+
+
+def left_out_words(name: str) -> str:
+    """Why a variant, a factor, a level or a study can't have this name."""
+    return (
+        f"DVC's run cache takes no notice of what is named {name}, so an old result could come back; "
+        f"choose another name, such as by-{name}"
+    )
 
 
 def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:

@@ -118,3 +118,11 @@ def test_the_studies_that_come_along_are_sound(name):
     definition = validated(StudyDefinition, values["study"]["definitions"][name], "study")
     assert problems(definition, values) == []
     assert len(cells(definition, values)) == definition.seeds * len(variants(definition))
+
+
+def test_names_that_the_run_cache_looks_past_are_refused(values):
+    levels = {"8": {"model.widths": [8]}, "nfiles": {"model.widths": [16]}}
+    [first, second] = problems(study(factors={"size": levels}), values)
+    assert first.startswith("nfiles: DVC's run cache takes no notice of what is named nfiles")
+    assert second.startswith("size: ")
+    assert problems(study({"size": {"model.dropout": 0.1}}), values)[0].startswith("size: ")
