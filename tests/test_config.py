@@ -24,6 +24,7 @@ from pipeline.config import (
 )
 from pipeline.errors import ConfigError
 from pipeline.overrides import Overrides, candidate
+from pipeline.schema.base import ALIASES, key_paths
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,6 +49,36 @@ def complaints(values: dict[str, Any]) -> list[str]:
 def test_the_defaults_are_allowed_and_complete(defaults: dict[str, Any]) -> None:
     assert set(defaults) == set(Config.model_fields)
     assert checked(defaults).data.source == "digits"
+
+
+def test_every_alias_leads_to_a_key_and_is_none(defaults: dict[str, Any]) -> None:
+    keys = set(key_paths(Config, ""))
+    assert set(ALIASES.values()) <= keys
+    assert not ALIASES.keys() & set(Config.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("lr", "train.learning_rate"),
+        ("learning_rate", "train.learning_rate"),
+        ("bs", "train.batch_size"),
+        ("batch", "train.batch_size"),
+        ("batch_size", "train.batch_size"),
+        ("epochs", "train.epochs"),
+        ("num_epochs", "train.epochs"),
+        ("max_epochs", "train.epochs"),
+        ("wd", "train.weight_decay"),
+        ("dropout", "model.dropout"),
+        ("seed", "train.seed"),
+        ("imgsz", "data.size"),
+        ("workers", "cluster.workers"),
+        ("gpus", "cluster.workers"),
+    ],
+)
+def test_names_of_other_frameworks_are_understood(defaults: dict[str, Any], given: str, meant: str) -> None:
+    said = f"{given}: unknown key (value 3); did you mean {meant}?"
+    assert complaints({**defaults, given: 3}) == [said]
 
 
 def test_every_file_of_conf_is_allowed() -> None:

@@ -19,6 +19,28 @@ class Section(BaseModel):
 
 S = TypeVar("S", bound=Section)
 
+ALIASES = {
+    **dict.fromkeys(("lr", "lr0", "base_lr", "max_lr", "step_size"), "train.learning_rate"),
+    **dict.fromkeys(("bs", "batch", "batchsize", "train_batch_size"), "train.batch_size"),
+    **dict.fromkeys(("epoch", "num_epochs", "max_epochs", "n_epochs", "nb_epochs"), "train.epochs"),
+    **dict.fromkeys(("wd", "decay", "l2"), "train.weight_decay"),
+    **dict.fromkeys(("seed", "random_seed", "random_state", "manual_seed"), "train.seed"),
+    **dict.fromkeys(("optim", "opt", "solver"), "train.optimizer"),
+    **dict.fromkeys(("scheduler", "lr_scheduler", "lr_schedule"), "train.schedule"),
+    **dict.fromkeys(("warmup", "num_warmup_epochs", "lr_warmup_epochs"), "train.warmup_epochs"),
+    **dict.fromkeys(("patience", "early_stopping"), "train.early_stop"),
+    **dict.fromkeys(("grad_clip", "clip_grad", "gradient_clip_val", "max_grad_norm"), "train.clip_norm"),
+    **dict.fromkeys(("accumulate_grad_batches", "gradient_accumulation_steps"), "train.accumulate"),
+    **dict.fromkeys(("smoothing",), "train.label_smoothing"),
+    **dict.fromkeys(("drop", "dropout_rate", "drop_rate", "p_dropout"), "model.dropout"),
+    **dict.fromkeys(("hidden", "hidden_sizes", "hidden_units", "hidden_layer_sizes"), "model.widths"),
+    **dict.fromkeys(("architecture", "backbone", "model_name"), "model.arch"),
+    **dict.fromkeys(("imgsz", "img_size", "image_size", "input_size", "resolution"), "data.size"),
+    **dict.fromkeys(("data_dir", "data_path", "dataset", "root"), "data.path"),
+    **dict.fromkeys(("workers", "num_workers", "gpus", "num_gpus", "devices"), "cluster.workers"),
+}
+"""What other frameworks call a key, for the hint alone: none of these is taken."""
+
 
 def validated(schema: type[S], values: Mapping[str, Any], place: str) -> S:
     """The section, or one ConfigError that lists every wrong key with its value, what is allowed and the nearest key."""
@@ -31,6 +53,12 @@ def validated(schema: type[S], values: Mapping[str, Any], place: str) -> S:
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name that a mistyped one most likely meant."""
     return next(iter(difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.6)), None)
+
+
+def alias(path: str, allowed: Iterable[str]) -> str | None:
+    """The allowed path of a key that bears the name it has in other frameworks."""
+    meant = ALIASES.get(path.rpartition(".")[2].lower().replace("-", "_"))
+    return meant if meant in set(allowed) else None
 
 
 def key_paths(schema: type[Section], place: str) -> Iterable[str]:
@@ -81,13 +109,24 @@ def _keys(values: Any, issue: Any) -> list[str]:
 
 
 def _hint(schema: type[Section], keys: list[str], place: str) -> str:
-    """The same name in another section, else the nearest sibling, else the nearest key anywhere, else all siblings."""
-    above, name, everything = _dotted(place, *keys[:-1]), keys[-1], list(key_paths(schema, place))
+    """What another framework's name means, else the nearest key, else all siblings."""
     siblings = list(_section_at(schema, keys[:-1]).model_fields)
-    elsewhere = [path for path in everything if path.rpartition(".")[2] == name]
+    everything = list(key_paths(schema, place))
+    near = alias(keys[-1], everything) or _near(_dotted(place, *keys), siblings, everything)
+    if near:
+        return f"did you mean {near}?"
+    above = _dotted(place, *keys[:-1])
+    return f"allowed: {', '.join(_dotted(above, sibling) for sibling in siblings)}"
+
+
+def _near(path: str, siblings: Iterable[str], everything: Iterable[str]) -> str | None:
+    """The same name in another section, else the nearest sibling, else the nearest key anywhere."""
+    above, _, name = path.rpartition(".")
+    elsewhere = [other for other in everything if other.rpartition(".")[2] == name]
+    if elsewhere:
+        return elsewhere[0]
     sibling = nearest(name, siblings)
-    near = elsewhere[0] if elsewhere else _dotted(above, sibling) if sibling else nearest(_dotted(above, name), everything)
-    return f"did you mean {near}?" if near else f"allowed: {', '.join(_dotted(above, sibling) for sibling in siblings)}"
+    return _dotted(above, sibling) if sibling else nearest(path, everything)
 
 
 def _section_at(schema: type[Section], keys: Sequence[str]) -> type[Section]:

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError, RegattaError
 from pipeline.schema.augment import AugmentConfig
-from pipeline.schema.base import Section, key_paths, nearest, validated
+from pipeline.schema.base import Section, alias, key_paths, nearest, validated
 from pipeline.schema.data import DataConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.prepare import PrepareConfig
@@ -202,7 +202,7 @@ def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
         elif path in known:
             wrong.append(f"{path} = {value!r}: {WHY}; of data.* only {', '.join(SAME_DATA)}")
         else:
-            near = nearest(path, allowed)
+            near = alias(path, allowed) or nearest(path, allowed)
             wrong.append(f"{path} = {value!r}: unknown key; {f'did you mean {near}?' if near else 'keys are dotted'}")
     for section, schema in SECTIONS.items():
         try:

@@ -76,6 +76,18 @@ def test_an_unknown_key_names_the_same_name_in_another_section() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["lr", "LR", "base_lr", "base-lr"])
+def test_what_other_frameworks_call_a_key_is_understood(name: str) -> None:
+    said = f"train.{name}: unknown key (value 0.1); did you mean train.learning_rate?"
+    assert complaints("train", **{name: 0.1}) == [said]
+    with pytest.raises(ConfigError, match=rf"^{name}: .*; did you mean train\.learning_rate\?$"):
+        validated(Whole, {**GOOD, name: 0.1}, "")
+
+
+def test_an_alias_of_a_key_that_the_schema_lacks_is_no_hint() -> None:
+    assert complaints("train", wd=1) == ["train.wd: unknown key (value 1); did you mean train.epochs?"]
+
+
 def test_an_unknown_key_inside_a_named_section_names_its_siblings() -> None:
     layer = {"width": 1, "kind": "dense"}
     assert complaints("model", layers={"a": {**layer, "widht": 3}}) == [
