@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import CODE, held, read_json, runs_root, stage_dir
+from pipeline.artifacts import CODE, cells_root, held, read_json, runs_root, stage_dir
 from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.data import is_there
 from pipeline.commands.runs import KEPT
@@ -80,11 +80,26 @@ def check_data(values: Values, to_come: Mapping[Path, Path] = NO_LINKS) -> None:
 
 
 def clear_old_studies(values: Values) -> list[str]:
-    """Remove the artifacts of studies that are no longer defined: DVC leaves them, and the report depends on the folder."""
+    """Remove the artifacts of studies that are no longer defined: DVC leaves them, and the report depends on the folder.
+
+    The results that their tables hold are kept: in a clone that has pulled them they are nowhere else.
+    """
     old = [path for path in stage_dir("study").glob("*") if path.is_dir() and path.name not in values["study"]["definitions"]]
+    lines = []
     for path in old:
+        kept = _kept_results(path)
         shutil.rmtree(path)
-    return [f"{path}: removed, since this study is no longer defined; its results are kept in {runs_root()}" for path in old]
+        lines.append(f"{path}: removed, since this study is no longer defined{kept}")
+    return lines
+
+
+def _kept_results(tables: Path) -> str:
+    """Keep the results of a study's tables in `runs/cells`; what to say of it."""
+    if not (tables / "cells.parquet").exists():
+        return ""
+    from pipeline.study.run import keep_pulled_results
+
+    return f"; its {keep_pulled_results(tables)} results are kept in {cells_root()}"
 
 
 def unwatched(values: Values) -> list[str]:

@@ -166,6 +166,17 @@ def pulled_results(tables: Path | None) -> dict[str, Result]:
         return {}
 
 
+def keep_pulled_results(tables: Path) -> int:
+    """Store the results that a study's tables hold and `runs/cells` lacks; how many there are."""
+    results = pulled_results(tables)
+    if results:
+        artifacts.make_dir(artifacts.cells_root())
+    for name, result in results.items():
+        if not place(name).exists():
+            artifacts.write_json(place(name), result)
+    return len(results)
+
+
 def place(name: str) -> Path:
     """The file of a run's result."""
     return artifacts.cells_root() / f"{name}.json"

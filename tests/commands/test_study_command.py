@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.commands.run import left_alone
+from pipeline.artifacts import read_json
+from pipeline.commands.run import clear_old_studies, left_alone
 from pipeline.commands.study import with_study
+from pipeline.config import read_values
 from pipeline.errors import ConfigError
 from pipeline.overrides import Overrides
+from pipeline.study.tables import results_of
 
 
 def params():
@@ -61,6 +64,17 @@ def test_a_clone_that_pulls_computes_only_a_new_seed(trained, regatta, dvc, comm
     assert Path("artifacts/study/tiny/cells.parquet").exists(), "both studies survive"
     assert runs_of(regatta("study", "dropout", "study.seeds=3")) == (6, 4)
     assert not Path("artifacts/study/dropout/cells.parquet").is_symlink()
+
+
+def test_a_study_taken_out_of_a_clone_that_has_pulled_it_loses_no_result(trained):
+    before = results_of(*(Path("artifacts/study/tiny") / name for name in ("cells.parquet", "curves.parquet")))
+    shutil.rmtree("runs/cells", ignore_errors=True)  # a clone that has pulled has none
+    values = read_values()
+    values["study"]["definitions"] = {}
+    [line] = clear_old_studies(values)
+    assert line.endswith(f"its {len(before)} results are kept in runs/cells")
+    assert {file.stem: read_json(file) for file in Path("runs/cells").glob("*.json")} == before
+    assert len(before) > 0
 
 
 def test_the_plan_says_runs_groups_memory_and_changes_nothing(trained, regatta):
