@@ -7,6 +7,7 @@ import platform
 import subprocess
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import keyed
@@ -108,7 +109,19 @@ def commit() -> str | None:
 
 def _git(*words: str) -> str | None:
     try:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"LC_ALL": "C"},  # its words are looked at
+        )
     except FileNotFoundError:
         return None
+    if "dubious ownership" in done.stderr:
+        print(
+            "Git refuses this folder, since it belongs to another user, so no commit is recorded; "
+            f"mend it with: git config --global --add safe.directory {Path.cwd()}",
+            flush=True,
+        )
     return done.stdout.strip() if done.returncode == 0 else None
