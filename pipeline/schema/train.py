@@ -33,7 +33,7 @@ class TrainConfig(Section):
     """SGD's momentum."""
     schedule: Literal["constant", "cosine", "one_cycle"]
     warmup_epochs: Annotated[float, Field(ge=0.0)]
-    """Epochs of linear rise from zero; for one_cycle the rising part of the cycle."""
+    """Epochs of linear rise from zero, at most half of all; for one_cycle the rising part of the cycle."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
     clip_norm: Annotated[float, Field(gt=0.0)] | None
     """Largest norm of a step's gradient; null: no clipping."""
@@ -58,8 +58,11 @@ class TrainConfig(Section):
             problems.append(
                 f"shards x accumulate = {self.shards * self.accumulate} must not exceed batch_size = {self.batch_size}"
             )
-        if self.warmup_epochs > self.epochs:
-            problems.append(f"warmup_epochs = {self.warmup_epochs} must not exceed epochs = {self.epochs}")
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def warmup_taken(self) -> float:
+        """Epochs: so that a short run needs no other `warmup_epochs`, at most half of `epochs`."""
+        return min(self.warmup_epochs, self.epochs / 2)

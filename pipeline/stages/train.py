@@ -22,6 +22,7 @@ def run() -> None:
     params = read_params()
     model, train = section(params, "model", ModelConfig), section(params, "train", TrainConfig)
     tracking = section(params, "tracking", TrackingConfig)
+    note_warmup(train)
     data, views = open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
     cluster = section(params, "cluster", ClusterConfig)
 
@@ -37,6 +38,16 @@ def run() -> None:
 
         folder = fit(model, train, data, views, mirrored)
     publish(folder, stage_dir("train"), model, data.manifest, planned(model, train, data.manifest)[0].loss)
+
+
+def note_warmup(train: TrainConfig) -> None:
+    """Say it where a run is too short for its warm-up."""
+    if train.warmup_taken < train.warmup_epochs:
+        print(
+            f"train.warmup_epochs = {train.warmup_epochs:g}: {train.warmup_taken:g} are taken, "
+            f"half of train.epochs = {train.epochs}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -50,7 +50,9 @@ def identity(model: ModelConfig, train: TrainConfig, dataset: str, views: str, d
     rest = {"dataset": dataset, "views": views, "torch": version("torch"), "device": device, "contract": keyed.CONTRACT}
     rest |= {} if reduce == "exact" else {"reduce": reduce}
     code = code_digest(CODE)
-    shorter = {**keys, "train": {**keys["train"], "epochs": None}}
+    # The warm-up that is taken: a run too short for all of it is not the beginning of a longer one.
+    length = {"epochs": None, "warmup_epochs": train.warmup_taken}
+    shorter = {**keys, "train": {**keys["train"], **length}}
     return Identity(
         config=digest(keys),
         dataset=dataset,

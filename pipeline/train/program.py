@@ -81,7 +81,7 @@ def planned(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Pro
         shards=train.shards * train.accumulate,
         optimizer=train.optimizer,
         schedule=train.schedule,
-        warmup_epochs=train.warmup_epochs,
+        warmup_epochs=train.warmup_taken,
         limit=train.limit if train.limit and train.limit < data.counts["train"] else None,
     )
     lane = Lane(

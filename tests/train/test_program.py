@@ -12,6 +12,7 @@ from pipeline.errors import ConfigError
 from pipeline.schema.base import validated
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
+from pipeline.train.identity import identity
 from pipeline.train.program import planned, rate_factor
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -66,7 +67,6 @@ def test_what_does_not_fit_the_data_is_refused(digits, changes, said):
     [
         ({"train__shards": 3}, "must be a power of two"),
         ({"train__shards": 64, "train__accumulate": 4}, "must not exceed batch_size"),
-        ({"train__warmup_epochs": 100.0}, "must not exceed epochs"),
         ({"train__learning_rate": -1.0}, "train.learning_rate = -1.0: should be greater than 0"),
         ({"model__activation": "rleu"}, "model.activation = 'rleu': should be 'relu'"),
     ],
@@ -74,6 +74,37 @@ def test_what_does_not_fit_the_data_is_refused(digits, changes, said):
 def test_what_is_out_of_range_is_refused(changes, said):
     with pytest.raises(ConfigError, match=said):
         configs(**changes)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "asked", "taken"),
+    [(40, 2.0, 2.0), (4, 2.0, 2.0), (3, 2.0, 1.5), (1, 2.0, 0.5), (1, 0.25, 0.25), (10, 100.0, 5.0)],
+)
+def test_the_warmup_is_at_most_half_of_the_epochs(digits, epochs, asked, taken):
+    model, train = configs(train__epochs=epochs, train__warmup_epochs=asked)
+    assert planned(model, train, digits.manifest)[0].warmup_epochs == taken
+
+
+def test_one_epoch_rises_and_falls(digits):
+    one = planned(*configs(train__epochs=1), digits.manifest)[0]
+    factors = [rate_factor(one, step, 10) for step in range(10)]
+    assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert factors[5] == 1.0
+    assert 0 < factors[-1] < 0.2
+
+
+def test_the_warmup_of_the_default_is_that_of_its_first_steps(digits):
+    default = planned(*configs(), digits.manifest)[0]
+    factors = [rate_factor(default, step, 23) for step in range(47)]
+    assert factors[:46] == pytest.approx([i / 46 for i in range(1, 47)])
+    assert factors[45] == factors[46] == 1.0
+
+
+def test_a_run_too_short_for_its_warmup_is_not_the_beginning_of_a_longer_one():
+    short, shorter, long = (
+        identity(*configs(train__epochs=epochs), "data", "views", "cpu").without_epochs for epochs in (4, 1, 40)
+    )
+    assert short == long != shorter
 
 
 def test_one_cycle_is_torchs_own():
