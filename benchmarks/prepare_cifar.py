@@ -46,6 +46,7 @@ def prepare(folder: Path) -> None:
         image="image",
         label="label",
         separator=None,
+        exclusive=None,
         split=None,
         group=None,
         class_level=None,

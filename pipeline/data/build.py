@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from pipeline import keyed
 from pipeline.artifacts import digest, write_csv, write_json
 from pipeline.data.account import check_classes, check_quarantine, check_reach, conflicts_listed, notes, table
+from pipeline.data.classes import class_names, settled
 from pipeline.data.dataset import FORMAT, SPLITS, Manifest, manifest_dict
 from pipeline.data.depth import common_range, range_notes
 from pipeline.data.images import ImageRule, decode, image_shape, inspect, size_notes
-from pipeline.data.labels import class_order, encoded
+from pipeline.data.labels import encoded
 from pipeline.data.parallel import num_workers
-from pipeline.data.raw import Source
 from pipeline.data.scan import Column, Samples, max_content_bytes, scan, source_digest
 from pipeline.data.selection import Taken, canonical, cells, split_samples
 from pipeline.data.sources import open_source
@@ -38,6 +38,7 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     source = open_source(data)
     rule = ImageRule(prepare.max_pixels, data.height_and_width, data.resize, data.enlarge, data.bits)
     samples = scan(source, partial(inspect, rule=rule), max_content_bytes(prepare.max_pixels), workers)
+    source, samples, said = settled(source, samples, data.exclusive)
     check_quarantine(samples, samples.problems, prepare.max_bad_fraction)
 
     readable = canonical(samples, samples.good())
@@ -56,7 +57,7 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     check_quarantine(samples, problems, prepare.max_bad_fraction)
 
     readable, chosen = (index[~np.isin(index, list(problems))] for index in (readable, chosen))
-    classes = _classes(source, samples, readable)
+    classes = class_names(source, samples, readable)
     labels = encoded(samples.label_sets, classes, source.task)
     check_classes(samples, readable, classes)
     taken = split_samples(samples, chosen, labels, classes, prepare)
@@ -84,7 +85,7 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
         digest=dataset_digest(data, prepare, contents_digest, code),
         num_read=len(samples),
         num_rejected=len(rejected),
-        notes=[*source.notes, *told, *notes(samples, readable, chosen, taken, classes, std)],
+        notes=[*source.notes, *said, *told, *notes(samples, readable, chosen, taken, classes, std)],
         value_range=[values.low, values.high] if values else None,
     )
     write_json(folder / "dataset.json", manifest_dict(manifest))
@@ -99,14 +100,6 @@ def dataset_digest(data: DataConfig, prepare: PrepareConfig, contents: str, code
     """Identity of a dataset: keys, contents of the source, code. Where the source lies is no part of it."""
     places = {"path", "train_path", "val_path", "test_path"}
     return digest({"prepare": prepare.model_dump(), "data": data.model_dump(exclude=places), "source": contents, "code": code})
-
-
-def _classes(source: Source, samples: Samples, index: Column) -> tuple[str, ...]:
-    """Class names in the order of their numbers: as declared, else sorted; of several labels all that are declared."""
-    occurring = {name for code in np.unique(samples.labels[index]).tolist() for name in samples.label_sets[code]}
-    if source.classes is None:
-        return class_order(occurring)
-    return source.classes if source.task == "multi" else tuple(name for name in source.classes if name in occurring)
 
 
 def _write_splits(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 
 from pipeline.data.raw import BadSampleError
 
-_WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]*")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+"""No blanks, exponents or leading zeros: "007", "1e3" and "+1" are text."""
+_ZERO_FRACTION = re.compile(r"\.0+")
+_MISSING = frozenset(("na", "<na>", "#n/a", "nan", "none", "null", "n/a", "-"))
 
 
 def clean(text: str) -> str:
@@ -49,9 +53,30 @@ _SWITCH = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "tr
 
 
 def class_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Class names sorted: by value if all are whole numbers, else as text ("007" is text)."""
+    """Class names sorted: by value if all are numbers, else as text ("007" is text)."""
     unique = sorted(set(names))
-    return tuple(sorted(unique, key=int)) if all(_WHOLE_NUMBER.fullmatch(name) for name in unique) else tuple(unique)
+    return tuple(sorted(unique, key=Decimal)) if _are_numbers(unique) else tuple(unique)
+
+
+def whole_numbers(names: Iterable[str]) -> dict[str, str]:
+    """By each name the one that stands for it: if all are numbers, "1" for "1.0"; else itself. "1.10" is not "1.1"."""
+    unique = set(names)
+    numbers = _are_numbers(unique)
+    return {name: _without_zero_fraction(name) if numbers else name for name in unique}
+
+
+def stands_for_missing(name: str) -> bool:
+    """Whether programs write this word where they know no value."""
+    return name.casefold() in _MISSING
+
+
+def _are_numbers(names: Iterable[str]) -> bool:
+    return all(_NUMBER.fullmatch(name) for name in names)
+
+
+def _without_zero_fraction(number: str) -> str:
+    whole, point, fraction = number.partition(".")
+    return str(int(whole)) if _ZERO_FRACTION.fullmatch(point + fraction) else number
 
 
 def encoded(label_sets: Sequence[tuple[str, ...]], classes: Sequence[str], task: str) -> NDArray[Any]:

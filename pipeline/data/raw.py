@@ -47,6 +47,8 @@ class Source:
     classes: tuple[str, ...] | None
     """Names in the order that the source declares; None: those that occur, sorted."""
     notes: tuple[str, ...] = ()
+    switches: int | None = None
+    """Where the labels come from columns or lists of 0 and 1: how many; None: they are names."""
 
 
 def loaded(content: Content) -> bytes | NDArray[Any]:

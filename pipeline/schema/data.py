@@ -43,6 +43,9 @@ class DataConfig(Section):
     """Column of the label, or several columns of 0 and 1."""
     separator: str | None
     """Splits the label column into several labels, such as "a|b"."""
+    exclusive: bool | None
+    """Whether columns or lists of 0 and 1 mean one class a sample; true: a row with none or several is rejected; null: they do
+    if all rows have exactly one."""
     split: str | None
     """Column whose values are train, val or test."""
     group: str | None
@@ -83,7 +86,7 @@ class DataConfig(Section):
     def _column_problems(self) -> list[str]:
         problems = []
         if self.source not in ("parquet", "csv"):
-            columns = [key for key in ("separator", "split", "group") if getattr(self, key) is not None]
+            columns = [key for key in ("separator", "exclusive", "split", "group") if getattr(self, key) is not None]
             columns += ["label"] if isinstance(self.label, list) else []
             problems += [f"source = {self.source} has no columns for {', '.join(columns)}"] if columns else []
         if self.source != "folder" and self.class_level is not None:

@@ -7,7 +7,7 @@ import pytest
 from data_samples import encoded, picture, placed, rejected, write_table
 
 from pipeline.data.dataset import Dataset
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 
 Build = Callable[..., Dataset]
 LENIENT = {"max_bad_fraction": 0.9}
@@ -195,3 +195,82 @@ def test_groups_of_one_class_each_reach_every_split(tmp_path: Path, build: Build
         assert all(dataset.manifest.class_counts[split])
     patients = {split: {int(name[:-4]) % 30 for name in dataset.sources(split)} for split in ("train", "val", "test")}
     assert sum(map(len, patients.values())) == 30
+
+
+def test_numbers_written_in_two_ways_are_one_class(tmp_path: Path, images: list[str], build: Build) -> None:
+    plain = build("csv", path=str(write_table(tmp_path / "a.csv", rows_of(images, "1", "2"))))
+    rows = [*rows_of(images, "1", "2"), *rows_of(images[:8], "1.0", "2.0")[1:]]
+    mixed = build("csv", path=str(write_table(tmp_path / "b.csv", rows)))
+    assert plain.manifest.classes == mixed.manifest.classes == ["1", "2"]
+    assert sum(mixed.manifest.counts.values()) == 48
+    assert rejected(mixed) == {}, "copies of the same class are no conflicts"
+    assert any("all labels are numbers, so 2 names (1.0, 2.0)" in note for note in mixed.manifest.notes)
+    assert not any("all labels are numbers" in note for note in plain.manifest.notes)
+    floats = build("csv", path=str(write_table(tmp_path / "c.csv", rows_of(images, "1.0", "2.0"))))
+    assert floats.manifest.source_digest == plain.manifest.source_digest != mixed.manifest.source_digest
+
+
+def test_numbers_are_one_class_across_tables(tmp_path: Path, images: list[str], build: Build) -> None:
+    write_table(tmp_path / "train.csv", rows_of(images[:24], "1", "2"))
+    write_table(tmp_path / "val.csv", rows_of(images[24:], "1.0", "2.0"))
+    dataset = build("csv", {"test_fraction": 0.0}, path=str(tmp_path))
+    assert dataset.manifest.classes == ["1", "2"]
+    assert dataset.manifest.class_counts["val"] == [8, 8]
+
+
+def test_floats_are_ordered_by_value(tmp_path: Path, images: list[str], build: Build) -> None:
+    rows = rows_of(images, *(f"{i}.0" for i in range(12)))
+    dataset = build("csv", path=str(write_table(tmp_path / "t.csv", rows)))
+    assert dataset.manifest.classes == [str(i) for i in range(12)]
+    text = build("csv", path=str(write_table(tmp_path / "t.csv", rows_of(images, "10.0", "9.0", "007"))))
+    assert text.manifest.classes == ["007", "10.0", "9.0"]
+
+
+def test_words_for_missing_labels_are_classes_with_a_note(tmp_path: Path, images: list[str], build: Build) -> None:
+    dataset = build("csv", path=str(write_table(tmp_path / "t.csv", rows_of(images, "a", "NA", "a", "None"))))
+    assert dataset.manifest.classes == ["NA", "None", "a"]
+    (note,) = [note for note in dataset.manifest.notes if "stands for a missing label" in note]
+    assert "2 classes ('NA': 10 of 40 (25 %) samples, 'None': 10 of 40 (25 %) samples)" in note
+    plain = build("csv", path=str(write_table(tmp_path / "t.csv", rows_of(images, "a", "nano"))))
+    assert not any("missing label" in note for note in plain.manifest.notes)
+
+
+def switches(images: list[str], *rows: str) -> list[list[str]]:
+    return [["image", "a", "b", "c"], *([name, *rows[i % len(rows)].split()] for i, name in enumerate(images))]
+
+
+ONE_HOT = ("0 1 0", "1.0 0.0 0.0", "0 0 1")
+
+
+def test_one_hot_columns_are_one_class(tmp_path: Path, images: list[str], build: Build) -> None:
+    table = str(write_table(tmp_path / "t.csv", switches(images, *ONE_HOT)))
+    dataset = build("csv", path=table, label=["a", "b", "c"])
+    assert (dataset.manifest.task, dataset.manifest.classes) == ("single", ["a", "b", "c"])
+    assert any("one class a sample" in note and "data.exclusive=false" in note for note in dataset.manifest.notes)
+    part = dataset.split("train")
+    for label, name in zip(part.labels, dataset.sources("train"), strict=True):
+        assert label == (1, 0, 2)[images.index(name) % 3]
+    several = build("csv", path=table, label=["a", "b", "c"], exclusive=False)
+    assert several.manifest.task == "multi"
+    assert (several.split("train").labels.sum(1) == 1).all()
+
+
+def test_one_hot_is_judged_by_the_rows_of_all_tables(tmp_path: Path, images: list[str], build: Build) -> None:
+    write_table(tmp_path / "train.csv", switches(images[:24], *ONE_HOT))
+    write_table(tmp_path / "val.csv", switches(images[24:], *ONE_HOT, "1 1 0"))
+    keys = {"path": str(tmp_path), "label": ["a", "b", "c"]}
+    assert build("csv", {"test_fraction": 0.0}, **keys).manifest.task == "multi"
+    single = build("csv", LENIENT | {"test_fraction": 0.0}, exclusive=True, **keys)
+    assert single.manifest.task == "single"
+    assert single.manifest.counts["val"] == 12
+    assert set(rejected(single).values()) == {"2 labels, and data.exclusive = true allows exactly one"}
+    write_table(tmp_path / "val.csv", switches(images[24:], *ONE_HOT, "0 0 0"))
+    assert build("csv", {"test_fraction": 0.0}, **keys).manifest.task == "multi"
+    with pytest.raises(DataError, match=r"4 x no labels, and data.exclusive = true allows exactly one"):
+        build("csv", {"test_fraction": 0.0}, exclusive=True, **keys)
+
+
+def test_exclusive_false_needs_several_labels(tmp_path: Path, images: list[str], build: Build) -> None:
+    table = write_table(tmp_path / "t.csv", rows_of(images, "a", "b"))
+    with pytest.raises(ConfigError, match=r"data.exclusive = false, but each row has one label"):
+        build("csv", path=str(table), exclusive=False)

@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.data.labels import class_order, clean, encoded, label_text, split_labels, switched_labels
+from pipeline.data.labels import (
+    class_order,
+    clean,
+    encoded,
+    label_text,
+    split_labels,
+    stands_for_missing,
+    switched_labels,
+    whole_numbers,
+)
 from pipeline.data.raw import BadSampleError
 
 
@@ -46,6 +55,25 @@ def test_several_labels() -> None:
 def test_whole_numbers_sort_by_value_and_text_as_text() -> None:
     assert class_order(["10", "9", "-1"]) == ("-1", "9", "10")
     assert class_order(["10", "9", "007"]) == ("007", "10", "9")
+    assert class_order(["10.5", "9.5", "-0.5"]) == ("-0.5", "9.5", "10.5")
+
+
+def test_a_fraction_of_zeros_is_dropped_if_all_are_numbers() -> None:
+    names = {"1": "1", "1.0": "1", "10.00": "10", "-2.0": "-2", "1.10": "1.10", "0.5": "0.5"}
+    assert whole_numbers(names) == names
+    assert set(whole_numbers(["-0.0", "0"]).values()) == {"0"}
+
+
+@pytest.mark.parametrize("text", ["007", "1e3", "+1", "1.", ".5", "1_0", "٣", "nan", "cat", "1,0"])
+def test_one_text_leaves_all_names_as_they_are(text: str) -> None:
+    assert whole_numbers(["1", "1.0", text]) == {"1": "1", "1.0": "1.0", text: text}
+
+
+def test_words_for_missing_values() -> None:
+    words = ["NA", "nan", "NaN", "None", "null", "n/a", "N/A", "-", "<NA>"]
+    assert [word for word in words if not stands_for_missing(word)] == []
+    assert not stands_for_missing("nano")
+    assert not stands_for_missing("0")
 
 
 def test_encoding() -> None:

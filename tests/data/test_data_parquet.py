@@ -194,3 +194,61 @@ def test_damaged_files(tmp_path: Path, build: Build) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match=r"no .parquet file in it"):
         build("parquet", path=str(tmp_path / "none"))
+
+
+def one_hot(num: int = NUM, length: int = 3) -> list[list[int]]:
+    return [[int(i % 3 == place) for place in range(length)] for i in range(num)]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.list_(pa.float64()), pa.list_(pa.int64()), pa.list_(pa.float32(), 3), pa.large_list(pa.bool_())]
+)
+def test_one_hot_lists_are_one_class(tmp_path: Path, build: Build, kind: pa.DataType) -> None:
+    values = pa.array(one_hot(), pa.list_(pa.int64())).cast(pa.list_(kind.value_type)).to_pylist()
+    table = write(tmp_path / "t.parquet", pictures(), pa.array(values, kind))
+    dataset = build("parquet", path=str(table))
+    assert (dataset.manifest.task, dataset.manifest.classes) == ("single", ["0", "1", "2"])
+    assert any("holds lists of 3 numbers, all 0 or 1" in note for note in dataset.manifest.notes)
+    assert any("data.exclusive=false" in note for note in dataset.manifest.notes)
+    part = dataset.split("train")
+    for label, name in zip(part.labels, dataset.sources("train"), strict=True):
+        assert label == int(name.rpartition(":")[2]) % 3
+    assert build("parquet", path=str(table), exclusive=False).manifest.task == "multi"
+
+
+def test_lists_of_0_and_1_with_several_ones(tmp_path: Path, build: Build) -> None:
+    values = [[1, 1, 0], [0, 0, 1], [0, 0, 0], [1, 0, 1]] * 10
+    dataset = build("parquet", path=str(write(tmp_path / "t.parquet", pictures(), values)))
+    assert (dataset.manifest.task, dataset.manifest.classes) == ("multi", ["0", "1", "2"])
+    part = dataset.split("train")
+    for label, name in zip(part.labels, dataset.sources("train"), strict=True):
+        assert label.tolist() == values[int(name.rpartition(":")[2])]
+
+
+def test_a_gap_in_lists_of_0_and_1_is_that_row_alone(tmp_path: Path, build: Build) -> None:
+    values: list[Any] = [*one_hot()[:-3], [0.0, None, 1.0], [float("nan"), 0.0, 1.0], None]
+    table = write(tmp_path / "t.parquet", pictures(), pa.array(values, pa.list_(pa.float64())))
+    dataset = build("parquet", LENIENT, path=str(table))
+    assert (dataset.manifest.task, dataset.manifest.classes) == ("single", ["0", "1", "2"])
+    assert [reason.partition("]")[2] or reason for reason in rejected(dataset).values()] == [
+        *[" has missing values; 0 or 1 is allowed at each place"] * 2, "label missing",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "values", [[[0], [1]], [[0, 1], [1]], [[0, 1], [1, 2]], [["0", "1"], ["1", "0"]]], ids=["one", "ragged", "2", "text"]
+)
+def test_other_lists_hold_names(tmp_path: Path, build: Build, values: list[Any]) -> None:
+    dataset = build("parquet", path=str(write(tmp_path / "t.parquet", pictures(), values * (NUM // 2))))
+    assert dataset.manifest.task == "multi"
+    assert dataset.manifest.classes == sorted({str(item) for row in values for item in row})
+    assert not any("the place of a 1" in note or "one class a sample" in note for note in dataset.manifest.notes)
+
+
+def test_lists_of_0_and_1_in_some_files_alone(tmp_path: Path, build: Build) -> None:
+    write(tmp_path / "a.parquet", pictures(0, 20), one_hot(20))
+    b = write(tmp_path / "b.parquet", pictures(20, 20), one_hot(20, length=4))
+    with pytest.raises(DataError, match="lists of 0 and 1 of one length in some files"):
+        build("parquet", path=str(tmp_path))
+    with pytest.raises(DataError, match="the given splits differ in kind: lists of 0 and 1"):
+        build("parquet", train_path=str(tmp_path / "a.parquet"), val_path=str(b))

@@ -15,6 +15,7 @@ from pipeline.errors import ConfigError
         ({"source": "folder", "path": "a", "group": "patient"}, "source = folder has no columns for group"),
         ({"source": "idx", "path": "a", "label": ["x", "y"]}, "source = idx has no columns for label"),
         ({"source": "csv", "path": "a", "label": ["x", "y"], "separator": "|"}, "separator splits one label column"),
+        ({"source": "folder", "path": "a", "exclusive": True}, "source = folder has no columns for exclusive"),
         ({"source": "csv", "path": "a", "separator": ""}, "at least one character"),
         ({"source": "csv", "train_path": "a", "split": "fold"}, "use one of them"),
         ({"source": "csv", "path": "a", "label": ["x"]}, "data.label"),

@@ -26,7 +26,7 @@ OUT = Path("artifacts/prepare")
 DATA = {
     "source": "digits", "path": None, "train_path": None, "val_path": None, "test_path": None, "size": None, "resize": "pad",
     "enlarge": True, "bits": None,
-    "channels": "auto", "image": "image", "label": "label", "separator": None, "split": None, "group": None,
+    "channels": "auto", "image": "image", "label": "label", "separator": None, "exclusive": None, "split": None, "group": None,
     "class_level": None,
 }  # fmt: skip
 PREPARE = {

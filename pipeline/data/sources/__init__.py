@@ -71,6 +71,12 @@ def _joined(sources: list[Source]) -> Source:
     if any(source.task != first.task for source in sources):
         raise DataError("the given splits differ in kind: some have one label a sample, others several; store them alike")
 
+    if any(source.switches != first.switches for source in sources):
+        raise DataError(
+            "the given splits differ in kind: lists of 0 and 1 in some, other lists or other lengths in others; "
+            "store them alike"
+        )
+
     def read() -> Iterator[Raw]:
         for source in sources:
             yield from source.read()
@@ -78,4 +84,5 @@ def _joined(sources: list[Source]) -> Source:
     counts = [source.num_samples for source in sources]
     num_samples = None if None in counts else sum(num for num in counts if num is not None)
     classes = first.classes if all(source.classes == first.classes for source in sources) else None
-    return Source(first.task, read, num_samples, classes, tuple(note for source in sources for note in source.notes))
+    notes = tuple(dict.fromkeys(note for source in sources for note in source.notes))
+    return Source(first.task, read, num_samples, classes, notes, first.switches)

@@ -27,7 +27,8 @@ def open_csv(path: Path, data: DataConfig) -> Source:
             for raw in _read_table(table, delimiters[table], columns):
                 yield raw if split is None else raw._replace(split=split)
 
-    return Source(columns.task, read, None, columns.labels if columns.several else None)
+    classes, switches = (columns.labels, len(columns.labels)) if columns.several else (None, None)
+    return Source(columns.task, read, None, classes, switches=switches)
 
 
 def _tables(path: Path) -> dict[Path, str | None]:

@@ -29,6 +29,8 @@ class _File(NamedTuple):
     task: Literal["single", "multi"]
     names: tuple[str, ...] | None
     """Classes that the labels are numbers of."""
+    switches: int | None
+    """Length of the label lists where all are of 0 and 1: a 1 says that its place is a label."""
 
 
 def open_parquet(path: Path, data: DataConfig) -> Source:
@@ -44,9 +46,32 @@ def open_parquet(path: Path, data: DataConfig) -> Source:
         for file in files:
             yield from _read_file(file, columns, data)
 
+    num_rows = sum(file.num_rows for file in files)
+    if columns.several:
+        return Source("multi", read, num_rows, columns.labels, switches=len(columns.labels))
+    switches = _common_switches(path, columns.labels[0], files)
+    if switches:
+        places, notes = tuple(str(i) for i in range(switches)), (_places_note(columns.labels[0], switches),)
+        return Source("multi", read, num_rows, places, notes, switches)
     declared = {file.names for file in files}
-    classes = columns.labels if columns.several else declared.pop() if len(declared) == 1 else None
-    return Source(files[0].task, read, sum(file.num_rows for file in files), classes)
+    return Source(files[0].task, read, num_rows, declared.pop() if len(declared) == 1 else None)
+
+
+def _common_switches(path: Path, label: str, files: list[_File]) -> int | None:
+    found = {file.switches for file in files if file.num_rows}
+    if len(found) > 1:
+        raise DataError(
+            f"{path}: column {label!r} holds lists of 0 and 1 of one length in some files, other lists or another length "
+            "in others; store them alike (class names in lists as text)"
+        )
+    return found.pop() if found else None
+
+
+def _places_note(label: str, num: int) -> str:
+    return (
+        f"column {label!r} holds lists of {num} numbers, all 0 or 1: the place of a 1, counted from 0, is the label; "
+        "lists of class names must hold text"
+    )
 
 
 def _found(path: Path) -> dict[str, str | None]:
@@ -64,10 +89,12 @@ def _file(path: Path, name: str, split: str | None, columns: Columns, data: Data
         check_columns(columns.names, schema.names, path)
         _check_image_type(schema.field(columns.image).type, path, columns.image)
         names = None if columns.several else _declared(schema.metadata or {}, columns.labels[0])
-        task = "multi" if _is_list(schema.field(columns.labels[0]).type) else columns.task
+        kind = schema.field(columns.labels[0]).type
+        task = "multi" if _is_list(kind) else columns.task
+        switches = None if columns.several or names or not _is_list(kind) else _switches(file, path, columns.labels[0])
         size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
         batch = max(1, min(_MAX_BATCH, _BATCH_BYTES * metadata.num_rows // max(size, 1)))
-        return _File(path, readable_name(name or path.name), split, metadata.num_rows, batch, task, names)
+        return _File(path, readable_name(name or path.name), split, metadata.num_rows, batch, task, names, switches)
 
 
 def _opened(path: Path) -> Any:
@@ -89,6 +116,32 @@ def _declared(metadata: Mapping[bytes, bytes], label: str) -> tuple[str, ...] | 
         return None
     unique = isinstance(names, list) and len({clean(str(name)) for name in names}) == len(names)
     return tuple(clean(str(name)) for name in names) if unique else None
+
+
+def _switches(file: Any, path: Path, label: str) -> int | None:
+    """The length of a column's lists if all have the same, above 1, and hold only 0 and 1; missing values say nothing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    lengths: set[int] = set()
+    try:
+        for batch in file.iter_batches(columns=[label]):
+            lists = batch.column(0).drop_null()
+            lengths |= set(pc.unique(pc.list_value_length(lists)).to_pylist())
+            if len(lengths) > 1 or not _only_0_and_1(lists.flatten().drop_null()):
+                return None
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: column {label!r} is damaged ({error}); get it again") from None
+    return lengths.pop() if lengths and min(lengths) > 1 else None
+
+
+def _only_0_and_1(values: Any) -> bool:
+    import pyarrow.types as pt
+
+    if not any(test(values.type) for test in (pt.is_integer, pt.is_floating, pt.is_boolean)):
+        return False
+    numbers = values.to_numpy(zero_copy_only=False)
+    return bool(((numbers == 0) | (numbers == 1) | (numbers != numbers)).all())
 
 
 def _is_list(kind: Any) -> bool:
@@ -137,6 +190,8 @@ def _read_row(file: _File, columns: Columns, cells: dict[str, object], row: int,
     try:
         if file.names is not None:
             cells[columns.labels[0]] = _named(cells[columns.labels[0]], file.names)
+        if file.switches:
+            cells[columns.labels[0]] = _places_of_1(cells[columns.labels[0]])
         content, num_bytes = _content(image, file.path, data)
     except BadSampleError as bad:
         problem = str(bad)
@@ -153,6 +208,15 @@ def _named(value: object, names: tuple[str, ...]) -> object:
     if isinstance(value, int) and not 0 <= value < len(names):
         raise BadSampleError(f"label {value} is not one of the {len(names)} declared classes")
     return names[value] if isinstance(value, int) else value
+
+
+def _places_of_1(value: object) -> object:
+    """The places of the ones in a list of 0 and 1, as labels."""
+    if not isinstance(value, list):
+        return value
+    if any(item not in (0, 1) for item in value):
+        raise BadSampleError(f"label {value} has missing values; 0 or 1 is allowed at each place")
+    return [str(place) for place, item in enumerate(value) if item]
 
 
 def _content(image: Any, table: Path, data: DataConfig) -> tuple[Content, int]:
