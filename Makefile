@@ -39,13 +39,14 @@ lock: venv-dev  ## resolve the dependencies anew; what a CUDA build of torch nee
 # What is installed is compared with the files it was installed from, not with their dates, which a checkout changes.
 venv: .venv/bin/python
 	@cat requirements.lock pyproject.toml | cmp -s - .venv/installed || { set -e; rm -f .venv/installed; \
-	  echo "Installing the pinned dependencies into .venv: 2.2 GB with a CPU build of torch, about 7 GB with CUDA."; \
-	  .venv/bin/pip install -r requirements.lock; .venv/bin/pip install --no-deps --no-build-isolation -e .; \
+	  echo "Installing the pinned dependencies into .venv: 2.2 GB with a CPU build of torch, about 7 GB with CUDA; this takes minutes."; \
+	  .venv/bin/pip install -q -r requirements.lock; .venv/bin/pip install -q --no-deps --no-build-isolation -e .; \
 	  cat requirements.lock pyproject.toml > .venv/installed; }
 
 venv-dev: venv
 	@cmp -s requirements-dev.lock .venv/installed-dev || { set -e; rm -f .venv/installed-dev; \
-	  .venv/bin/pip install -r requirements-dev.lock; cp requirements-dev.lock .venv/installed-dev; }
+	  echo "Installing what lints and tests into .venv."; \
+	  .venv/bin/pip install -q -r requirements-dev.lock; cp requirements-dev.lock .venv/installed-dev; }
 
 .venv/bin/python:
 	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
