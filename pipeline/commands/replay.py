@@ -1,4 +1,4 @@
-"""`regatta replay RUN --step N`: one training step of a run again, with its samples, losses and gradients."""
+"""`regatta replay RUN [--epoch E] --step N`: one training step of a run again, with its samples, losses and gradients."""
 
 from __future__ import annotations
 
@@ -58,17 +58,27 @@ def replay(options: argparse.Namespace) -> int:
     if run["hashes"]["code"] != code_digest(CODE):
         print("replay: the code has changed since this run; its numbers may differ", flush=True)
     training = rebuilt(folder, data, views)
-    last = training.program.epochs * training.steps_per_epoch
-    if not 1 <= options.step <= last:
-        raise ConfigError(f"--step = {options.step}: the run has steps 1 to {last} ({training.steps_per_epoch} an epoch)")
-    go_to(training, folder, options.step - 1)
+    number = numbered(options, training.program.epochs, training.steps_per_epoch)
+    go_to(training, folder, number - 1)
     step = taken(training)
-    path = folder.path / "replay" / f"step-{options.step}.safetensors"
+    path = folder.path / "replay" / f"step-{number}.safetensors"
     keep(step, path)
-    for line in described(step, training, data, options.step):
+    for line in described(step, training, data, number):
         print(line)
     print(f"Inputs, logits, gradient and the parameters before and after are in {path}")
     return 0
+
+
+def numbered(options: argparse.Namespace, epochs: int, steps: int) -> int:
+    """The step that is asked for, from 1 on over all epochs, each of so many steps; ConfigError where there is none."""
+    if options.epoch is not None and not 1 <= options.epoch <= epochs:
+        raise ConfigError(f"--epoch = {options.epoch}: the run has epochs 1 to {epochs}")
+    first, last = (0, epochs * steps) if options.epoch is None else ((options.epoch - 1) * steps, steps)
+    if not 1 <= options.step <= last:
+        where = f"the run has steps 1 to {last} ({steps} an epoch)"
+        where = where if options.epoch is None else f"epoch {options.epoch} has steps 1 to {last}"
+        raise ConfigError(f"--step = {options.step}: {where}")
+    return first + int(options.step)
 
 
 def found(name: str) -> RunFolder:

@@ -1,10 +1,14 @@
 """A step taken again has the bits that the run had."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pipeline.artifacts import load_tensors, read_json
+from pipeline.commands.replay import numbered
+from pipeline.errors import ConfigError
 from pipeline.model.spec import NetworkSpec, named_parameters
 
 
@@ -29,12 +33,35 @@ def test_the_last_step_ends_with_the_weights_of_the_run_and_follows_the_one_befo
     final = named_parameters(tensors["parameters"][0], spec)
     assert all(np.array_equal(last[f"after.{name}"], array) for name, array in final.items())
     _, middle = replayed(regatta, num_steps // 2 + 1)
+    again, _ = replayed(regatta, 1, "--epoch=2")
+    assert f"step {num_steps // 2 + 1}: step 1 of {num_steps // 2} in epoch 2" in again
     _, first = replayed(regatta, num_steps // 2)
     assert all(np.array_equal(first[f"after.{name}"], middle[f"before.{name}"]) for name in final)
     assert middle["inputs"].shape == (32, 1, 8, 8)
     logits = middle["logits"] - middle["logits"].max(1, keepdims=True)
     losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(32), middle["labels"]]
     np.testing.assert_allclose(middle["losses"], losses, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("epoch", "step", "number"), [(None, 1, 1), (None, 21, 21), (1, 7, 7), (2, 1, 8), (3, 7, 21)])
+def test_steps_are_counted_over_all_epochs_or_within_one(epoch, step, number):
+    assert numbered(Namespace(epoch=epoch, step=step), 3, 7) == number
+
+
+@pytest.mark.parametrize(
+    ("epoch", "step", "said"),
+    [
+        (None, 22, r"--step = 22: the run has steps 1 to 21 \(7 an epoch\)"),
+        (None, 0, "--step = 0: the run has steps 1 to 21"),
+        (2, 8, "--step = 8: epoch 2 has steps 1 to 7$"),
+        (2, 0, "--step = 0: epoch 2 has steps 1 to 7$"),
+        (4, 1, "--epoch = 4: the run has epochs 1 to 3$"),
+        (0, 1, "--epoch = 0: the run has epochs 1 to 3$"),
+    ],
+)
+def test_steps_that_a_run_does_not_have_are_refused(epoch, step, said):
+    with pytest.raises(ConfigError, match=said):
+        numbered(Namespace(epoch=epoch, step=step), 3, 7)
 
 
 def test_what_cannot_be_replayed_is_refused(trained, regatta):
