@@ -202,6 +202,18 @@ def test_a_size_is_never_that_of_an_older_dataset(project: Path, photos: Path, r
         assert shape[1:] == (size if isinstance(size, list) else [size, size])
 
 
+def test_a_refused_dataset_leaves_the_one_before(project: Path, photos: Path, regatta: Command) -> None:
+    run_only_prepare(project)
+    regatta("run", "data=folder", f"data.path={photos}", "data.enlarge=true", "data.size=6")
+    before = prepared()
+    for file in list((photos / "dark").iterdir())[:10]:
+        file.write_bytes(b"no image")
+    assert "prepare.max_bad_fraction = 0.05 allows 2" in regatta("run", "data.size=7", code=3)
+    assert prepared() == before
+    assert "prepare" in regatta("run", "prepare.max_bad_fraction=0.5")
+    assert read_json(Path("artifacts/prepare/dataset.json"))["shape"][1:] == [7, 7]
+
+
 def test_given_splits_are_watched_one_by_one(project: Path, photos: Path, regatta: Command) -> None:
     run_only_prepare(project)
     test = photos.with_name("test")

@@ -143,7 +143,28 @@ def reproduce(targets: Sequence[str] = (), without: Container[str] = (), then: S
                 [name for name in stages if name != CODE], [out.def_path for out in repo.index.outs if not out.use_cache]
             )
     except (DvcException, OSError) as error:
-        raise worded(error) from None
+        told = worded(error)
+        if told.exit_code in (ConfigError.exit_code, DataError.exit_code):
+            bring_back()
+        raise told from None
+
+
+def bring_back() -> None:
+    """What DVC has removed for a stage that was then refused comes back from its cache, as `dvc.lock` still has it."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        gone = [out for out in repo.index.outs if out.use_cache and out.hash_info and not out.exists]
+        there = [out.def_path for out in gone if repo.cache.local.exists(out.hash_info.value)]
+        if not there:
+            return
+        try:
+            repo.checkout(there)
+        except (DvcException, OSError) as error:  # the refusal is what has to be told
+            print(f"{', '.join(there)}: can't be brought back ({' '.join(str(error).split())}); `dvc checkout`", flush=True)
+            return
+        print(f"{', '.join(there)}: as before, since what was to take its place was refused", flush=True)
 
 
 def in_order(graph: Any, targets: Sequence[str], without: Container[str]) -> list[str]:
