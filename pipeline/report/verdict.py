@@ -42,6 +42,8 @@ TINY = 1e-12
 class Finding:
     """One rule's answer."""
 
+    rule: str
+    """Which rule says it: what is chosen by, where `headline` is only read."""
     topic: str
     level: Level
     headline: str
@@ -116,9 +118,9 @@ def learned(manifest: Manifest, test: Evaluation) -> Finding:
         f"would be right on {percent(chance)}."
     )
     if low > chance:
-        return Finding("Learning", "good", "Learned something real", detail)
+        return Finding("learned", "Learning", "good", "Learned something real", detail)
     advice = "Check that the labels belong to the inputs; then try a larger or smaller train.learning_rate, by factors of 3."
-    return Finding("Learning", "warn", "Not better than guessing", detail, advice)
+    return Finding("learned", "Learning", "warn", "Not better than guessing", detail, advice)
 
 
 def best_epoch(run: Run, curves: Curves) -> Finding:
@@ -130,7 +132,7 @@ def best_epoch(run: Run, curves: Curves) -> Finding:
         f"Epoch {run.best_epoch} of {last} had the {how} {by} and its weights were kept: "
         f"loss {number(run.best_val_loss)}, accuracy {percent(run.best_val_accuracy)}."
     )
-    return Finding("Best epoch", "good", f"Best at epoch {run.best_epoch} of {last}", detail)
+    return Finding("best_epoch", "Best epoch", "good", f"Best at epoch {run.best_epoch} of {last}", detail)
 
 
 @dataclass(frozen=True)
@@ -162,17 +164,19 @@ def overfitting(manifest: Manifest, run: Run, curves: Curves) -> Finding:
     gap, detail = generalisation_gap(manifest, run, curves), _gap_in_words(manifest, run, curves)
     more = "More of train.weight_decay, model.dropout, augmentation or data narrows the gap."
     if gap.share >= GAP_STRONG:
-        return Finding("Overfitting", "warn", "Overfits clearly", detail, more)
+        return Finding("overfitting", "Overfitting", "warn", "Overfits clearly", detail, more)
     if gap.rises and gap.train_change > UNSTABLE:
         detail += " The training loss rose as well, so this is not overfitting."
         advice = "Try a smaller train.learning_rate or train.clip_norm=1."
-        return Finding("Overfitting", "warn", f"Training became unstable after epoch {run.best_epoch}", detail, advice)
+        return Finding(
+            "unstable", "Overfitting", "warn", f"Training became unstable after epoch {run.best_epoch}", detail, advice
+        )
     if gap.rises:
         detail += " The kept weights are from before that."
-        return Finding("Overfitting", "note", f"Overfits after epoch {run.best_epoch}", detail, more)
+        return Finding("later_epochs", "Overfitting", "note", f"Overfits after epoch {run.best_epoch}", detail, more)
     if gap.share >= GAP_MILD:
-        return Finding("Overfitting", "note", "Overfits mildly", detail, more)
-    return Finding("Overfitting", "good", "No sign of overfitting", detail)
+        return Finding("overfitting", "Overfitting", "note", "Overfits mildly", detail, more)
+    return Finding("overfitting", "Overfitting", "good", "No sign of overfitting", detail)
 
 
 def _gap_in_words(manifest: Manifest, run: Run, curves: Curves) -> str:
@@ -197,17 +201,17 @@ def underfitting(manifest: Manifest, run: Run, curves: Curves) -> Finding:
         f"{percent(left)} of that of guessing by class frequencies ({number(guess)})."
     )
     if left < LOSS_MUCH:
-        return Finding("Underfitting", "good", "No sign of underfitting", detail)
+        return Finding("underfitting", "Underfitting", "good", "No sign of underfitting", detail)
     if generalisation_gap(manifest, run, curves).share >= GAP_STRONG:
         detail += " But what is learned there does not carry over, so a larger network would not help."
-        return Finding("Underfitting", "note", "Much is left to explain", detail)
+        return Finding("underfitting", "Underfitting", "note", "Much is left to explain", detail)
     advice = (
         "Try wider model.widths, less dropout and augmentation, another train.learning_rate, more train.epochs. "
         "If nothing helps, the inputs may not tell more about the labels."
     )
     if left < LOSS_MOST:
-        return Finding("Underfitting", "note", "Much is left to explain", detail, advice)
-    return Finding("Underfitting", "warn", "Underfits", detail, advice)
+        return Finding("underfitting", "Underfitting", "note", "Much is left to explain", detail, advice)
+    return Finding("underfitting", "Underfitting", "warn", "Underfits", detail, advice)
 
 
 def enough_epochs(manifest: Manifest, run: Run, curves: Curves) -> Finding:
@@ -216,18 +220,18 @@ def enough_epochs(manifest: Manifest, run: Run, curves: Curves) -> Finding:
     after = num - 1 - curves.at(run.best_epoch)
     if run.stop_reason == "early_stop":
         detail = f"Training stopped by itself after {plural(after, 'epoch')} without a better one."
-        return Finding("Epochs", "good", "Enough epochs", detail)
+        return Finding("epochs", "Epochs", "good", "Enough epochs", detail)
     if num < 3:
         detail = f"{plural(num, 'epoch')} can't show a trend."
-        return Finding("Epochs", "note", "Too few epochs to tell", detail, f"Try train.epochs={max(10, 4 * num)}.")
+        return Finding("epochs", "Epochs", "note", "Too few epochs to tell", detail, f"Try train.epochs={max(10, 4 * num)}.")
     before, now = halves(curves)
     fell = f"fell from {number(before)} to {number(now)}" if now < before else f"stayed at {number(before)}"
     where = f"lies {plural(after, 'epoch')} before the end" if after else "is the last"
     detail = f"The best epoch {where}. In the second half of the epochs the smallest validation loss so far {fell}."
     falls = before - now >= FALL * before and before - now >= FALL_MATTERS * guessing_loss(manifest)
     if falls and after < LATE * num:
-        return Finding("Epochs", "note", "Was still improving", detail, f"Train longer: train.epochs={2 * num}.")
-    return Finding("Epochs", "good", "Enough epochs", detail)
+        return Finding("improving", "Epochs", "note", "Was still improving", detail, f"Train longer: train.epochs={2 * num}.")
+    return Finding("epochs", "Epochs", "good", "Enough epochs", detail)
 
 
 def halves(curves: Curves) -> tuple[float, float]:
@@ -246,12 +250,14 @@ def gradients(curves: Curves) -> list[Finding]:
     )
     advice = "Try model.activation=relu, model.norm=layer or fewer layers."
     if ratio < GRADIENT_VANISHES:
-        return [Finding("Gradients", "warn", "Gradients vanish", detail, advice)]
+        return [Finding("gradients", "Gradients", "warn", "Gradients vanish", detail, advice)]
     if ratio < GRADIENT_WEAK:
-        return [Finding("Gradients", "note", "Gradients fade", detail, advice)]
+        return [Finding("gradients", "Gradients", "note", "Gradients fade", detail, advice)]
     if ratio > GRADIENT_EXPLODES:
-        return [Finding("Gradients", "warn", "Gradients explode", detail, "Try model.norm=layer or train.clip_norm=1.")]
-    return [Finding("Gradients", "good", "Gradients reach every layer", detail)]
+        return [
+            Finding("exploding", "Gradients", "warn", "Gradients explode", detail, "Try model.norm=layer or train.clip_norm=1.")
+        ]
+    return [Finding("gradients", "Gradients", "good", "Gradients reach every layer", detail)]
 
 
 def gradient_ratio(curves: Curves) -> float:
@@ -270,14 +276,16 @@ def calibration(test: Evaluation) -> Finding:
     )
     if gap > CALIBRATED and test.mean_confidence > high:
         advice = "Try train.label_smoothing=0.1, or fewer epochs; do not read its probabilities as chances."
-        return Finding("Calibration", "warn" if gap > 5 * CALIBRATED else "note", "Over-confident", detail, advice)
+        return Finding(
+            "calibration", "Calibration", "warn" if gap > 5 * CALIBRATED else "note", "Over-confident", detail, advice
+        )
     if gap < -CALIBRATED and test.mean_confidence < low:
         advice = "Less train.label_smoothing, dropout or augmentation, or more epochs, makes it surer."
-        return Finding("Calibration", "note", "Under-confident", detail, advice)
+        return Finding("calibration", "Calibration", "note", "Under-confident", detail, advice)
     if test.calibration_error > 2.5 * CALIBRATED + 1 / math.sqrt(test.num_samples):
         advice = "See the reliability diagram for where."
-        return Finding("Calibration", "note", "Calibrated on average only", detail, advice)
-    return Finding("Calibration", "good", "Confidence matches accuracy", detail)
+        return Finding("calibration", "Calibration", "note", "Calibrated on average only", detail, advice)
+    return Finding("calibration", "Calibration", "good", "Confidence matches accuracy", detail)
 
 
 def splits_agree(manifest: Manifest, run: Run, test: Evaluation) -> list[Finding]:
@@ -291,8 +299,8 @@ def splits_agree(manifest: Manifest, run: Run, test: Evaluation) -> list[Finding
     detail = f"Accuracy is {percent(val)} on the validation split and {percent(test.accuracy)} on the test split."
     if fall > SPLITS_DIFFER and fall > Z95 * error:
         advice = "The splits may come from different sources, or many choices were made on the validation split."
-        return [Finding("Splits", "note", "Harder on the test split", detail, advice)]
-    return [Finding("Splits", "good", "Validation and test agree", detail)]
+        return [Finding("splits", "Splits", "note", "Harder on the test split", detail, advice)]
+    return [Finding("splits", "Splits", "good", "Validation and test agree", detail)]
 
 
 def reads(test: Evaluation) -> list[Finding]:
@@ -301,30 +309,30 @@ def reads(test: Evaluation) -> list[Finding]:
         return []
     detail = f"The test split has been read {count(test.test_reads)} times in this repository."
     advice = "Each choice made after a look makes the result a little too good: keep fresh samples for the last judgement."
-    return [Finding("Test split", "note", "The test split has been read often", detail, advice)]
+    return [Finding("reads", "Test split", "note", "The test split has been read often", detail, advice)]
 
 
-HEADLINES = [
-    ("Not better than guessing", "The network has learned nothing that guessing does not know."),
-    ("Gradients vanish", "The network learned, but gradients vanish before they reach its first layer."),
-    ("Underfits", "The network learned little: it underfits."),
-    ("Overfits clearly", "The network learned, and overfits clearly."),
-    ("Gradients explode", "The network learned, but its gradients explode."),
-    ("Training became unstable", "The network learned, then training became unstable."),
-    ("Was still improving", "The network learned, and was still improving when training ended."),
-    ("Too few epochs", "The network learned; too few epochs to tell how far it can go."),
-    ("Much is left", "The network learned, and much is left to explain."),
-    ("Overfits after", "The network learned{well}; later epochs overfit, and were not kept."),
-    ("Overfits mildly", "The network learned{well}, with mild overfitting."),
+HEADLINES: list[tuple[str, Level, str]] = [
+    ("learned", "warn", "The network has learned nothing that guessing does not know."),
+    ("gradients", "warn", "The network learned, but gradients vanish before they reach its first layer."),
+    ("underfitting", "warn", "The network learned little: it underfits."),
+    ("overfitting", "warn", "The network learned, and overfits clearly."),
+    ("exploding", "warn", "The network learned, but its gradients explode."),
+    ("unstable", "warn", "The network learned, then training became unstable."),
+    ("improving", "note", "The network learned, and was still improving when training ended."),
+    ("epochs", "note", "The network learned; too few epochs to tell how far it can go."),
+    ("underfitting", "note", "The network learned, and much is left to explain."),
+    ("later_epochs", "note", "The network learned{well}; later epochs overfit, and were not kept."),
+    ("overfitting", "note", "The network learned{well}, with mild overfitting."),
 ]
-"""The first that is among the findings becomes the page's first sentence."""
+"""Rule, level and sentence: the first that is among the findings becomes the page's first sentence."""
 
 
 def _headline(records: Records, findings: list[Finding]) -> str:
     run, curves = records.run, records.curves
     if run.state != "finished":
         return f"The run did not finish ({run.state}: {run.stop_reason}); this judges its best weights so far."
-    found = [f.headline for f in findings]
-    worst = (sentence for start, sentence in HEADLINES if any(h.startswith(start) for h in found))
+    found = {(f.rule, f.level) for f in findings}
+    worst = (sentence for rule, level, sentence in HEADLINES if (rule, level) in found)
     left = curves.val_loss[curves.at(run.best_epoch)] / guessing_loss(records.manifest)
     return next(worst, "The network learned{well}, with no sign of overfitting.").format(well=" well" if left < WELL else "")
