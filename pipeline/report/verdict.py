@@ -15,6 +15,8 @@ from pipeline.report.words import count, interval, number, percent, plural, poin
 
 Level = Literal["good", "note", "warn"]
 
+FEW = 100
+"""Fewer samples than this are said to be few: half the width of a share's interval is then about ten points."""
 GAP_MILD, GAP_STRONG = 0.02, 0.10
 """Generalisation gap as a share of the loss of guessing."""
 RISE, RISE_MATTERS = 0.10, 0.01
@@ -35,6 +37,8 @@ CALIBRATED = 0.02
 """Difference of mean confidence and accuracy that does not matter; and above 2.5 times that, for the error by bins."""
 SPLITS_DIFFER = 0.02
 MANY_READS = 10
+FALL_MUCH = 0.03
+"""Fall of the smallest validation loss that is much however high the loss still is, as a share of the loss of guessing."""
 TINY = 1e-12
 
 
@@ -65,18 +69,55 @@ def verdict(records: Records) -> Verdict:
     """Apply every rule."""
     manifest, run, curves, test = records.manifest, records.run, records.curves, records.test
     findings = [
-        learned(manifest, test),
-        best_epoch(run, curves),
+        *unfinished(run, curves),
+        learned(records),
+        best_epoch(manifest, run, curves),
         overfitting(manifest, run, curves),
         underfitting(manifest, run, curves),
         enough_epochs(manifest, run, curves),
         *gradients(curves),
         calibration(test),
         *splits_agree(manifest, run, test),
+        *few_samples(manifest, test),
         *reads(test),
     ]
+    findings = consistent(run, findings)
     level: Level = max((f.level for f in findings), key=("good", "note", "warn").index)
     return Verdict(_headline(records, findings), result(manifest, test), level, findings)
+
+
+LEARNING = ("learned", "best_epoch", "overfitting", "underfitting", "epochs", "gradients")
+"""The rules of which nothing is fine where the training did not finish."""
+NOT_BESIDE: dict[str, set[tuple[str, Level]]] = {
+    "best_epoch": {("learned", "warn")},
+    "epochs": {("learned", "warn"), ("best_epoch", "warn"), ("underfitting", "warn"), ("unstable", "warn")},
+}
+"""What a rule calls fine is not said beside these findings, which say that it is of no use."""
+
+
+def consistent(run: Run, findings: list[Finding]) -> list[Finding]:
+    """The findings without praise that another one, or the state of the run, contradicts."""
+    found = {(f.rule, f.level) for f in findings}
+    unsaid = {rule for rule, others in NOT_BESIDE.items() if found & others}
+    if run.state != "finished":
+        unsaid |= set(LEARNING)
+    return [f for f in findings if f.level != "good" or f.rule not in unsaid]
+
+
+def unfinished(run: Run, curves: Curves) -> list[Finding]:
+    """What to do about a training that failed or was stopped."""
+    if run.state == "finished":
+        return []
+    detail = f"It ended as {run.state} ({run.stop_reason}) after {plural(len(curves.epochs), 'epoch')}."
+    if run.state == "failed":
+        advice = f"Lower the steps: `regatta run train.learning_rate={_rate(curves, 1 / 3)} train.clip_norm=1`."
+        return [Finding("unfinished", "Training", "warn", "The training failed", detail, advice)]
+    return [Finding("unfinished", "Training", "warn", "The training is not finished", detail, "Go on: `regatta run`.")]
+
+
+def _rate(curves: Curves, factor: float) -> str:
+    """The largest learning rate of the run times a factor, to one digit, as it is written in a command."""
+    return f"{factor * float(np.nanmax(curves.learning_rate)):.1g}"
 
 
 def result(manifest: Manifest, test: Evaluation) -> str:
@@ -88,7 +129,11 @@ def result(manifest: Manifest, test: Evaluation) -> str:
 
 def accuracy_range(test: Evaluation) -> tuple[float, float]:
     """Wilson's 95 % interval of the test accuracy."""
-    return wilson_interval(test.accuracy * test.num_samples, test.num_samples)
+    return _range(test.accuracy, test.num_samples)
+
+
+def _range(accuracy: float, num: int) -> tuple[float, float]:
+    return wilson_interval(accuracy * num, num)
 
 
 def guessing_loss(manifest: Manifest) -> float:
@@ -100,38 +145,85 @@ def guessing_loss(manifest: Manifest) -> float:
     return max(float(entropy.mean() if manifest.task == "multi" else entropy.sum()), TINY)
 
 
-def guessing_accuracy(manifest: Manifest) -> float:
-    """Test accuracy of always answering what is most frequent in the training split; label by label if several."""
-    train, test = (np.array(manifest.class_counts[split], dtype=np.float64) for split in ("train", "test"))
-    share = test / manifest.counts["test"]
+def guessing_accuracy(manifest: Manifest, split: str = "test") -> float:
+    """Accuracy on a split of always answering what is most frequent in the training split; label by label if several."""
+    train, own = (np.array(manifest.class_counts[name], dtype=np.float64) for name in ("train", split))
+    share = own / manifest.counts[split]
     if manifest.task == "multi":
         return float(np.where(train > manifest.counts["train"] / 2, share, 1 - share).mean())
     return float(share[train.argmax()])
 
 
-def learned(manifest: Manifest, test: Evaluation) -> Finding:
-    """Better than always answering the most frequent class?"""
-    chance, (low, high) = guessing_accuracy(manifest), accuracy_range(test)
+def learned(records: Records) -> Finding:
+    """Better than always answering the most frequent class? By the test split, and where it can't tell by validation."""
+    manifest, run, test = records.manifest, records.run, records.test
+    num_val, num_test = manifest.counts["val"], test.num_samples
+    on_test = _against_chance(manifest, "test", test.accuracy, num_test)
+    on_val = _against_chance(manifest, "val", run.best_val_accuracy, num_val)
+    detail = f"{on_test.detail} {on_val.detail}"
+    more = f"Judge it by more samples: `{_larger_test(manifest)}`, or add samples to the test split."
+    if on_test.better:
+        return Finding("learned", "Learning", "good", "Learned something real", on_test.detail)
+    if on_val.better and num_test < FEW:
+        headline = f"Too few test samples ({num_test}) to confirm what validation shows"
+        return Finding("unconfirmed", "Learning", "note", headline, detail, more)
+    if on_val.better:
+        return Finding("unconfirmed", "Learning", "warn", "The test split does not confirm what it learned", detail, more)
+    if min(num_val, num_test) < FEW:
+        return Finding("unclear", "Learning", "warn", "Not shown to be better than guessing", detail, more)
+    return Finding("learned", "Learning", "warn", "Not better than guessing", detail, _other_steps(records))
+
+
+def _other_steps(records: Records) -> str:
+    if too_short(records.manifest, records.run, records.curves):
+        return _longer(records.curves)
+    command = f"`regatta run train.learning_rate={_rate(records.curves, 1 / 3)}`, then larger ones by factors of 3"
+    return f"Check that the labels belong to the inputs; then try {command}."
+
+
+@dataclass(frozen=True)
+class Against:
+    """An accuracy against that of guessing."""
+
+    better: bool
+    """Whether the whole interval lies above it."""
+    detail: str
+
+
+def _against_chance(manifest: Manifest, split: str, accuracy: float, num: int) -> Against:
+    chance, (low, high) = guessing_accuracy(manifest, split), _range(accuracy, num)
     guess = "what is most frequent, label by label," if manifest.task == "multi" else "the most frequent class"
+    name = {"test": "Test", "val": "Validation"}[split]
     detail = (
-        f"Test accuracy is {percent(test.accuracy)} (95% interval {interval(low, high)}). Always answering {guess} "
-        f"would be right on {percent(chance)}."
+        f"{name} accuracy is {percent(accuracy)} (95% interval {interval(low, high)}, {plural(num, 'sample')}). "
+        f"Always answering {guess} would be right on {percent(chance)}."
     )
-    if low > chance:
-        return Finding("learned", "Learning", "good", "Learned something real", detail)
-    advice = "Check that the labels belong to the inputs; then try a larger or smaller train.learning_rate, by factors of 3."
-    return Finding("learned", "Learning", "warn", "Not better than guessing", detail, advice)
+    return Against(low > chance, detail)
 
 
-def best_epoch(run: Run, curves: Curves) -> Finding:
-    """Which epoch the kept weights are from."""
+def _larger_test(manifest: Manifest) -> str:
+    """A command that sets enough samples aside, as far as the data goes; a split that came with the data stays as it is."""
+    share = max(FEW, 2 * manifest.counts["test"]) / sum(manifest.counts.values())
+    return f"regatta run prepare.test_fraction={min(0.4, max(0.05, math.ceil(20 * share) / 20)):.2g}"
+
+
+def best_epoch(manifest: Manifest, run: Run, curves: Curves) -> Finding:
+    """Which epoch the kept weights are from, and whether they are worth keeping."""
     by = "validation loss" if run.monitor == "val_loss" else "validation accuracy"
-    last = int(curves.epochs[-1])
+    last, guess = int(curves.epochs[-1]), guessing_loss(manifest)
     how = "smallest" if run.monitor == "val_loss" else "highest"
     detail = (
         f"Epoch {run.best_epoch} of {last} had the {how} {by} and its weights were kept: "
         f"loss {number(run.best_val_loss)}, accuracy {percent(run.best_val_accuracy)}."
     )
+    lower = f"Try a smaller learning rate: `regatta run train.learning_rate={_rate(curves, 1 / 3)}`."
+    if curves.val_loss[curves.at(run.best_epoch)] >= guess:
+        lower = _longer(curves) if too_short(manifest, run, curves) else lower
+        detail += f" That is no better than the loss of guessing, {number(guess)}: its probabilities say nothing."
+        return Finding("best_epoch", "Best epoch", "warn", "Even the best epoch's loss is that of guessing", detail, lower)
+    if len(curves.epochs) >= 3 and run.best_epoch == curves.epochs[0]:
+        detail += " None after it was better."
+        return Finding("best_epoch", "Best epoch", "note", f"The first of {last} epochs was the best", detail, lower)
     return Finding("best_epoch", "Best epoch", "good", f"Best at epoch {run.best_epoch} of {last}", detail)
 
 
@@ -205,6 +297,9 @@ def underfitting(manifest: Manifest, run: Run, curves: Curves) -> Finding:
     if generalisation_gap(manifest, run, curves).share >= GAP_STRONG:
         detail += " But what is learned there does not carry over, so a larger network would not help."
         return Finding("underfitting", "Underfitting", "note", "Much is left to explain", detail)
+    if too_short(manifest, run, curves):
+        detail += " It trained too short to tell whether that is all it can learn."
+        return Finding("underfitting", "Underfitting", "note", "Much is left to learn", detail, _longer(curves))
     advice = (
         "Try wider model.widths, less dropout and augmentation, another train.learning_rate, more train.epochs. "
         "If nothing helps, the inputs may not tell more about the labels."
@@ -223,15 +318,32 @@ def enough_epochs(manifest: Manifest, run: Run, curves: Curves) -> Finding:
         return Finding("epochs", "Epochs", "good", "Enough epochs", detail)
     if num < 3:
         detail = f"{plural(num, 'epoch')} can't show a trend."
-        return Finding("epochs", "Epochs", "note", "Too few epochs to tell", detail, f"Try train.epochs={max(10, 4 * num)}.")
+        return Finding("epochs", "Epochs", "note", "Too few epochs to tell", detail, _longer(curves))
     before, now = halves(curves)
     fell = f"fell from {number(before)} to {number(now)}" if now < before else f"stayed at {number(before)}"
     where = f"lies {plural(after, 'epoch')} before the end" if after else "is the last"
     detail = f"The best epoch {where}. In the second half of the epochs the smallest validation loss so far {fell}."
-    falls = before - now >= FALL * before and before - now >= FALL_MATTERS * guessing_loss(manifest)
-    if falls and after < LATE * num:
-        return Finding("improving", "Epochs", "note", "Was still improving", detail, f"Train longer: train.epochs={2 * num}.")
+    if too_short(manifest, run, curves):
+        return Finding("improving", "Epochs", "note", "Was still improving", detail, _longer(curves))
     return Finding("epochs", "Epochs", "good", "Enough epochs", detail)
+
+
+def too_short(manifest: Manifest, run: Run, curves: Curves) -> bool:
+    """Whether more epochs are the first thing to try: there are hardly any, or the validation loss still fell."""
+    num, guess = len(curves.epochs), guessing_loss(manifest)
+    if run.stop_reason == "early_stop":
+        return False
+    if num < 3:
+        return True
+    before, now = halves(curves)
+    falls = before - now >= FALL_MUCH * guess or before - now >= max(FALL * before, FALL_MATTERS * guess)
+    late = num - 1 - curves.at(run.best_epoch) < LATE * num
+    return falls and late and not generalisation_gap(manifest, run, curves).rises
+
+
+def _longer(curves: Curves) -> str:
+    num = len(curves.epochs)
+    return f"Train longer: `regatta run train.epochs={max(10, 4 * num) if num < 3 else 2 * num}`."
 
 
 def halves(curves: Curves) -> tuple[float, float]:
@@ -303,6 +415,16 @@ def splits_agree(manifest: Manifest, run: Run, test: Evaluation) -> list[Finding
     return [Finding("splits", "Splits", "good", "Validation and test agree", detail)]
 
 
+def few_samples(manifest: Manifest, test: Evaluation) -> list[Finding]:
+    """Whether the result rests on few samples."""
+    if test.num_samples >= FEW:
+        return []
+    low, high = accuracy_range(test)
+    detail = f"{plural(test.num_samples, 'test sample')} leave the accuracy anywhere from {interval(low, high)}."
+    advice = f"Set more aside: `{_larger_test(manifest)}`, or add samples to the test split."
+    return [Finding("few_samples", "Test split", "note", "Few test samples", detail, advice)]
+
+
 def reads(test: Evaluation) -> list[Finding]:
     """Whether the test split has been looked at often."""
     if test.test_reads <= MANY_READS:
@@ -314,11 +436,16 @@ def reads(test: Evaluation) -> list[Finding]:
 
 HEADLINES: list[tuple[str, Level, str]] = [
     ("learned", "warn", "The network has learned nothing that guessing does not know."),
+    ("unclear", "warn", "The network is not shown to be better than guessing: there are too few samples to tell."),
+    ("best_epoch", "warn", "The network's validation loss is no better than that of guessing."),
+    ("unconfirmed", "warn", "The network learned by its validation samples, but the test samples do not confirm it."),
+    ("unconfirmed", "note", "The network learned by its validation samples; there are too few test samples to confirm it."),
     ("gradients", "warn", "The network learned, but gradients vanish before they reach its first layer."),
     ("underfitting", "warn", "The network learned little: it underfits."),
     ("overfitting", "warn", "The network learned, and overfits clearly."),
     ("exploding", "warn", "The network learned, but its gradients explode."),
     ("unstable", "warn", "The network learned, then training became unstable."),
+    ("best_epoch", "note", "The network learned, but no epoch was better than the first."),
     ("improving", "note", "The network learned, and was still improving when training ended."),
     ("epochs", "note", "The network learned; too few epochs to tell how far it can go."),
     ("underfitting", "note", "The network learned, and much is left to explain."),

@@ -26,7 +26,8 @@ def curves(val, clean=None, layers=None):
     rows = []
     for epoch, (x, y) in enumerate(zip(val, clean, strict=True), start=1):
         norms = layers or {"dense1": 1.0, "output": 1.0}
-        rows.append({"epoch": epoch, "split": "train", "loss": y, "accuracy": 0.9, "layer_grad_norms": norms})
+        rows.append({"epoch": epoch, "split": "train", "loss": y, "accuracy": 0.9, "learning_rate": 0.01,
+                     "layer_grad_norms": norms})  # fmt: skip
         rows.append({"epoch": epoch, "split": "train_clean", "loss": y, "accuracy": 0.95})
         rows.append({"epoch": epoch, "split": "val", "loss": x, "accuracy": 0.93})
     return curves_of(rows)
@@ -82,10 +83,79 @@ def test_guessing_with_several_labels_is_judged_label_by_label():
 
 @pytest.mark.parametrize(("accuracy", "level"), [(0.10, "warn"), (0.12, "warn"), (0.14, "good")])
 def test_better_than_guessing_means_the_lower_end_of_the_interval(accuracy, level):
-    given = records(FLAT, test={"accuracy": accuracy, "mean_confidence": accuracy})
+    given = records(FLAT, test={"accuracy": accuracy, "mean_confidence": accuracy}, best_val_accuracy=accuracy)
     assert finding(given, "Learning").level == level
     if level == "warn":
         assert v.verdict(given).headline == "The network has learned nothing that guessing does not know."
+
+
+def sized(val: int, test: int) -> Manifest:
+    """Two classes of which one has 54 % of each split."""
+    split = {"train": [540, 460], "val": [round(0.54 * val), val - round(0.54 * val)],
+             "test": [round(0.54 * test), test - round(0.54 * test)]}  # fmt: skip
+    return manifest(classes=["a", "b"], class_counts=split, counts={name: sum(c) for name, c in split.items()})
+
+
+@pytest.mark.parametrize(
+    ("val", "right_val", "test", "right_test", "rule", "level"),
+    [(400, 0.66, 30, 0.57, "unconfirmed", "note"), (400, 0.66, 400, 0.57, "unconfirmed", "warn"),
+     (30, 0.60, 30, 0.57, "unclear", "warn"), (400, 0.55, 30, 0.57, "unclear", "warn"),
+     (30, 0.60, 400, 0.55, "unclear", "warn"), (400, 0.55, 400, 0.55, "learned", "warn"),
+     (30, 0.55, 400, 0.70, "learned", "good"), (400, 0.66, 40, 0.90, "learned", "good")],
+)  # fmt: skip
+def test_learning_is_judged_by_test_and_validation(val, right_val, test, right_test, rule, level):
+    measured = {"accuracy": right_test, "mean_confidence": right_test, "num_samples": test}
+    said = v.verdict(records([0.3 * x for x in FLAT], task=sized(val, test), test=measured, best_val_accuracy=right_val))
+    (found,) = [f for f in said.findings if f.topic == "Learning"]
+    assert (found.rule, found.level) == (rule, level)
+    assert ("learned nothing" in said.headline) == ((rule, level) == ("learned", "warn"))
+    assert ("Few test samples" in [f.headline for f in said.findings]) == (test < 100)
+    if rule == "unconfirmed" and level == "note":
+        assert "(30) to confirm" in found.headline
+        assert "prepare.test_fraction=" in found.advice
+
+
+def test_a_best_epoch_that_is_the_first_is_not_fine():
+    given = records([0.3, 0.31, 0.305, 0.31, 0.31])
+    found = finding(given, "Best epoch")
+    assert (found.level, found.headline) == ("note", "The first of 5 epochs was the best")
+    assert "train.learning_rate=0.003" in found.advice
+    assert v.verdict(given).headline == "The network learned, but no epoch was better than the first."
+    assert finding(records([0.3, 0.31]), "Best epoch").level == "good"
+
+
+def test_a_best_epoch_that_is_no_better_than_guessing_asks_to_act():
+    given = records([1.1 * GUESS, 1.2 * GUESS, 1.3 * GUESS], [GUESS] * 3)
+    found = finding(given, "Best epoch")
+    assert (found.rule, found.level) == ("best_epoch", "warn")
+    assert v.verdict(given).headline == "The network's validation loss is no better than that of guessing."
+    assert "Enough epochs" not in [f.headline for f in v.verdict(given).findings]
+
+
+def test_a_failed_training_has_nothing_fine_about_learning():
+    said = v.verdict(records(FLAT, state="failed", stop_reason="not_finite"))
+    assert not [f.rule for f in said.findings if f.rule in v.LEARNING and f.level == "good"]
+    assert finding(records(FLAT, state="failed", stop_reason="not_finite"), "Training").level == "warn"
+    stopped = finding(records(FLAT, state="stopped", stop_reason="signal"), "Training")
+    assert stopped.advice == "Go on: `regatta run`."
+
+
+@pytest.mark.parametrize(
+    "val", [[0.97 * GUESS], [0.97 * GUESS, 0.95 * GUESS], [x * GUESS for x in (1.0, 0.97, 0.94, 0.91, 0.88, 0.85)]]
+)
+def test_a_loss_that_still_falls_is_too_few_epochs_and_no_underfitting(val):
+    said = v.verdict(records(val, val))
+    assert "Underfits" not in [f.headline for f in said.findings]
+    assert [f.rule for f in said.findings if f.rule in ("improving", "epochs") and f.level == "note"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [records([0.95 * GUESS] * 10, [0.9 * GUESS] * 10), records([1.0, 0.3, 0.5, 0.8, 0.9], [1.0, 0.29, 0.48, 0.8, 0.9])],
+    ids=["underfits", "unstable"],
+)  # fmt: skip
+def test_enough_epochs_is_not_said_beside_what_makes_it_useless(given):
+    assert "Epochs" not in [f.topic for f in v.verdict(given).findings]
 
 
 @pytest.mark.parametrize(
