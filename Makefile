@@ -7,11 +7,11 @@ TORCH := 2.13.0
 run: venv  ## every stage, on the embedded data unless told otherwise
 	@.venv/bin/regatta run
 
-test: venv-dev  ## format, lint, types, tests
+test: venv-dev  ## format, lint, types, tests: those of clusters in one process, the others beside them
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
-	.venv/bin/pytest
+	.venv/bin/pytest -n 2
 
 test-slow: venv-dev  ## the tests that take minutes
 	.venv/bin/pytest -m slow

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from pipeline.data.dataset import Dataset, open_dataset
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the networks here are small, and tests run side by side
 
+CLUSTERS = "tests/distributed/"
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = (
     "pipeline", "conf", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore",
@@ -27,6 +31,19 @@ TINY = (
 )  # fmt: skip
 
 
+class Schedule(LoadScopeScheduling):
+    """The tests of clusters in one process, one after the other, since clusters that start at once may take the same ports;
+    the others wherever there is time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return CLUSTERS if nodeid.startswith(CLUSTERS) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Schedule:
+    """With `-n`, this takes the place of --dist's ways, none of which keeps a folder together."""
+    return Schedule(config, log)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of public datasets beside the checkout; the tests that need it are skipped without it."""
@@ -34,6 +51,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no datasets in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this run of the tests have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
@@ -54,12 +78,18 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained_template(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_template(template: Path, shared_folder: Path) -> Path:
     """The same after `regatta run` with tiny numbers and one study, committed."""
-    folder = tmp_path_factory.mktemp("trained") / "project"
-    shutil.copytree(template, folder, symlinks=True)
-    run(folder, "-m", "pipeline.cli", "run", *TINY)
-    commit(folder, "run")
+    folder = shared_folder / "trained"
+    with (shared_folder / "trained.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            partial = shared_folder / "trained.partial" / "project"
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(template, partial, symlinks=True)
+            run(partial, "-m", "pipeline.cli", "run", *TINY)
+            commit(partial, "run")
+            partial.rename(folder)
     return folder
 
 

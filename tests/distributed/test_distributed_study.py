@@ -70,7 +70,7 @@ def test_a_defect_in_an_actor_ends_the_study_at_once(project, capsys):
     with pytest.raises(RegattaError, match=r"ended by a defect: AttributeError: 'NoneType' .*\(File .*\.py\", line \d+, in "):
         compute(dataclasses.replace(planned, jobs=[wrong]), workers)
     assert workers.started == 1, "it is not tried again"
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 120
     assert "AttributeError" in capsys.readouterr().err
     assert by_hash() == {}
 

@@ -34,7 +34,7 @@ def test_a_killed_or_stopped_study_goes_on_bit_for_bit(number, ray_project, ray_
     processes = below(process.pid)
     process.send_signal(number)
     process.wait(60)
-    wait_for(lambda: not alive(processes), limit_s=5)
+    wait_for(lambda: not alive(processes))
     said(process, 143 if stopped else -number)
     states = list((ray_project / "cells").glob("*.safetensors"))
     assert len(states) == 2 or not stopped, "both actors have saved what they had"
@@ -61,7 +61,7 @@ def test_a_killed_study_leaves_nothing_on_the_cluster(cluster, ray_project, ray_
     wait_for(lambda: all(actors_at_work(node.pid) for node in cluster.nodes[1:]))
     actors = [actor for node in cluster.nodes[1:] for actor in actors_at_work(node.pid)]
     process.kill()
-    wait_for(lambda: not alive(actors), limit_s=5)
+    wait_for(lambda: not alive(actors))
 
 
 @pytest.mark.slow

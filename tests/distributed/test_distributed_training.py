@@ -102,8 +102,8 @@ def test_a_driver_that_is_stopped_killed_and_started_again_ends_with_the_bits_of
     workers = [pid_of(run_in(tmp_path), rank) for rank in range(2)]
     assert {own.pid for own in below} >= set(workers)
     third.kill()
-    third.communicate(timeout=30)
-    _, alive = psutil.wait_procs(below, timeout=5)
+    third.communicate(timeout=120)
+    _, alive = psutil.wait_procs(below, timeout=60)
     assert [own for own in alive if own.is_running() and own.status() != psutil.STATUS_ZOMBIE] == []
 
     code, said = ended(driver(digits, tmp_path, 2, "exact", EPOCHS))

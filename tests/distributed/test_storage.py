@@ -68,7 +68,7 @@ def test_a_full_disk_costs_no_more_than_the_last_save(digits, wide, tmp_path, wo
         same_run(wide, run_in(runs))
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_storage_that_vanishes_ends_the_run_and_loses_nothing(digits, wide, tmp_path, workers):
     kept, runs = tmp_path / "kept", tmp_path / "runs"
     kept.mkdir()

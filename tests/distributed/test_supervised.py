@@ -89,7 +89,7 @@ class Stage:
 
 def ended(processes):
     """All of them, within the time that a node takes to end."""
-    _, still = psutil.wait_procs(processes, timeout=5)
+    _, still = psutil.wait_procs(processes, timeout=60)
     assert still == []
 
 

@@ -272,7 +272,7 @@ def test_a_stopped_study_goes_on_bit_for_bit(project, monkeypatch):
         workers = children(process.pid)
         process.send_signal(number)
         process.wait(60)
-        wait_for(lambda workers=workers: not any(map(alive, workers)), limit_s=5)
+        wait_for(lambda workers=workers: not any(map(alive, workers)))
         assert len(list(cells.glob("*.safetensors"))) == 2, "both workers have saved what they had"
         assert bool(claims_left()) == (number == signal.SIGKILL)
     subprocess.run(driver, env=environment, check=True)
