@@ -7,11 +7,12 @@ TORCH := 2.13.0
 run: venv  ## every stage, on the embedded data unless told otherwise
 	@.venv/bin/regatta run
 
-test: venv-dev  ## format, lint, types, tests: those of clusters in one process, the others beside them
+test: venv-dev  ## format, lint, types, tests: two processes, then those of clusters, which start processes of their own
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
-	.venv/bin/pytest -n 2
+	.venv/bin/pytest -n 2 --ignore=tests/distributed
+	.venv/bin/pytest tests/distributed
 
 test-slow: venv-dev  ## the tests that take minutes
 	.venv/bin/pytest -m slow

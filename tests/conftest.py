@@ -9,16 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 from pipeline.data.dataset import Dataset, open_dataset
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the networks here are small, and tests run side by side
 
-CLUSTERS = "tests/distributed/"
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = (
     "pipeline", "conf", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore",
@@ -29,19 +26,6 @@ TINY = (
     "study=none", "prepare.limit=300", "augment.views=1", "model.widths=[16]", "train.epochs=2", "train.batch_size=32",
     f"+study.definitions.tiny={STUDY}",
 )  # fmt: skip
-
-
-class Schedule(LoadScopeScheduling):
-    """The tests of clusters in one process, one after the other, since clusters that start at once may take the same ports;
-    the others wherever there is time."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return CLUSTERS if nodeid.startswith(CLUSTERS) else nodeid
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Schedule:
-    """With `-n`, this takes the place of --dist's ways, none of which keeps a folder together."""
-    return Schedule(config, log)
 
 
 @pytest.fixture(scope="session")
