@@ -94,10 +94,11 @@ def _restore_artifacts(run: Run, force: bool) -> list[str]:
 def _checkout(force: bool) -> list[str]:
     """`dvc checkout`; the outputs that could not be brought back."""
     from dvc.exceptions import CheckoutError, DvcException
-    from dvc.repo import Repo
+
+    from pipeline.commands.hashing import Project
 
     try:
-        with Repo() as repo:
+        with Project() as repo:
             repo.checkout(force=force)
     except CheckoutError as error:
         return sorted(str(target) for target in error.target_infos)

@@ -152,9 +152,10 @@ def reproduce(targets: Sequence[str] = (), without: Container[str] = (), then: S
 def bring_back() -> None:
     """What DVC has removed for a stage that was then refused comes back from its cache, as `dvc.lock` still has it."""
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
 
-    with Repo() as repo:
+    from pipeline.commands.hashing import Project
+
+    with Project() as repo:
         gone = [out for out in repo.index.outs if out.use_cache and out.hash_info and not out.exists]
         there = [out.def_path for out in gone if repo.cache.local.exists(out.hash_info.value)]
         if not there:

@@ -9,14 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import keyed
-from pipeline.data.dataset import SPLITS
+from pipeline.data.dataset import FEW, SPLITS
 from pipeline.data.scan import Column, Samples
 from pipeline.data.splits import NONE, TEST, TRAIN, VAL, assigned, group_strata, straddlers
 from pipeline.data.wording import share, some
 from pipeline.schema.prepare import PrepareConfig
-
-FEW = 100
-"""Below so many samples, an accuracy is off by ten percentage points or so."""
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.data.dataset import Manifest
+from pipeline.data.dataset import FEW, Manifest
 from pipeline.evaluation import Z95, wilson_interval
 from pipeline.report.records import Curves, Evaluation, Records, Run
 from pipeline.report.words import count, interval, number, percent, plural, points
 
 Level = Literal["good", "note", "warn"]
 
-FEW = 100
-"""Fewer samples than this are said to be few: half the width of a share's interval is then about ten points."""
 GAP_MILD, GAP_STRONG = 0.02, 0.10
 """Generalisation gap as a share of the loss of guessing."""
 RISE, RISE_MATTERS = 0.10, 0.01
@@ -42,17 +40,43 @@ FALL_MUCH = 0.03
 TINY = 1e-12
 
 
+TOPICS = {
+    "unfinished": "Training",
+    "learned": "Learning",
+    "unconfirmed": "Learning",
+    "unclear": "Learning",
+    "best_epoch": "Best epoch",
+    "overfitting": "Overfitting",
+    "unstable": "Overfitting",
+    "later_epochs": "Overfitting",
+    "underfitting": "Underfitting",
+    "epochs": "Epochs",
+    "improving": "Epochs",
+    "gradients": "Gradients",
+    "exploding": "Gradients",
+    "calibration": "Calibration",
+    "splits": "Splits",
+    "few_samples": "Test split",
+    "reads": "Test split",
+}
+"""What each rule is about, to read."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One rule's answer."""
 
     rule: str
     """Which rule says it: what is chosen by, where `headline` is only read."""
-    topic: str
     level: Level
     headline: str
     detail: str
     advice: str = ""
+
+    @property
+    def topic(self) -> str:
+        """What it is about."""
+        return TOPICS[self.rule]
 
 
 @dataclass(frozen=True)
@@ -111,8 +135,8 @@ def unfinished(run: Run, curves: Curves) -> list[Finding]:
     detail = f"It ended as {run.state} ({run.stop_reason}) after {plural(len(curves.epochs), 'epoch')}."
     if run.state == "failed":
         advice = f"Lower the steps: `regatta run train.learning_rate={_rate(curves, 1 / 3)} train.clip_norm=1`."
-        return [Finding("unfinished", "Training", "warn", "The training failed", detail, advice)]
-    return [Finding("unfinished", "Training", "warn", "The training is not finished", detail, "Go on: `regatta run`.")]
+        return [Finding("unfinished", "warn", "The training failed", detail, advice)]
+    return [Finding("unfinished", "warn", "The training is not finished", detail, "Go on: `regatta run`.")]
 
 
 def _rate(curves: Curves, factor: float) -> str:
@@ -163,15 +187,15 @@ def learned(records: Records) -> Finding:
     detail = f"{on_test.detail} {on_val.detail}"
     more = f"Judge it by more samples: `{_larger_test(manifest)}`, or add samples to the test split."
     if on_test.better:
-        return Finding("learned", "Learning", "good", "Learned something real", on_test.detail)
+        return Finding("learned", "good", "Learned something real", on_test.detail)
     if on_val.better and num_test < FEW:
         headline = f"Too few test samples ({num_test}) to confirm what validation shows"
-        return Finding("unconfirmed", "Learning", "note", headline, detail, more)
+        return Finding("unconfirmed", "note", headline, detail, more)
     if on_val.better:
-        return Finding("unconfirmed", "Learning", "warn", "The test split does not confirm what it learned", detail, more)
+        return Finding("unconfirmed", "warn", "The test split does not confirm what it learned", detail, more)
     if min(num_val, num_test) < FEW:
-        return Finding("unclear", "Learning", "warn", "Not shown to be better than guessing", detail, more)
-    return Finding("learned", "Learning", "warn", "Not better than guessing", detail, _other_steps(records))
+        return Finding("unclear", "warn", "Not shown to be better than guessing", detail, more)
+    return Finding("learned", "warn", "Not better than guessing", detail, _other_steps(records))
 
 
 def _other_steps(records: Records) -> str:
@@ -220,11 +244,11 @@ def best_epoch(manifest: Manifest, run: Run, curves: Curves) -> Finding:
     if curves.val_loss[curves.at(run.best_epoch)] >= guess:
         lower = _longer(curves) if too_short(manifest, run, curves) else lower
         detail += f" That is no better than the loss of guessing, {number(guess)}: its probabilities say nothing."
-        return Finding("best_epoch", "Best epoch", "warn", "Even the best epoch's loss is that of guessing", detail, lower)
+        return Finding("best_epoch", "warn", "Even the best epoch's loss is that of guessing", detail, lower)
     if len(curves.epochs) >= 3 and run.best_epoch == curves.epochs[0]:
         detail += " None after it was better."
-        return Finding("best_epoch", "Best epoch", "note", f"The first of {last} epochs was the best", detail, lower)
-    return Finding("best_epoch", "Best epoch", "good", f"Best at epoch {run.best_epoch} of {last}", detail)
+        return Finding("best_epoch", "note", f"The first of {last} epochs was the best", detail, lower)
+    return Finding("best_epoch", "good", f"Best at epoch {run.best_epoch} of {last}", detail)
 
 
 @dataclass(frozen=True)
@@ -256,19 +280,17 @@ def overfitting(manifest: Manifest, run: Run, curves: Curves) -> Finding:
     gap, detail = generalisation_gap(manifest, run, curves), _gap_in_words(manifest, run, curves)
     more = "More of train.weight_decay, model.dropout, augmentation or data narrows the gap."
     if gap.share >= GAP_STRONG:
-        return Finding("overfitting", "Overfitting", "warn", "Overfits clearly", detail, more)
+        return Finding("overfitting", "warn", "Overfits clearly", detail, more)
     if gap.rises and gap.train_change > UNSTABLE:
         detail += " The training loss rose as well, so this is not overfitting."
         advice = "Try a smaller train.learning_rate or train.clip_norm=1."
-        return Finding(
-            "unstable", "Overfitting", "warn", f"Training became unstable after epoch {run.best_epoch}", detail, advice
-        )
+        return Finding("unstable", "warn", f"Training became unstable after epoch {run.best_epoch}", detail, advice)
     if gap.rises:
         detail += " The kept weights are from before that."
-        return Finding("later_epochs", "Overfitting", "note", f"Overfits after epoch {run.best_epoch}", detail, more)
+        return Finding("later_epochs", "note", f"Overfits after epoch {run.best_epoch}", detail, more)
     if gap.share >= GAP_MILD:
-        return Finding("overfitting", "Overfitting", "note", "Overfits mildly", detail, more)
-    return Finding("overfitting", "Overfitting", "good", "No sign of overfitting", detail)
+        return Finding("overfitting", "note", "Overfits mildly", detail, more)
+    return Finding("overfitting", "good", "No sign of overfitting", detail)
 
 
 def _gap_in_words(manifest: Manifest, run: Run, curves: Curves) -> str:
@@ -293,20 +315,20 @@ def underfitting(manifest: Manifest, run: Run, curves: Curves) -> Finding:
         f"{percent(left)} of that of guessing by class frequencies ({number(guess)})."
     )
     if left < LOSS_MUCH:
-        return Finding("underfitting", "Underfitting", "good", "No sign of underfitting", detail)
+        return Finding("underfitting", "good", "No sign of underfitting", detail)
     if generalisation_gap(manifest, run, curves).share >= GAP_STRONG:
         detail += " But what is learned there does not carry over, so a larger network would not help."
-        return Finding("underfitting", "Underfitting", "note", "Much is left to explain", detail)
+        return Finding("underfitting", "note", "Much is left to explain", detail)
     if too_short(manifest, run, curves):
         detail += " It trained too short to tell whether that is all it can learn."
-        return Finding("underfitting", "Underfitting", "note", "Much is left to learn", detail, _longer(curves))
+        return Finding("underfitting", "note", "Much is left to learn", detail, _longer(curves))
     advice = (
         "Try wider model.widths, less dropout and augmentation, another train.learning_rate, more train.epochs. "
         "If nothing helps, the inputs may not tell more about the labels."
     )
     if left < LOSS_MOST:
-        return Finding("underfitting", "Underfitting", "note", "Much is left to explain", detail, advice)
-    return Finding("underfitting", "Underfitting", "warn", "Underfits", detail, advice)
+        return Finding("underfitting", "note", "Much is left to explain", detail, advice)
+    return Finding("underfitting", "warn", "Underfits", detail, advice)
 
 
 def enough_epochs(manifest: Manifest, run: Run, curves: Curves) -> Finding:
@@ -315,17 +337,17 @@ def enough_epochs(manifest: Manifest, run: Run, curves: Curves) -> Finding:
     after = num - 1 - curves.at(run.best_epoch)
     if run.stop_reason == "early_stop":
         detail = f"Training stopped by itself after {plural(after, 'epoch')} without a better one."
-        return Finding("epochs", "Epochs", "good", "Enough epochs", detail)
+        return Finding("epochs", "good", "Enough epochs", detail)
     if num < 3:
         detail = f"{plural(num, 'epoch')} can't show a trend."
-        return Finding("epochs", "Epochs", "note", "Too few epochs to tell", detail, _longer(curves))
+        return Finding("epochs", "note", "Too few epochs to tell", detail, _longer(curves))
     before, now = halves(curves)
     fell = f"fell from {number(before)} to {number(now)}" if now < before else f"stayed at {number(before)}"
     where = f"lies {plural(after, 'epoch')} before the end" if after else "is the last"
     detail = f"The best epoch {where}. In the second half of the epochs the smallest validation loss so far {fell}."
     if too_short(manifest, run, curves):
-        return Finding("improving", "Epochs", "note", "Was still improving", detail, _longer(curves))
-    return Finding("epochs", "Epochs", "good", "Enough epochs", detail)
+        return Finding("improving", "note", "Was still improving", detail, _longer(curves))
+    return Finding("epochs", "good", "Enough epochs", detail)
 
 
 def too_short(manifest: Manifest, run: Run, curves: Curves) -> bool:
@@ -362,14 +384,12 @@ def gradients(curves: Curves) -> list[Finding]:
     )
     advice = "Try model.activation=relu, model.norm=layer or fewer layers."
     if ratio < GRADIENT_VANISHES:
-        return [Finding("gradients", "Gradients", "warn", "Gradients vanish", detail, advice)]
+        return [Finding("gradients", "warn", "Gradients vanish", detail, advice)]
     if ratio < GRADIENT_WEAK:
-        return [Finding("gradients", "Gradients", "note", "Gradients fade", detail, advice)]
+        return [Finding("gradients", "note", "Gradients fade", detail, advice)]
     if ratio > GRADIENT_EXPLODES:
-        return [
-            Finding("exploding", "Gradients", "warn", "Gradients explode", detail, "Try model.norm=layer or train.clip_norm=1.")
-        ]
-    return [Finding("gradients", "Gradients", "good", "Gradients reach every layer", detail)]
+        return [Finding("exploding", "warn", "Gradients explode", detail, "Try model.norm=layer or train.clip_norm=1.")]
+    return [Finding("gradients", "good", "Gradients reach every layer", detail)]
 
 
 def gradient_ratio(curves: Curves) -> float:
@@ -388,16 +408,14 @@ def calibration(test: Evaluation) -> Finding:
     )
     if gap > CALIBRATED and test.mean_confidence > high:
         advice = "Try train.label_smoothing=0.1, or fewer epochs; do not read its probabilities as chances."
-        return Finding(
-            "calibration", "Calibration", "warn" if gap > 5 * CALIBRATED else "note", "Over-confident", detail, advice
-        )
+        return Finding("calibration", "warn" if gap > 5 * CALIBRATED else "note", "Over-confident", detail, advice)
     if gap < -CALIBRATED and test.mean_confidence < low:
         advice = "Less train.label_smoothing, dropout or augmentation, or more epochs, makes it surer."
-        return Finding("calibration", "Calibration", "note", "Under-confident", detail, advice)
+        return Finding("calibration", "note", "Under-confident", detail, advice)
     if test.calibration_error > 2.5 * CALIBRATED + 1 / math.sqrt(test.num_samples):
         advice = "See the reliability diagram for where."
-        return Finding("calibration", "Calibration", "note", "Calibrated on average only", detail, advice)
-    return Finding("calibration", "Calibration", "good", "Confidence matches accuracy", detail)
+        return Finding("calibration", "note", "Calibrated on average only", detail, advice)
+    return Finding("calibration", "good", "Confidence matches accuracy", detail)
 
 
 def splits_agree(manifest: Manifest, run: Run, test: Evaluation) -> list[Finding]:
@@ -411,8 +429,8 @@ def splits_agree(manifest: Manifest, run: Run, test: Evaluation) -> list[Finding
     detail = f"Accuracy is {percent(val)} on the validation split and {percent(test.accuracy)} on the test split."
     if fall > SPLITS_DIFFER and fall > Z95 * error:
         advice = "The splits may come from different sources, or many choices were made on the validation split."
-        return [Finding("splits", "Splits", "note", "Harder on the test split", detail, advice)]
-    return [Finding("splits", "Splits", "good", "Validation and test agree", detail)]
+        return [Finding("splits", "note", "Harder on the test split", detail, advice)]
+    return [Finding("splits", "good", "Validation and test agree", detail)]
 
 
 def few_samples(manifest: Manifest, test: Evaluation) -> list[Finding]:
@@ -422,7 +440,7 @@ def few_samples(manifest: Manifest, test: Evaluation) -> list[Finding]:
     low, high = accuracy_range(test)
     detail = f"{plural(test.num_samples, 'test sample')} leave the accuracy anywhere from {interval(low, high)}."
     advice = f"Set more aside: `{_larger_test(manifest)}`, or add samples to the test split."
-    return [Finding("few_samples", "Test split", "note", "Few test samples", detail, advice)]
+    return [Finding("few_samples", "note", "Few test samples", detail, advice)]
 
 
 def reads(test: Evaluation) -> list[Finding]:
@@ -431,7 +449,7 @@ def reads(test: Evaluation) -> list[Finding]:
         return []
     detail = f"The test split has been read {count(test.test_reads)} times in this repository."
     advice = "Each choice made after a look makes the result a little too good: keep fresh samples for the last judgement."
-    return [Finding("reads", "Test split", "note", "The test split has been read often", detail, advice)]
+    return [Finding("reads", "note", "The test split has been read often", detail, advice)]
 
 
 HEADLINES: list[tuple[str, Level, str]] = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.artifacts import published_dir, stage_dir
-from pipeline.closure import code_digest
+from pipeline.closure import stage_digest
 from pipeline.data.build import build_dataset
 from pipeline.data.dataset import SPLITS, Manifest
 from pipeline.schema.data import DataConfig
@@ -18,7 +18,7 @@ def run() -> None:
     place = data.path or data.train_path or "embedded"
     print(f"prepare: reading {data.source} ({place}) into {stage_dir('prepare')}", flush=True)
     with published_dir(stage_dir("prepare")) as folder:
-        manifest = build_dataset(data, prepare, folder, code_digest("pipeline/stages/prepare.py"))
+        manifest = build_dataset(data, prepare, folder, stage_digest("prepare"))
     print("\n".join(_summary(manifest)), flush=True)
 
 

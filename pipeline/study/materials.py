@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import artifacts
-from pipeline.closure import code_digest
+from pipeline.closure import stage_digest
 from pipeline.data.build import build_dataset, dataset_digest
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import RECORD, views_digest, write_view_folder
 from pipeline.errors import DataError
 from pipeline.study.plan import Configuration
-
-PREPARE_CODE = "pipeline/stages/prepare.py"
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Materials:
         self.own, self.prepare, self.augment, self.device = own, prepare, augment, device
         self.manifest = open_dataset(prepare).manifest
         self.made_on = artifacts.read_json(augment / RECORD)["device"] or device
-        self.code = code_digest(PREPARE_CODE)
+        self.code = stage_digest("prepare")
 
     def of(self, config: Configuration) -> Material:
         """Where a run's dataset and copies are, or will be."""

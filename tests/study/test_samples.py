@@ -7,13 +7,12 @@ from study_project import CONF, definition
 from test_study_run import Inline
 
 from pipeline import artifacts
-from pipeline.closure import code_digest
+from pipeline.closure import stage_digest
 from pipeline.config import composed, write_params
 from pipeline.data.build import build_dataset
 from pipeline.data.dataset import open_dataset
 from pipeline.data.views import write_view_folder
 from pipeline.errors import ConfigError
-from pipeline.study.materials import PREPARE_CODE
 from pipeline.study.plan import configuration, problems
 from pipeline.study.run import compute, open_materials, plan
 from pipeline.study.samples import samples_digest
@@ -75,7 +74,7 @@ def pictures(tmp_path, monkeypatch):
     write_params(values)
     own = configuration(values)
     artifacts.stage_dir("prepare").mkdir(parents=True)
-    build_dataset(own.data, own.prepare, artifacts.stage_dir("prepare"), code_digest(PREPARE_CODE))
+    build_dataset(own.data, own.prepare, artifacts.stage_dir("prepare"), stage_digest("prepare"))
     artifacts.stage_dir("augment").mkdir()
     write_view_folder(open_dataset(artifacts.stage_dir("prepare")), own.augment, artifacts.stage_dir("augment"), None)
     return values

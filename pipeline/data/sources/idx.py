@@ -71,9 +71,8 @@ def _found(path: Path) -> list[tuple[Path, str | None]]:
     for name in Folder(path).files:
         if match := _IMAGES.fullmatch(name):
             families.add(match["family"] or "no prefix")
-            found.setdefault(
-                _SPLITS[match["split"]], path / name
-            )  # sorted: of a file and its compressed copy the file comes first
+            # Sorted: of a file and its compressed copy the file comes first.
+            found.setdefault(_SPLITS[match["split"]], path / name)
     if len(families) > 1:
         raise DataError(
             f"{path}: several datasets in one folder ({', '.join(sorted(families))}); give each a folder of its own"
