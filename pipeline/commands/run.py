@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import secrets
 import shutil
-import signal
-import sys
-from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from pipeline.artifacts import CODE, cells_root, held, read_json, runs_root, stage_dir
+from pipeline.artifacts import cells_root, held, read_json, runs_root, stage_dir
 from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.data import is_there
+from pipeline.commands.reproduce import reproduce
 from pipeline.commands.runs import KEPT
 from pipeline.config import Values
 from pipeline.data.sources.layout import readable_name
-from pipeline.errors import BusyError, ConfigError, DataError, RegattaError, Stopped, StorageError
+from pipeline.errors import DataError
 from pipeline.report.summary import summary_lines
 
 LOCK = Path("artifacts/.run.lock")
 REPORT = stage_dir("report") / "index.html"
 NO_LINKS: Mapping[Path, Path] = {}
-
-
-@dataclass(frozen=True)
-class Reproduced:
-    """What DVC did."""
-
-    stages: list[str]
-    """That were not up to date, the digests of their code aside."""
-    uncached: list[str]
-    """Outputs that Git keeps, not DVC."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -123,81 +108,6 @@ def left_alone(values: Values) -> list[str]:
     return [] if on_run is None else [f"study@{name}" for name in values["study"]["definitions"] if name not in on_run]
 
 
-def reproduce(targets: Sequence[str] = (), without: Container[str] = (), then: Sequence[str] = ()) -> Reproduced:
-    """`dvc repro` within this process, so that a stage's own exit code is known.
-
-    targets: stages, with those that they depend on; all if there are none. without: stages to leave alone. then: stages
-    to come after them, without those that they depend on.
-    """
-    from dvc.exceptions import DvcException
-
-    from pipeline.commands.hashing import Project
-
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    try:
-        with sigterm_passed_on(), Project() as repo:
-            repo.scm_context.quiet = True  # no advice about core.autostage
-            names = [*in_order(repo.index.graph, targets, without), *then]
-            stages = [stage.addressing for stage in repo.reproduce(names, single_item=True)]
-            return Reproduced(
-                [name for name in stages if name != CODE], [out.def_path for out in repo.index.outs if not out.use_cache]
-            )
-    except (DvcException, OSError) as error:
-        told = worded(error)
-        if told.exit_code in (ConfigError.exit_code, DataError.exit_code):
-            bring_back()
-        raise told from None
-
-
-def bring_back() -> None:
-    """What DVC has removed for a stage that was then refused comes back from its cache, as `dvc.lock` still has it."""
-    from dvc.exceptions import DvcException
-
-    from pipeline.commands.hashing import Project
-
-    with Project() as repo:
-        gone = [out for out in repo.index.outs if out.use_cache and out.hash_info and not out.exists]
-        there = [out.def_path for out in gone if repo.cache.local.exists(out.hash_info.value)]
-        if not there:
-            return
-        try:
-            repo.checkout(there)
-        except (DvcException, OSError) as error:  # the refusal is what has to be told
-            print(f"{', '.join(there)}: can't be brought back ({' '.join(str(error).split())}); `dvc checkout`", flush=True)
-            return
-        print(f"{', '.join(there)}: as before, since what was to take its place was refused", flush=True)
-
-
-def in_order(graph: Any, targets: Sequence[str], without: Container[str]) -> list[str]:
-    """The names of DVC's stages, each after those that it depends on."""
-    import networkx
-
-    starts = {stage.addressing: stage for stage in graph}
-    if unknown := [name for name in targets if name not in starts]:
-        raise ConfigError(f"{', '.join(unknown)}: no such stage in dvc.yaml")
-    needed = {stage for name in targets or starts for stage in (starts[name], *networkx.descendants(graph, starts[name]))}
-    every = [stage for stage in networkx.dfs_postorder_nodes(graph) if stage in needed]
-    return [stage.addressing for stage in every if stage.addressing not in without]
-
-
-@contextmanager
-def sigterm_passed_on() -> Iterator[None]:
-    """Hand SIGTERM to the stage, which saves its state and ends; without one, stop here."""
-
-    def hand_on(*_: Any) -> None:
-        children = [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
-        for pid in children:
-            os.kill(pid, signal.SIGTERM)
-        if not children:
-            raise Stopped("stopped between two stages; the same command goes on from here")
-
-    before = signal.signal(signal.SIGTERM, hand_on)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def keep_records(uncached: list[str]) -> None:
     """Keep beside the run what brings its artifacts back: `dvc.lock`, the overrides, the outputs that DVC does not keep."""
     path = stage_dir("train") / "run.json"
@@ -223,37 +133,3 @@ def pass_on(options: argparse.Namespace) -> None:
         os.environ["REGATTA_ACCEPT_CODE"] = "1"
     if getattr(options, "fresh", False):
         os.environ["REGATTA_FRESH"] = secrets.token_hex(8)
-
-
-def worded(error: Exception) -> RegattaError:
-    """DVC's error with the exit code of its cause; a stage has already said what went wrong."""
-    from dvc.lock import LockError
-    from dvc.stage.exceptions import MissingDataSource, StageCmdFailedError
-
-    causes = list(_causes(error))
-    said = ": ".join(" ".join(str(cause).split()) for cause in causes)
-    for cause in causes:
-        if isinstance(cause, StageCmdFailedError):
-            return _stage_error(str(error), str(cause))
-        if isinstance(cause, LockError):
-            return BusyError("another DVC command is at work in this project; wait for it or end it")
-        if isinstance(cause, MissingDataSource | FileNotFoundError):
-            return DataError(said)
-        if isinstance(cause, OSError):
-            return StorageError(said)
-    hint = "; say `git init`, or `dvc config core.no_scm true` to do without Git" if "not a git repo" in said else ""
-    return ConfigError(f"DVC: {said}{hint}")
-
-
-def _stage_error(text: str, cause: str) -> RegattaError:
-    found = re.search(r"exited with (-?\d+)", cause)
-    status = int(found[1]) if found else 1
-    error = RegattaError(f"{text} (exit code {status}, its message is above); DVC has kept nothing of it")
-    error.exit_code = status if status >= 0 else 128 - status
-    return error
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__

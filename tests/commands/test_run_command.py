@@ -12,15 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dvc.exceptions import DvcException, ReproductionError
-from dvc.lock import LockError
-from dvc.stage.exceptions import MissingDataSource, StageCmdFailedError
 
 from pipeline import cli
 from pipeline.commands.compose import apply, change
-from pipeline.commands.run import clear_old_studies, pass_on, sigterm_passed_on, summary, unwatched, worded
+from pipeline.commands.run import clear_old_studies, pass_on, summary, unwatched
 from pipeline.config import read_values
-from pipeline.errors import Stopped
 from pipeline.report.summary import summary_lines
 
 Command = Callable[..., str]
@@ -119,29 +115,6 @@ def test_an_interrupted_run_lets_its_stage_save_and_says_so(trained: Path, numbe
     assert "failed to reproduce 'train' (exit code 143" in Path("said.txt").read_text()
     states = [json.loads(path.read_text())["state"] for path in Path("runs").glob("2*/run.json")]
     assert sorted(states) == ["finished", "stopped"]
-
-
-def test_sigterm_between_stages_stops_with_143() -> None:
-    with pytest.raises(Stopped, match="between two stages"), sigterm_passed_on():
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-
-
-@pytest.mark.parametrize(
-    ("cause", "code"),
-    [
-        (StageCmdFailedError("x", 4), 4),
-        (StageCmdFailedError("x", -9), 137),
-        (LockError("held"), 6),
-        (MissingDataSource(["data/x"]), 3),
-        (OSError(28, "No space left on device"), 5),
-        (DvcException("else"), 2),
-    ],
-)
-def test_dvcs_errors_have_the_code_of_their_cause(cause: Exception, code: int) -> None:
-    error = ReproductionError("failed to reproduce 'train'")
-    error.__cause__ = cause
-    assert worded(error).exit_code == code
 
 
 def wait_for(happened: Callable[[], bool], seconds: float = 60) -> None:
