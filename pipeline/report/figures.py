@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 from pipeline.evaluation import Bins, Floats, Ints, wilson_interval
 from pipeline.report.records import Curves
 from pipeline.report.svg import BLUE, GREY, INK, LINE, MUTED, ORANGE, PAPER, TIP
-from pipeline.report.words import count, number, percent, plural, short
+from pipeline.report.words import columns, count, number, percent, plural, short
 
-WIDTH, HEIGHT = 480, 290
+WIDTH, HEIGHT = 420, 270
 NAMED, NUMBERED, DRAWN = 77, 14, 120
 """Classes up to which the confusion matrix names them, numbers its squares, is drawn at all."""
+FEW, WHOLE, LARGE = 20, 500.0, 680.0
+"""Of up to so many classes the confusion matrix is at most so wide, with its names, that a telephone shows it whole; of more
+its square is so large."""
 HOVERED = 240
 """Epochs up to which each has its tooltip."""
 
@@ -111,21 +114,23 @@ def speed(curves: Curves) -> Figure:
 def confusion(matrix: Ints, classes: Sequence[str]) -> Figure:
     """Rows: actual class; columns: predicted class. Strength is the share of the row; mistakes stand out in orange."""
     num = len(classes)
-    side = float(np.clip(44 * num, 200, 420)) if num <= 20 else 680.0
-    size = 10.5 if num <= NUMBERED else max(5.0, 0.72 * side / num)
-    names = [short(name, 26 if num > 20 else 20) for name in classes]
-    turned = num * (0.62 * size * max(map(len, names)) + 8) > side * 1.0 and max(map(len, names)) > 2
-    named = num <= NAMED
-    room = (24 + 0.6 * size * max(map(len, names))) if named else 20.0
-    left, top = max(52.0, room), (room if turned else 20 + 1.4 * size) if named else 20.0
+    few, named = num <= FEW, num <= NAMED
+    names = [short(name, 20 if few else 26) for name in classes]
+    size = 10.5 if num <= NUMBERED else 9.5 if few else max(5.0, 0.72 * LARGE / num)
+    longest = max(map(columns, names))
+    room = 24 + 0.6 * size * longest if named else 20.0
+    left = max(52.0, room)
+    side = min(float(np.clip(44 * num, 200, 420)), WHOLE - left) if few else LARGE
+    turned = longest > 2 and num * (0.62 * size * longest + 8) > side
+    top = (room if turned else 20 + 1.4 * size) if named else 20.0
     whole = (left + side + 8, top + side + 8)
     figure = Figure(figsize=(whole[0] / 72, whole[1] / 72))
     axes = figure.add_axes((left / whole[0], 8 / whole[1], side / whole[0], side / whole[1]))
-    _squares(axes, matrix, names)
+    _squares(axes, matrix, names, min(11.0, 0.36 * side / num))
     axes.set(xlim=(-0.5, num - 0.5), ylim=(num - 0.5, -0.5))
     axes.grid(False)
     axes.spines[:].set_visible(True)
-    if num <= 20:
+    if few:
         axes.hlines(np.arange(num - 1) + 0.5, -0.5, num - 0.5, color=LINE, linewidth=0.6, zorder=0)
         axes.vlines(np.arange(num - 1) + 0.5, -0.5, num - 0.5, color=LINE, linewidth=0.6, zorder=0)
     axes.tick_params(length=0, bottom=False, labeltop=True, labelbottom=False, pad=3)
@@ -138,7 +143,7 @@ def confusion(matrix: Ints, classes: Sequence[str]) -> Figure:
     return figure
 
 
-def _squares(axes: Axes, matrix: Ints, names: Sequence[str]) -> None:
+def _squares(axes: Axes, matrix: Ints, names: Sequence[str], size: float) -> None:
     from matplotlib.patches import Rectangle
 
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -151,7 +156,7 @@ def _squares(axes: Axes, matrix: Ints, names: Sequence[str]) -> None:
         )
         if len(names) <= NUMBERED:
             ink = PAPER if strength > 0.7 else INK
-            axes.text(j, i, count(int(matrix[i, j])), ha="center", va="center_baseline", color=ink, fontsize=11)
+            axes.text(j, i, count(int(matrix[i, j])), ha="center", va="center_baseline", color=ink, fontsize=size)
 
 
 def reliability(bins: Bins) -> Figure:

@@ -63,8 +63,6 @@ class Picture:
     caption: str
     svg: Markup
     png: bytes
-    wide: bool = False
-    """Whether it needs the page's whole width."""
 
 
 def drawn(records: Records, predictions: Predictions, num_bins: int) -> dict[str, Picture]:
@@ -76,13 +74,13 @@ def drawn(records: Records, predictions: Predictions, num_bins: int) -> dict[str
         }
 
 
-def picture_of(name: str, title: str, caption: str, alt: str, figure: Figure, wide: bool = False) -> Picture:
+def picture_of(name: str, title: str, caption: str, alt: str, figure: Figure) -> Picture:
     """The figure in both formats."""
     # The layout is settled once, not again for each of the two formats.
     if figure.get_layout_engine():
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-    return Picture(name, title, caption, Markup(svg(figure, name, alt)), png(figure), wide)
+    return Picture(name, title, caption, Markup(svg(figure, name, alt)), png(figure))
 
 
 def _figures(records: Records, predictions: Predictions, num_bins: int) -> Iterator[tuple[str, str, Figure]]:

@@ -53,11 +53,17 @@ class Study:
     """Whether params.yaml still has it."""
 
     @property
+    def answered(self) -> bool:
+        """Whether the records have the answer and the advice: those of older versions do not."""
+        return self.effects is not None and "answer" in self.effects
+
+    @property
     def sentences(self) -> list[str]:
-        """The effects in words, without the expected finding, which the page says first."""
+        """The effects in words, but for what the page says first: the expected finding, and an only variant's, the answer."""
         assert self.effects is not None
         said: list[str] = self.effects["sentences"]
-        return said[:-1] if self.effects["agreement"] else said
+        only = self.answered and len(self.effects["variants"]) == 1
+        return said[1 if only else 0 : -1 if self.effects["agreement"] else None]
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from pipeline.report.figures import log_numbers
 from pipeline.report.studies import Study
 from pipeline.report.svg import BLUE, GREEN, GREY, INK, LINE, MUTED, ORANGE, PAPER, TIP
-from pipeline.report.words import better, duration, measure, metric_words, number, short, signed
+from pipeline.report.words import better, columns, duration, lines, measure, metric_words, number, signed
 
 WIDTH = 420
 COLOURS = {"helps": GREEN, "hurts": ORANGE, "failed": ORANGE, "equivalent": BLUE, "more": INK, "less": INK, "": INK}
@@ -157,14 +158,16 @@ def _name_dots(axes: Axes, dots: Sequence[tuple[str, float, float]]) -> None:
     room = axes.get_window_extent()
     taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in places]
     for (name, x, y), (left, bottom) in zip(dots, places, strict=True):
-        text = short(name, 24)
-        width = 5.7 * len(text)
+        text = lines(name, 24, 2)
+        rows = text.split("\n")
+        width, height = 5.7 * max(map(columns, rows)), 6 * len(rows)
         for dx, dy, align in BESIDE:
             start = left + dx - {"left": 0.0, "right": width, "center": width / 2}[align]
-            box = (start, bottom + dy - 6, start + width, bottom + dy + 6)
+            up = bottom + dy + math.copysign(height - 6, dy) if dy else bottom
+            box = (start, up - height, start + width, up + height)
             free = all(box[2] < t[0] or t[2] < box[0] or box[3] < t[1] or t[3] < box[1] for t in taken)
             if free and box[0] > room.x0 and box[2] < room.x1 and box[1] > room.y0 - 4 and box[3] < room.y1 + 8:
-                offset: Any = {"xytext": (dx, dy), "textcoords": "offset points", "ha": align, "va": "center"}
+                offset: Any = {"xytext": (dx, up - bottom), "textcoords": "offset points", "ha": align, "va": "center"}
                 axes.annotate(text, (x, y), color=INK, fontsize=9.5, **offset)
                 taken.append(box)
                 break
@@ -172,8 +175,10 @@ def _name_dots(axes: Axes, dots: Sequence[tuple[str, float, float]]) -> None:
 
 def _rows(names: Sequence[str], right: Sequence[tuple[str, str]], top: float = 8) -> tuple[Figure, Axes]:
     """A figure with one row per name, the first on top, and a text in its colour at the right end of each row."""
-    shown, each, bottom = [short(name, 22) for name in names], 32 if len(names) <= 8 else 23, 46.0
-    left, beside = (12 + 6.3 * max(map(len, texts)) for texts in (shown, [text for text, _ in right]))
+    shown, bottom = [lines(name, 22, 2) for name in names], 46.0
+    each = 32 if len(names) <= 8 or any("\n" in name for name in shown) else 23
+    texts = [line for name in shown for line in name.split("\n")], [text for text, _ in right]
+    left, beside = (12 + 6.3 * max(map(columns, each_side)) for each_side in texts)
     height = top + each * len(names) + bottom
     figure = Figure(figsize=(WIDTH / 72, height / 72))
     width = WIDTH - left - beside

@@ -23,19 +23,15 @@ from pipeline.evaluation import Floats
 from pipeline.report.studies import Runs, Study
 from pipeline.report.study_figures import colour_of
 from pipeline.report.svg import BLUE, GREY, INK, LINE, MUTED, TIP
-from pipeline.report.words import number, short
+from pipeline.report.words import lines, number, short
 
-NARROW, WIDE = 420.0, 820.0
+WIDTH, COLUMNS = 420.0, 2
+"""Narrow enough for a telephone: text stays readable there, and a desk's screen has room for two figures side by side."""
 FEW = 4
-"""Panels that fit into a narrow figure."""
+"""Panels that are not flattened."""
 LEVELS = 8
-BETWEEN, TITLE, BOTTOM = 12.0, 22.0, 36.0
+BETWEEN, TITLE, LINE_HEIGHT, BOTTOM = 12.0, 22.0, 12.0, 36.0
 Mapped = Callable[[Any], Any]
-
-
-def is_wide(num_panels: int) -> bool:
-    """Whether a figure takes the page's whole width."""
-    return num_panels > FEW
 
 
 @dataclass(frozen=True)
@@ -50,6 +46,7 @@ class Panel:
     """Whether there is none below it."""
     first: bool
     """Whether there is none to its left."""
+    title: str
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,8 @@ def curves(study: Study) -> Figure:
     assert study.effects is not None
     variants = study.effects["variants"]
     num = len(variants)
-    canvas = _canvas(num, 230 if num == 1 else 108 if is_wide(num) else 150, left=44, room=0, top=26)
+    names = [variant["name"] for variant in variants]
+    canvas = _canvas(names, 230 if num == 1 else 108 if num > FEW else 150, left=44, room=0, top=26)
     medians = {name: _median(runs.val_loss) for name, runs in study.runs.items()}
     low, high = _range(medians)
     logarithmic = high > 4 * low > 0
@@ -76,7 +74,7 @@ def curves(study: Study) -> Figure:
     last = max((int(runs.epochs[-1]) for runs in study.runs.values()), default=1)
     for panel, variant in zip(canvas.panels, variants, strict=True):
         x, y = _scale(panel.x, panel.width, 0.5, last + 0.5), _scale(panel.y, panel.height, low, high, logarithmic)
-        _title(canvas, panel, variant["name"], colour_of(variant["verdict"]))
+        _title(canvas, panel, colour_of(variant["verdict"]))
         _grid(canvas, panel, [(y(tick), number(tick, 1 if logarithmic else 2)) for tick in ticks])
         _epochs(canvas, panel, x, last)
         reference, own = variant["against"], variant["name"]
@@ -96,7 +94,7 @@ def curves(study: Study) -> Figure:
 
 def _against(variants: Sequence[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(variant["against"] for variant in variants))
-    return short(names[0], 40) if len(names) == 1 else "what each is compared with"
+    return short(names[0], 60) if len(names) == 1 else "what each is compared with"
 
 
 def _told(variant: Mapping[str, Any], runs: Mapping[str, Runs], medians: Mapping[str, Floats]) -> str:
@@ -153,12 +151,12 @@ def gradients(study: Study) -> Figure:
         (row, study.runs[row["name"]]) for row in study.rows if row["name"] in study.runs and study.runs[row["name"]].layers
     ]
     most, last = max(len(runs.layers) for _, runs in rows), max(int(runs.epochs[-1]) for _, runs in rows)
-    canvas = _canvas(len(rows), float(np.clip(15 * most, 54, 130)), left=0, room=54, top=44)
+    canvas = _canvas([row["name"] for row, _ in rows], float(np.clip(15 * most, 54, 130)), left=0, room=54, top=44)
     edges = _edges(np.concatenate([runs.norms.ravel() for _, runs in rows]))
     found: list[list[Path]] = [[] for _ in edges[1:]]
     for panel, (row, runs) in zip(canvas.panels, rows, strict=True):
         x, each = _scale(panel.x, panel.width, 0.5, last + 0.5), panel.height / len(runs.layers)
-        _title(canvas, panel, row["name"], colour_of(row["verdict"]))
+        _title(canvas, panel, colour_of(row["verdict"]))
         _epochs(canvas, panel, x, last)
         for i, (layer, norms) in enumerate(zip(runs.layers, runs.norms, strict=True)):
             y = panel.y + panel.height - (i + 1) * each
@@ -222,20 +220,21 @@ def _power(edge: float) -> str:
     return f"{10**edge:.2g}"
 
 
-def _canvas(num: int, height: float, left: float, room: float, top: float) -> Canvas:
-    """`num` panels, row by row; `left` is kept free left of the first column, `room` left of every panel, `top` above all."""
-    columns = (1 if num == 1 else 2) if not is_wide(num) else 3 if num in (5, 6, 9) else 4
-    width, rows = WIDE if is_wide(num) else NARROW, math.ceil(num / columns)
-    whole = top + rows * (TITLE + height) + BOTTOM
-    each = (width - left - 10 - (columns - 1) * BETWEEN) / columns
-    figure = Figure(figsize=(width / 72, whole / 72))
+def _canvas(names: Sequence[str], height: float, left: float, room: float, top: float) -> Canvas:
+    """A panel for each name, row by row; `left` is kept free left of the first column, `room` left of every panel."""
+    num, columns = len(names), min(len(names), COLUMNS)
+    each = (WIDTH - left - 10 - (columns - 1) * BETWEEN) / columns
+    titles = [lines(name, int((each - room) / 6.2), 2) for name in names]
+    above = TITLE + LINE_HEIGHT * max(title.count("\n") for title in titles)
+    whole = top + math.ceil(num / columns) * (above + height) + BOTTOM
+    figure = Figure(figsize=(WIDTH / 72, whole / 72))
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, width), ylim=(0, whole))
+    axes.set(xlim=(0, WIDTH), ylim=(0, whole))
     axes.set_axis_off()
     panels = []
-    for i in range(num):
-        x, y = left + (i % columns) * (each + BETWEEN) + room, whole - top - (i // columns + 1) * (TITLE + height)
-        panels.append(Panel(x, y, each - room, height, i + columns >= num, i % columns == 0))
+    for i, title in enumerate(titles):
+        x, y = left + (i % columns) * (each + BETWEEN) + room, whole - top - (i // columns + 1) * (above + height)
+        panels.append(Panel(x, y, each - room, height, i + columns >= num, i % columns == 0, title))
     return Canvas(figure, axes, panels)
 
 
@@ -246,14 +245,14 @@ def _scale(start: float, length: float, low: float, high: float, logarithmic: bo
     return lambda values: start + length * (values - low) / (high - low)
 
 
-def _title(canvas: Canvas, panel: Panel, name: str, colour: str) -> None:
+def _title(canvas: Canvas, panel: Panel, colour: str) -> None:
     place: Any = {"va": "bottom", "fontsize": 10, "color": INK if colour == GREY else colour}
-    canvas.axes.text(panel.x, panel.y + panel.height + 4, short(name, max(8, int(panel.width / 6.2))), **place)
+    canvas.axes.text(panel.x, panel.y + panel.height + 4, panel.title, **place)
 
 
 def _grid(canvas: Canvas, panel: Panel, ticks: Sequence[tuple[float, str]]) -> None:
-    lines = [[(panel.x, y), (panel.x + panel.width, y)] for y, _ in ticks]
-    canvas.axes.add_collection(LineCollection(lines, colors=LINE, linewidths=0.7), autolim=False)
+    across = [[(panel.x, y), (panel.x + panel.width, y)] for y, _ in ticks]
+    canvas.axes.add_collection(LineCollection(across, colors=LINE, linewidths=0.7), autolim=False)
     if panel.first:
         for y, text in ticks:
             canvas.axes.text(panel.x - 5, y, text, ha="right", va="center", color=MUTED, fontsize=9)

@@ -39,13 +39,13 @@ def study_pictures(study: Study) -> list[Picture]:
     """The figures of a study that was run: effects, gap, time, curves and, where they are asked about, gradients."""
     with style():
         return [
-            picture_of(f"study{part}-{study.name}", *captions, alt, figure, wide)
-            for part, captions, alt, figure, wide in _study_figures(study)
+            picture_of(f"study{part}-{study.name}", *captions, alt, figure)
+            for part, captions, alt, figure in _study_figures(study)
         ]
 
 
-def _study_figures(study: Study) -> Iterator[tuple[str, tuple[str, str], str, Figure, bool]]:
-    """What comes between "study" and the name, title and caption, alternative text, figure, whether it is wide."""
+def _study_figures(study: Study) -> Iterator[tuple[str, tuple[str, str], str, Figure]]:
+    """What comes between "study" and the name, title and caption, alternative text, figure."""
     effects, variants = study.effects, study.rows[1:]
     assert effects is not None
     metric = metric_words(effects["metric"])
@@ -57,12 +57,12 @@ def _study_figures(study: Study) -> Iterator[tuple[str, tuple[str, str], str, Fi
     if effects["margin"]:
         caption += f" What lies within the blue band, \u00b1{effects['margin']:g}, was said not to matter."
     titles = ("Differences", caption)
-    yield "", titles, f"Differences in {metric}. {told}.", study_figures.forest(effects), False
+    yield "", titles, f"Differences in {metric}. {told}.", study_figures.forest(effects)
     pairs = list(zip(study.rows, study.means("train_loss"), study.means("val_loss"), strict=True))
     if any(train is not None and val is not None for _, train, val in pairs):
         gaps = [f"{row['name']}: {signed(val - train)}" for row, train, val in pairs if train is not None and val is not None]
         alt = f"Validation less training loss. {'; '.join(gaps)}."
-        yield ".gap", CAPTIONS["gap"], alt, study_figures.losses(study), False
+        yield ".gap", CAPTIONS["gap"], alt, study_figures.losses(study)
     times = list(zip(study.rows, study.means("seconds"), study.means(effects["metric"]), strict=True))
     if any(seconds is not None and value is not None for _, seconds, value in times):
         each = [f"{row['name']}: {duration(s)}" for row, s, value in times if s is not None and value is not None]
@@ -71,12 +71,11 @@ def _study_figures(study: Study) -> Iterator[tuple[str, tuple[str, str], str, Fi
             CAPTIONS["time"],
             f"{metric} over the time of a run. {'; '.join(each)}.",
             study_figures.cost(study),
-            False,
         )
     if study.runs:
         alt = f"Validation loss per epoch of {count(len(variants))} variants, each with what it is compared with."
-        yield ".curves", CAPTIONS["curves"], alt, study_panels.curves(study), study_panels.is_wide(len(variants))
+        yield ".curves", CAPTIONS["curves"], alt, study_panels.curves(study)
     mapped = [runs for runs in study.runs.values() if runs.layers]
     if mapped:
         alt = f"Gradient norm by layer and epoch of {count(len(mapped))} configurations."
-        yield ".gradients", CAPTIONS["gradients"], alt, study_panels.gradients(study), study_panels.is_wide(len(mapped))
+        yield ".gradients", CAPTIONS["gradients"], alt, study_panels.gradients(study)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from datetime import UTC, datetime
+from itertools import accumulate
+from unicodedata import combining, east_asian_width
 
 ELLIPSIS = "\u2026"
+JOINS = " -_/.:"
+"""Marks after which a name may be broken."""
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -69,11 +74,42 @@ def moment(text: str) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if time.tzinfo else f"{time:%Y-%m-%d %H:%M}"
 
 
+def columns(text: str) -> int:
+    """How wide a text is, in Latin letters: Chinese characters take two, accents that are added none."""
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
 def short(name: str, width: int = 24) -> str:
-    """A name of at most `width` characters, its middle left out; line breaks and other controls become spaces."""
+    """A name of at most `width` columns, its middle left out; line breaks and other controls become spaces."""
     plain = "".join(c if c.isprintable() else " " for c in name)
-    keep = width - 1
-    return plain if len(plain) <= width else plain[: keep - keep // 3] + ELLIPSIS + plain[len(plain) - keep // 3 :]
+    if columns(plain) <= width:
+        return plain
+    end = (width - 1) // 3
+    start = width - 1 - end
+    return _beginning(plain, start) + ELLIPSIS + _beginning(plain[::-1], end)[::-1]
+
+
+def lines(name: str, width: int, most: int = 3) -> str:
+    """A name over lines of at most `width` columns, cut after a mark that joins words where there is one.
+
+    What does not fit on `most` lines loses its middle.
+    """
+    rest = short(name, width * most)
+    found: list[str] = []
+    while columns(rest) > width:
+        line = _beginning(rest, width)
+        neat = line[: 1 + max(line.rfind(mark) for mark in JOINS)]
+        # Only where the lines that are left have room for the rest.
+        fits = neat and columns(rest) - columns(neat) <= width * (most - len(found) - 1)
+        found.append(neat if fits else line)
+        rest = rest[len(found[-1]) :]
+    return "\n".join([*found, rest])
+
+
+def _beginning(text: str, width: int) -> str:
+    """As many characters as fit into so many columns, at least one."""
+    wide = list(accumulate(map(columns, text)))
+    return text[: max(1, bisect_right(wide, width))]
 
 
 def plain(name: str) -> str:

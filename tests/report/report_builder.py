@@ -24,6 +24,19 @@ from pipeline.study.tables import cells_table, curves_table
 
 DATASET = "0d9b6f1ac2e14d0a9f7b3c5d8e6f1a2b"
 
+LONG_CLASSES = [
+    *(f"Acquisition_of_customer_identification_{i:02d}" for i in range(14)),
+    "Ποικιλία αμπέλου με πολύ μακρύ όνομα",
+    "сорт винограда с очень длинным названием",
+    "一種名字非常長的葡萄品種的照片",
+    "صنف من العنب باسم طويل جدا",
+    "a",
+    "ß",
+]
+"""20 names, some of which have no place to break, some of other scripts."""
+LONG_FILE = "photographs-of-the-second-campaign/vineyard-north-slope/" + 20 * "x" + "-日本語の写真-" + 30 * "y" + "_"
+LONG_VARIANTS = [f"regularised-with-a-very-long-name-{i:02d}-abcd" for i in range(11)]
+
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "$\\frac{1}{0}$ & co", "plain\x00\x0b\u202ename"]
 
 
@@ -137,6 +150,27 @@ def build(
     if studies:
         write_study(artifacts / "study")
     write_project(root, studies)
+    return artifacts
+
+
+def build_long(root: Path) -> Path:
+    """Names as long as people have them: 12 variants of 40 letters, 20 classes, file names of 120 letters."""
+    images, labels = many(2000, len(LONG_CLASSES))
+    artifacts = build(root, (images, labels), LONG_CLASSES, epochs=3, prefix=LONG_FILE, studies=False)
+    names = [
+        "κανονικοποίηση-με-πολύ-μακρύ-όνομα-εδώ-1",
+        *(f"regularised-with-a-very-long-name-{i:02d}-abcd" for i in range(11)),
+    ]
+    variants = [
+        (Variant(name, {"model.dropout": round(0.05 * (i + 1), 2), "model.widths": [96, 64]}), 0.02 * (i % 5 - 2), 1.0 + i)
+        for i, name in enumerate(names)
+    ]
+    question = "Which of a dozen regularisations with_names_that_have_no_place_to_break_in_them helps most?"
+    expected = {names[1]: "helps", names[2]: "hurts"}
+    write_study(
+        artifacts / "study", "regularisation-in-a-dozen-ways", Definition(question, None, expected, margin=0.004), variants
+    )
+    write_study(artifacts / "study", definition=DROPOUT)
     return artifacts
 
 
@@ -293,13 +327,25 @@ def write_study(folder, name="dropout", definition=DROPOUT, variants=DROPOUT_VAR
         for variant, shift, time in every
         for seed in range(definition.seeds)
     ]
-    found = effects(name, definition, [variant for variant, _, _ in every], outcomes)
+    found = effects(name, definition, [variant for variant, _, _ in every], outcomes, contrasts(variants))
     params = {section: project_params()[section] for section in ("model", "train", "augment", "prepare")}
     basis = {"study": study_definition(definition), **params, "dataset": DATASET, **basis}
     (folder / name).mkdir(parents=True)
     write_json(folder / name / "effects.json", {**found, "basis": basis})
     pq.write_table(cells_table(outcomes), folder / name / "cells.parquet")
     pq.write_table(curves_table(outcomes), folder / name / "curves.parquet")
+
+
+def contrasts(variants):
+    """What each variant has in place of what the project has."""
+    now = {f"{section}.{key}": value for section, values in project_params().items() for key, value in values.items()}
+    return {
+        variant.name: {
+            key: {"variant": value, "reference": now[key], "now": now[key]} for key, value in variant.changes.items()
+        }
+        for variant, _, _ in variants
+        if variant.changes.keys() <= now.keys()
+    }
 
 
 def study_run(variant, seed, shift, time, epochs, rng, failing):

@@ -3,7 +3,7 @@ import shutil
 import subprocess
 import sys
 from functools import cache
-from html import escape
+from html import escape, unescape
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -166,6 +166,109 @@ def test_the_verdict_comes_first_in_words(digits):
     _, _, page = first_page_of(digits)
     words = " ".join(data for section, data in page.text if section == "verdict")
     assert words.index("The network learned well") < words.index("It is right on 9") < words.index("Test loss")
+
+
+def test_answers_stand_first_here_and_in_their_study(digits):
+    html, _, page = first_page_of(digits)
+    effects = read_json(digits / "artifacts/study/dropout/effects.json")
+    for text in (effects["question"], effects["answer"], *(step["text"] for step in effects["advice"])):
+        first, second, *_ = (found.start() for found in re.finditer(re.escape(escape(text, quote=False)), html))
+        assert html.index('id="verdict"') < first < html.index('class="tiles"')
+        assert html.index('id="studies"') < second < html.index(escape(effects["sentences"][0], quote=False))
+    commands = [step["command"] for step in effects["advice"]]
+    assert commands == ["regatta run 'model.widths=[96,64]'", "regatta study dropout study.seeds=10"]
+    shown = re.findall('<code class="command">(.*?)</code>', html)
+    assert [unescape(command) for command in shown] == 2 * commands
+    assert ("a", "#study-1") in [(tag, attributes.get("href")) for tag, attributes in page.tags]
+
+
+def test_the_answer_of_an_only_variant_is_not_said_twice(tmp_path):
+    root = study_alone(tmp_path)
+    text = re.sub(r"\s+", " ", page_of(root)[2].visible())
+    assert text.count(read_json(root / "artifacts/study/dropout/effects.json")["answer"]) == 2
+    assert text.count("Keep dropout 0.2, as your configuration has it") == 2
+    assert "no-dropout (dropout none against 0.2) hurts" not in text
+
+
+def study_alone(root):
+    artifacts = rb.build(root, epochs=1, studies=False)
+    rb.write_study(artifacts / "study", "dropout", rb.Definition("Does it help?"), rb.DROPOUT_VARIANTS[:1])
+    return root
+
+
+def test_an_answer_of_other_settings_says_so_first(tmp_path):
+    rb.build(tmp_path, epochs=1)
+    params = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    params["train"]["learning_rate"] = 0.01
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    html, _, _ = page_of(tmp_path)
+    assert html.index("made with other settings") < html.index('class="tiles"')
+
+
+def test_effects_of_an_older_version_have_no_answer(tmp_path):
+    root = study_alone(tmp_path)
+    path = root / "artifacts/study/dropout/effects.json"
+    write_json(path, {key: value for key, value in read_json(path).items() if key not in ("answer", "advice")})
+    html, _, page = page_of(root)
+    assert 'class="answer"' not in html
+    assert "no-dropout (dropout none against 0.2) hurts" in page.visible()
+
+
+@pytest.fixture(scope="module")
+def long_names(tmp_path_factory):
+    root = tmp_path_factory.mktemp("long")
+    rb.build_long(root)
+    return root
+
+
+def test_long_names_are_whole(long_names):
+    _, _, page = first_page_of(long_names)
+    text = [data for _, data in page.text]
+    sources = [a["alt"].partition(":")[0] for tag, a in page.tags if tag == "img" and "actual" in a["alt"]]
+    assert len(sources) == 24
+    assert min(map(len, sources)) > 110
+    assert {*sources, *rb.LONG_VARIANTS, *rb.LONG_CLASSES} <= set(text)
+
+
+def test_a_value_of_a_listed_table_has_its_name_beside_it(long_names):
+    """On a narrow screen the table's head is gone."""
+    html, _, _ = first_page_of(long_names)
+    tables = re.findall(r'<table class="[^"]*listed".*?</table>', html, re.DOTALL)
+    assert len(tables) == 6
+    for table in tables:
+        heads = re.findall("<th scope=.col.[^>]*>([^<]*)</th>", table)
+        labels = re.findall(r'<td[^>]* data-label="([^"]*)"', table)
+        assert set(labels) == set(heads[1:])
+        assert len(re.findall("<td(?![^>]*data-label)[^>]*>(?!</td>|<bdi></bdi></td>)", table)) == 0
+
+
+MEASURE = """
+const page = document.querySelector("iframe").contentDocument, view = page.defaultView;
+const found = ["measured", page.documentElement.clientWidth];
+for (const e of page.querySelectorAll("html, body *:not(svg *)")) {
+  if (e.clientWidth && view.getComputedStyle(e).display != "inline" && e.scrollWidth > e.clientWidth + 1)
+    found.push(`${e.tagName}.${e.className} ${e.scrollWidth} > ${e.clientWidth}`);
+}
+for (const text of page.querySelectorAll("svg text")) {
+  const own = text.getBoundingClientRect(), whole = text.ownerSVGElement.getBoundingClientRect();
+  if (own.left < whole.left - 1 || own.right > whole.right + 1) found.push(`cut: ${text.textContent.trim()}`);
+}
+document.body.textContent = JSON.stringify(found);
+"""
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+@pytest.mark.parametrize("width", [400, 1200])
+def test_nothing_is_cut_or_scrolls_away_sideways(long_names, tmp_path, width):
+    """In a frame, since a window of chromium is never narrower than 500."""
+    html, _, _ = first_page_of(long_names)
+    frame = f'<iframe style="width: {width}px; height: 900px; border: 0" srcdoc="{escape(html)}" onload="measure()"></iframe>'
+    (tmp_path / "frame.html").write_text(f"<script>function measure() {{ {MEASURE} }}</script><body>{frame}")
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1300,1000"]
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    place = f"file://{tmp_path / 'frame.html'}"
+    done = subprocess.run([*command, profile, "--dump-dom", place], capture_output=True, text=True, check=True, timeout=120)
+    assert re.search(r'\["measured",\d.*?\]', unescape(done.stdout))[0] == f'["measured",{width}]'
 
 
 def test_every_picture_can_be_read_out(digits):

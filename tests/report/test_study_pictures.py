@@ -37,7 +37,6 @@ def test_every_figure_is_drawn_for_any_number_of_variants(tmp_path, num):
     assert [picture.name for picture in found] == [
         "study-dropout", "study.gap-dropout", "study.time-dropout", "study.curves-dropout", "study.gradients-dropout",
     ]  # fmt: skip
-    assert [picture.wide for picture in found] == [False, False, False, num > 4, num + 1 > 4]
     for picture in found:
         assert picture.png
         assert picture.svg.startswith("<svg")
@@ -102,6 +101,20 @@ def test_a_panel_is_on_the_same_scale_as_the_others(tmp_path):
         figure = study_panels.curves(found)
     assert "grey: baseline" in texts(figure)
     assert [tip.split(":")[0] for tip in tips(figure)] == ["variant-0", "variant-1"]
+
+
+def test_long_names_are_whole_in_every_legend(tmp_path):
+    rb.build_long(tmp_path)
+    found = studies(tmp_path, rb.DATASET)[-1]
+    with style():
+        for draw in (
+            study_panels.curves,
+            study_panels.gradients,
+            study_figures.losses,
+            lambda s: study_figures.forest(s.effects),
+        ):
+            named = {text.replace("\n", "") for text in texts(draw(found))}
+            assert {variant["name"] for variant in found.effects["variants"]} <= named
 
 
 def test_a_curve_ends_where_most_runs_have_ended():

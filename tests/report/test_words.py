@@ -37,6 +37,31 @@ def test_short_keeps_both_ends_and_the_width():
     assert words.short("a\x00b\u202ec\nd") == "a b c d"
 
 
+def test_wide_letters_take_two_columns_and_added_accents_none():
+    assert [words.columns(text) for text in ("abc", "写真", "e\u0301", "")] == [3, 4, 1, 0]
+    assert words.short("一種名字非常長的葡萄品種", 12) == "一種名字…種"
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "told"),
+    [("short", 8, "short"),
+     ("regularised-with-a-very-long-name", 22, "regularised-with-a-\nvery-long-name"),
+     ("x" * 30, 20, "x" * 20 + "\n" + "x" * 10),
+     ("ab-" + "x" * 20, 12, "ab-xxxxxxxxx\n" + "x" * 11),  # a neat end would leave too much
+     ("一種名字非常長的葡萄品種", 16, "一種名字非常長的\n葡萄品種")],
+)  # fmt: skip
+def test_a_name_over_lines_is_whole(name, width, told):
+    assert words.lines(name, width, 2) == told
+    assert told.replace("\n", "") == name
+
+
+def test_a_name_too_long_for_its_lines_loses_its_middle():
+    told = words.lines("photos/2024/" + 80 * "x" + ".jpeg", 20, 3)
+    assert told.count("\n") == 2
+    assert max(map(words.columns, told.split("\n"))) <= 20
+    assert (told[:7], told[-5:], told.count("\u2026")) == ("photos/", ".jpeg", 1)
+
+
 def test_signed():
     assert [words.signed(x) for x in (0.02, -0.02, 0.0, None)] == ["+0.0200", "\u22120.0200", "0", "\u2013"]
 
