@@ -1,7 +1,11 @@
 # The commands of the project. .venv is made on first use and renewed when a lock file or pyproject.toml has changed.
 TORCH := 2.13.0
+# No file enters that a lock file has no hash of, and nothing that is not in one (docs/dependencies.md).
+INSTALL := .venv/bin/pip install -q --require-hashes --no-deps
+LOCKS := requirements-build.lock requirements-cpu.lock requirements.lock requirements-cuda.lock
+IS_CPU := import sys, importlib.metadata as m; sys.exit(not m.version("torch").endswith("+cpu"))
 
-.PHONY: run test test-slow bench results lock venv venv-dev
+.PHONY: run test test-slow bench results lock audit venv venv-dev
 .DEFAULT_GOAL := run
 
 run: venv  ## every stage, on the embedded data unless told otherwise
@@ -29,25 +33,29 @@ bench: venv-dev run  ## what needs no data but the embedded digits (benchmarks/R
 results: venv-dev  ## RESULTS.md from benchmarks/results/
 	.venv/bin/python -m benchmarks.table
 
-lock: venv-dev  ## resolve the dependencies anew; what a CUDA build of torch needs is left to torch, so that a CPU build does without
-	.venv/bin/pip install uv
-	echo "torch==$(TORCH)" > .venv/pins
-	.venv/bin/uv pip compile -q pyproject.toml --universal --python-version 3.11 --no-annotate --no-header -c .venv/pins -o .venv/all
-	grep -vE '^(nvidia|cuda|triton)' .venv/all > requirements.lock
-	.venv/bin/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 --no-annotate --no-header -c requirements.lock -o .venv/all
-	(echo "-r requirements.lock"; grep -vE '^(nvidia|cuda|triton)' .venv/all | grep -vxFf requirements.lock) > requirements-dev.lock
+lock: venv-dev  ## the lock files with a hash for every file, versions as they are; UPGRADE=1: the newest that pyproject.toml allows
+	.venv/bin/python dependencies/lock.py --torch $(TORCH) $(if $(UPGRADE),--upgrade)
+
+audit: venv-dev  ## known vulnerabilities of what is locked, but for those that dependencies/accepted.toml gives a reason for
+	@.venv/bin/python dependencies/audit.py
 
 # What is installed is compared with the files it was installed from, not with their dates, which a checkout changes.
 venv: .venv/bin/python
-	@cat requirements.lock pyproject.toml | cmp -s - .venv/installed || { set -e; rm -f .venv/installed; \
+	@cat $(LOCKS) pyproject.toml | cmp -s - .venv/installed || { set -e; rm -f .venv/installed; \
 	  echo "Installing the pinned dependencies into .venv: 2.2 GB with a CPU build of torch, about 7 GB with CUDA; this takes minutes."; \
-	  .venv/bin/pip install -q -r requirements.lock; .venv/bin/pip install -q --no-deps --no-build-isolation -e .; \
-	  cat requirements.lock pyproject.toml > .venv/installed; }
+	  $(INSTALL) -r requirements-build.lock; \
+	  if .venv/bin/pip install -q --dry-run --no-deps torch==$(TORCH)+cpu 2> /dev/null; \
+	  then $(INSTALL) -r requirements-cpu.lock; else echo "No CPU build of torch is at hand: taking the one of the index."; fi; \
+	  $(INSTALL) --no-build-isolation -r requirements.lock; \
+	  .venv/bin/python -c '$(IS_CPU)' || $(INSTALL) -r requirements-cuda.lock; \
+	  PYTHONWARNINGS=ignore .venv/bin/pip install -q --no-deps --no-build-isolation -e .; .venv/bin/pip check; \
+	  cat $(LOCKS) pyproject.toml > .venv/installed; }
 
 venv-dev: venv
 	@cmp -s requirements-dev.lock .venv/installed-dev || { set -e; rm -f .venv/installed-dev; \
 	  echo "Installing what lints and tests into .venv."; \
-	  .venv/bin/pip install -q -r requirements-dev.lock; cp requirements-dev.lock .venv/installed-dev; }
+	  $(INSTALL) --no-build-isolation -r requirements-dev.lock; .venv/bin/pip check; \
+	  cp requirements-dev.lock .venv/installed-dev; }
 
 .venv/bin/python:
 	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \

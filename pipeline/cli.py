@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parsed(sys.argv[1:] if arguments is None else arguments)
     try:
         check_root(Path.cwd())
+        keep_private(Path.cwd() / ".dvc" / "tmp" / "site")
         return dispatch(options)
     except RegattaError as error:
         print(f"regatta: {error}", file=sys.stderr, flush=True)
@@ -80,6 +82,17 @@ def check_root(folder: Path) -> None:
         )
     if above != folder:
         raise ConfigError(f"{folder}: the project's root is above; say `cd {above}` first")
+
+
+def keep_private(folder: Path) -> None:
+    """Give DVC a place of ours for its hashes of files, which only we can enter, unless somebody named another.
+
+    They are pickles, and DVC's own place is below /var/tmp, in a folder that every user of the machine may write to.
+    """
+    named = os.environ.setdefault("DVC_SITE_CACHE_DIR", str(folder))
+    if named == str(folder) and os.access(folder.parents[1], os.W_OK):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
 
 
 def is_root(folder: Path) -> bool:

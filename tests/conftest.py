@@ -93,7 +93,7 @@ def entered(template: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """A copy of a project as the current directory, with an environment of its own."""
     shutil.copytree(template, folder, symlinks=True)
     monkeypatch.chdir(folder)
-    for name in ("REGATTA_RUNS", "REGATTA_ACCEPT_CODE", "REGATTA_FRESH"):
+    for name in ("REGATTA_RUNS", "REGATTA_ACCEPT_CODE", "REGATTA_FRESH", "DVC_SITE_CACHE_DIR"):
         monkeypatch.delenv(name, raising=False)
     return folder
 

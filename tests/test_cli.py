@@ -46,6 +46,24 @@ def test_in_a_folder_below_it_names_the_root(
     assert f"say `cd {project}` first" in capsys.readouterr().err
 
 
+def test_dvc_keeps_its_pickles_where_nobody_else_can_write(project: Path, regatta: Command) -> None:
+    place = project / ".dvc" / "tmp" / "site"
+    place.mkdir(parents=True)
+    place.chmod(0o777)  # as DVC itself would make it
+    regatta("run", "--dry-run")
+    assert place.stat().st_mode & 0o777 == 0o700
+    assert [path.name for path in place.iterdir()] == ["repo"]
+
+
+def test_a_place_for_dvc_that_somebody_named_is_left_to_them(
+    project: Path, monkeypatch: pytest.MonkeyPatch, regatta: Command
+) -> None:
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(project / "named"))
+    regatta("run", "--dry-run")
+    assert (project / "named" / "repo").is_dir()
+    assert not (project / ".dvc" / "tmp" / "site").exists()
+
+
 def test_overrides_may_stand_around_options() -> None:
     options = cli.parsed(["run", "data=folder", "--dry-run", "model.dropout=0.5", "~train.epochs", "--force", "+a.b=1"])
     assert options.overrides == ["data=folder", "model.dropout=0.5", "~train.epochs", "+a.b=1"]
