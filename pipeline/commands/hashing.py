@@ -11,6 +11,7 @@ from typing import Any
 from dvc.ignore import DvcIgnoreFilter
 from dvc.repo import Repo
 
+from pipeline.commands.cache import CheckedFiles, CheckedRuns
 from pipeline.data.sources.layout import is_hidden, readable_name
 from pipeline.errors import DataError
 
@@ -24,7 +25,16 @@ class _Regular(DvcIgnoreFilter):  # type: ignore[misc]  # DVC has no types
 
 
 class Project(Repo):  # type: ignore[misc]
-    """DVC's view of the project. Once such a link leads to a file, the file is hashed and the data is stale."""
+    """DVC's view of the project. Once such a link leads to a file, the file is hashed and the data is stale.
+
+    What it takes from its cache is looked at first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # The same object, configured by DVC, but with a check of its own.
+        self.cache.local.__class__ = CheckedFiles
+        self.stage_cache = CheckedRuns(self)
 
     @cached_property
     def dvcignore(self) -> DvcIgnoreFilter:

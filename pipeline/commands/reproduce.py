@@ -6,13 +6,13 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import CODE
+from pipeline.artifacts import CODE, make_dir, write_bytes
 from pipeline.errors import BusyError, ConfigError, DataError, RegattaError, Stopped, StorageError
 
 
@@ -36,31 +36,39 @@ def reproduce(targets: Sequence[str] = (), without: Container[str] = (), then: S
 
     from pipeline.commands.hashing import Project
 
+    before: dict[Path, bytes] = {}
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     try:
         with sigterm_passed_on(), Project() as repo:
             repo.scm_context.quiet = True  # no advice about core.autostage
             names = [*in_order(repo.index.graph, targets, without), *then]
+            uncached = [Path(out.def_path) for out in repo.index.outs if not out.use_cache]
+            before = {path: path.read_bytes() for path in uncached if path.is_file()}
             stages = [stage.addressing for stage in repo.reproduce(names, single_item=True)]
-            return Reproduced(
-                [name for name in stages if name != CODE], [out.def_path for out in repo.index.outs if not out.use_cache]
-            )
+            return Reproduced([name for name in stages if name != CODE], [str(path) for path in uncached])
     except (DvcException, OSError) as error:
         told = worded(error)
         if told.exit_code in (ConfigError.exit_code, DataError.exit_code):
-            bring_back()
+            bring_back(before)
         raise told from None
 
 
-def bring_back() -> None:
-    """What DVC has removed for a stage that was then refused comes back from its cache, as `dvc.lock` still has it."""
+def bring_back(uncached: Mapping[Path, bytes]) -> None:
+    """What DVC has removed for a stage that was then refused comes back from its cache, as `dvc.lock` still has it.
+
+    uncached: what the small outputs held that are in Git and not in the cache.
+    """
     from dvc.exceptions import DvcException
 
+    from pipeline.commands.cache import obtainable
     from pipeline.commands.hashing import Project
 
+    for path, content in uncached.items():
+        if not path.exists():
+            make_dir(path.parent)
+            write_bytes(path, content)
     with Project() as repo:
-        gone = [out for out in repo.index.outs if out.use_cache and out.hash_info and not out.exists]
-        there = [out.def_path for out in gone if repo.cache.local.exists(out.hash_info.value)]
+        there = [out.def_path for out in obtainable(repo) if not out.exists]
         if not there:
             return
         try:

@@ -95,10 +95,12 @@ def _checkout(force: bool) -> list[str]:
     """`dvc checkout`; the outputs that could not be brought back."""
     from dvc.exceptions import CheckoutError, DvcException
 
+    from pipeline.commands.cache import obtainable
     from pipeline.commands.hashing import Project
 
     try:
         with Project() as repo:
+            obtainable(repo)  # what is not whole goes, so that the checkout names it as missing
             repo.checkout(force=force)
     except CheckoutError as error:
         return sorted(str(target) for target in error.target_infos)
