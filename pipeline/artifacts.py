@@ -37,6 +37,14 @@ def stage_dir(stage: str) -> Path:
     return Path("artifacts") / stage
 
 
+REJECTED = "rejected.csv"
+
+
+def rejected_beside(dataset: Path) -> Path:
+    """The list of what was not taken of data that was refused: beside the folder, which DVC empties and fills again."""
+    return dataset.parent / REJECTED
+
+
 def view_path(folder: Path, view: int) -> Path:
     """The file of one view number in a folder of augmented copies."""
     return folder / f"views-{view:03d}.npy"

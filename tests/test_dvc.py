@@ -15,7 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipeline.artifacts import CODE, STAGES, load_tensors, read_json
+from pipeline.artifacts import CODE, STAGES, load_tensors, read_csv, read_json
 from pipeline.closure import import_closure
 from pipeline.config import flat, read_values
 from pipeline.schema.data import DataConfig
@@ -208,10 +208,18 @@ def test_a_refused_dataset_leaves_the_one_before(project: Path, photos: Path, re
     before = prepared()
     for file in list((photos / "dark").iterdir())[:10]:
         file.write_bytes(b"no image")
-    assert "prepare.max_bad_fraction = 0.05 allows 2" in regatta("run", "data.size=7", code=3)
+    said = regatta("run", "data.size=7", code=3)
+    assert "prepare.max_bad_fraction = 0.05 allows 2" in said
+    assert "artifacts/rejected.csv lists each of the 10 samples not taken, with its reason." in said
+    assert [row["reason"] for row in read_csv(Path("artifacts/rejected.csv"))] == [
+        "not an image of a format that can be read"
+    ] * 10
     assert prepared() == before
+    assert read_csv(Path("artifacts/prepare/rejected.csv")) == []
     assert "prepare" in regatta("run", "prepare.max_bad_fraction=0.5")
     assert read_json(Path("artifacts/prepare/dataset.json"))["shape"][1:] == [7, 7]
+    assert len(read_csv(Path("artifacts/prepare/rejected.csv"))) == 10
+    assert not Path("artifacts/rejected.csv").exists()
 
 
 def test_given_splits_are_watched_one_by_one(project: Path, photos: Path, regatta: Command) -> None:

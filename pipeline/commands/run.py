@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.artifacts import cells_root, held, read_json, runs_root, stage_dir
+from pipeline.artifacts import cells_root, held, read_json, rejected_beside, runs_root, stage_dir
 from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.data import is_there
 from pipeline.commands.reproduce import reproduce
@@ -44,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
             for line in [*unwatched(new.values), *clear_old_studies(new.values)]:
                 print(line, flush=True)
             pass_on(options)
+            rejected_beside(stage_dir("prepare")).unlink(missing_ok=True)  # of an earlier refusal
             done = reproduce(without=left_alone(new.values))
             keep_records(done.uncached)
         for line in summary(done.stages):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from pipeline.artifacts import write_csv
 from pipeline.data.dataset import SPLITS
 from pipeline.data.scan import Column, Samples
 from pipeline.data.selection import Taken
@@ -13,41 +16,58 @@ from pipeline.data.splits import NONE, TRAIN, conflicts, num_repeats
 from pipeline.data.wording import share, some
 from pipeline.errors import DataError
 
+COLUMNS = ("source", "row", "reason")
+Refused = Callable[[str], DataError]
+"""From what is said of a refusal its error, in which is said where the samples that were not taken are listed."""
 
-def check_quarantine(samples: Samples, problems: dict[int, str], max_bad_fraction: float) -> None:
+
+def listed(samples: Samples, reasons: dict[int, str], place: Path) -> Refused:
+    """What is refused after these samples were not taken: a table of them is written, since the dataset's own never will."""
+
+    def refused(said: str) -> DataError:
+        if not reasons:
+            return DataError(said)
+        write_csv(place, COLUMNS, table(samples, reasons))
+        what = "the sample that was not taken" if len(reasons) == 1 else f"each of the {len(reasons)} samples not taken"
+        return DataError(f"{said}\n{place} lists {what}, with its reason.")
+
+    return refused
+
+
+def check_quarantine(samples: Samples, problems: dict[int, str], max_bad_fraction: float, refused: Refused) -> None:
     """DataError where there are no samples, or too many that can't be taken."""
     if not len(samples):
         raise DataError("the data holds no samples; check data.path and data.source")
     if len(problems) == len(samples) or len(problems) > max_bad_fraction * len(samples):
-        raise DataError(
+        raise refused(
             f"{share(len(problems), len(samples))} samples can't be taken; prepare.max_bad_fraction = {max_bad_fraction} "
             f"allows {int(max_bad_fraction * len(samples))}:\n{_by_reason(samples, problems)}\n"
-            "Mend or remove them, or set prepare.max_bad_fraction higher to go on without them (rejected.csv then lists each)."
+            "Mend or remove them, or set prepare.max_bad_fraction higher to go on without them."
         )
 
 
-def check_classes(samples: Samples, index: Column, classes: tuple[str, ...]) -> None:
+def check_classes(samples: Samples, index: Column, classes: tuple[str, ...], refused: Refused) -> None:
     """DataError where there is nothing to tell apart, or where a given split has classes that training never sees."""
     if len(classes) < 2:
         only = f"all {len(index)} samples have the class {classes[0]!r}" if classes else "no sample has a label"
-        raise DataError(f"{only}; a classifier needs at least two classes: check data.label, or add samples of another class")
+        raise refused(f"{only}; a classifier needs at least two classes: check data.label, or add samples of another class")
     given = samples.splits[index]
     trained = _tally(samples, index[(given == NONE) | (given == TRAIN)])
     judged = _tally(samples, index[given > TRAIN])
     unseen = [f"{name!r}: {judged[name]}" for name in sorted(judged) if name not in trained]
     if unseen:
-        raise DataError(
+        raise refused(
             f"the given val and test splits have {some(unseen, 'class')} that train lacks; train has "
             f"{some(sorted(trained), 'class')}. Use the same names in all splits, or remove these samples."
         )
 
 
-def check_reach(taken: Taken, fractions: dict[int, float]) -> None:
+def check_reach(taken: Taken, fractions: dict[int, float], refused: Refused) -> None:
     """DataError where a split stays empty that should not."""
     counts = np.bincount(taken.splits, minlength=len(SPLITS)).tolist()
     empty = [name for i, name in enumerate(SPLITS) if not counts[i] and fractions[i] > 0]
     if empty:
-        raise DataError(
+        raise refused(
             f"{len(taken.index)} samples are left, and none for {' and '.join(empty)}; add samples (at least three of a "
             "class, or three groups, are needed to reach all splits), check data.label and data.group, or raise prepare.limit"
         )

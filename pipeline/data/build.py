@@ -10,8 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import keyed
-from pipeline.artifacts import digest, write_csv, write_json
-from pipeline.data.account import check_classes, check_quarantine, check_reach, conflicts_listed, notes, table
+from pipeline.artifacts import REJECTED, digest, rejected_beside, write_csv, write_json
+from pipeline.data.account import (
+    COLUMNS,
+    check_classes,
+    check_quarantine,
+    check_reach,
+    conflicts_listed,
+    listed,
+    notes,
+    table,
+)
 from pipeline.data.classes import class_names, settled
 from pipeline.data.dataset import FORMAT, SPLITS, Manifest, manifest_dict
 from pipeline.data.depth import common_range, range_notes
@@ -32,14 +41,18 @@ DTYPE = np.dtype(np.uint8)
 def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: str, workers: int | None = None) -> Manifest:
     """Write the dataset that the two sections describe into an empty folder. `code`: digest of the code that does it.
 
+    Where the data is refused, the samples that were not taken are listed beside the folder, which its owner removes.
     The same input gives the same bytes, whatever the order of the file system and the number of worker processes.
     """
     workers = workers or num_workers()
+    elsewhere = rejected_beside(folder)
+    elsewhere.unlink(missing_ok=True)
     source = open_source(data)
     rule = ImageRule(prepare.max_pixels, data.height_and_width, data.resize, data.enlarge, data.bits)
     samples = scan(source, partial(inspect, rule=rule), max_content_bytes(prepare.max_pixels), workers)
     source, samples, said = settled(source, samples, data.exclusive)
-    check_quarantine(samples, samples.problems, prepare.max_bad_fraction)
+    bad = prepare.max_bad_fraction
+    check_quarantine(samples, samples.problems, bad, listed(samples, samples.problems, elsewhere))
 
     readable = canonical(samples, samples.good())
     facts, name = samples.facts[readable], partial(_name, samples, readable)
@@ -54,19 +67,21 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
         source, samples, chosen, partial(decode, rule=rule, shape=shape, values=values), layout, scratch, workers
     )
     problems = samples.problems | contents.problems
-    check_quarantine(samples, problems, prepare.max_bad_fraction)
+    refused = listed(samples, problems, elsewhere)
+    check_quarantine(samples, problems, bad, refused)
 
     readable, chosen = (index[~np.isin(index, list(problems))] for index in (readable, chosen))
     classes = class_names(source, samples, readable)
     labels = encoded(samples.label_sets, classes, source.task)
-    check_classes(samples, readable, classes)
+    check_classes(samples, readable, classes, refused)
     taken = split_samples(samples, chosen, labels, classes, prepare)
-    check_reach(taken, {TRAIN: 1.0, VAL: prepare.val_fraction, TEST: prepare.test_fraction})
+    rejected = problems | taken.dropped
+    fractions = {TRAIN: 1.0, VAL: prepare.val_fraction, TEST: prepare.test_fraction}
+    check_reach(taken, fractions, listed(samples, rejected, elsewhere))
 
     mean, std = _write_splits(folder, samples, taken, labels, contents, layout)
     scratch.unlink()
-    rejected = problems | taken.dropped
-    write_csv(folder / "rejected.csv", ("source", "row", "reason"), table(samples, rejected | conflicts_listed(samples, taken)))
+    write_csv(folder / REJECTED, COLUMNS, table(samples, rejected | conflicts_listed(samples, taken)))
     contents_digest = source_digest(samples)
     per_split = {name: labels[samples.labels[taken.index[taken.splits == i]]] for i, name in enumerate(SPLITS)}
     manifest = Manifest(

@@ -15,7 +15,7 @@ import yaml
 from numpy.typing import NDArray
 
 from pipeline import evaluation as ev
-from pipeline.artifacts import PARAMS, file_digest, read_csv, read_json, storage_errors
+from pipeline.artifacts import PARAMS, REJECTED, file_digest, read_csv, read_json, storage_errors
 from pipeline.data.dataset import open_dataset
 from pipeline.errors import StorageError
 
@@ -147,7 +147,7 @@ def augmentation_picture(artifacts: Path) -> str | None:
 
 def rejected(artifacts: Path, num: int) -> list[dict[str, str]]:
     """The first rows of `rejected.csv`."""
-    path = artifacts / "prepare" / "rejected.csv"
+    path = artifacts / "prepare" / REJECTED
     return read_csv(path)[:num] if path.exists() else []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.artifacts import published_dir, stage_dir
+from pipeline.artifacts import REJECTED, published_dir, stage_dir
 from pipeline.closure import stage_digest
 from pipeline.data.build import build_dataset
 from pipeline.data.dataset import SPLITS, Manifest
@@ -29,7 +29,7 @@ def _summary(manifest: Manifest) -> list[str]:
     lines = [f"prepare: {num} samples of {len(manifest.classes)} classes as {shape} {manifest.dtype}: {counts}"]
     if manifest.num_rejected:
         lines.append(
-            f"prepare: {manifest.num_rejected} of {manifest.num_read} not taken: {stage_dir('prepare')}/rejected.csv says why"
+            f"prepare: {manifest.num_rejected} of {manifest.num_read} not taken: {stage_dir('prepare')}/{REJECTED} says why"
         )
     return lines + [f"prepare: {note}" for note in manifest.notes]
 

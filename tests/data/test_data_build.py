@@ -12,6 +12,7 @@ import pytest
 from data_samples import class_folders, data_config, encoded, file_bytes, picture, placed, prepare_config, rejected
 
 from pipeline import keyed
+from pipeline.artifacts import read_csv
 from pipeline.data import build as building
 from pipeline.data import parallel, scan, writing
 from pipeline.data.build import build_dataset, dataset_digest
@@ -19,6 +20,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.writing import mean_and_std
 from pipeline.errors import DataError, StorageError
 
+REASON = "not an image of a format that can be read"
 Build = Callable[..., Dataset]
 SPLITS = ("train", "val", "test")
 
@@ -292,3 +294,39 @@ def test_rejected_is_one_table_line_per_sample(tmp_path: Path, build: Build) -> 
     dataset = build("folder", path=str(class_folders(tmp_path, 20)))
     assert (dataset.path / "rejected.csv").read_text() == "source,row,reason\n"
     assert json.loads((dataset.path / "dataset.json").read_text())["num_rejected"] == 0
+
+
+def refused(folder: Path, match: str, data: Path, **prepare: Any) -> list[dict[str, str]]:
+    """What is listed of data that is refused."""
+    folder.mkdir(parents=True)
+    with pytest.raises(DataError, match=match) as error:
+        build_dataset(data_config("folder", path=str(data)), prepare_config(**prepare), folder, "code", 1)
+    place = folder.parent / "rejected.csv"
+    assert (f"{place} lists " in str(error.value)) == place.exists()
+    return read_csv(place) if place.exists() else []
+
+
+def test_a_refusal_lists_what_was_not_taken_where_it_says_so(tmp_path: Path) -> None:
+    photos = class_folders(tmp_path / "photos", 20)
+    for i in range(3):
+        (photos / "cat" / f"{i}.png").write_bytes(b"no image")
+    expected = [{"source": f"cat/{i}.png", "row": "", "reason": REASON} for i in range(3)]
+    assert refused(tmp_path / "a" / "out", "3 of 40", photos) == expected
+    # Cats are as good as gone: one class is left.
+    for file in (photos / "cat").iterdir():
+        file.write_bytes(b"no image")
+    listed = refused(tmp_path / "b" / "out", "all 20 samples have the class 'dog'", photos, max_bad_fraction=0.6)
+    assert len(listed) == 20
+
+
+def test_a_split_that_no_sample_reaches_lists_those_that_were_not_taken(tmp_path: Path) -> None:
+    photos = class_folders(tmp_path / "photos", 1)
+    (photos / "cat" / "bad.png").write_bytes(b"no image")
+    listed = refused(tmp_path / "a" / "out", "2 samples are left, and none for", photos, max_bad_fraction=0.5)
+    assert [row["source"] for row in listed] == ["cat/bad.png"]
+
+
+def test_a_refusal_with_nothing_to_list_leaves_no_older_list(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "rejected.csv").write_text("source,row,reason\nold,,old\n")
+    assert refused(tmp_path / "a" / "out", "none for", class_folders(tmp_path / "photos", 1)) == []
