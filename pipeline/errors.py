@@ -1,7 +1,7 @@
 """The errors a user can meet. Each carries the exit code of its kind (see README)."""
 
 
-class RegattaError(ValueError):
+class RegattaError(Exception):
     """A user's mistake or a broken environment: the message names the place, the value, what is allowed, what to do."""
 
     exit_code = 1
