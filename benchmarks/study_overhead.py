@@ -105,10 +105,10 @@ def nothing_stored(values: dict[str, Any]) -> None:
         ours(values, DIGITS, EPOCHS)
 
 
-def _work_without_states(job: Job, connection: Connection) -> None:
+def _work_without_states(job: Job, connection: Connection, starter: str) -> None:
     """A worker's life without states; in its own process."""
     GroupKeeper.save = lambda self: None  # type: ignore[method-assign]
-    processes._work(job, connection)
+    processes._work(job, connection, starter)
 
 
 def saving_s(values: dict[str, Any]) -> float:

@@ -8,18 +8,31 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import ConfigError, RegattaError
+from pipeline.commands.root import enter_root, path_from_root, run_said, said_from_root
+from pipeline.errors import RegattaError
+from pipeline.processes import STARTER, UNREAD, die_with_parent, quiet_when_unread
+
+TAKE_OVERRIDES = ("run", "study", "verify")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. What went wrong is said in words, without a traceback."""
-    options = parsed(sys.argv[1:] if arguments is None else arguments)
+    with quiet_when_unread():
+        return run_command(parsed(sys.argv[1:] if arguments is None else arguments))
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Run a command in the project's root, wherever in the project the user stands; its exit code."""
+    if starter := os.environ.get(STARTER):  # of a run in a worktree
+        die_with_parent(starter)
     try:
-        check_root(Path.cwd())
+        options.stood = enter_root()
         keep_private(Path.cwd() / ".dvc" / "tmp" / "site")
+        said_in_root(options)
         return dispatch(options)
     except RegattaError as error:
-        print(f"regatta: {error}", file=sys.stderr, flush=True)
+        if error.exit_code != UNREAD:
+            print(f"regatta: {error}", file=sys.stderr, flush=True)
         return error.exit_code
     except KeyboardInterrupt:
         print("regatta: interrupted; the same command goes on from here", file=sys.stderr, flush=True)
@@ -73,17 +86,6 @@ def sent_on(options: argparse.Namespace) -> list[str]:
     return [*options.overrides, *(f"--{name.replace('_', '-')}" for name in flags if getattr(options, name))]
 
 
-def check_root(folder: Path) -> None:
-    """ConfigError where a folder is not the root of a project; it names the root above, if there is one."""
-    above = next((path for path in (folder, *folder.parents) if is_root(path)), None)
-    if above is None:
-        raise ConfigError(
-            f"{folder}: not a project (no dvc.yaml and conf/config.yaml here or above); cd to the clone of the project"
-        )
-    if above != folder:
-        raise ConfigError(f"{folder}: the project's root is above; say `cd {above}` first")
-
-
 def keep_private(folder: Path) -> None:
     """Give DVC a place of ours for its hashes of files, which only we can enter, unless somebody named another.
 
@@ -95,16 +97,21 @@ def keep_private(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def is_root(folder: Path) -> bool:
-    """Whether a folder is the root of a project."""
-    return (folder / "dvc.yaml").is_file() and (folder / "conf" / "config.yaml").is_file()
+def said_in_root(options: argparse.Namespace) -> None:
+    """Turn every path on the command line, said where the user stands, into one from the root, the current directory."""
+    if options.command in TAKE_OVERRIDES:
+        options.overrides = said_from_root(options.overrides, options.stood)
+    if options.command in ("replay", "restore"):
+        options.run = run_said(options.run, options.stood)
+    if options.command == "data" and options.action == "link":
+        options.path = str(path_from_root(options.path, options.stood))
 
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line; overrides may stand before and after options."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and (options.command not in ("run", "study", "verify") or any(word.startswith("-") for word in rest)):
+    if rest and (options.command not in TAKE_OVERRIDES or any(word.startswith("-") for word in rest)):
         parser.error(f"unknown argument: {' '.join(rest)}; see `regatta {options.command} --help`")
     if rest:
         options.overrides += rest
@@ -113,22 +120,24 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "regatta", description="From labelled data to a trained deep network and the evidence for it."
-    )
+        "regatta", description="From labelled data to a trained deep network and the evidence for it.",
+        epilog="Works in every folder of the project, as git does: paths are taken from where you stand, and the last line, "
+        "`The report is ...`, is one from there; other paths are those of the project, which is named first.",
+    )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="set overrides, compose params.yaml, run every stage that is not up to date"))
     _add_study(commands.add_parser("study", help="compare variants over seeds; run only what has no result yet"))
     one = commands.add_parser("verify", help="prove on your own data that several workers train what one worker trains")
     one.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="such as cluster.workers=2; nothing of it is kept")
     one = commands.add_parser("replay", help="take one training step of a run again: its samples, losses and gradients")
-    one.add_argument("run", help="as `regatta runs` shows it; the first characters will do where they are unique")
+    one.add_argument("run", help="as `regatta runs` shows it or its folder; the first characters will do where they are unique")
     one.add_argument("--epoch", type=int, help="from 1 on")
     one.add_argument("--step", type=int, required=True, help="from 1 on, within --epoch; without it over all epochs")
     one = commands.add_parser("compose", help="compose params.yaml from conf/ and check it; run nothing")
     _add_force(one)
     commands.add_parser("runs", help="what was trained here, with results")
     one = commands.add_parser("restore", help="bring back the configuration and the artifacts of a run")
-    one.add_argument("id", help="the run, as `regatta runs` shows it; the first characters will do where they are unique")
+    one.add_argument("run", help="as `regatta runs` shows it or its folder; the first characters will do where they are unique")
     _add_force(one)
     one = commands.add_parser("data", help="make data known to the project")
     actions = one.add_subparsers(dest="action", required=True, metavar="ACTION")

@@ -38,14 +38,6 @@ def test_outside_of_a_project_it_says_so(
     assert "not a project (no dvc.yaml and conf/config.yaml here or above)" in capsys.readouterr().err
 
 
-def test_in_a_folder_below_it_names_the_root(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(project / "conf")
-    assert cli.main(["runs"]) == 2
-    assert f"say `cd {project}` first" in capsys.readouterr().err
-
-
 def test_dvc_keeps_its_pickles_where_nobody_else_can_write(project: Path, regatta: Command) -> None:
     place = project / ".dvc" / "tmp" / "site"
     place.mkdir(parents=True)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.commands.root import DATA_KEYS, inside, path_said
 from pipeline.data.sources.layout import readable_name
 from pipeline.errors import ConfigError, DataError, StorageError
-from pipeline.schema.data import PATHS
 
 DATA = Path("data")
 
@@ -83,25 +83,19 @@ def linked(arguments: Sequence[str]) -> tuple[list[str], list[Link]]:
     found: list[str] = []
     links: list[Link] = []
     for argument in arguments:
-        match = re.fullmatch(rf"(\+*data\.(?:{'|'.join(PATHS)}))=(.*)", argument, re.DOTALL)
-        path = match and match[2].strip().strip("'\"")
-        if not match or not path or path == "null":
+        said = path_said(argument, DATA_KEYS)
+        if said is None:
             found.append(argument)
             continue
-        inside = _inside(Path(path).expanduser())
-        if inside is None:
-            link = _link_for(path, match[1])
+        key, path = said
+        place = inside(Path(path).expanduser())
+        if place is None:
+            link = _link_for(path, key)
             links += [] if link.path.is_symlink() else [link]
-            inside = link.path
-        quoted = inside.as_posix().replace("\\", "\\\\").replace("'", "\\'")
-        found.append(f"{match[1]}='{quoted}'")
+            place = link.path
+        quoted = place.as_posix().replace("\\", "\\\\").replace("'", "\\'")
+        found.append(f"{key}='{quoted}'")
     return found, links
-
-
-def _inside(path: Path) -> Path | None:
-    """The path relative to the project's root, links not followed; None where it lies outside."""
-    absolute, root = Path(os.path.abspath(path)), Path.cwd()
-    return absolute.relative_to(root) if absolute.is_relative_to(root) else None
 
 
 def _link_for(path: str, key: str) -> Link:

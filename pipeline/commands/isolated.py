@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pipeline.artifacts import held, runs_root
 from pipeline.errors import BusyError, ConfigError
+from pipeline.processes import STARTER, this_process
 
 TREES = "worktrees"
 PASSED_ON = ("dvc.lock",)
@@ -29,7 +30,7 @@ def isolated(words: Sequence[str]) -> int:
     root, clone = runs_root().absolute(), Path.cwd()
     place = root / TREES / f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
     make_worktree(clone, place)
-    environment = {**os.environ, "REGATTA_RUNS": str(root), "PYTHONPATH": str(place)}
+    environment = {**os.environ, "REGATTA_RUNS": str(root), "PYTHONPATH": str(place), STARTER: this_process()}
     print(f"isolated: runs in {place}", flush=True)
     with own_gpu(root, num_gpus()) as gpu:
         command = [sys.executable, "-m", "pipeline.cli", "run", *words]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline import keyed
 from pipeline.artifacts import PARAMS, load_tensors, make_dir, runs_root, save_tensors, stage_dir
 from pipeline.closure import code_digest
+from pipeline.commands.root import seen_from
 from pipeline.commands.runs import table
 from pipeline.config import checked, read_values
 from pipeline.data.dataset import Dataset, open_dataset
@@ -65,7 +66,7 @@ def replay(options: argparse.Namespace) -> int:
     keep(step, path)
     for line in described(step, training, data, number):
         print(line)
-    print(f"Inputs, logits, gradient and the parameters before and after are in {path}")
+    print(f"Inputs, logits, gradient and the parameters before and after are in {seen_from(options.stood, path)}")
     return 0
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.artifacts import CODE, make_dir, write_bytes
 from pipeline.errors import BusyError, ConfigError, DataError, RegattaError, Stopped, StorageError
+from pipeline.processes import STARTER, UNREAD, this_process
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,11 @@ def reproduce(targets: Sequence[str] = (), without: Container[str] = (), then: S
     try:
         with sigterm_passed_on(), Project() as repo:
             repo.scm_context.quiet = True  # no advice about core.autostage
+            own = {STARTER: this_process()}
             names = [*in_order(repo.index.graph, targets, without), *then]
             uncached = [Path(out.def_path) for out in repo.index.outs if not out.use_cache]
             before = {path: path.read_bytes() for path in uncached if path.is_file()}
-            stages = [stage.addressing for stage in repo.reproduce(names, single_item=True)]
+            stages = [stage.addressing for stage in repo.reproduce(names, single_item=True, run_env=own)]
             return Reproduced([name for name in stages if name != CODE], [str(path) for path in uncached])
     except (DvcException, OSError) as error:
         told = worded(error)
@@ -123,6 +125,8 @@ def worded(error: Exception) -> RegattaError:
             return BusyError("another DVC command is at work in this project; wait for it or end it")
         if isinstance(cause, MissingDataSource | FileNotFoundError):
             return DataError(said)
+        if isinstance(cause, BrokenPipeError):
+            return _with_code(said, UNREAD)
         if isinstance(cause, OSError):
             return StorageError(said)
     hint = "; say `git init`, or `dvc config core.no_scm true` to do without Git" if "not a git repo" in said else ""
@@ -132,8 +136,13 @@ def worded(error: Exception) -> RegattaError:
 def _stage_error(text: str, cause: str) -> RegattaError:
     found = re.search(r"exited with (-?\d+)", cause)
     status = int(found[1]) if found else 1
-    error = RegattaError(f"{text} (exit code {status}, its message is above); DVC has kept nothing of it")
-    error.exit_code = status if status >= 0 else 128 - status
+    words = f"{text} (exit code {status}, its message is above); DVC has kept nothing of it"
+    return _with_code(words, status if status >= 0 else 128 - status)
+
+
+def _with_code(words: str, code: int) -> RegattaError:
+    error = RegattaError(words)
+    error.exit_code = code
     return error
 
 

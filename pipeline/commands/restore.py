@@ -19,7 +19,7 @@ OVERRIDES = f"conf/{FILE}"
 
 def restore(options: argparse.Namespace) -> int:
     """Bring the run back, and say what could not be."""
-    run = find(options.id)
+    run = find(options.run)
     values = read_values(run.folder / PARAMS)
     if values is None:
         raise StorageError(f"{run.folder / PARAMS}: missing or torn, so the run's configuration can't be brought back")

@@ -13,6 +13,7 @@ from pipeline.artifacts import cells_root, held, read_json, rejected_beside, run
 from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.data import is_there
 from pipeline.commands.reproduce import reproduce
+from pipeline.commands.root import ROOT, seen_from
 from pipeline.commands.runs import KEPT
 from pipeline.config import Values
 from pipeline.data.sources.layout import readable_name
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     elif options.smoke:
         from pipeline.commands.smoke import smoke
 
-        smoke(new)
+        smoke(new, options.stood)
     else:
         with held(LOCK):
             for line in apply(new, options.force):
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
             rejected_beside(stage_dir("prepare")).unlink(missing_ok=True)  # of an earlier refusal
             done = reproduce(without=left_alone(new.values))
             keep_records(done.uncached)
-        for line in summary(done.stages):
+        for line in summary(done.stages, options.stood):
             print(line, flush=True)
     return 0
 
@@ -122,10 +123,12 @@ def keep_records(uncached: list[str]) -> None:
             shutil.copyfile(name, kept)
 
 
-def summary(stages: list[str]) -> list[str]:
-    """What a user wants to know at the end."""
+def summary(stages: list[str], stood: Path = ROOT) -> list[str]:
+    """What a user who stands somewhere in the project wants to know at the end."""
     lines = [] if stages else ["Nothing had to be run again."]
-    return [*lines, *summary_lines(Path("artifacts")), f"The report is {REPORT}"] if REPORT.exists() else lines
+    return (
+        [*lines, *summary_lines(Path("artifacts")), f"The report is {seen_from(stood, REPORT)}"] if REPORT.exists() else lines
+    )
 
 
 def pass_on(options: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.artifacts import STAGES, runs_root
 from pipeline.commands.compose import Change, given_paths
+from pipeline.commands.root import ROOT, seen_from
 from pipeline.commands.run import check_data
 from pipeline.config import CONF, Values, checked, write_params
 
@@ -20,7 +21,7 @@ NUM_SEEDS = 2
 """Of every study: the least that a spread needs."""
 
 
-def smoke(new: Change) -> None:
+def smoke(new: Change, stood: Path = ROOT) -> None:
     """Run the stages one after the other; an error ends with the stage's exit code."""
     targets = {link.path: link.target for link in new.links}
     check_data(new.values, to_come=targets)
@@ -38,7 +39,7 @@ def smoke(new: Change) -> None:
             started = time.perf_counter()
             run_stage(stage, values)
             print(f"smoke: {stage} took {time.perf_counter() - started:.1f} s", flush=True)
-    print(f"smoke: every stage ran; what they wrote is in {folder}", flush=True)
+    print(f"smoke: every stage ran; what they wrote is in {seen_from(stood, folder)}", flush=True)
 
 
 def tiny(values: Values) -> Values:

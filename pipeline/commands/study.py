@@ -11,6 +11,7 @@ import yaml
 from pipeline.artifacts import held, read_json, stage_dir
 from pipeline.commands.compose import Change, apply, change
 from pipeline.commands.reproduce import reproduce
+from pipeline.commands.root import seen_from
 from pipeline.commands.run import LOCK, REPORT, check_data, clear_old_studies, pass_on
 from pipeline.config import CONF, Values, choices, read_values
 from pipeline.errors import ConfigError, RegattaError
@@ -50,7 +51,12 @@ def study(options: argparse.Namespace) -> int:
         print("Nothing had to be run again.")
         for line in told(read_json(stage_dir("study") / options.name / "effects.json")):
             print(f"study {options.name}: {line}")
-    print(f"The report is {REPORT}" if REPORT.exists() else "`regatta run` trains the model and makes the report.", flush=True)
+    print(
+        f"The report is {seen_from(options.stood, REPORT)}"
+        if REPORT.exists()
+        else "`regatta run` trains the model and makes the report.",
+        flush=True,
+    )
     return 0
 
 

@@ -6,17 +6,17 @@ Processes, not threads: decoding small images is mostly Python. CIFAR-10 on 2 co
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
+
+from pipeline.processes import die_with_parent, this_process
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -56,7 +56,8 @@ def ordered(
         except StopIteration:
             return
         yield task, function(task)
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(this_process(),))
     try:
         yield from _pooled(pool, function, waiting, weigh, 3 * workers)
     finally:
@@ -90,11 +91,7 @@ def _pooled(
         raise CrashError([task for task, _, _ in flying]) from None
 
 
-def _start_worker() -> None:
+def _start_worker(starter: str) -> None:
     """Ctrl-C is the parent's business; a killed parent takes its workers along."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    parent = multiprocessing.parent_process()
-    if parent is None or os.getppid() != parent.pid:  # it was killed before this process could ask to go along
-        os._exit(1)
+    die_with_parent(starter, by=signal.SIGKILL)

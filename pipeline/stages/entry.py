@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ import yaml
 
 from pipeline.artifacts import PARAMS, held, stage_dir
 from pipeline.errors import ConfigError, RegattaError, Stopped
+from pipeline.processes import STARTER, die_with_parent, parent_process, quiet_when_unread
 from pipeline.schema.base import S, validated
 
 OVERRIDES = Path("conf/overrides.yaml")
@@ -54,16 +53,28 @@ def run_stage(stage: str, body: Callable[[], None]) -> None:
 
 def run_program(stage: str, body: Callable[[], None]) -> None:
     """Run alone among those of its name, and exit with the code of what went wrong, if anything did."""
-    die_with_parent(os.getppid())
-    try:
-        with held(stage_dir(stage).parent / f".{stage}.lock"):
-            body()
-    except RegattaError as error:
-        print(f"regatta {stage}: {error}", file=sys.stderr, flush=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print(f"regatta {stage}: stopped by Ctrl-C; the same command starts this stage again", file=sys.stderr, flush=True)
+    die_with_parent(os.environ.get(STARTER) or parent_process())
+    if _dvc_has_gone():
         sys.exit(Stopped.exit_code)
+    with quiet_when_unread():
+        try:
+            with held(stage_dir(stage).parent / f".{stage}.lock"):
+                body()
+        except RegattaError as error:
+            print(f"regatta {stage}: {error}", file=sys.stderr, flush=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            words = "stopped by Ctrl-C; the same command starts this stage again"
+            print(f"regatta {stage}: {words}", file=sys.stderr, flush=True)
+            sys.exit(Stopped.exit_code)
+
+
+def _dvc_has_gone() -> bool:
+    """Whether `dvc repro`, which hands nothing over, was killed before this stage could ask to end with it.
+
+    DVC starts a stage in its own session; what takes the place of a parent that has died is of another.
+    """
+    return "DVC_ROOT" in os.environ and os.getsid(os.getppid()) != os.getsid(0)
 
 
 def overridden() -> list[str]:
@@ -86,11 +97,3 @@ def _leaves(values: Any, params: Any, above: str) -> list[tuple[str, Any]]:
         return [(above, params)]
     found = [_leaves(inner, params.get(name), f"{above}.{name}" if above else name) for name, inner in values.items()]
     return [leaf for leaves in found for leaf in leaves]
-
-
-def die_with_parent(parent: int) -> None:
-    """A process that is killed must not leave this one running and writing; SIGTERM lets it save first."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:
-            sys.exit(Stopped.exit_code)

@@ -15,8 +15,9 @@ from types import FrameType
 
 from pipeline.artifacts import cells_root, runs_root, tensors_digest
 from pipeline.errors import RegattaError, Stopped
+from pipeline.processes import die_with_parent, this_process
 from pipeline.schema.cluster import ClusterConfig
-from pipeline.stages.entry import die_with_parent, read_params, section
+from pipeline.stages.entry import read_params, section
 from pipeline.train.runs import LOST
 
 MOST_ENDS = 4
@@ -55,7 +56,7 @@ def _ended(work: Callable[[], None]) -> str | None:
     """Do the work in a process of its own: None where it is done, the reason where somebody ended the process."""
     context = multiprocessing.get_context("fork")  # neither torch nor Ray is here yet, and nothing has to be imported again
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_begin, args=(work, os.getpid(), receiver, sender))
+    process = context.Process(target=_begin, args=(work, this_process(), receiver, sender))
     with _signals_taken() as taken:
         process.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
@@ -119,21 +120,22 @@ def _signals_taken() -> Iterator[_Taken]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
-def _begin(work: Callable[[], None], parent: int, receiver: Connection, sender: Connection) -> None:
+def _begin(work: Callable[[], None], starter: str, receiver: Connection, sender: Connection) -> None:
     receiver.close()  # else sending would wait for ever where the parent has been killed
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     error: BaseException | None = None
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-        die_with_parent(parent)
+        die_with_parent(starter)
         work()
-    except (RegattaError, KeyboardInterrupt) as own:
+    except (RegattaError, KeyboardInterrupt, BrokenPipeError) as own:
         error = own
     except BaseException:
         traceback.print_exc()
         error = SystemExit(1)
-    sys.stdout.flush()
+    with contextlib.suppress(BrokenPipeError):  # the parent looks for readers itself
+        sys.stdout.flush()
     sender.send(error)
 
 

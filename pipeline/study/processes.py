@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import signal
-import sys
 import time
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
 from pipeline.data.memory import lacks_memory
 from pipeline.errors import RegattaError
+from pipeline.processes import die_with_parent, this_process
 from pipeline.study.job import Job
 from pipeline.study.schedule import Done, Event, Failed, Lost, Told
 
@@ -40,7 +39,7 @@ class Processes:
     def start(self, job: Job) -> int:
         """Start a job in a process of its own; its number."""
         own, theirs = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=_work, args=(job, theirs), daemon=True)
+        process = self.context.Process(target=_work, args=(job, theirs, this_process()), daemon=True)
         process.start()
         theirs.close()
         self.started += 1
@@ -92,10 +91,9 @@ def _ended(code: int | None) -> Event:
     return Failed(RegattaError(f"a worker process ended with exit code {code}; what went wrong is said above"))
 
 
-def _work(job: Job, connection: Connection) -> None:
+def _work(job: Job, connection: Connection, starter: str) -> None:
     """A worker's life. Lack of memory and the data's errors are told; any other error is a traceback and exit code 1."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    die_with_parent(starter)  # its parent is the server of forks, which ends with the starter
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the starter, which asks for a stop
     from pipeline.study.pack import run_pack
 

@@ -1,0 +1,86 @@
+"""The project's root, found upwards from where the user stands, as Git finds it; paths are said and shown from there."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import ConfigError
+
+ROOT = Path()
+DATA_KEYS = ("data.path", "data.train_path", "data.val_path", "data.test_path")
+FILE_KEYS = (*DATA_KEYS, "cluster.token_path")
+
+
+def enter_root() -> Path:
+    """Make the root of the user's project the current directory, and say so where it was not; where the user stands."""
+    try:
+        stood = Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError("the folder that you stand in has been removed; cd to the clone of the project") from None
+    root = find_root(stood)
+    if root != stood:
+        print(f"regatta: in {root}", file=sys.stderr, flush=True)
+        os.chdir(root)
+    return stood
+
+
+def find_root(folder: Path) -> Path:
+    """The innermost project that holds a folder; ConfigError where there is none."""
+    root = next((path for path in (folder, *folder.parents) if is_root(path)), None)
+    if root is None:
+        raise ConfigError(
+            f"{folder}: not a project (no dvc.yaml and conf/config.yaml here or above); cd to the clone of the project"
+        )
+    return root
+
+
+def is_root(folder: Path) -> bool:
+    """Whether a folder is the root of a project."""
+    return (folder / "dvc.yaml").is_file() and (folder / "conf" / "config.yaml").is_file()
+
+
+def path_said(override: str, keys: Sequence[str]) -> tuple[str, str] | None:
+    """The key and the path of an override that says one for a key; None for others, and where the key is set to null."""
+    match = re.fullmatch(rf"(\+*(?:{'|'.join(map(re.escape, keys))}))=(.*)", override, re.DOTALL)
+    path = match and match[2].strip().strip("'\"")
+    return (match[1], path) if match and path and path != "null" else None
+
+
+def said_from_root(overrides: Sequence[str], stood: Path) -> list[str]:
+    """Overrides that were said where the user stands, as they would be said in the root, the current directory."""
+    return [_said_from_root(word, stood) for word in overrides]
+
+
+def _said_from_root(override: str, stood: Path) -> str:
+    if (said := path_said(override, FILE_KEYS)) is None:
+        return override
+    (key, value), path = override.split("=", 1), path_from_root(said[1], stood)
+    # In the quotes that it has, if any; one that is the same from everywhere stays in the user's words.
+    return override if path.is_absolute() and said[1][0] in "~/" else f"{key}={value.replace(said[1], str(path))}"
+
+
+def path_from_root(path: str, stood: Path) -> Path:
+    """A path said where the user stands, relative to the root if it lies inside; links are not followed."""
+    absolute = Path(os.path.abspath(stood / Path(path).expanduser()))
+    return inside(absolute) or absolute
+
+
+def inside(path: Path) -> Path | None:
+    """A path relative to the project's root, links not followed; None where it lies outside."""
+    absolute, root = Path(os.path.abspath(path)), Path.cwd()
+    return absolute.relative_to(root) if absolute.is_relative_to(root) else None
+
+
+def run_said(word: str, stood: Path) -> str:
+    """The name of a run, which may be said as the path of its folder."""
+    is_path = os.sep in word or word == "."
+    return Path(os.path.abspath(stood / word)).name if is_path else word
+
+
+def seen_from(stood: Path, path: Path) -> str:
+    """A path of the project, given relative to the root, for a user who stands elsewhere."""
+    return os.path.relpath(path, stood)

@@ -1,0 +1,151 @@
+"""Processes end with the one that has started them, and without a word where nobody reads theirs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from conftest import environment
+
+from pipeline import processes
+from pipeline.processes import UNREAD, is_alive, this_process
+
+LATE = """
+import sys, time
+from pipeline.processes import die_with_parent
+time.sleep(1)
+die_with_parent(sys.argv[1])
+time.sleep(600)
+"""
+STAGE = "import time; from pipeline.stages.entry import run_program; run_program('prepare', lambda: time.sleep(600))"
+STARTS = """
+import os, subprocess, sys
+from pipeline.processes import STARTER, this_process
+subprocess.Popen([sys.executable, "-c", sys.argv[1], this_process()], env={**os.environ, STARTER: this_process()})
+"""
+
+
+@pytest.fixture
+def mark(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A word in the environment of all that is started from here."""
+    word = uuid.uuid4().hex
+    monkeypatch.setenv("MARK", word)
+    return word
+
+
+def marked(word: str) -> list[int]:
+    """The processes that live and have the word in their environment, but for this one."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and word.encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:  # it has ended meanwhile
+            continue
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def gone_within(word: str, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while marked(word) and time.monotonic() < until:
+        time.sleep(0.1)
+    left = marked(word)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return not left
+
+
+def test_a_process_is_known_by_its_number_and_its_start() -> None:
+    assert is_alive(this_process())
+    number = this_process().split()[0]
+    assert not is_alive(f"{number} 1"), "another process had this number"
+    assert not is_alive(number)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    name = processes._name(ended.pid)
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    assert not is_alive(name), "a zombie has ended"
+    ended.wait()
+    assert not is_alive(name)
+
+
+@pytest.mark.parametrize("program", [LATE, STAGE])
+def test_one_whose_starter_has_ended_before_it_could_ask_ends_at_once(mark: str, project: Path, program: str) -> None:
+    subprocess.run([sys.executable, "-c", STARTS, program], check=True, env=environment() | {"MARK": mark})
+    assert gone_within(mark, 30)
+
+
+def test_one_that_has_asked_gets_a_signal_when_its_parent_is_killed(mark: str, tmp_path: Path) -> None:
+    said = tmp_path / "said.txt"
+    asks = (
+        "import sys, time; from pathlib import Path; from pipeline.processes import die_with_parent, parent_process; "
+        f"die_with_parent(parent_process()); Path({str(said)!r}).touch(); time.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", STARTS + "import time; time.sleep(600)", asks], env=environment())
+    while not said.exists():
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    assert gone_within(mark, 30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["-m", "pipeline.cli", "run"], ["-m", "dvc", "repro"]])
+def test_nothing_outlives_a_run_that_is_killed_as_a_stage_begins(project: Path, mark: str, command: list[str]) -> None:
+    stage = project / "pipeline" / "stages" / "code.py"  # the first, which now takes its time
+    stage.write_text(stage.read_text().replace("def run() -> None:", "def run() -> None:\n    import time; time.sleep(600)"))
+    for i in range(15):
+        run = subprocess.Popen(
+            [sys.executable, "-u", *command], stdout=subprocess.PIPE, text=True, env=environment(), start_new_session=True
+        )
+        assert run.stdout is not None
+        assert any("Running stage" in line for line in run.stdout), "the stage of the last run has not been finished"
+        time.sleep(0.04 * i)
+        run.kill()
+        run.wait()
+        run.stdout.close()
+        assert gone_within(mark, 5), f"killed after {0.04 * i:.2f} s"
+
+
+def unread(words: list[str], num_lines: int) -> tuple[int, str, str]:
+    """Exit code, the lines that were read before the reader went, and what was said on standard error."""
+    own = subprocess.Popen(
+        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    with own:
+        assert own.stdout is not None
+        assert own.stderr is not None
+        lines = [own.stdout.readline() for _ in range(num_lines)]
+        own.stdout.close()
+        said = own.stderr.read()
+    return own.returncode, "".join(lines), said
+
+
+@pytest.mark.parametrize("words", [["runs"], ["study"], ["run", "--dry-run", "--reset"]])
+def test_a_command_whose_reader_has_gone_says_nothing(project: Path, words: list[str]) -> None:
+    assert unread(["-m", "pipeline.cli", *words], 0) == (UNREAD, "", "")
+
+
+def test_help_whose_reader_has_gone_says_nothing() -> None:
+    assert unread(["-m", "pipeline.cli", "--help"], 0)[1:] == ("", "")  # argparse counts it as said
+
+
+def test_a_stage_whose_reader_has_gone_ends_quietly_and_publishes_nothing(project: Path) -> None:
+    code, _, said = unread(["-u", "-m", "pipeline.cli", "run", "prepare.limit=300"], 9)
+    assert (code, said) == (UNREAD, "")
+    assert not Path("artifacts/augment").exists()
+
+
+def test_a_broken_pipe_to_somebody_else_is_an_error_as_before(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(BrokenPipeError), processes.quiet_when_unread():
+        raise BrokenPipeError
+
+
+@pytest.fixture(autouse=True)
+def _no_starter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(processes.STARTER, raising=False)
