@@ -50,6 +50,7 @@ def prepare(folder: Path) -> None:
         split=None,
         group=None,
         class_level=None,
+        files=None,
     )
     keys = PrepareConfig(
         val_fraction=0.1, test_fraction=0.1, split_seed=0, max_bad_fraction=0.0, max_pixels=64_000_000, limit=None

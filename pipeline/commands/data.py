@@ -79,10 +79,16 @@ def add(name: str) -> None:
 
 
 def linked(arguments: Sequence[str]) -> tuple[list[str], list[Link]]:
-    """Overrides with every path outside of the project replaced by a link below `data/`, and the links to be made."""
+    """Overrides with every path outside of the project replaced by a link below `data/`, and the links to be made.
+
+    Paths and `data.files` are quoted for Hydra's grammar, in which {} and blanks mean something else.
+    """
     found: list[str] = []
     links: list[Link] = []
     for argument in arguments:
+        if pattern := path_said(argument, ["data.files"]):
+            found.append(f"{pattern[0]}={_quoted(pattern[1])}")
+            continue
         said = path_said(argument, DATA_KEYS)
         if said is None:
             found.append(argument)
@@ -93,9 +99,13 @@ def linked(arguments: Sequence[str]) -> tuple[list[str], list[Link]]:
             link = _link_for(path, key)
             links += [] if link.path.is_symlink() else [link]
             place = link.path
-        quoted = place.as_posix().replace("\\", "\\\\").replace("'", "\\'")
-        found.append(f"{key}='{quoted}'")
+        found.append(f"{key}={_quoted(place.as_posix())}")
     return found, links
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _link_for(path: str, key: str) -> Link:

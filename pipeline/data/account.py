@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +34,17 @@ def listed(samples: Samples, reasons: dict[int, str], place: Path) -> Refused:
     return refused
 
 
-def check_quarantine(samples: Samples, problems: dict[int, str], max_bad_fraction: float, refused: Refused) -> None:
-    """DataError where there are no samples, or too many that can't be taken."""
+def check_quarantine(
+    samples: Samples, problems: dict[int, str], max_bad_fraction: float, refused: Refused, hints: Sequence[str]
+) -> None:
+    """DataError where there are no samples, or too many that can't be taken. `hints`: what the source says of that."""
     if not len(samples):
         raise DataError("the data holds no samples; check data.path and data.source")
     if len(problems) == len(samples) or len(problems) > max_bad_fraction * len(samples):
+        advice = [*hints, "Mend or remove them, or set prepare.max_bad_fraction higher to go on without them."]
         raise refused(
             f"{share(len(problems), len(samples))} samples can't be taken; prepare.max_bad_fraction = {max_bad_fraction} "
-            f"allows {int(max_bad_fraction * len(samples))}:\n{_by_reason(samples, problems)}\n"
-            "Mend or remove them, or set prepare.max_bad_fraction higher to go on without them."
+            f"allows {int(max_bad_fraction * len(samples))}:\n{_by_reason(samples, problems)}\n" + "\n".join(advice)
         )
 
 

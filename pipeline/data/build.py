@@ -52,7 +52,7 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     samples = scan(source, partial(inspect, rule=rule), max_content_bytes(prepare.max_pixels), workers)
     source, samples, said = settled(source, samples, data.exclusive)
     bad = prepare.max_bad_fraction
-    check_quarantine(samples, samples.problems, bad, listed(samples, samples.problems, elsewhere))
+    check_quarantine(samples, samples.problems, bad, listed(samples, samples.problems, elsewhere), source.hints)
 
     readable = canonical(samples, samples.good())
     facts, name = samples.facts[readable], partial(_name, samples, readable)
@@ -68,7 +68,7 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     )
     problems = samples.problems | contents.problems
     refused = listed(samples, problems, elsewhere)
-    check_quarantine(samples, problems, bad, refused)
+    check_quarantine(samples, problems, bad, refused, source.hints)
 
     readable, chosen = (index[~np.isin(index, list(problems))] for index in (readable, chosen))
     classes = class_names(source, samples, readable)

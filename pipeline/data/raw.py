@@ -49,6 +49,8 @@ class Source:
     notes: tuple[str, ...] = ()
     switches: int | None = None
     """Where the labels come from columns or lists of 0 and 1: how many; None: they are names."""
+    hints: tuple[str, ...] = ()
+    """Lines to say where too many samples can't be taken: what may be meant, with commands."""
 
 
 def loaded(content: Content) -> bytes | NDArray[Any]:

@@ -39,6 +39,8 @@ class DataConfig(Section):
     """auto: grey if all images are stored as grey."""
     image: str
     """Column of the image (bytes, array or file path) in a parquet or csv source."""
+    files: str | None
+    """How a name in the image column becomes a path from the table's folder: "train_images/{}.png"; null: it is that path."""
     label: str | Annotated[list[str], Field(min_length=2)]
     """Column of the label, or several columns of 0 and 1."""
     separator: str | None
@@ -73,7 +75,7 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> DataConfig:
-        problems = [*self._place_problems(), *self._column_problems()]
+        problems = [*self._place_problems(), *self._column_problems(), *self._files_problems()]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -86,7 +88,7 @@ class DataConfig(Section):
     def _column_problems(self) -> list[str]:
         problems = []
         if self.source not in ("parquet", "csv"):
-            columns = [key for key in ("separator", "exclusive", "split", "group") if getattr(self, key) is not None]
+            columns = [key for key in ("files", "separator", "exclusive", "split", "group") if getattr(self, key) is not None]
             columns += ["label"] if isinstance(self.label, list) else []
             problems += [f"source = {self.source} has no columns for {', '.join(columns)}"] if columns else []
         if self.source != "folder" and self.class_level is not None:
@@ -98,3 +100,18 @@ class DataConfig(Section):
         if self.split is not None and (self.train_path, self.val_path, self.test_path) != (None, None, None):
             problems.append("split names a column, and train_path, val_path or test_path give splits too; use one of them")
         return problems
+
+    def _files_problems(self) -> list[str]:
+        if self.files is None:
+            return []
+        said = f"files = {self.files!r}"
+        head, _, tail = self.files.partition("{}")
+        if self.files.count("{}") != 1:
+            return [f'{said}: write {{}} once, where the name from the table comes, such as "train_images/{{}}.png"']
+        if "\\" in self.files:
+            return [f"{said}: write / between folders"]
+        if self.files.startswith(("/", "~")) or ".." in self.files.split("/"):
+            return [f"{said}: it leads out of the table's folder; write a path below that"]
+        return (
+            [f"{said}: * may stand in the names of folders before {{}} alone"] if "*" in head.rpartition("/")[2] + tail else []
+        )

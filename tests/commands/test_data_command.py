@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli
+from pipeline.commands.compose import change
 from pipeline.commands.data import Link, linked
 from pipeline.errors import ConfigError, DataError
 
@@ -44,6 +45,14 @@ def test_a_path_inside_stays_and_is_made_relative(project: Path) -> None:
         ["data.path='data/x y'", "data.test_path='data/it\\'s'"],
         [],
     )
+
+
+def test_a_pattern_of_names_is_quoted(project: Path) -> None:
+    quoted = "data.files='img_*/{} x.png'"
+    assert linked(["data.files=img_*/{} x.png"]) == linked([quoted]) == ([quoted], [])
+    new = change(["data=csv", "data.path=data/x", "data.files=train_images/{}.png"])
+    assert new.values["data"]["files"] == "train_images/{}.png"
+    assert linked(["data.files=null"]) == (["data.files=null"], [])
 
 
 def test_a_path_that_is_not_there_is_refused(project: Path) -> None:

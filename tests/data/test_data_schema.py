@@ -22,6 +22,13 @@ from pipeline.errors import ConfigError
         ({"source": "csv", "path": "a", "size": [8, 8, 8]}, "data.size"),
         ({"source": "csv", "path": "a", "size": 0}, "data.size"),
         ({"source": "zip"}, "data.source"),
+        ({"source": "folder", "path": "a", "files": "{}.png"}, "source = folder has no columns for files"),
+        ({"source": "csv", "path": "a", "files": "img/"}, r"files = 'img/': write {} once"),
+        ({"source": "csv", "path": "a", "files": "{}/{}.png"}, r"write {} once"),
+        ({"source": "csv", "path": "a", "files": "img\\{}.png"}, "write / between folders"),
+        ({"source": "csv", "path": "a", "files": "/img/{}.png"}, "leads out of the table's folder"),
+        ({"source": "csv", "path": "a", "files": "img/../../{}.png"}, "leads out of the table's folder"),
+        ({"source": "csv", "path": "a", "files": "img/{}.*"}, r"\* may stand in the names of folders before {} alone"),
     ],
 )
 def test_wrong_keys_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -28,6 +28,7 @@ DATA = {
     "enlarge": True, "bits": None,
     "channels": "auto", "image": "image", "label": "label", "separator": None, "exclusive": None, "split": None, "group": None,
     "class_level": None,
+    "files": None,
 }  # fmt: skip
 PREPARE = {
     "val_fraction": 0.1, "test_fraction": 0.1, "split_seed": 0, "max_bad_fraction": 0.0, "max_pixels": 10**7, "limit": None,

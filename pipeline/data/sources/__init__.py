@@ -85,4 +85,5 @@ def _joined(sources: list[Source]) -> Source:
     num_samples = None if None in counts else sum(num for num in counts if num is not None)
     classes = first.classes if all(source.classes == first.classes for source in sources) else None
     notes = tuple(dict.fromkeys(note for source in sources for note in source.notes))
-    return Source(first.task, read, num_samples, classes, notes, first.switches)
+    hints = tuple(dict.fromkeys(hint for source in sources for hint in source.hints))
+    return Source(first.task, read, num_samples, classes, notes, first.switches, hints)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.data.raw import BadSampleError, Raw, Source
+from pipeline.data.sources.files import Files
+from pipeline.data.sources.fitting import fit
 from pipeline.data.sources.layout import is_hidden, readable_name, splits_in_names
-from pipeline.data.sources.table import Columns, check_columns, columns_of, file_of, made_raw
+from pipeline.data.sources.table import Columns, check_columns, columns_of, made_raw
 from pipeline.errors import DataError
 from pipeline.schema.data import DataConfig
 
@@ -21,14 +23,22 @@ def open_csv(path: Path, data: DataConfig) -> Source:
     columns = columns_of(data)
     tables = _tables(path)
     delimiters = {table: _delimiter(table, columns) for table in tables}
+    folder = path.parent if path.is_file() else path
+    folder = path.resolve().parent if path.is_file() and path.is_symlink() else folder
+
+    def cells() -> Iterator[str]:
+        for table in tables:
+            yield from _image_cells(table, delimiters[table], columns.image)
+
+    found = fit(folder, data.files, cells, ", ".join(readable_name(table.name) for table in tables))
 
     def read() -> Iterator[Raw]:
         for table, split in tables.items():
-            for raw in _read_table(table, delimiters[table], columns):
+            for raw in _read_table(table, delimiters[table], columns, found.files):
                 yield raw if split is None else raw._replace(split=split)
 
     classes, switches = (columns.labels, len(columns.labels)) if columns.several else (None, None)
-    return Source(columns.task, read, None, classes, switches=switches)
+    return Source(columns.task, read, None, classes, found.notes, switches, found.hints)
 
 
 def _tables(path: Path) -> dict[Path, str | None]:
@@ -58,29 +68,36 @@ def _header(table: Path, delimiter: str) -> list[str]:
     raise DataError(f"{table}: empty; its first line must name the columns")
 
 
-def _read_table(table: Path, delimiter: str, columns: Columns) -> Iterator[Raw]:
+def _image_cells(table: Path, delimiter: str, image: str) -> Iterator[str]:
     header = _header(table, delimiter)
-    folder = table.resolve().parent if table.is_symlink() else table.parent
+    place = header.index(image)
+    lines = _lines(table, delimiter)
+    next(lines)
+    yield from (fields[place] for _, fields in lines if isinstance(fields, list) and len(fields) == len(header))
+
+
+def _read_table(table: Path, delimiter: str, columns: Columns, files: Files) -> Iterator[Raw]:
+    header = _header(table, delimiter)
     lines = _lines(table, delimiter)
     next(lines)
     for number, fields in lines:
-        yield _read_row(table, header, folder, columns, number, fields)
+        yield _read_row(table, header, files, columns, number, fields)
 
 
-def _read_row(table: Path, header: list[str], folder: Path, columns: Columns, number: int, fields: list[str] | str) -> Raw:
+def _read_row(table: Path, header: list[str], files: Files, columns: Columns, number: int, fields: list[str] | str) -> Raw:
     place = readable_name(table.name)
     if isinstance(fields, str):
         return Raw(place, number, (), None, 0, problem=fields)
     if len(fields) != len(header):
         return Raw(place, number, (), None, 0, problem=f"the line has {len(fields)} fields, the header {len(header)}")
     cells = dict(zip(header, fields, strict=True))
-    name = cells[columns.image].strip()
+    cell = cells[columns.image]
     try:
-        content, num_bytes = file_of(name, folder)
+        found = files.find(cell)
     except BadSampleError as bad:
-        raw = made_raw(columns, cells, name or place, number, None, 0)
+        raw = made_raw(columns, cells, cell.strip() or place, number, None, 0)
         return raw._replace(problem=raw.problem or str(bad))
-    return made_raw(columns, cells, name, number, content, num_bytes)
+    return made_raw(columns, cells, readable_name(found.path), number, files.place(found), found.num_bytes)
 
 
 def _lines(table: Path, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:

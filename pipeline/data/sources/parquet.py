@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,9 +14,10 @@ from numpy.typing import NDArray
 
 from pipeline.data.labels import clean
 from pipeline.data.raw import BadSampleError, Content, Raw, Source
+from pipeline.data.sources.fitting import Fit, fit
 from pipeline.data.sources.layout import is_hidden, readable_name, splits_in_names
-from pipeline.data.sources.table import Columns, check_columns, columns_of, file_of, made_raw
-from pipeline.errors import DataError
+from pipeline.data.sources.table import Columns, check_columns, columns_of, made_raw
+from pipeline.errors import ConfigError, DataError
 from pipeline.schema.data import DataConfig
 
 _BATCH_BYTES, _MAX_BATCH = 8 * 2**20, 1024
@@ -31,6 +34,8 @@ class _File(NamedTuple):
     """Classes that the labels are numbers of."""
     switches: int | None
     """Length of the label lists where all are of 0 and 1: a 1 says that its place is a label."""
+    named: bool
+    """Whether rows may hold the names of files instead of images."""
 
 
 def open_parquet(path: Path, data: DataConfig) -> Source:
@@ -42,19 +47,42 @@ def open_parquet(path: Path, data: DataConfig) -> Source:
             f"{path}: column {columns.labels[0]!r} holds lists in some files and single labels in others; store them alike"
         )
 
+    fits = _fits(files, columns.image, data)
+
     def read() -> Iterator[Raw]:
         for file in files:
-            yield from _read_file(file, columns, data)
+            yield from _read_file(file, columns, data, fits.get(file.path.parent))
 
     num_rows = sum(file.num_rows for file in files)
+    notes = tuple(note for found in fits.values() for note in found.notes)
+    hints = tuple(hint for found in fits.values() for hint in found.hints)
     if columns.several:
-        return Source("multi", read, num_rows, columns.labels, switches=len(columns.labels))
+        return Source("multi", read, num_rows, columns.labels, notes, len(columns.labels), hints)
     switches = _common_switches(path, columns.labels[0], files)
     if switches:
-        places, notes = tuple(str(i) for i in range(switches)), (_places_note(columns.labels[0], switches),)
-        return Source("multi", read, num_rows, places, notes, switches)
+        places = tuple(str(i) for i in range(switches))
+        return Source("multi", read, num_rows, places, (_places_note(columns.labels[0], switches), *notes), switches, hints)
     declared = {file.names for file in files}
-    return Source(files[0].task, read, num_rows, declared.pop() if len(declared) == 1 else None)
+    return Source(files[0].task, read, num_rows, declared.pop() if len(declared) == 1 else None, notes, hints=hints)
+
+
+def _fits(files: Sequence[_File], column: str, data: DataConfig) -> dict[Path, Fit]:
+    """How the names of files are found, by the folder that they are relative to: the table's own."""
+    folders = sorted({file.path.parent for file in files if file.named})
+    if data.files is not None and not folders:
+        raise ConfigError(f"data.files = {data.files}: column {column!r} holds the images themselves, no names of files")
+    found = {}
+    for folder in folders:
+        here = [file for file in files if file.named and file.path.parent == folder]
+        found[folder] = fit(folder, data.files, partial(_named_files, here, column), ", ".join(file.name for file in here))
+    return found
+
+
+def _named_files(files: Sequence[_File], column: str) -> Iterator[str]:
+    for file in files:
+        with _undamaged(file.path, column), _opened(file.path) as opened:
+            for batch in opened.iter_batches(file.batch_size, columns=[column]):
+                yield from (image for image in _images(batch.column(column)) if isinstance(image, str))
 
 
 def _common_switches(path: Path, label: str, files: list[_File]) -> int | None:
@@ -94,7 +122,8 @@ def _file(path: Path, name: str, split: str | None, columns: Columns, data: Data
         switches = None if columns.several or names or not _is_list(kind) else _switches(file, path, columns.labels[0])
         size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
         batch = max(1, min(_MAX_BATCH, _BATCH_BYTES * metadata.num_rows // max(size, 1)))
-        return _File(path, readable_name(name or path.name), split, metadata.num_rows, batch, task, names, switches)
+        named = _holds_names(file, columns.image)
+        return _File(path, readable_name(name or path.name), split, metadata.num_rows, batch, task, names, switches, named)
 
 
 def _opened(path: Path) -> Any:
@@ -120,19 +149,39 @@ def _declared(metadata: Mapping[bytes, bytes], label: str) -> tuple[str, ...] | 
 
 def _switches(file: Any, path: Path, label: str) -> int | None:
     """The length of a column's lists if all have the same, above 1, and hold only 0 and 1; missing values say nothing."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     lengths: set[int] = set()
-    try:
+    with _undamaged(path, label):
         for batch in file.iter_batches(columns=[label]):
             lists = batch.column(0).drop_null()
             lengths |= set(pc.unique(pc.list_value_length(lists)).to_pylist())
             if len(lengths) > 1 or not _only_0_and_1(lists.flatten().drop_null()):
                 return None
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: column {label!r} is damaged ({error}); get it again") from None
     return lengths.pop() if lengths and min(lengths) > 1 else None
+
+
+@contextmanager
+def _undamaged(path: Path, column: str) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: column {column!r} is damaged ({error}); get it again") from None
+
+
+def _holds_names(file: Any, column: str) -> bool:
+    """Whether a column of images may hold names: it is of text, or of structs with bytes of which some are missing."""
+    import pyarrow.types as pt
+
+    kind = file.schema_arrow.field(column).type
+    if not pt.is_struct(kind):
+        return bool(pt.is_string(kind) or pt.is_large_string(kind))
+    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+    counts = [chunk.statistics for chunk in chunks if chunk.path_in_schema == f"{column}.bytes"]
+    return any(known is None or not known.has_null_count or known.null_count for known in counts)
 
 
 def _only_0_and_1(values: Any) -> bool:
@@ -169,7 +218,7 @@ def _check_image_type(kind: Any, path: Path, column: str) -> None:
     )
 
 
-def _read_file(file: _File, columns: Columns, data: DataConfig) -> Iterator[Raw]:
+def _read_file(file: _File, columns: Columns, data: DataConfig, found: Fit | None) -> Iterator[Raw]:
     """Rows in portions of some megabytes. The file is mapped: of a row group of 960 MB it takes 54, and 972 when it is read."""
     import pyarrow as pa
 
@@ -179,23 +228,32 @@ def _read_file(file: _File, columns: Columns, data: DataConfig) -> Iterator[Raw]
             for batch in opened.iter_batches(file.batch_size, columns=columns.names):
                 cells = {name: batch.column(name).to_pylist() for name in columns.names if name != columns.image}
                 for i, image in enumerate(_images(batch.column(columns.image))):
-                    yield _read_row(file, columns, {name: values[i] for name, values in cells.items()}, row + i, image, data)
+                    row_cells = {name: values[i] for name, values in cells.items()}
+                    yield _read_row(file, columns, row_cells, row + i, image, data, found)
                 row += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{file.path}: damaged after row {row} ({error}); get it again") from None
 
 
-def _read_row(file: _File, columns: Columns, cells: dict[str, object], row: int, image: Any, data: DataConfig) -> Raw:
-    problem, content, num_bytes = None, None, 0
+def _read_row(
+    file: _File, columns: Columns, cells: dict[str, object], row: int, image: Any, data: DataConfig, found: Fit | None
+) -> Raw:
+    problem: str | None = None
+    content: Content | None = None
+    num_bytes, name = 0, file.name
     try:
         if file.names is not None:
             cells[columns.labels[0]] = _named(cells[columns.labels[0]], file.names)
         if file.switches:
             cells[columns.labels[0]] = _places_of_1(cells[columns.labels[0]])
-        content, num_bytes = _content(image, file.path, data)
+        if found and isinstance(image, str):
+            hit = found.files.find(image)
+            content, num_bytes, name = found.files.place(hit), hit.num_bytes, readable_name(hit.path)
+        else:
+            content, num_bytes = _content(image, data)
     except BadSampleError as bad:
         problem = str(bad)
-    raw = made_raw(columns, cells, image if isinstance(content, Path) else file.name, row, content, num_bytes)
+    raw = made_raw(columns, cells, name, row, content, num_bytes)
     if problem is None and file.split is None:
         return raw
     return raw._replace(problem=problem or raw.problem, split=raw.split or file.split)
@@ -219,12 +277,10 @@ def _places_of_1(value: object) -> object:
     return [str(place) for place, item in enumerate(value) if item]
 
 
-def _content(image: Any, table: Path, data: DataConfig) -> tuple[Content, int]:
-    """Encoded bytes, a file or an array from a cell: bytes, str, None or an Arrow list."""
+def _content(image: Any, data: DataConfig) -> tuple[Content, int]:
+    """Encoded bytes or an array from a cell: bytes, None or an Arrow list."""
     if image is None or image == b"" or not getattr(image, "is_valid", True):
         raise BadSampleError("image missing")
-    if isinstance(image, str):
-        return file_of(image, table.parent)
     if isinstance(image, bytes):
         return image, len(image)
     pixels = _channels_last(_array(image), data.height_and_width)

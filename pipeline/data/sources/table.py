@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,24 +94,3 @@ def made_raw(
     except BadSampleError as bad:
         return Raw(source, row, (), content, num_bytes, problem=str(bad))
     return Raw(source, row, labels, content, num_bytes, split, group)
-
-
-def file_of(cell: str, folder: Path) -> tuple[Path, int]:
-    """The file that a cell names, and its size; BadSampleError where there is none, or outside of the table's folder.
-
-    A file outside would be read once and never noticed when it changes: only the data's folder is a dependency of the
-    stage. Links inside of the folder may lead out of it.
-    """
-    if not cell:
-        raise BadSampleError("no file name")
-    root = os.path.abspath(folder)
-    path = os.path.normpath(os.path.join(root, cell))
-    if "\0" in cell or not any(os.path.commonpath([path, top]) == top for top in (root, os.path.realpath(root))):
-        raise BadSampleError(f"{cell!r} leads out of the folder of the table")
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise BadSampleError(f"can't be read ({error.strerror})") from None
-    if not stat.S_ISREG(status.st_mode):
-        raise BadSampleError("not a regular file")
-    return Path(path), status.st_size
