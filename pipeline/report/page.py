@@ -17,9 +17,10 @@ from pipeline.report import material, words
 from pipeline.report.material import Predictions
 from pipeline.report.pictures import confidence_bins, drawn
 from pipeline.report.records import Curves, Records, read_records
+from pipeline.report.rules.guessing import accuracy_range, guessing_loss
 from pipeline.report.studies import studies
 from pipeline.report.study_pictures import study_pictures
-from pipeline.report.verdict import accuracy_range, guessing_loss, verdict
+from pipeline.report.verdict import verdict
 from pipeline.schema.report import ReportConfig
 
 HERE = Path(__file__).parent

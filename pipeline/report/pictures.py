@@ -13,8 +13,8 @@ from pipeline import evaluation as ev
 from pipeline.report import figures
 from pipeline.report.material import Predictions
 from pipeline.report.records import Curves, Evaluation, Records
+from pipeline.report.rules.gradients import gradient_ratio
 from pipeline.report.svg import png, style, svg
-from pipeline.report.verdict import gradient_ratio
 from pipeline.report.words import count, number, percent, points
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_json, read_jsonl
+from pipeline.artifacts import PARAMS, read_csv, read_json, read_jsonl
 from pipeline.data.dataset import Manifest, open_dataset
 from pipeline.errors import StorageError
-
-Floats = NDArray[np.float64]
+from pipeline.evaluation import Floats, Ints
+from pipeline.report.material import read_yaml
+from pipeline.schema.augment import AugmentConfig
+from pipeline.schema.base import Section, validated
+from pipeline.schema.data import DataConfig
+from pipeline.schema.model import ModelConfig
+from pipeline.schema.prepare import PrepareConfig
+from pipeline.schema.train import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,46 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class ClassCounts:
+    """Of the test samples, per class, each (C,)."""
+
+    actual: Ints
+    """That carry the label."""
+    predicted: Ints
+    """That were given it."""
+    right: Ints
+    """Both."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """What `params.yaml` sets, as far as advice depends on it."""
+
+    data: DataConfig
+    prepare: PrepareConfig
+    augment: AugmentConfig
+    model: ModelConfig
+    train: TrainConfig
+
+    def value(self, key: str) -> Any:
+        """Of a dotted key; of a section itself, the section."""
+        section, _, name = key.partition(".")
+        own = getattr(self, section)
+        return getattr(own, name) if name else own
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a study of this dataset has found of one key alone."""
+
+    key: str
+    way: int
+    """1: of raising it; -1: of lowering it."""
+    helps: bool
+    """If not, it hurts."""
+
+
+@dataclass(frozen=True)
 class Records:
     """The numbers that the verdict is a function of."""
 
@@ -94,16 +141,69 @@ class Records:
     run: Run
     curves: Curves
     test: Evaluation
+    classes: ClassCounts
+    project: Project
+    effects: list[Effect] = field(default_factory=list)
 
 
 def read_records(artifacts: Path) -> Records:
-    """Read the numbers below a folder of artifacts; StorageError names what is missing."""
+    """Read the numbers below a folder of artifacts, and the parameters beside it; StorageError names what is missing."""
     manifest = open_dataset(artifacts / "prepare").manifest
     run = _taken(Run, artifacts / "train" / "run.json")
     rows = read_jsonl(artifacts / "train" / "metrics.jsonl")
     if not any(row["split"] == "val" for row in rows):
         raise StorageError(f"{artifacts}/train/metrics.jsonl: no epoch on the validation split; run `dvc repro train`")
-    return Records(manifest, run, curves_of(rows), _taken(Evaluation, artifacts / "evaluate" / "metrics.json"))
+    test = _taken(Evaluation, artifacts / "evaluate" / "metrics.json")
+    counts = class_counts_of(read_csv(artifacts / "evaluate" / "confusion.csv"), manifest)
+    project = read_project(artifacts.parent / PARAMS)
+    studies = [read_json(path) for path in sorted((artifacts / "study").glob("*/effects.json"))]
+    return Records(manifest, run, curves_of(rows), test, counts, project, effects_of(studies, manifest.digest))
+
+
+def class_counts_of(rows: list[dict[str, str]], manifest: Manifest) -> ClassCounts:
+    """The counts of the lines of `confusion.csv`."""
+    place = {name: i for i, name in enumerate(manifest.classes)}
+    actual, predicted, right = np.zeros((3, len(place)), dtype=np.int64)
+    for row in rows:
+        said, is_, num = row["predicted"], row["actual"], int(row["count"])
+        if manifest.task == "multi":
+            here = place[row["label"]]
+            actual[here] += num * (is_ == "1")
+            predicted[here] += num * (said == "1")
+            right[here] += num * (is_ == said == "1")
+        else:
+            actual[place[is_]] += num
+            predicted[place[said]] += num
+            right[place[is_]] += num * (is_ == said)
+    return ClassCounts(actual, predicted, right)
+
+
+def read_project(params: Path) -> Project:
+    """Read a parameter file; StorageError where there is none."""
+    if not params.exists():
+        raise StorageError(f"{params}: missing; compose it with `regatta compose`")
+    return project_of(read_yaml(params))
+
+
+def project_of(params: Mapping[str, Any]) -> Project:
+    """The sections that advice depends on."""
+    kinds: dict[str, type[Section]] = {"data": DataConfig, "prepare": PrepareConfig, "augment": AugmentConfig,
+                                       "model": ModelConfig, "train": TrainConfig}  # fmt: skip
+    sections: dict[str, Any] = {name: validated(kind, params.get(name, {}), name) for name, kind in kinds.items()}
+    return Project(**sections)
+
+
+def effects_of(studies: Iterable[Mapping[str, Any]], dataset: str) -> list[Effect]:
+    """What studies of a dataset found to help or to hurt the kept weights, of variants that differ in one number."""
+    return [
+        Effect(key, 1 if values["variant"] > values["reference"] else -1, variant["verdict"] == "helps")
+        for study in studies
+        if study["basis"]["dataset"] == dataset and study["metric"] in ("val_loss", "val_accuracy")
+        for variant in study["variants"]
+        if variant["verdict"] in ("helps", "hurts") and "contrast" in variant and len(variant["contrast"]) == 1
+        for key, values in variant["contrast"].items()
+        if all(isinstance(values[side], int | float) for side in ("variant", "reference"))
+    ]
 
 
 def curves_of(rows: list[dict[str, Any]]) -> Curves:

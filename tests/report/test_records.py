@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 import report_builder as rb
+from made_up import manifest
 
-from pipeline.artifacts import read_json, write_json
+from pipeline.artifacts import read_csv, read_json, write_json
 from pipeline.errors import StorageError
-from pipeline.report.records import curves_of, read_records
+from pipeline.report.records import Effect, class_counts_of, curves_of, effects_of, read_records
+from pipeline.stages.evaluate import write_confusion
 
 
 def row(epoch, split, loss, **more):
@@ -41,3 +43,40 @@ def test_a_torn_last_line_is_left_out(tmp_path):
     with (artifacts / "train" / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 4, "spl')
     assert read_records(artifacts).curves.epochs.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("task", ["single", "multi"])
+def test_the_counts_of_classes_are_those_of_the_predictions(tmp_path, task):
+    random = np.random.default_rng(0)
+    shape = (50,) if task == "single" else (50, 3)
+    labels, said = (random.integers(0, 3 if task == "single" else 2, shape) for _ in range(2))
+    write_confusion(tmp_path / "confusion.csv", labels, said, ["a", "b", "c"])
+    counts = class_counts_of(read_csv(tmp_path / "confusion.csv"), manifest(task=task, classes=["a", "b", "c"]))
+    is_, given = ((x[:, None] == np.arange(3) if task == "single" else x.astype(bool)) for x in (labels, said))
+    assert counts.actual.tolist() == is_.sum(axis=0).tolist()
+    assert counts.predicted.tolist() == given.sum(axis=0).tolist()
+    assert counts.right.tolist() == (is_ & given).sum(axis=0).tolist()
+
+
+def test_effects_are_those_of_one_number_in_this_dataset():
+    def variant(verdict, **contrast):
+        values = {key.replace("_", ".", 1): {"variant": new, "reference": old} for key, (old, new) in contrast.items()}
+        return {"verdict": verdict, "contrast": values}
+
+    variants = [
+        variant("helps", model_dropout=(0.0, 0.2)), variant("hurts", train_epochs=(20, 5)),
+        variant("no evidence", model_dropout=(0.0, 0.3)), variant("helps", model_activation=("relu", "tanh")),
+        variant("helps", train_epochs=(20, 40), train_learning_rate=(0.1, 0.2)), {"verdict": "helps"},
+    ]  # fmt: skip
+    study = {"basis": {"dataset": "d"}, "metric": "val_loss", "variants": variants}
+    assert effects_of([study], "d") == [Effect("model.dropout", 1, True), Effect("train.epochs", -1, False)]
+    assert effects_of([study], "other") == []
+    assert effects_of([{**study, "metric": "last_val_loss"}], "d") == []
+
+
+def test_what_the_parameters_set_is_read_beside_the_artifacts(tmp_path):
+    artifacts = rb.build(tmp_path, epochs=1, studies=False)
+    assert read_records(artifacts).project.value("model.widths") == [48, 32]
+    (tmp_path / "params.yaml").unlink()
+    with pytest.raises(StorageError, match=r"params\.yaml: missing; compose it with `regatta compose`"):
+        read_records(artifacts)

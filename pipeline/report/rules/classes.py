@@ -1,0 +1,94 @@
+"""Whether every class is found: a high accuracy hides a rare one that is not."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.data.dataset import FEW
+from pipeline.evaluation import Ints, wilson_interval
+from pipeline.report.records import Records
+from pipeline.report.rules import remedies
+from pipeline.report.rules.finding import Finding, Step
+from pipeline.report.rules.training import generalisation_gap, vanishing
+from pipeline.report.words import percent, plain, plural, short
+
+MISSED = 0.5
+"""A class is missed whose recall's whole 95 % interval lies below this share of the accuracy."""
+FEW_OF_CLASS = 10
+"""With fewer test samples of a class its recall is off by thirty percentage points or so."""
+NAMED = 4
+
+
+def classes(records: Records) -> list[Finding]:
+    """What is to be said of single classes, the worst first."""
+    return [*never_predicted(records), *missed(records), *few_of_class(records)]
+
+
+def never_predicted(records: Records) -> list[Finding]:
+    """Whether classes that the test split holds are never answered."""
+    counts = records.classes
+    found = np.flatnonzero((counts.actual > 0) & (counts.predicted == 0))
+    if not len(found):
+        return []
+    every, num = len(counts.actual), plural(records.test.num_samples, "test sample")
+    detail = f"Never answered for {num}: {_listed(records, found)}. {_accuracy_hides(records)}"
+    headline = f"{len(found)} of {plural(every, 'class', 'classes')} never predicted"
+    return [Finding("never_predicted", "warn", headline, detail, remedies.chosen(records, for_rare(records)))]
+
+
+def missed(records: Records) -> list[Finding]:
+    """Whether classes are answered, but hardly ever where they are."""
+    counts, bar = records.classes, MISSED * records.test.accuracy
+    known = np.flatnonzero((counts.actual > 0) & (counts.predicted > 0))
+    highest = [wilson_interval(counts.right[i], counts.actual[i])[1] for i in known]
+    found = known[np.array(highest, dtype=np.float64) < bar]
+    if not len(found):
+        return []
+    shares = counts.right[found].sum() / counts.actual[found].sum()
+    detail = f"Recall is {percent(shares)} on {_listed(records, found)}. {_accuracy_hides(records)}"
+    headline = f"{len(found)} of {plural(len(counts.actual), 'class', 'classes')} hardly found"
+    return [Finding("missed", "warn", headline, detail, remedies.chosen(records, for_rare(records)))]
+
+
+def few_of_class(records: Records) -> list[Finding]:
+    """Whether classes have too few test samples to be judged; nothing where all of the test split is few."""
+    if records.test.num_samples < FEW:
+        return []
+    found = np.flatnonzero(records.classes.actual < FEW_OF_CLASS)
+    if not len(found):
+        return []
+    detail = f"{_listed(records, found)}: too few to say how well such samples are recognised."
+    every = len(records.classes.actual)
+    headline = f"Few test samples of {len(found)} of {plural(every, 'class', 'classes')}"
+    steps = remedies.chosen(records, remedies.larger_test(records))
+    return [Finding("few_of_class", "note", headline, detail, steps)]
+
+
+def for_rare(records: Records) -> list[Step]:
+    """Rare classes are learned last, and from samples of their own."""
+    if records.run.state != "finished":
+        return remedies.go_on(records)
+    if vanishing(records):
+        return remedies.flowing(records)
+    by_loss = [Step("Keep the epoch by its loss: accuracy hardly sees a rare class", {"train.monitor": "val_loss"})]
+    more = [*remedies.all_samples(records), *remedies.more_samples(records, "samples of it")]
+    longer = [] if generalisation_gap(records).rises else remedies.longer(records)
+    own = by_loss if records.project.train.monitor != "val_loss" else []
+    return [*more, *own, *(longer or [remedies.slower(records)])]
+
+
+def _accuracy_hides(records: Records) -> str:
+    return f"The accuracy of {percent(records.test.accuracy)} hardly shows it; macro-F1 is {records.test.macro_f1:.3f}."
+
+
+def _listed(records: Records, found: Ints) -> str:
+    """ "b (3 test samples, 20 in training), c (...) and 2 more", the classes of most test samples first."""
+    manifest, actual = records.manifest, records.classes.actual
+    first = sorted(found, key=lambda i: (-actual[i], i))[:NAMED]
+    names = [
+        f"{plain(short(manifest.classes[i]))} ({plural(int(actual[i]), 'test sample')}, "
+        f"{manifest.class_counts['train'][i]} in training)"
+        for i in first
+    ]
+    more = len(found) - len(first)
+    return ", ".join(names) + (f" and {more} more" if more else "")

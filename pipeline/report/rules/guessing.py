@@ -1,0 +1,92 @@
+"""What a network that knows nothing of the inputs reaches, and whether one does better than that."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.data.dataset import Manifest
+from pipeline.evaluation import wilson_interval
+from pipeline.report.records import ClassCounts, Evaluation
+from pipeline.report.words import interval, percent, plural
+
+TINY = 1e-12
+CHANCE = 0.025
+"""Probability below which agreement with the labels is no chance: one side of 5 %, over all classes together."""
+
+
+def accuracy_range(test: Evaluation) -> tuple[float, float]:
+    """Wilson's 95 % interval of the test accuracy."""
+    return _range(test.accuracy, test.num_samples)
+
+
+def _range(accuracy: float, num: int) -> tuple[float, float]:
+    return wilson_interval(accuracy * num, num)
+
+
+def guessing_loss(manifest: Manifest) -> float:
+    """Cross-entropy in nats of always answering the training split's class frequencies.
+
+    A mean over the labels where a sample may have several.
+    """
+    counts = np.array(manifest.class_counts["train"], dtype=np.float64)
+    total, multi = manifest.counts["train"], manifest.task == "multi"
+    shares = np.stack([counts, total - counts]) / total if multi else counts[:, None] / total
+    entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=0)
+    return max(float(entropy.mean() if multi else entropy.sum()), TINY)
+
+
+def guessing_accuracy(manifest: Manifest, split: str = "test") -> float:
+    """The highest accuracy on a split of always giving one answer; label by label if several.
+
+    The split's own most frequent class, since one that is frequent in training may be rare here, which would be easy to beat.
+    """
+    share = np.array(manifest.class_counts[split], dtype=np.float64) / manifest.counts[split]
+    return float(np.maximum(share, 1 - share).mean() if manifest.task == "multi" else share.max())
+
+
+@dataclass(frozen=True)
+class Against:
+    """An accuracy against that of guessing."""
+
+    better: bool
+    """Whether the whole interval lies above it."""
+    detail: str
+
+
+def against_chance(manifest: Manifest, split: str, accuracy: float, num: int) -> Against:
+    """Whether an accuracy on a split is more than guessing reaches there."""
+    chance, (low, high) = guessing_accuracy(manifest, split), _range(accuracy, num)
+    multi = manifest.task == "multi"
+    guess = "what is most frequent there, label by label," if multi else "the class that is most frequent there"
+    name = {"test": "Test", "val": "Validation"}[split]
+    detail = (
+        f"{name} accuracy is {percent(accuracy)} (95% interval {interval(low, high)}, "
+        f"{plural(num, 'sample')}). Always answering {guess} would be right on {percent(chance)}."
+    )
+    return Against(low > chance, detail)
+
+
+def tells_apart(counts: ClassCounts, num: int) -> bool:
+    """Whether some class is answered for its own samples more often than a blind answer would be (Fisher's exact test).
+
+    Accuracy does not show it where one class holds nearly all samples. Bonferroni's bound is over the classes.
+    """
+    rows = zip(counts.actual, counts.predicted, counts.right, strict=True)
+    smallest = min(hits_by_chance(num, int(a), int(p), int(r)) for a, p, r in rows)
+    return smallest * len(counts.actual) < CHANCE
+
+
+def hits_by_chance(num: int, actual: int, predicted: int, right: int) -> float:
+    """Probability of so many hits or more where `predicted` of `num` samples are named blindly, `actual` being of the class."""
+    most = min(actual, predicted)
+    first = max(right, actual + predicted - num)
+    whole = _log_choose(num, predicted)
+    terms = (_log_choose(actual, hits) + _log_choose(num - actual, predicted - hits) - whole for hits in range(first, most + 1))
+    return min(1.0, math.fsum(math.exp(term) for term in terms))
+
+
+def _log_choose(num: int, taken: int) -> float:
+    return math.lgamma(num + 1) - math.lgamma(taken + 1) - math.lgamma(num - taken + 1)

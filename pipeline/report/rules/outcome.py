@@ -1,0 +1,123 @@
+"""What the test samples say: whether it learned, whether its confidence holds, and how far they can be trusted."""
+
+from __future__ import annotations
+
+import math
+
+from pipeline.data.dataset import FEW
+from pipeline.evaluation import Z95
+from pipeline.report.records import Evaluation, Records
+from pipeline.report.rules import remedies
+from pipeline.report.rules.finding import Finding, Level
+from pipeline.report.rules.guessing import Against, accuracy_range, against_chance, tells_apart
+from pipeline.report.rules.training import from_nothing
+from pipeline.report.words import count, interval, percent, plural, points
+
+CALIBRATED = 0.02
+"""Difference of mean confidence and accuracy that does not matter; and above 2.5 times that, for the error by bins."""
+SPLITS_DIFFER = 0.02
+MANY_READS = 10
+
+
+def learned(records: Records) -> Finding:
+    """Better than always answering the most frequent class? By the test split, and where it can't tell by validation."""
+    manifest, test = records.manifest, records.test
+    on_test = against_chance(manifest, "test", test.accuracy, test.num_samples)
+    on_val = against_chance(manifest, "val", records.run.best_val_accuracy, manifest.counts["val"])
+    if on_test.better:
+        return Finding("learned", "good", "Right more often than guessing", on_test.detail)
+    if on_val.better:
+        return _unconfirmed(records, f"{on_test.detail} {on_val.detail}")
+    if tells_apart(records.classes, test.num_samples):
+        return _not_more_right(records, on_test)
+    return _nothing(records, f"{on_test.detail} {on_val.detail}")
+
+
+def _not_more_right(records: Records, on_test: Against) -> Finding:
+    detail = f"{on_test.detail} But it answers some class more often where that is right than chance explains."
+    headline = "Tells classes apart, but is right no more often than guessing"
+    steps = remedies.chosen(records, from_nothing(records))
+    return Finding("not_more_right", "note", headline, detail, steps)
+
+
+def _unconfirmed(records: Records, detail: str) -> Finding:
+    num, steps = records.test.num_samples, remedies.chosen(records, remedies.larger_test(records))
+    if num < FEW:
+        headline = f"Too few test samples ({num}) to confirm what validation shows"
+        return Finding("unconfirmed", "note", headline, detail, steps)
+    return Finding("unconfirmed", "warn", "The test split does not confirm what it learned", detail, steps)
+
+
+def _nothing(records: Records, detail: str) -> Finding:
+    if min(records.manifest.counts["val"], records.test.num_samples) < FEW:
+        steps = remedies.chosen(records, [*remedies.larger_test(records)[:1], *from_nothing(records)])
+        return Finding("unclear", "warn", "Not shown to be better than guessing", detail, steps)
+    detail += " Make sure that the labels belong to the inputs."
+    steps = remedies.chosen(records, from_nothing(records))
+    return Finding("learned", "warn", "Not better than guessing", detail, steps)
+
+
+def calibration(records: Records) -> Finding:
+    """Whether confidence can be taken at its word: mean confidence against accuracy and its interval."""
+    test = records.test
+    (low, high), gap = accuracy_range(test), test.mean_confidence - test.accuracy
+    detail = (
+        f"It is {percent(test.mean_confidence)} sure on average and right on {percent(test.accuracy)}; "
+        f"the calibration error by confidence is {points(test.calibration_error)}."
+    )
+    if gap > CALIBRATED and test.mean_confidence > high:
+        detail += " Do not read its probabilities as chances."
+        steps = remedies.chosen(records, remedies.humbler(records))
+        level: Level = "warn" if gap > 5 * CALIBRATED else "note"
+        return Finding("calibration", level, "Over-confident", detail, steps)
+    if gap < -CALIBRATED and test.mean_confidence < low:
+        steps = remedies.chosen(records, remedies.surer(records))
+        return Finding("calibration", "note", "Under-confident", detail, steps)
+    return _calibrated_by_bins(records, test, detail)
+
+
+def _calibrated_by_bins(records: Records, test: Evaluation, detail: str) -> Finding:
+    if test.calibration_error > 2.5 * CALIBRATED + 1 / math.sqrt(test.num_samples):
+        detail += " The reliability diagram shows where."
+        steps = remedies.chosen(records, remedies.humbler(records))
+        return Finding("calibration", "note", "Calibrated on average only", detail, steps)
+    return Finding("calibration", "good", "Confidence matches accuracy", detail)
+
+
+def splits_agree(records: Records) -> list[Finding]:
+    """Whether the test split is harder than the validation split by more than chance (two shares, normal approximation)."""
+    test, num_val, val = records.test, records.manifest.counts["val"], records.run.best_val_accuracy
+    if num_val == 0:
+        return []
+    pooled = (val * num_val + test.accuracy * test.num_samples) / (num_val + test.num_samples)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / num_val + 1 / test.num_samples))
+    fall = val - test.accuracy
+    detail = f"Accuracy is {percent(val)} on the validation split and {percent(test.accuracy)} on the test split."
+    if fall > SPLITS_DIFFER and fall > Z95 * error:
+        detail += " They may come from different sources, or many choices were made on the validation split."
+        steps = remedies.chosen(records, remedies.another_split(records))
+        return [Finding("splits", "note", "Harder on the test split", detail, steps)]
+    return [Finding("splits", "good", "Validation and test agree", detail)]
+
+
+def few_samples(records: Records) -> list[Finding]:
+    """Whether the result rests on few samples."""
+    test = records.test
+    if test.num_samples >= FEW:
+        return []
+    samples, where = plural(test.num_samples, "test sample"), interval(*accuracy_range(test))
+    detail = f"{samples} leave the accuracy anywhere from {where}."
+    steps = remedies.chosen(records, remedies.larger_test(records))
+    return [Finding("few_samples", "note", "Few test samples", detail, steps)]
+
+
+def reads(records: Records) -> list[Finding]:
+    """Whether the test split has been looked at often."""
+    if records.test.test_reads <= MANY_READS:
+        return []
+    detail = (
+        f"The test split has been read {count(records.test.test_reads)} times in this repository. Each choice made "
+        "after a look makes the result a little too good: keep fresh samples for the last judgement."
+    )
+    steps = (remedies.by_studies(),)
+    return [Finding("reads", "note", "The test split has been read often", detail, steps)]

@@ -1,0 +1,261 @@
+"""What helps against what, as far as the configuration has not done it already: steps, the first to try first.
+
+The order is that of the textbooks: Goodfellow, Bengio, Courville 2016, chapters 7, 8 and 11 (more data, augmentation, dropout
+and weight decay against overfitting; less of them and a larger network against underfitting); He et al. 2015 and Ba et al.
+2016 (ReLU, layer normalisation) against vanishing gradients; Pascanu et al. 2013 (clipping) against exploding ones; Szegedy
+et al. 2016, Müller et al. 2019 (label smoothing) against too much confidence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipeline.data.dataset import FEW
+from pipeline.report.records import Effect, Records
+from pipeline.report.rules.finding import Step
+
+NUM_STEPS = 2
+"""So many are said of one finding; the rest is for when these have been tried."""
+DROPOUTS = (0.2, 0.3, 0.4, 0.5)
+MUCH_DECAY = 0.1
+SMALL, LARGE = 32, 4096
+"""Units of a layer below which it is not made smaller, and above which it is not made larger."""
+SATURATING = ("sigmoid", "tanh", "softplus")
+CLIP = 1.0
+SMOOTHING = 0.1
+MOST_TEST = 0.4
+"""The largest share of all samples that is advised for the test split."""
+REGULARISATION = ("model.dropout", "augment", "train.weight_decay")
+SAME = {"augment": "augment.strength"}
+"""A section's file counts as the key that it switches on."""
+
+
+def chosen(records: Records, steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The first steps that no study of this dataset has found to do harm."""
+    good = [step for step in steps if not any(harms(records, step, effect) for effect in records.effects)]
+    other = Step("Your studies found what helps otherwise to do harm here; see which others there are", words="study")
+    return tuple(good[:NUM_STEPS]) or (other,)
+
+
+def harms(records: Records, step: Step, effect: Effect) -> bool:
+    """Whether a step goes the way that a study has found to hurt, or away from what it has found to help."""
+    way = ways(records, step).get(effect.key)
+    return way is not None and way == (-effect.way if effect.helps else effect.way)
+
+
+def ways(records: Records, step: Step) -> dict[str, int]:
+    """By key: 1 where a step raises it, -1 where it lowers it; a section's file counts as more of it."""
+    return {SAME.get(key, key): _way(records.project.value(key), value) for key, value in step.changes.items()}
+
+
+def _way(now: Any, value: Any) -> int:
+    """Nothing is less than a limit where it means none of clipping; more than it where it means all samples."""
+    if isinstance(value, str):
+        return 1
+    old, new = (math.inf if v is None else float(sum(v)) if isinstance(v, list) else float(v) for v in (now, value))
+    return (new > old) - (new < old)
+
+
+def opposed(records: Records, one: Step, other: Step) -> bool:
+    """Whether two steps undo each other: a key up and down, or the network regularised more and less."""
+    first, second = (_with_sums(ways(records, step)) for step in (one, other))
+    return any(first[key] * second[key] < 0 for key in first.keys() & second.keys())
+
+
+def _with_sums(found: Mapping[str, int]) -> dict[str, int]:
+    ofs = [way for key, way in found.items() if key.startswith(REGULARISATION)]
+    return {**found, **({"regularisation": max(ofs, key=abs)} if ofs else {})}
+
+
+def go_on(records: Records) -> list[Step]:
+    """What a training that has not finished needs before anything else."""
+    if records.run.state == "failed":
+        return [steadier(records)]
+    return [Step("Let it finish")]
+
+
+def longer(records: Records) -> list[Step]:
+    """More epochs, where it trained to its last one."""
+    if records.run.state != "finished":
+        return go_on(records)
+    num = max(len(records.curves.epochs), records.project.train.epochs)
+    return [Step("Train longer", {"train.epochs": max(10, 4 * num) if num < 3 else 2 * num})]
+
+
+def slower(records: Records) -> Step:
+    """A third of the learning rate."""
+    return Step("Take smaller steps", {"train.learning_rate": _rate(records, 1 / 3)})
+
+
+def faster(records: Records) -> Step:
+    """Three times the learning rate."""
+    return Step("Take larger steps", {"train.learning_rate": _rate(records, 3.0)})
+
+
+def steadier(records: Records) -> Step:
+    """A smaller learning rate, and clipping where there is none."""
+    train = records.project.train
+    clip = {} if train.clip_norm is not None and train.clip_norm <= CLIP else {"train.clip_norm": CLIP}
+    return Step("Take smaller, bounded steps", {"train.learning_rate": _rate(records, 1 / 3), **clip})
+
+
+def _rate(records: Records, factor: float) -> float:
+    """The learning rate times a factor, to one digit."""
+    return float(f"{factor * records.project.train.learning_rate:.1g}")
+
+
+def regularised(records: Records) -> list[Step]:
+    """Against overfitting."""
+    model, train = records.project.model, records.project.train
+    steps = [*all_samples(records), *_augmented(records)]
+    if model.widths and model.dropout < DROPOUTS[-1]:
+        more = next(share for share in DROPOUTS if share > model.dropout)
+        steps.append(Step("Drop more hidden units", {"model.dropout": more}))
+    if train.weight_decay < MUCH_DECAY:
+        decay = min(MUCH_DECAY, max(0.01, float(f"{3 * train.weight_decay:.1g}")))
+        steps.append(Step("Decay the weights more", {"train.weight_decay": decay}))
+    if model.widths and max(model.widths) > SMALL:
+        halved = [max(SMALL, width // 2) for width in model.widths]
+        steps.append(Step("Train a smaller network", {"model.widths": halved}))
+    steps += more_samples(records)
+    return [*steps, Step("Compare what is left by a study", words="study regularisation")]
+
+
+def _augmented(records: Records) -> list[Step]:
+    augment, colour = records.project.augment, records.manifest.shape[0] == 3
+    if not augment.active:
+        return [Step("Augment the training samples", {"augment": "photos" if colour else "light"})]
+    if augment.strength < 1:
+        return [Step("Augment them in full strength", {"augment.strength": 1.0})]
+    if not augment.erase:
+        patch = {"augment.erase": 0.25} | ({} if augment.erase_area else {"augment.erase_area": 0.2})
+        return [Step("Erase a patch of some training samples", patch)]
+    return []
+
+
+def all_samples(records: Records) -> list[Step]:
+    """The samples that a limit leaves out."""
+    prepare, train = records.project.prepare, records.project.train
+    lifted = {"prepare.limit": None} if prepare.limit is not None else {}
+    lifted |= {"train.limit": None} if train.limit is not None else {}
+    return [Step("Take all samples", lifted)] if lifted else []
+
+
+def more_samples(records: Records, what: str = "training samples") -> list[Step]:
+    """More data, where it is not embedded."""
+    if records.project.data.source == "digits":
+        return []
+    return [Step(f"Add {what}, which the same command takes in")]
+
+
+def relaxed(records: Records) -> list[Step]:
+    """Less regularisation, against underfitting and too little confidence."""
+    model, train, augment = (getattr(records.project, name) for name in ("model", "train", "augment"))
+    steps = []
+    if model.widths and model.dropout > 0:
+        share = 0.0 if model.dropout <= DROPOUTS[0] else round(model.dropout / 2, 2)
+        steps.append(Step("Drop fewer hidden units", {"model.dropout": share}))
+    if augment.active:
+        less = round(augment.strength / 2, 2) if augment.strength > 0.5 else 0.0
+        steps.append(Step("Augment less", {"augment.strength": less}))
+    if train.weight_decay >= MUCH_DECAY:
+        decay = float(f"{train.weight_decay / 10:.1g}")
+        steps.append(Step("Decay the weights less", {"train.weight_decay": decay}))
+    return steps
+
+
+def larger(records: Records) -> list[Step]:
+    """A larger network, against underfitting."""
+    model = records.project.model
+    if not model.widths:
+        return [Step("Give it a hidden layer", {"model.widths": [128]})]
+    doubled = [max(width, min(LARGE, 2 * width)) for width in model.widths]
+    return [Step("Train a larger network", {"model.widths": doubled})] if doubled != model.widths else []
+
+
+def flowing(records: Records) -> list[Step]:
+    """Against gradients that fade on their way to the first layer."""
+    model, steps = records.project.model, []
+    if model.activation in SATURATING:
+        steps.append(Step("Take an activation that does not saturate", {"model.activation": "relu"}))
+    if model.norm == "none":
+        steps.append(Step("Normalise each layer", {"model.norm": "layer"}))
+    if model.init != "auto":
+        steps.append(Step("Take the initialisation that suits the activation", {"model.init": "auto"}))
+    if model.activation == "relu":
+        steps.append(Step("Let no unit die", {"model.activation": "leaky_relu"}))
+    if len(model.widths) > 1:
+        fewer = model.widths[: len(model.widths) // 2]
+        steps.append(Step("Take fewer layers", {"model.widths": fewer}))
+    return [*steps, slower(records)]
+
+
+def bounded(records: Records) -> list[Step]:
+    """Against gradients that explode."""
+    steps = [steadier(records)]
+    norm = [Step("Normalise each layer", {"model.norm": "layer"})] if records.project.model.norm == "none" else []
+    return [*norm, *steps] if "train.clip_norm" not in steps[0].changes else [*steps, *norm]
+
+
+def humbler(records: Records) -> list[Step]:
+    """Against probabilities that promise too much."""
+    if records.project.train.label_smoothing < SMOOTHING:
+        smooth = [Step("Smooth the labels", {"train.label_smoothing": SMOOTHING})]
+        return [*smooth, *regularised(records)]
+    return regularised(records)
+
+
+def surer(records: Records) -> list[Step]:
+    """Against probabilities that promise too little."""
+    if records.project.train.label_smoothing > 0:
+        sharp = [Step("Do not smooth the labels", {"train.label_smoothing": 0.0})]
+        return [*sharp, *relaxed(records), *longer(records)]
+    return [*relaxed(records), *longer(records)]
+
+
+def sooner(records: Records) -> list[Step]:
+    """Against epochs that cost time and bring nothing."""
+    best, num = records.run.best_epoch, len(records.curves.epochs)
+    patience = max(2, math.ceil(num / 10))
+    now = records.project.train.early_stop
+    if not now or now > patience:
+        return [Step("Stop where it gets no better", {"train.early_stop": patience})]
+    return [Step("Train no longer than it gets better", {"train.epochs": max(1, best)})]
+
+
+def larger_test(records: Records) -> list[Step]:
+    """More test samples: of those that a limit leaves out, of the data's own, or new ones."""
+    prepare, counts = records.project.prepare, records.manifest.counts
+    total = sum(counts.values())
+    room = min(MOST_TEST, math.floor(20 * (0.9 - prepare.val_fraction)) / 20)
+    share = max(FEW, 2 * counts["test"]) / total
+    wanted = min(room, math.ceil(20 * share) / 20)
+    steps = all_samples(records)
+    if not test_is_given(records) and wanted > prepare.test_fraction:
+        steps.append(Step("Set more test samples aside", {"prepare.test_fraction": wanted}))
+    steps += more_samples(records, "test samples")
+    return steps or [by_studies()]
+
+
+def test_is_given(records: Records) -> bool:
+    """Whether the test split came with the data, so that no fraction changes it: by the keys, else by its size."""
+    data, counts = records.project.data, records.manifest.counts
+    if data.source == "idx" or data.test_path is not None or data.split is not None:
+        return True
+    share = counts["test"] / sum(counts.values())
+    return not 0.5 < share / max(records.project.prepare.test_fraction, 1e-9) < 1.5
+
+
+def another_split(records: Records) -> list[Step]:
+    """Whether what is seen lies in how the samples were dealt out."""
+    if test_is_given(records):
+        return [Step("See how many choices were made on the validation split", words="runs")]
+    seed = records.project.prepare.split_seed + 1
+    return [Step("See whether other splits say so too", {"prepare.split_seed": seed})]
+
+
+def by_studies() -> Step:
+    """How to choose without looking at the test split."""
+    return Step("Choose by studies, which judge on validation samples; these there are", words="study")

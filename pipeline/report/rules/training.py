@@ -1,0 +1,237 @@
+"""What the curves say: whether it finished, was best where, overfits, underfits, and had enough epochs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.report.records import Curves, Records
+from pipeline.report.rules import remedies
+from pipeline.report.rules.finding import Finding, Step
+from pipeline.report.rules.gradients import GRADIENT_VANISHES, gradient_ratio
+from pipeline.report.rules.guessing import TINY, guessing_loss
+from pipeline.report.words import number, percent, plural
+
+GAP_MILD, GAP_STRONG = 0.02, 0.10
+"""Generalisation gap as a share of the loss of guessing."""
+RISE, RISE_MATTERS = 0.10, 0.01
+"""Rise of the validation loss after the best epoch: as a share of the best, and of the loss of guessing."""
+UNSTABLE = 1.5
+"""The clean training loss at the end, as a multiple of that at the best epoch."""
+WELL = 0.25
+"""Validation loss of the best epoch below which a network learned well, as a share of the loss of guessing."""
+LOSS_MUCH, LOSS_MOST = 0.5, 0.8
+"""Clean training loss that is left, as a share of the loss of guessing."""
+LATE = 0.2
+"""Share of the epochs that are the last ones."""
+FALL, FALL_MATTERS = 0.10, 0.01
+"""Fall of the smallest validation loss in the second half of the epochs: as a share of itself, and of the loss of guessing."""
+FALL_MUCH = 0.03
+"""Fall of the smallest validation loss that is much however high the loss still is, as a share of the loss of guessing."""
+
+
+def unfinished(records: Records) -> list[Finding]:
+    """What to do about a training that failed or was stopped."""
+    run = records.run
+    if run.state == "finished":
+        return []
+    epochs = plural(len(records.curves.epochs), "epoch")
+    detail = f"It ended as {run.state} ({run.stop_reason}) after {epochs}."
+    headline = "The training failed" if run.state == "failed" else "The training is not finished"
+    return [Finding("unfinished", "warn", headline, detail, tuple(remedies.go_on(records)))]
+
+
+def best_epoch(records: Records) -> Finding:
+    """Which epoch the kept weights are from, and whether they are worth keeping."""
+    run, curves, guess = records.run, records.curves, guessing_loss(records.manifest)
+    last, detail = int(curves.epochs[-1]), _best_in_words(records)
+    if _best_loss(records) >= guess:
+        detail += f" That is no better than the loss of guessing, {number(guess)}: its probabilities say nothing."
+        headline = "Even the best epoch's loss is that of guessing"
+        return Finding("best_epoch", "warn", headline, detail, remedies.chosen(records, from_nothing(records)))
+    if len(curves.epochs) >= 3 and run.best_epoch == curves.epochs[0]:
+        detail += " None after it was better."
+        steps = remedies.chosen(records, [remedies.slower(records), *remedies.regularised(records)])
+        return Finding("best_epoch", "note", f"The first of {last} epochs was the best", detail, steps)
+    return Finding("best_epoch", "good", f"Best at epoch {run.best_epoch} of {last}", detail)
+
+
+def _best_in_words(records: Records) -> str:
+    run, last = records.run, int(records.curves.epochs[-1])
+    how, by = ("smallest", "loss") if run.monitor == "val_loss" else ("highest", "accuracy")
+    return (
+        f"Epoch {run.best_epoch} of {last} had the {how} validation {by} and its weights were kept: "
+        f"loss {number(run.best_val_loss)}, accuracy {percent(run.best_val_accuracy)}."
+    )
+
+
+def _best_loss(records: Records) -> float:
+    return float(records.curves.val_loss[records.curves.at(records.run.best_epoch)])
+
+
+def from_nothing(records: Records) -> list[Step]:
+    """What to try where nothing was learned: by whether it was too short, learned by heart, fell apart, or hardly moved."""
+    if records.run.state != "finished":
+        return remedies.go_on(records)
+    if too_short(records):
+        return remedies.longer(records)
+    if vanishing(records):
+        return remedies.flowing(records)
+    if learns_by_heart(records):
+        return remedies.regularised(records)
+    loss, guess = records.curves.clean_loss, guessing_loss(records.manifest)
+    if loss[-1] > guess or loss[-1] > UNSTABLE * loss.min():
+        return [remedies.slower(records), *remedies.longer(records)]
+    return [remedies.faster(records), *remedies.longer(records)]
+
+
+def vanishing(records: Records) -> bool:
+    """Whether gradients hardly reach the first layer."""
+    return len(records.curves.layers) > 1 and gradient_ratio(records.curves) < GRADIENT_VANISHES
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How the kept weights and the later epochs do on validation samples, against training samples."""
+
+    share: float
+    """Validation loss less clean training loss at the best epoch, as a share of the loss of guessing."""
+    rise: float
+    """Mean validation loss of the last epochs (at most three, after the best) above the best, as a share of it."""
+    rises: bool
+    """Whether that rise is more than noise."""
+    train_change: float
+    """Clean training loss of the last epoch, as a multiple of that of the best."""
+
+
+def generalisation_gap(records: Records) -> Gap:
+    """The numbers that overfitting is judged by."""
+    curves, guess = records.curves, guessing_loss(records.manifest)
+    at = curves.at(records.run.best_epoch)
+    best, clean, tail = curves.val_loss[at], curves.clean_loss[at], curves.val_loss[at + 1 :][-3:]
+    higher = float(tail.mean() - best) if len(tail) else 0.0
+    rises = higher >= RISE * best and higher >= RISE_MATTERS * guess
+    change = curves.clean_loss[-1] / max(clean, TINY)
+    return Gap(float((best - clean) / guess), higher / max(float(best), TINY), bool(rises), float(change))
+
+
+def learns_by_heart(records: Records) -> bool:
+    """Whether it goes on learning its training samples without getting better on others."""
+    gap = generalisation_gap(records)
+    return gap.share >= GAP_STRONG or (gap.rises and gap.train_change < 1)
+
+
+def overfitting(records: Records) -> Finding:
+    """Generalisation gap of the kept weights, and the rise of the validation loss after them."""
+    gap, detail, best = generalisation_gap(records), _gap_in_words(records), records.run.best_epoch
+    more = remedies.chosen(records, remedies.regularised(records))
+    if gap.share >= GAP_STRONG:
+        return Finding("overfitting", "warn", "Overfits clearly", detail, more)
+    if gap.rises and gap.train_change > UNSTABLE:
+        detail += " The training loss rose as well, so this is not overfitting."
+        steps = remedies.chosen(records, remedies.bounded(records))
+        return Finding("unstable", "warn", f"Training became unstable after epoch {best}", detail, steps)
+    if gap.rises:
+        detail += " The kept weights are from before that."
+        steps = remedies.chosen(records, [*remedies.sooner(records)[:1], *more])
+        return Finding("later_epochs", "note", f"Overfits after epoch {best}", detail, steps)
+    if gap.share >= GAP_MILD:
+        return Finding("overfitting", "note", "Overfits mildly", detail, more)
+    return Finding("overfitting", "good", "No sign of overfitting", detail)
+
+
+def _gap_in_words(records: Records) -> str:
+    curves, gap, best = records.curves, generalisation_gap(records), records.run.best_epoch
+    at = curves.at(best)
+    val, clean = curves.val_loss[at], curves.clean_loss[at]
+    change = "rose" if gap.rise > 0 else "fell"
+    after = f"By the last epochs the validation loss {change} by {percent(abs(gap.rise), 0)}."
+    return (
+        f"At epoch {best} the loss is {number(val)} on validation samples and {number(clean)} on training "
+        f"samples: a gap of {number(val - clean)}, which is {percent(max(gap.share, 0))} of the loss of "
+        f"guessing. Accuracy is {percent(curves.val_accuracy[at])} against {percent(curves.clean_accuracy[at])}. "
+        f"{after if at + 1 < len(curves.epochs) else 'It was the last epoch.'}"
+    )
+
+
+def underfitting(records: Records) -> Finding:
+    """How much of the loss of guessing is left on the training samples themselves."""
+    curves, guess = records.curves, guessing_loss(records.manifest)
+    loss = curves.clean_loss[curves.at(records.run.best_epoch)]
+    left = loss / guess
+    detail = (
+        f"On training samples, without dropout and augmentation, the loss is {number(loss)}: "
+        f"{percent(left)} of that of guessing by class frequencies ({number(guess)})."
+    )
+    if left < LOSS_MUCH:
+        return Finding("underfitting", "good", "No sign of underfitting", detail)
+    return _much_left(records, left, detail)
+
+
+def _much_left(records: Records, left: float, detail: str) -> Finding:
+    if learns_by_heart(records):
+        detail += " But what is learned there does not carry over, so a larger network would not help."
+        steps = remedies.chosen(records, remedies.regularised(records))
+        return Finding("underfitting", "note", "Much is left to explain", detail, steps)
+    if too_short(records):
+        detail += " It trained too short to tell whether that is all it can learn."
+        steps = remedies.chosen(records, remedies.longer(records))
+        return Finding("underfitting", "note", "Much is left to learn", detail, steps)
+    detail += " If nothing helps, the inputs may not tell more about the labels."
+    steps = remedies.chosen(records, _against_underfitting(records))
+    if left < LOSS_MOST:
+        return Finding("underfitting", "note", "Much is left to explain", detail, steps)
+    return Finding("underfitting", "warn", "Underfits", detail, steps)
+
+
+def _against_underfitting(records: Records) -> list[Step]:
+    """Gradients before size: a larger network does not help where they do not arrive."""
+    if vanishing(records):
+        return remedies.flowing(records)
+    relaxed, larger = remedies.relaxed(records), remedies.larger(records)
+    return [*relaxed[:1], *larger, *relaxed[1:], *remedies.longer(records)]
+
+
+def enough_epochs(records: Records) -> list[Finding]:
+    """Whether the validation loss was still falling at the end; nothing of a training that did not get there."""
+    run, curves = records.run, records.curves
+    num, after = len(curves.epochs), len(curves.epochs) - 1 - curves.at(run.best_epoch)
+    if run.state != "finished":
+        return []
+    if run.stop_reason == "early_stop":
+        detail = f"Training stopped by itself after {plural(after, 'epoch')} without a better one."
+        return [Finding("epochs", "good", "Enough epochs", detail)]
+    steps = remedies.chosen(records, remedies.longer(records))
+    if num < 3:
+        detail = f"{plural(num, 'epoch')} can't show a trend."
+        return [Finding("epochs", "note", "Too few epochs to tell", detail, steps)]
+    detail = _trend_in_words(curves, after)
+    if too_short(records):
+        return [Finding("improving", "note", "Was still improving", detail, steps)]
+    return [Finding("epochs", "good", "Enough epochs", detail)]
+
+
+def _trend_in_words(curves: Curves, after: int) -> str:
+    before, now = halves(curves)
+    fell = f"fell from {number(before)} to {number(now)}" if now < before else f"stayed at {number(before)}"
+    where = f"lies {plural(after, 'epoch')} before the end" if after else "is the last"
+    return f"The best epoch {where}. In the second half of the epochs the smallest validation loss so far {fell}."
+
+
+def too_short(records: Records) -> bool:
+    """Whether more epochs are the first thing to try: it did not finish, has hardly any, or the validation loss still fell."""
+    run, curves, guess = records.run, records.curves, guessing_loss(records.manifest)
+    num = len(curves.epochs)
+    if run.state == "finished" and run.stop_reason == "early_stop":
+        return False
+    if run.state != "finished" or num < 3:
+        return True
+    before, now = halves(curves)
+    falls = before - now >= FALL_MUCH * guess or before - now >= max(FALL * before, FALL_MATTERS * guess)
+    late = num - 1 - curves.at(run.best_epoch) < LATE * num
+    return falls and late and not generalisation_gap(records).rises
+
+
+def halves(curves: Curves) -> tuple[float, float]:
+    """Smallest validation loss of the first half of the epochs (the middle one included), and of all."""
+    first = curves.val_loss[: (len(curves.epochs) + 1) // 2]
+    return float(first.min()), float(curves.val_loss.min())

@@ -1,0 +1,208 @@
+"""The rules about classes and studies, and what is advised in the light of the configuration."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_up import FLAT, GUESS, finding, manifest, project, records
+
+from pipeline.report.records import ClassCounts, Effect
+from pipeline.report.rules import remedies
+from pipeline.report.rules.finding import Step
+from pipeline.report.rules.guessing import hits_by_chance
+from pipeline.report.verdict import verdict
+
+
+def rare(train=(2000, 12), val=(300, 2), test=(600, 3)):
+    """Two classes of which one is rare."""
+    sizes = {"train": list(train), "val": list(val), "test": list(test)}
+    counts = {split: sum(own) for split, own in sizes.items()}
+    return manifest(classes=["well", "ill"], class_counts=sizes, counts=counts)
+
+
+def counted(actual, predicted, right):
+    return ClassCounts(*(np.array(values) for values in (actual, predicted, right)))
+
+
+def of_rule(given, rule):
+    return [found for found in verdict(given).findings if found.rule == rule]
+
+
+def commands(found):
+    return [step.command for step in found.steps]
+
+
+def test_a_rare_class_that_is_never_predicted_is_said():
+    test = {"accuracy": 600 / 603, "mean_confidence": 0.99, "macro_f1": 0.499}
+    counts = counted([600, 3], [603, 0], [600, 0])
+    given = records([0.01, 0.008, 0.007], task=rare(), test=test, counts=counts, best_val_accuracy=300 / 302)
+    said = verdict(given)
+    (found,) = of_rule(given, "never_predicted")
+    assert (found.topic, found.level, found.headline) == ("Classes", "warn", "1 of 2 classes never predicted")
+    assert "ill (3 test samples, 12 in training)" in found.detail
+    assert "603 test samples" in found.detail
+    assert said.level == "warn"
+    assert "Confidence matches accuracy" not in [f.headline for f in said.findings]
+    assert [f.headline for f in said.findings if f.rule == "few_of_class"] == ["Few test samples of 1 of 2 classes"]
+
+
+def test_one_of_ten_classes_that_is_never_predicted_stands_in_the_first_sentence():
+    actual = [40] * 10
+    given = records(FLAT, counts=counted(actual, [*[44] * 8, 48, 0], [*[40] * 9, 0]), test={"accuracy": 0.9})
+    assert verdict(given).headline == "The network learned, but never predicts some of the classes."
+
+
+@pytest.mark.parametrize(("hits", "said"), [(0, True), (10, True), (20, False), (40, False)])
+def test_a_class_that_is_hardly_found_is_said_beyond_chance(hits, said):
+    actual, right = [40] * 10, [*[39] * 9, hits]
+    given = records(FLAT, counts=counted(actual, [*[40] * 9, 40], right), test={"accuracy": sum(right) / 400})
+    assert [f.level for f in of_rule(given, "missed")] == (["warn"] if said else [])
+
+
+def test_few_samples_of_a_class_prove_nothing_about_it():
+    given = records(FLAT, task=rare(), counts=counted([600, 3], [602, 1], [600, 1]), test={"accuracy": 0.997})
+    assert of_rule(given, "missed") == []
+    assert len(of_rule(given, "few_of_class")) == 1
+
+
+def test_a_rare_class_that_is_found_is_not_nothing_learned():
+    task = rare(test=(588, 12))
+    given = records([0.01, 0.008, 0.007], task=task, counts=counted([588, 12], [588, 12], [582, 6]),
+                    test={"accuracy": 0.98, "mean_confidence": 0.98}, best_val_accuracy=300 / 302)  # fmt: skip
+    found = finding(given, "Learning")
+    assert (found.rule, found.level) == ("not_more_right", "note")
+    assert "is right no more often than guessing" in verdict(given).headline
+
+
+@pytest.mark.parametrize(("num", "actual", "predicted", "right"), [(20, 5, 4, 3), (20, 5, 4, 0), (12, 8, 9, 6)])
+def test_hits_by_chance_are_counted_as_by_hand(num, actual, predicted, right):
+    ways = [math.comb(actual, k) * math.comb(num - actual, predicted - k) for k in range(right, min(actual, predicted) + 1)]
+    assert hits_by_chance(num, actual, predicted, right) == pytest.approx(sum(ways) / math.comb(num, predicted))
+
+
+def test_a_guesser_is_neither_calibrated_nor_in_agreement_with_itself():
+    test = {"accuracy": 0.1, "mean_confidence": 0.1, "calibration_error": 0.0}
+    given = records([GUESS * 1.001] * 8, [GUESS] * 8, test=test, best_val_accuracy=0.1)
+    good = [f.topic for f in verdict(given).findings if f.level == "good"]
+    assert good == ["Gradients"]
+
+
+OVERFITS = ([*FLAT], [0.01] * len(FLAT))
+
+
+@pytest.mark.parametrize(
+    ("settings", "first"),
+    [({}, ["regatta run augment.erase=0.25", "regatta run model.dropout=0.3"]),
+     ({"model.dropout": 0.5, "augment.erase": 0.2},
+      ["regatta run train.weight_decay=0.03", "regatta run 'model.widths=[128,64]'"]),
+     ({"augment.strength": 0.0, "model.dropout": 0.0}, ["regatta run augment=light", "regatta run model.dropout=0.2"]),
+     ({"augment.strength": 0.5}, ["regatta run augment.strength=1", "regatta run model.dropout=0.3"]),
+     ({"train.limit": 100}, ["regatta run train.limit=null", "regatta run augment.erase=0.25"]),
+     ({"model.widths": [], "augment.erase": 0.1}, ["regatta run train.weight_decay=0.03", "regatta study regularisation"])],
+)  # fmt: skip
+def test_against_overfitting_what_is_not_done_yet(settings, first):
+    assert commands(finding(records(*OVERFITS, settings=settings), "Overfitting")) == first
+
+
+def test_photos_are_augmented_as_photos():
+    given = records(*OVERFITS, task=manifest(shape=[3, 64, 64]), settings={"augment.strength": 0.0})
+    assert commands(finding(given, "Overfitting"))[0] == "regatta run augment=photos"
+
+
+def test_against_underfitting_less_regularisation_then_a_larger_network():
+    given = records([0.95 * GUESS] * 10, [0.9 * GUESS] * 10)
+    assert commands(finding(given, "Underfitting")) == [
+        "regatta run model.dropout=0", "regatta run 'model.widths=[512,256]'"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("settings", "first"),
+    [({"model.activation": "sigmoid"}, ["regatta run model.activation=relu", "regatta run model.norm=layer"]),
+     ({"model.norm": "layer"}, ["regatta run model.activation=leaky_relu", "regatta run 'model.widths=[256]'"]),
+     ({"model.norm": "layer", "model.activation": "gelu", "model.init": "xavier"},
+      ["regatta run model.init=auto", "regatta run 'model.widths=[256]'"])],
+)  # fmt: skip
+def test_against_vanishing_gradients(settings, first):
+    given = records([0.95 * GUESS] * 10, [0.9 * GUESS] * 10, layers={"a": 0.001, "b": 1.0}, settings=settings)
+    assert commands(finding(given, "Gradients")) == first
+    assert commands(finding(given, "Underfitting")) == first
+
+
+def test_against_exploding_gradients_a_bound_where_there_is_none():
+    layers = {"a": 300.0, "b": 1.0}
+    assert commands(finding(records(FLAT, layers=layers), "Gradients"))[0] == (
+        "regatta run train.learning_rate=0.0007 train.clip_norm=1"
+    )
+    bounded = records(FLAT, layers=layers, settings={"train.clip_norm": 0.5})
+    assert commands(finding(bounded, "Gradients"))[0] == "regatta run model.norm=layer"
+
+
+def test_over_confidence_is_answered_by_smoothing_where_there_is_none():
+    sure = {"mean_confidence": 0.99, "calibration_error": 0.06}
+    assert commands(finding(records(FLAT, test=sure), "Calibration"))[0] == "regatta run train.label_smoothing=0.1"
+    smooth = records(FLAT, test=sure, settings={"train.label_smoothing": 0.1})
+    assert commands(finding(smooth, "Calibration"))[0] == "regatta run augment.erase=0.25"
+    unsure = {"mean_confidence": 0.8, "calibration_error": 0.13}
+    smooth = records(FLAT, test=unsure, settings={"train.label_smoothing": 0.1})
+    assert commands(finding(smooth, "Calibration"))[0] == "regatta run train.label_smoothing=0"
+
+
+def test_what_a_graver_finding_would_undo_is_not_advised():
+    unsure = {"mean_confidence": 0.8, "calibration_error": 0.13}
+    given = records(*OVERFITS, test=unsure)
+    (step,) = [step for step in finding(given, "Calibration").steps if "dropout" in step.command or "erase" in step.command]
+    assert (step.text, step.command) == ("Settle first what is said under Overfitting", "regatta run augment.erase=0.25")
+
+
+def test_a_study_overrules_the_textbook():
+    hurts = Effect("model.dropout", 1, helps=False)
+    found = finding(records(*OVERFITS, effects=[hurts]), "Overfitting")
+    assert "regatta run model.dropout=0.3" not in commands(found)
+    helps = replace(hurts, helps=True)
+    given = records([0.95 * GUESS] * 10, [0.9 * GUESS] * 10, effects=[helps])
+    assert "regatta run model.dropout=0" not in commands(finding(given, "Underfitting"))
+
+
+def test_where_studies_forbid_all_that_helps_otherwise_they_are_named():
+    both = [Effect("train.epochs", way, helps=False) for way in (1, -1)]
+    assert commands(finding(records(list(np.geomspace(2.0, 0.5, 20)), effects=both), "Epochs")) == ["regatta study"]
+
+
+@pytest.mark.parametrize(
+    ("source", "given"), [("digits", False), ("idx", True), ("parquet", True)]
+)  # fmt: skip
+def test_a_test_split_that_came_with_the_data_is_not_cut_anew(source, given):
+    settings = {"data.source": source, "data.path": "data/x", "prepare.test_fraction": 0.1}
+    if source == "parquet":
+        settings["data.split"] = "part"
+    task = manifest(counts={"train": 1000, "val": 120, "test": 120})
+    made = records(FLAT, task=task, settings=settings)
+    assert remedies.test_is_given(made) == given
+    assert any("test_fraction" in step.command for step in remedies.larger_test(made)) != given
+    assert remedies.another_split(made)[0].command == (
+        "regatta runs" if given else "regatta run prepare.split_seed=1"
+    )  # fmt: skip
+
+
+def test_a_test_split_is_never_advised_to_be_so_large_that_nothing_is_left():
+    made = records(FLAT, settings={"prepare.val_fraction": 0.6, "prepare.test_fraction": 0.2})
+    shares = [step.changes["prepare.test_fraction"] for step in remedies.larger_test(made) if step.changes]
+    assert all(share + 0.6 < 1 for share in shares)
+
+
+def test_a_step_is_written_as_a_shell_reads_it():
+    step = Step("", {"model.widths": [64, 32], "train.limit": None, "train.learning_rate": 1e-5, "train.epochs": 1000000})
+    assert step.command == (
+        "regatta run 'model.widths=[64,32]' train.limit=null train.learning_rate=1e-05 train.epochs=1000000"
+    )
+
+
+def test_opposed_steps():
+    given = records(FLAT, settings={"model.dropout": 0.2})
+    more, less = Step("", {"model.dropout": 0.3}), Step("", {"augment.strength": 0.5})
+    assert remedies.opposed(given, more, less)
+    assert not remedies.opposed(given, more, Step("", {"augment": "light"}))
+    assert not remedies.opposed(given, more, Step("", {"train.epochs": 10}))
+    assert project({"model.dropout": 0.4}).value("model.dropout") == 0.4
