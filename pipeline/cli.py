@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from pipeline.commands.root import enter_root, path_from_root, run_said, said_from_root
+from pipeline.commands.signals import stopping
 from pipeline.errors import RegattaError
 from pipeline.processes import STARTER, UNREAD, die_with_parent, quiet_when_unread
+from pipeline.train.stopping import STOPS
 
 TAKE_OVERRIDES = ("run", "study", "verify")
 
@@ -26,10 +30,11 @@ def run_command(options: argparse.Namespace) -> int:
     if starter := os.environ.get(STARTER):  # of a run in a worktree
         die_with_parent(starter)
     try:
-        options.stood = enter_root()
-        keep_private(Path.cwd() / ".dvc" / "tmp" / "site")
-        said_in_root(options)
-        return dispatch(options)
+        with stopping():
+            options.stood = enter_root()
+            keep_private(Path.cwd() / ".dvc" / "tmp" / "site")
+            said_in_root(options)
+            return dispatch(options)
     except RegattaError as error:
         if error.exit_code != UNREAD:
             print(f"regatta: {error}", file=sys.stderr, flush=True)
@@ -37,6 +42,14 @@ def run_command(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("regatta: interrupted; the same command goes on from here", file=sys.stderr, flush=True)
         return 130
+
+
+def program() -> NoReturn:
+    """Be the command. Once it has its exit code nothing is left that a signal could stop."""
+    code = main()
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def dispatch(options: argparse.Namespace) -> int:
@@ -184,4 +197,4 @@ def _add_force(one: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -38,6 +38,12 @@ class BusyError(RegattaError):
 
 
 class Stopped(RegattaError):  # noqa: N818 - not an error: somebody asked for it
-    """The run was asked to stop (SIGTERM or Ctrl-C) and has saved its state; the same command goes on from there."""
+    """The run was asked to stop (SIGTERM, SIGHUP or Ctrl-C) and has saved its state; the same command goes on from there."""
 
     exit_code = 143
+
+
+class Interrupted(Stopped):
+    """Stopped so by Ctrl-C."""
+
+    exit_code = 130

@@ -59,7 +59,8 @@ def add(name: str) -> None:
     """Hand `data/NAME` to DVC. A link's target stays where it is, so DVC can't take it."""
     from dvc.exceptions import DvcException
 
-    from pipeline.commands.hashing import Project, check_hashable
+    from pipeline.commands.hashing import check_hashable
+    from pipeline.commands.project import Project
 
     place = _place(name)
     if place.is_symlink():

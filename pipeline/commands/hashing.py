@@ -4,42 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from dvc.ignore import DvcIgnoreFilter
-from dvc.repo import Repo
-
-from pipeline.commands.cache import CheckedFiles, CheckedRuns
 from pipeline.data.sources.layout import is_hidden, readable_name
 from pipeline.errors import DataError
-
-
-class _Regular(DvcIgnoreFilter):  # type: ignore[misc]  # DVC has no types
-    """Without links that lead nowhere or to themselves, on which DVC fails, and pipes, for which it waits for ever."""
-
-    def __call__(self, root: str, dirs: list[str], files: list[str], **how: Any) -> tuple[list[str], list[str]]:
-        dirs, files = super().__call__(root, dirs, files, **how)
-        return dirs, [name for name in files if os.path.isfile(os.path.join(root, name))]
-
-
-class Project(Repo):  # type: ignore[misc]
-    """DVC's view of the project. Once such a link leads to a file, the file is hashed and the data is stale.
-
-    What it takes from its cache is looked at first.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        # The same object, configured by DVC, but with a check of its own.
-        self.cache.local.__class__ = CheckedFiles
-        self.stage_cache = CheckedRuns(self)
-
-    @cached_property
-    def dvcignore(self) -> DvcIgnoreFilter:
-        """What is left out, DVC's own `.dvcignore` included."""
-        return _Regular(self.fs, self.root_dir)
 
 
 def check_hashable(named: str, path: Path) -> None:

@@ -72,7 +72,7 @@ def dvc_status() -> dict[str, list[Any]]:
     """What DVC says of the pipeline as it stands; nothing where it can't say (no params.yaml yet)."""
     from dvc.exceptions import DvcException
 
-    from pipeline.commands.hashing import Project
+    from pipeline.commands.project import Project
 
     try:
         with Project() as repo:

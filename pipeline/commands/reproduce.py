@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.artifacts import CODE, make_dir, write_bytes
+from pipeline.commands.dvc_files import holder, keep_lock_file
+from pipeline.commands.signals import Asked, aside, noted
 from pipeline.errors import BusyError, ConfigError, DataError, RegattaError, Stopped, StorageError
 from pipeline.processes import STARTER, UNREAD, this_process
 
@@ -32,27 +32,52 @@ def reproduce(targets: Sequence[str] = (), without: Container[str] = (), then: S
 
     targets: stages, with those that they depend on; all if there are none. without: stages to leave alone. then: stages
     to come after them, without those that they depend on.
+    Raises Stopped or KeyboardInterrupt where a signal asked for it; the stage at work has saved its state then.
     """
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    before: dict[Path, bytes] = {}
+    with noted() as asked:
+        try:
+            return aside(lambda: _reproduce(targets, without, then, asked, before), asked)
+        except Stopped:
+            raise
+        except RegattaError as error:
+            if asked.signal:
+                print(f"regatta: {error}", file=sys.stderr, flush=True)
+                asked.obey()
+            if error.exit_code in (ConfigError.exit_code, DataError.exit_code):
+                aside(lambda: bring_back(before), asked)
+            raise
+
+
+def _reproduce(
+    targets: Sequence[str], without: Container[str], then: Sequence[str], asked: Asked, before: dict[Path, bytes]
+) -> Reproduced:
+    """`before` takes what the small outputs hold that are in Git and not in DVC's cache."""
     from dvc.exceptions import DvcException
 
-    from pipeline.commands.hashing import Project
+    from pipeline.commands.project import Project
 
-    before: dict[Path, bytes] = {}
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    def run_one(stage: Any, **how: Any) -> Any:
+        asked.obey()
+        with repo.watched(stage):
+            ran = stage.reproduce(**how)
+        if ran:
+            stage.dump(update_pipeline=False)
+            keep_lock_file()
+        return ran
+
     try:
-        with sigterm_passed_on(), Project() as repo:
+        with Project() as repo:
             repo.scm_context.quiet = True  # no advice about core.autostage
             own = {STARTER: this_process()}
             names = [*in_order(repo.index.graph, targets, without), *then]
             uncached = [Path(out.def_path) for out in repo.index.outs if not out.use_cache]
-            before = {path: path.read_bytes() for path in uncached if path.is_file()}
-            stages = [stage.addressing for stage in repo.reproduce(names, single_item=True, run_env=own)]
+            before |= {path: path.read_bytes() for path in uncached if path.is_file()}
+            stages = [one.addressing for one in repo.reproduce(names, single_item=True, repro_fn=run_one, run_env=own)]
             return Reproduced([name for name in stages if name != CODE], [str(path) for path in uncached])
     except (DvcException, OSError) as error:
-        told = worded(error)
-        if told.exit_code in (ConfigError.exit_code, DataError.exit_code):
-            bring_back(before)
-        raise told from None
+        raise worded(error) from None
 
 
 def bring_back(uncached: Mapping[Path, bytes]) -> None:
@@ -63,7 +88,7 @@ def bring_back(uncached: Mapping[Path, bytes]) -> None:
     from dvc.exceptions import DvcException
 
     from pipeline.commands.cache import obtainable
-    from pipeline.commands.hashing import Project
+    from pipeline.commands.project import Project
 
     for path, content in uncached.items():
         if not path.exists():
@@ -93,24 +118,6 @@ def in_order(graph: Any, targets: Sequence[str], without: Container[str]) -> lis
     return [stage.addressing for stage in every if stage.addressing not in without]
 
 
-@contextmanager
-def sigterm_passed_on() -> Iterator[None]:
-    """Hand SIGTERM to the stage, which saves its state and ends; without one, stop here."""
-
-    def hand_on(*_: Any) -> None:
-        children = [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
-        for pid in children:
-            os.kill(pid, signal.SIGTERM)
-        if not children:
-            raise Stopped("stopped between two stages; the same command goes on from here")
-
-    before = signal.signal(signal.SIGTERM, hand_on)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def worded(error: Exception) -> RegattaError:
     """DVC's error with the exit code of its cause; a stage has already said what went wrong."""
     from dvc.lock import LockError
@@ -119,10 +126,12 @@ def worded(error: Exception) -> RegattaError:
     causes = list(_causes(error))
     said = ": ".join(" ".join(str(cause).split()) for cause in causes)
     for cause in causes:
+        if isinstance(cause, RegattaError):
+            return cause
         if isinstance(cause, StageCmdFailedError):
             return _stage_error(str(error), str(cause))
         if isinstance(cause, LockError):
-            return BusyError("another DVC command is at work in this project; wait for it or end it")
+            return BusyError(f"{holder()} is at work in this project; wait for it or end it")
         if isinstance(cause, MissingDataSource | FileNotFoundError):
             return DataError(said)
         if isinstance(cause, BrokenPipeError):

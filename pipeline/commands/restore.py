@@ -96,7 +96,7 @@ def _checkout(force: bool) -> list[str]:
     from dvc.exceptions import CheckoutError, DvcException
 
     from pipeline.commands.cache import obtainable
-    from pipeline.commands.hashing import Project
+    from pipeline.commands.project import Project
 
     try:
         with Project() as repo:

@@ -15,6 +15,7 @@ from pipeline.commands.data import is_there
 from pipeline.commands.reproduce import reproduce
 from pipeline.commands.root import ROOT, seen_from
 from pipeline.commands.runs import KEPT
+from pipeline.commands.signals import noted
 from pipeline.config import Values
 from pipeline.data.sources.layout import readable_name
 from pipeline.errors import DataError
@@ -47,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
             pass_on(options)
             rejected_beside(stage_dir("prepare")).unlink(missing_ok=True)  # of an earlier refusal
             done = reproduce(without=left_alone(new.values))
-            keep_records(done.uncached)
+            with noted():
+                keep_records(done.uncached)
         for line in summary(done.stages, options.stood):
             print(line, flush=True)
     return 0

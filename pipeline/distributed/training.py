@@ -21,7 +21,7 @@ from pipeline.distributed.connection import connected
 from pipeline.distributed.crew import Crew, Needs, NotHired, hired, needs_of, wanted
 from pipeline.distributed.shared import Shared
 from pipeline.distributed.worker import Ended, Report, Task
-from pipeline.errors import ConfigError, NumericsError, RegattaError, Stopped
+from pipeline.errors import ConfigError, NumericsError, RegattaError
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
@@ -137,7 +137,7 @@ class Driver:
     def _stop_early(self) -> None:
         """A stop before workers are at work: the newest state is on disk already."""
         if self.stop.signal:
-            raise Stopped(f"stopped by {self.stop.signal.name} while waiting for workers; the same command goes on from there")
+            raise self.stop.error("while waiting for workers; the same command goes on from there")
 
     def _after(self, reason: str) -> Snapshot | None:
         """Note a loss; the newest whole state, or none where nothing was saved yet."""
@@ -189,7 +189,7 @@ class Watch:
                     self._hear(self.asked.pop(reference), reference)
             self._ask()
             if self.driver.stop.signal and not self.asked_to_stop:
-                self.crew.actors[0].stop.remote()
+                self.crew.actors[0].stop.remote(self.driver.stop.signal)
                 self.asked_to_stop = True
             self._check(ended, running)
         for reference, rank in self.asked.items():  # under way while the last worker ended: they may hold its last state
@@ -254,7 +254,7 @@ class Watch:
         if found := by_kind.get("not_finite"):
             raise NumericsError(found[1])
         if found := by_kind.get("stopped"):
-            raise Stopped(found[1])
+            raise self.driver.stop.kind(found[1])
 
 
 def too_large(task: Task, host: str, text: str) -> str:

@@ -216,9 +216,9 @@ class Worker:
         progress = self.training.progress if self.training else None
         return Report(progress.epoch if progress else 0, progress.step if progress else 0, lines, events)
 
-    def stop(self) -> None:
+    def stop(self, asked: signal.Signals) -> None:
         """Ask the whole team to save and stop; heard by the first worker, which tells the others."""
-        self.stop_request.signal = signal.SIGTERM
+        self.stop_request.signal = asked
 
     def say(self, text: str) -> None:
         """A line of this worker's log, with time, host, rank, GPU and step."""

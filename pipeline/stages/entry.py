@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 import yaml
 
 from pipeline.artifacts import PARAMS, held, stage_dir
-from pipeline.errors import ConfigError, RegattaError, Stopped
+from pipeline.errors import ConfigError, Interrupted, RegattaError, Stopped
 from pipeline.processes import STARTER, die_with_parent, parent_process, quiet_when_unread
 from pipeline.schema.base import S, validated
+from pipeline.train.stopping import Process, is_ignored
 
 OVERRIDES = Path("conf/overrides.yaml")
 
@@ -56,6 +58,9 @@ def run_program(stage: str, body: Callable[[], None]) -> None:
     die_with_parent(os.environ.get(STARTER) or parent_process())
     if _dvc_has_gone():
         sys.exit(Stopped.exit_code)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if not is_ignored(number):
+            signal.signal(number, Process.end_unless_asked)
     with quiet_when_unread():
         try:
             with held(stage_dir(stage).parent / f".{stage}.lock"):
@@ -66,7 +71,7 @@ def run_program(stage: str, body: Callable[[], None]) -> None:
         except KeyboardInterrupt:
             words = "stopped by Ctrl-C; the same command starts this stage again"
             print(f"regatta {stage}: {words}", file=sys.stderr, flush=True)
-            sys.exit(Stopped.exit_code)
+            sys.exit(Interrupted.exit_code)
 
 
 def _dvc_has_gone() -> bool:

@@ -14,15 +14,16 @@ from multiprocessing.connection import Connection
 from types import FrameType
 
 from pipeline.artifacts import cells_root, runs_root, tensors_digest
-from pipeline.errors import RegattaError, Stopped
+from pipeline.errors import Interrupted, RegattaError, Stopped
 from pipeline.processes import die_with_parent, this_process
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.stages.entry import read_params, section
 from pipeline.train.runs import LOST
+from pipeline.train.stopping import STOPS, Process, is_ignored
 
+CTRL_C = "Ctrl-C"
 MOST_ENDS = 4
 """So often in a row the process may be ended without anything saved in between."""
-STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def supervised(stage: str, work: Callable[[], None]) -> None:
@@ -68,7 +69,8 @@ def _ended(work: Callable[[], None]) -> str | None:
         except EOFError:  # it has not said how it ended
             process.join()
             if taken.asked:
-                raise Stopped(f"stopped by {taken.asked}; the same command goes on from the last save") from None
+                kind = Interrupted if taken.asked == CTRL_C else Stopped
+                raise kind(f"stopped by {taken.asked}; the same command goes on from the last save") from None
             return f"the process that led the work has gone ({_worded(process.exitcode or 0)})"
         process.join()
         if error is not None:
@@ -81,17 +83,18 @@ def _worded(code: int) -> str:
 
 
 class _Taken:
-    """The signals that the parent has got; SIGTERM it hands on, Ctrl-C reaches the process by itself."""
+    """The signals that the parent has got; it hands them on, but for Ctrl-C, which reaches the process by itself."""
 
     pid: int | None = None
     asked: str | None = None
     early: int | None = None
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        self.asked = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        Process.asked = True
+        self.asked = CTRL_C if number == signal.SIGINT else signal.Signals(number).name
         if self.pid is None:  # it came before the process, which then has not got it
             self.early = number
-        elif number == signal.SIGTERM:
+        elif number != signal.SIGINT:
             self._hand_on(number)
 
     def begun(self, pid: int) -> None:
@@ -111,7 +114,7 @@ def _signals_taken() -> Iterator[_Taken]:
     """Take signals here. They wait until the new process can take them as well, but for those that another thread takes."""
     taken = _Taken()
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-    before = {number: signal.signal(number, taken) for number in STOPS}
+    before = {number: signal.signal(number, taken) for number in STOPS if not is_ignored(number)}
     try:
         yield taken
     finally:
@@ -122,7 +125,9 @@ def _signals_taken() -> Iterator[_Taken]:
 
 def _begin(work: Callable[[], None], starter: str, receiver: Connection, sender: Connection) -> None:
     receiver.close()  # else sending would wait for ever where the parent has been killed
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if not is_ignored(number):
+            signal.signal(number, _stop)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     error: BaseException | None = None
     try:
@@ -139,5 +144,5 @@ def _begin(work: Callable[[], None], starter: str, receiver: Connection, sender:
     sender.send(error)
 
 
-def _stop(*_: object) -> None:
-    raise Stopped("stopped by SIGTERM; the same command goes on from the last save")
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on from the last save")

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from pipeline.errors import RegattaError, Stopped
+from pipeline.errors import RegattaError
 from pipeline.study.forecast import Forecast
 from pipeline.study.job import Job
 from pipeline.train.progress import BAR, Pace, duration
@@ -150,7 +150,7 @@ def carried_out(source: Source, workers: Workers) -> None:
                         case Failed(error):
                             raise error
                 if stop.signal:
-                    raise Stopped(f"stopped by {stop.signal.name}; the same command goes on from there")
+                    raise stop.error("between two steps; the same command goes on from there")
                 display.show([(own.job, own.pace) for own in running.values()], [job for job, _ in waiting])
         finally:
             workers.stop()

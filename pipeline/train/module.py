@@ -123,12 +123,8 @@ class TrainingModule(pl.LightningModule):
     def stopped(self) -> Stopped:
         """Save and say where the run stands."""
         self._save()
-        assert self.stop.signal is not None
-        name = "Ctrl-C" if self.stop.signal is signal.SIGINT else self.stop.signal.name
         progress = self.training_program.progress
-        return Stopped(
-            f"stopped by {name} in epoch {progress.epoch + 1} after step {progress.step}; the same command goes on from there"
-        )
+        return self.stop.error(f"in epoch {progress.epoch + 1} after step {progress.step}; the same command goes on from there")
 
     def _save(self) -> None:
         self.keeper.save()

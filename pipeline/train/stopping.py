@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from pipeline.errors import Interrupted, Stopped
+
+STOPS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
 
 class StopRequest:
-    """Ctrl-C and SIGTERM ask for a stop when the work in hand is done; a second Ctrl-C stops at once (files stay whole)."""
+    """Ctrl-C, SIGTERM and SIGHUP ask for a stop when the work in hand is done; a second Ctrl-C stops at once."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -18,7 +22,7 @@ class StopRequest:
     def listening(self) -> Iterator[None]:
         """Listen while the block runs; outside of the main thread signals are the caller's."""
         try:
-            before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
+            before = {number: signal.signal(number, self._ask) for number in STOPS if not is_ignored(number)}
         except ValueError:
             before = {}
         try:
@@ -27,8 +31,38 @@ class StopRequest:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def error(self, words: str) -> Stopped:
+        """What to raise once all is saved; words: where, and what to do."""
+        assert self.signal is not None
+        name = "Ctrl-C" if self.signal is signal.SIGINT else self.signal.name
+        return self.kind(f"stopped by {name} {words}")
+
+    @property
+    def kind(self) -> type[Stopped]:
+        """Of the error: it carries the exit code."""
+        return Interrupted if self.signal is signal.SIGINT else Stopped
+
     def _ask(self, number: int, _frame: FrameType | None) -> None:
         if self.signal is signal.SIGINT and number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.raise_signal(signal.SIGINT)
         self.signal = signal.Signals(number)
+        Process.asked = True
+
+
+class Process:
+    """Of a stage: once asked to stop, and on its way to its end, it is not killed by being asked again."""
+
+    asked = False
+
+    @classmethod
+    def end_unless_asked(cls, number: int, _frame: FrameType | None) -> None:
+        """The handler outside of `listening`, where nothing has to be saved."""
+        if not cls.asked:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+
+def is_ignored(number: int) -> bool:
+    """Whether whoever started this process had it ignore the signal, as nohup does with SIGHUP."""
+    return signal.getsignal(number) is signal.SIG_IGN

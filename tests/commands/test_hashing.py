@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.commands.data import Link, add, is_there
-from pipeline.commands.hashing import Project, check_hashable
+from pipeline.commands.hashing import check_hashable
+from pipeline.commands.project import Project
 from pipeline.errors import DataError
 
 NOBODY = 65534

@@ -1,21 +1,11 @@
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
 from dvc.exceptions import DvcException, ReproductionError
 from dvc.lock import LockError
 from dvc.stage.exceptions import MissingDataSource, StageCmdFailedError
 
-from pipeline.commands.reproduce import sigterm_passed_on, worded
-from pipeline.errors import Stopped
-
-
-def test_sigterm_between_stages_stops_with_143() -> None:
-    with pytest.raises(Stopped, match="between two stages"), sigterm_passed_on():
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+from pipeline.commands.reproduce import worded
 
 
 @pytest.mark.parametrize(

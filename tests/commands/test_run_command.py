@@ -99,8 +99,13 @@ def test_names_that_dvc_can_not_record_are_said_before_anything_runs(project: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "whole_group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
-def test_an_interrupted_run_lets_its_stage_save_and_says_so(trained: Path, number: signal.Signals, whole_group: bool) -> None:
+@pytest.mark.parametrize(
+    ("number", "whole_group", "code"),
+    [(signal.SIGINT, True, 130), (signal.SIGINT, False, 130), (signal.SIGTERM, False, 143), (signal.SIGHUP, True, 143)],
+)
+def test_an_interrupted_run_lets_its_stage_save_and_says_so(
+    trained: Path, number: signal.Signals, whole_group: bool, code: int
+) -> None:
     words = [sys.executable, "-m", "pipeline.cli", "run", "train.epochs=100000", "train.save_every_s=0.1"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     with Path("said.txt").open("w") as said:
@@ -108,11 +113,11 @@ def test_an_interrupted_run_lets_its_stage_save_and_says_so(trained: Path, numbe
     try:
         wait_for(lambda: "epoch 1/" in Path("said.txt").read_text())
         (os.killpg if whole_group else os.kill)(process.pid, number)
-        assert process.wait(60) == 143
+        assert process.wait(60) == code
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-    assert "failed to reproduce 'train' (exit code 143" in Path("said.txt").read_text()
+    assert "failed to reproduce 'train' (exit code 1" in Path("said.txt").read_text()
     states = [json.loads(path.read_text())["state"] for path in Path("runs").glob("2*/run.json")]
     assert sorted(states) == ["finished", "stopped"]
 
