@@ -55,6 +55,11 @@ def runs_root() -> Path:
     return Path(os.environ.get("REGATTA_RUNS", "runs"))
 
 
+def kept_dir(run: str) -> Path:
+    """Where copies of what belongs to a run are kept beside it: `dvc.lock`, and files that Git keeps, under their own paths."""
+    return runs_root() / run / "kept"
+
+
 def cells_root() -> Path:
     """The folder of the results of studies' runs."""
     return runs_root() / "cells"
@@ -263,6 +268,13 @@ def held(path: Path) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         file.flush()
         yield
+
+
+def abandoned(path: Path) -> bool:
+    """Whether the process that was the last to hold a lock file was one of this machine and has ended. Locks nothing."""
+    words = path.read_text(encoding="utf-8").split() if path.exists() else []
+    here = words[3:] == [os.uname().nodename]
+    return not words or (here and not Path("/proc", words[1]).exists())
 
 
 def _sync_file(path: Path) -> None:

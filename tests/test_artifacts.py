@@ -163,6 +163,16 @@ def test_a_lock_is_held_by_one_process_and_ends_with_it(tmp_path):
         pass
 
 
+def test_a_lock_is_abandoned_when_its_process_has_ended(tmp_path):
+    lock, here = tmp_path / "lock", os.uname().nodename
+    assert artifacts.abandoned(lock)
+    with artifacts.held(lock):
+        assert not artifacts.abandoned(lock)
+    for words, ended in ((f"process {2**22 + 1} on {here}\n", True), (f"process {2**22 + 1} on another-host\n", False)):
+        lock.write_text(words)
+        assert artifacts.abandoned(lock) == ended
+
+
 def test_digests_do_not_depend_on_the_order_of_keys():
     assert artifacts.digest({"a": 1, "b": [1.5, None]}) == artifacts.digest({"b": [1.5, None], "a": 1})
     assert artifacts.digest({"a": 1}) != artifacts.digest({"a": 1.5})

@@ -6,13 +6,14 @@ import argparse
 import shutil
 import subprocess
 
-from pipeline.artifacts import PARAMS, held, write_bytes
+from pipeline.artifacts import PARAMS, held, kept_dir, write_bytes
 from pipeline.commands.compose import ask
 from pipeline.commands.run import LOCK, clear_old_studies
-from pipeline.commands.runs import KEPT, Run, all_runs, current_id
+from pipeline.commands.runs import current_id
 from pipeline.config import Values, composed, differences, edited, read_values, write_params
 from pipeline.errors import ConfigError, StorageError
 from pipeline.overrides import FILE, Overrides, candidate, read_overrides, write_overrides
+from pipeline.train.runs import RunFolder, all_runs
 
 OVERRIDES = f"conf/{FILE}"
 
@@ -20,9 +21,9 @@ OVERRIDES = f"conf/{FILE}"
 def restore(options: argparse.Namespace) -> int:
     """Bring the run back, and say what could not be."""
     run = find(options.run)
-    values = read_values(run.folder / PARAMS)
+    values = read_values(run.path / PARAMS)
     if values is None:
-        raise StorageError(f"{run.folder / PARAMS}: missing or torn, so the run's configuration can't be brought back")
+        raise StorageError(f"{run.path / PARAMS}: missing or torn, so the run's configuration can't be brought back")
     with held(LOCK):
         before = read_values() or {}
         if edited() and before != values and not options.force:
@@ -33,9 +34,9 @@ def restore(options: argparse.Namespace) -> int:
     return 0
 
 
-def find(name: str) -> Run:
+def find(name: str) -> RunFolder:
     """The run of that name, or of the only name that begins so."""
-    found = all_runs()
+    found = [folder for folder, _ in all_runs()]
     matching = [run for run in found if run.id == name] or [run for run in found if run.id.startswith(name)]
     if len(matching) != 1:
         what = f"fits {', '.join(run.id for run in matching)}" if matching else "is no run of this project"
@@ -43,9 +44,9 @@ def find(name: str) -> Run:
     return matching[0]
 
 
-def _restore_configuration(run: Run, values: Values) -> list[str]:
+def _restore_configuration(run: RunFolder, values: Values) -> list[str]:
     """`params.yaml` as it was, and the overrides where conf/ still makes the same of them."""
-    kept, now = run.folder / KEPT / OVERRIDES, read_overrides()
+    kept, now = kept_dir(run.id) / OVERRIDES, read_overrides()
     overrides = read_overrides(kept.parent) if kept.exists() else None
     lines = [f"{PARAMS}: that of {run.id}"]
     if overrides is not None:
@@ -56,7 +57,7 @@ def _restore_configuration(run: Run, values: Values) -> list[str]:
         write_params(values)
     else:
         # Without the digest line, so that `regatta run` asks before it composes over these values.
-        text = (run.folder / PARAMS).read_text(encoding="utf-8")
+        text = (run.path / PARAMS).read_text(encoding="utf-8")
         write_bytes(PARAMS, "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#")).encode())
         lines.append("conf/ no longer composes to it; `dvc repro` runs it as it stands, `regatta run` would change")
         lines += [f"  {line}" for line in differences(values, made or {})]
@@ -71,18 +72,18 @@ def _composed_with(overrides: Overrides) -> Values | None:
         return None
 
 
-def _restore_artifacts(run: Run, force: bool) -> list[str]:
+def _restore_artifacts(run: RunFolder, force: bool) -> list[str]:
     """`dvc.lock` as it was, and what DVC's cache still has of its outputs."""
-    lock = run.folder / KEPT / "dvc.lock"
+    lock = kept_dir(run.id) / "dvc.lock"
     if not lock.exists():
         return [
             f"{run.id} has no dvc.lock (it did not end within `regatta run`); `dvc repro` fetches or computes its artifacts"
         ]
     shutil.copyfile(lock, "dvc.lock")
     missing = _checkout(force)
-    for path in sorted((run.folder / KEPT / "artifacts").rglob("*")):
+    for path in sorted((kept_dir(run.id) / "artifacts").rglob("*")):
         if path.is_file():
-            place = path.relative_to(run.folder / KEPT)
+            place = path.relative_to(kept_dir(run.id))
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
     lines = [f"{path}: no longer in DVC's cache; `dvc pull` or `dvc repro` brings it back" for path in missing]
@@ -110,9 +111,9 @@ def _checkout(force: bool) -> list[str]:
     return []
 
 
-def _code_note(run: Run) -> list[str]:
+def _code_note(run: RunFolder) -> list[str]:
     """Where the code is another than the run's, DVC will see its stages as stale."""
-    then = str(run.record.get("commit") or "")
+    then = str(run.read().get("commit") or "")
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     same = not then or done.returncode != 0 or then.rstrip("+") == done.stdout.strip()
     return [] if same else [f"the code is not that of the run (commit {then[:10]}); `dvc repro` may run stages again"]

@@ -9,12 +9,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.artifacts import cells_root, held, read_json, rejected_beside, runs_root, stage_dir
+from pipeline.artifacts import cells_root, held, kept_dir, read_json, rejected_beside, runs_root, stage_dir
 from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.data import is_there
 from pipeline.commands.reproduce import reproduce
 from pipeline.commands.root import ROOT, seen_from
-from pipeline.commands.runs import KEPT
 from pipeline.commands.signals import noted
 from pipeline.config import Values
 from pipeline.data.sources.layout import readable_name
@@ -120,7 +119,7 @@ def keep_records(uncached: list[str]) -> None:
         return
     for name in ("dvc.lock", "conf/overrides.yaml", *uncached):
         if Path(name).is_file():
-            kept = folder / KEPT / name
+            kept = kept_dir(folder.name) / name
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(name, kept)
 

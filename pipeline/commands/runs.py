@@ -1,62 +1,55 @@
-"""`regatta runs`: what was trained here, with results."""
+"""`regatta runs`: what was trained here: on which data, which model, with which results, and in what the runs differ."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Sequence
+import shutil
+import textwrap
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import read_json, runs_root, stage_dir
-from pipeline.config import Values, composed, flat, read_values
-from pipeline.errors import StorageError
-from pipeline.overrides import Overrides, candidate
+from pipeline.artifacts import abandoned, kept_dir, read_json, runs_root, stage_dir
+from pipeline.config import CONF, Values, flat, read_values
+from pipeline.errors import ConfigError
+from pipeline.overrides import read_overrides
+from pipeline.report.words import columns, percent, short
+from pipeline.study.wording import setting
+from pipeline.train.runs import RunFolder, all_runs
 
 ASIDE = ("study", "report", "cluster", "tracking")
 """Sections that decide nothing of a run."""
-COLUMNS = ("run", "state", "started", "epochs", "val loss", "val acc", "test acc", "minutes", "differs from the defaults in")
-KEPT = "kept"
-"""Below a run's folder: what `regatta run` has kept of `dvc.lock` and of what Git keeps."""
+COLUMNS = ("run", "data", "model", "best", "val loss", "test acc", "state")
+DATA, MODEL, NARROWEST = 1, 2, 8
+"""Columns that are cut where the terminal has no room, and how far."""
+NAMED = 15
+"""As much of a run's name as says when it has begun."""
+SHOWN_WORDS = 12
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and its `run.json`."""
+    """What is known of a run."""
 
-    folder: Path
-    record: dict[str, Any]
-
-    @property
-    def id(self) -> str:
-        """Its name."""
-        return self.folder.name
+    folder: RunFolder
+    record: Mapping[str, Any]
+    values: Values
+    """Its params.yaml; empty where there is none."""
+    words: tuple[str, ...]
+    """What was overridden, as it would be said to `regatta run`."""
 
 
 def runs(options: argparse.Namespace) -> int:
     """Print a table, oldest run first; * marks the one whose weights are in artifacts/."""
-    found = all_runs()
+    found = [_read(folder, record) for folder, record in all_runs()]
     if not found:
         print(f"Nothing was trained here yet ({runs_root()}/ has no runs); say `regatta run`")
         return 0
-    with candidate(Overrides()) as conf:
-        defaults = composed(conf)
-    current = current_id()
-    for line in table([COLUMNS, *(_row(run, run.id == current, defaults) for run in found)]):
+    for line in shown(found, current_id(), shutil.get_terminal_size((100, 24)).columns):
         print(line)
     return 0
-
-
-def all_runs() -> list[Run]:
-    """Every folder that holds a readable `run.json`, oldest first."""
-    found = []
-    for path in sorted(runs_root().glob("*/run.json")):
-        try:
-            found.append(Run(path.parent, read_json(path)))
-        except StorageError as error:
-            print(error)
-    return found
 
 
 def current_id() -> str | None:
@@ -65,45 +58,140 @@ def current_id() -> str | None:
     return str(read_json(path)["id"]) if path.exists() else None
 
 
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with columns of one width each."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+def shown(found: Sequence[Run], current: str | None, width: int) -> list[str]:
+    """The table in lines of at most `width` columns: below each run what it has that not all of them have, and why it ended."""
+    names, data = _short_names([run.folder.id for run in found]), _data_names(found)
+    rows = [
+        _row(run, name, data_name, run.folder.id == current) for run, name, data_name in zip(found, names, data, strict=True)
+    ]
+    common = set.intersection(*(set(run.words) for run in found)) if len(found) > 1 else set()
+    head, *lines = table([[f"  {COLUMNS[0]}", *COLUMNS[1:]], *rows], width)
+    told = [head]
+    for run, line, unsaid in zip(found, lines, _unsaid(found), strict=True):
+        words = [word for word in run.words if word not in common]
+        told += [line, *_below([*words, *unsaid], width), *_wrapped(_fate(run), "    ", width)]
+    every = [word for word in found[0].words if word in common]
+    return [*told, *_wrapped(f"all of them: {' '.join(every)}", "  ", width)] if every else told
 
 
-def _row(run: Run, current: bool, defaults: Values) -> list[str]:
+def table(rows: Sequence[Sequence[str]], width: int = 100) -> list[str]:
+    """Lines with columns of one width each, cut in the middle of data and model where the whole is wider than `width`."""
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+    for column in (DATA, MODEL):
+        if column < len(widths):
+            over = sum(widths) + 2 * (len(widths) - 1) - width
+            widths[column] = min(widths[column], max(NARROWEST, widths[column] - max(0, over)))
+    return ["  ".join(_padded(cell, own) for cell, own in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _padded(cell: str, width: int) -> str:
+    text = short(cell, width)
+    return text + " " * (width - columns(text))
+
+
+def _read(folder: RunFolder, record: Mapping[str, Any]) -> Run:
+    try:
+        words = read_overrides(folder.path).words()
+    except ConfigError as error:
+        print(f"runs: {error}", flush=True)
+        words = []
+    own = tuple(word for word in words if word.partition("=")[0].split(".")[0] not in ASIDE)
+    return Run(folder, record, read_values(folder.path / "params.yaml") or {}, own)
+
+
+def _row(run: Run, name: str, data: str, current: bool) -> list[str]:
     record = run.record
+    accuracy = _test_accuracy(run.folder, current)
     return [
-        f"{'*' if current else ' '} {run.id}",
-        record.get("state", "?"),
-        str(record.get("started", "?"))[:16].replace("T", " "),
+        f"{'*' if current else ' '} {name}",
+        data,
+        _model(run.values),
         f"{record.get('best_epoch') or '-'}/{record.get('num_epochs') or '-'}",
-        _number(record.get("best_val_loss")),
-        _number(record.get("best_val_accuracy")),
-        _number(_test_accuracy(run, current)),
-        f"{record['wall_s'] / 60:.1f}" if record.get("wall_s") is not None else "-",
-        _changed_keys(run, defaults),
+        f"{loss:.4f}" if isinstance(loss := record.get("best_val_loss"), int | float) else "-",
+        percent(accuracy) if isinstance(accuracy, int | float) else "-",
+        _state(run),
     ]
 
 
-def _number(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, int | float) else "-"
+def _short_names(names: Sequence[str]) -> list[str]:
+    """As much of each name as `regatta restore` needs to know it."""
+    return [next((name[:n] for n in range(NAMED, len(name)) if _fits_one(name[:n], names)), name) for name in names]
 
 
-def _test_accuracy(run: Run, current: bool) -> Any:
-    """Of the evaluation that was kept beside the run; null where it was never evaluated."""
+def _fits_one(start: str, names: Sequence[str]) -> bool:
+    return sum(name.startswith(start) for name in names) == 1
+
+
+def _data_names(found: Sequence[Run]) -> list[str]:
+    """Name and number of training samples; with the beginning of the digest where that is the same for several datasets."""
+    names = [_data_name(run) for run in found]
+    digests = [str(run.record.get("hashes", {}).get("dataset", "?")) for run in found]
+    several = {name for name in names if len({d for n, d in zip(names, digests, strict=True) if n == name}) > 1}
+    return [f"{name} {digest[:4]}" if name in several else name for name, digest in zip(names, digests, strict=True)]
+
+
+def _data_name(run: Run) -> str:
+    """The folder's or the file's name, or that of data that comes along, and the number of training samples."""
+    data, num = run.values.get("data", {}), run.record.get("num_train")
+    path = Path(str(data.get("path") or data.get("train_path") or "?"))
+    name = str(data["source"]) if path.parts[0] == CONF.name else path.name
+    return f"{name} {num:,}" if num else name
+
+
+def _model(values: Values) -> str:
+    """ "cnn 32-64/128": channels of the convolutions, widths of the dense layers."""
+    model = values.get("model", {})
+    sizes = ["-".join(map(str, model[key])) for key in ("channels", "widths") if model.get(key)]
+    return " ".join([model.get("arch", "?"), *(["/".join(sizes)] if sizes else [])])
+
+
+def _state(run: Run) -> str:
+    """How it ended, or that it did not."""
+    state = str(run.record.get("state", "?"))
+    if state == "running" and abandoned(run.folder.path / ".lock"):
+        return "unfinished"
+    return "failed" if state == "stopped" and run.record.get("stop_reason") == "error" else state
+
+
+def _fate(run: Run) -> str:
+    """How far a run came that has not finished, and the error that ended it."""
+    record = run.record
+    if record.get("state") == "finished":
+        return ""
+    error = f": {record['error']}" if record.get("error") and record.get("stop_reason") != "signal" else ""
+    return f"after {record.get('num_epochs', 0)} of {record.get('max_epochs', '?')} epochs{error}"
+
+
+def _test_accuracy(folder: RunFolder, current: bool) -> Any:
+    """Of the evaluation that was kept beside the run; None where it was never evaluated."""
     name = stage_dir("evaluate") / "metrics.json"
-    kept = run.folder / KEPT / name
+    kept = kept_dir(folder.id) / name
     path = kept if kept.exists() else name if current else None
-    return json.loads(path.read_text(encoding="utf-8")).get("accuracy") if path and path.exists() else None
+    return read_json(path).get("accuracy") if path and path.exists() else None
 
 
-def _changed_keys(run: Run, defaults: Values) -> str:
-    """What the run's parameters have that the defaults of conf/ have not."""
-    values = read_values(run.folder / "params.yaml")
-    if values is None:
-        return "?"
-    before = dict(flat(defaults))
-    own = {name: section for name, section in values.items() if name not in ASIDE}
-    changed = [f"{key}={'null' if value is None else value}" for key, value in flat(own) if before.get(key, flat) != value]
-    return " ".join(changed[:4] + ([f"and {len(changed) - 4} more"] if len(changed) > 4 else [])) or "-"
+def _unsaid(found: Sequence[Run]) -> list[list[str]]:
+    """In what runs of the same overrides differ: edits of params.yaml and conf/, `dvc exp run -S`, another code."""
+    leaves, alike = [_leaves(run) for run in found], defaultdict(list)
+    for run, own in zip(found, leaves, strict=True):
+        alike[run.words].append(own)
+    return [
+        [f"{key}={setting(value)}" for key, value in own.items() if any(other.get(key) != value for other in alike[run.words])]
+        for run, own in zip(found, leaves, strict=True)
+    ]
+
+
+def _leaves(run: Run) -> Values:
+    code = str(run.record.get("hashes", {}).get("code", "?"))[:8]
+    return dict(flat({name: section for name, section in run.values.items() if name not in ASIDE})) | {"code": code}
+
+
+def _below(words: Sequence[str], width: int) -> list[str]:
+    """Words below a run's line."""
+    more = [f"and {len(words) - SHOWN_WORDS} more"] if len(words) > SHOWN_WORDS else []
+    return _wrapped(" ".join([*words[:SHOWN_WORDS], *more]), "    ", width)
+
+
+def _wrapped(text: str, indent: str, width: int) -> list[str]:
+    each: Any = {"initial_indent": indent, "subsequent_indent": indent, "break_on_hyphens": False}
+    return textwrap.wrap(text, max(width, 40), **each)

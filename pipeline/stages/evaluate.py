@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline import evaluation as ev
 from pipeline.artifacts import (
     append_jsonl,
+    kept_dir,
     make_dir,
     published_dir,
     read_json,
@@ -41,15 +43,18 @@ def run() -> None:
     test = opened_test_split(dataset)
     predictor = load_predictor(stage_dir("train"))
     check_classes(predictor.classes, dataset.manifest.classes)
-    test_reads = count_read(dataset.manifest.digest, read_json(stage_dir("train") / "model.json")["weights_sha256"])
+    model = read_json(stage_dir("train") / "model.json")
+    test_reads = count_read(dataset.manifest.digest, model["weights_sha256"])
     print(f"evaluate: the best model on {len(test)} test samples, {len(predictor.classes)} classes", flush=True)
     probabilities, loss = predict(predictor, test, config.batch_size)
     predictions = ev.predicted_labels(probabilities, predictor.task)
-    metrics = judged(np.asarray(test.labels), predictions, probabilities, predictor.task, config.calibration_bins)
+    found = judged(np.asarray(test.labels), predictions, probabilities, predictor.task, config.calibration_bins)
+    metrics = {"loss": loss, **found, "num_samples": len(test), "test_reads": test_reads}
     with published_dir(stage_dir("evaluate")) as folder:
         write_predictions(folder / "predictions.parquet", dataset, test, predictions, probabilities)
         write_confusion(folder / "confusion.csv", np.asarray(test.labels), predictions, predictor.classes)
-        write_json(folder / "metrics.json", {"loss": loss, **metrics, "num_samples": len(test), "test_reads": test_reads})
+        write_json(folder / "metrics.json", metrics)
+    keep(model["run"], metrics)
     print(f"evaluate: accuracy {metrics['accuracy']:.4f}, loss {loss:.4f}, macro-F1 {metrics['macro_f1']:.4f}", flush=True)
 
 
@@ -80,6 +85,14 @@ def count_read(dataset_digest: str, weights_digest: str) -> int:
     make_dir(path.parent)
     append_jsonl(path, [{"dataset": dataset_digest, "weights": weights_digest, "time": now}])
     return sum(read["dataset"] == dataset_digest for read in read_jsonl(path))
+
+
+def keep(run: str, metrics: Mapping[str, Any]) -> None:
+    """The metrics beside the run that they are of, where it is here: in a clone that has pulled the weights it is not."""
+    folder = kept_dir(run) / stage_dir("evaluate")
+    if (runs_root() / run).is_dir():
+        make_dir(folder)
+        write_json(folder / "metrics.json", metrics)
 
 
 def predict(predictor: Predictor, test: Split, batch_size: int) -> tuple[NDArray[np.float32], float]:

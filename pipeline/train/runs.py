@@ -90,9 +90,8 @@ def all_runs() -> list[tuple[RunFolder, dict[str, Any]]]:
         try:
             run = artifacts.read_json(file)
         except StorageError as error:
-            run = {}
             print(f"runs: {error}", flush=True)
-        if {"hashes", "state", "num_epochs"} <= run.keys():
+        else:
             found.append((RunFolder(file.parent.name, file.parent), run))
     return found
 
@@ -125,9 +124,10 @@ def find_run(identity: Identity) -> tuple[RunFolder, str]:
 
 
 def _eligible() -> list[tuple[RunFolder, dict[str, Any]]]:
-    """All runs, or those that have begun under the same REGATTA_FRESH."""
+    """All runs that say what they are, or those of them that have begun under the same REGATTA_FRESH."""
     word = os.environ.get(FRESH)
-    return [(folder, run) for folder, run in all_runs() if not word or run.get("fresh") == word]
+    whole = [(folder, run) for folder, run in all_runs() if {"hashes", "state", "num_epochs"} <= run.keys()]
+    return [(folder, run) for folder, run in whole if not word or run.get("fresh") == word]
 
 
 def _ask_for_code(folder: RunFolder, run: dict[str, Any]) -> None:

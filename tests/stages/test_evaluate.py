@@ -45,6 +45,7 @@ def save_network(folder: Path, manifest: dict, scale: float = 1.0) -> None:
         "task": task,
         "num_outputs": spec.num_outputs,
         "weights_sha256": artifacts.file_digest(folder / "best.safetensors"),
+        "run": "20261126-100000-abcd",
     }
     artifacts.write_json(folder / "model.json", described)
 
@@ -170,6 +171,16 @@ def test_each_reading_of_the_test_split_is_counted_for_its_dataset(monkeypatch, 
     assert {read["weights"] for read in reads} == {artifacts.file_digest(Path("artifacts/train/best.safetensors"))}
     monkeypatch.setenv("REGATTA_RUNS", str(tmp_path / "shared"))
     assert judged()[0]["test_reads"] == 1
+
+
+def test_the_metrics_are_kept_beside_the_run_where_it_is_here(monkeypatch, tmp_path):
+    prepared(rb.digits, "single")
+    kept = Path("runs/20261126-100000-abcd/kept/artifacts/evaluate/metrics.json")
+    judged()
+    assert not kept.exists()
+    Path("runs/20261126-100000-abcd").mkdir(parents=True)
+    metrics, _ = judged()
+    assert artifacts.read_json(kept) == metrics
 
 
 def test_an_empty_test_split_is_an_error_that_says_what_to_do():
