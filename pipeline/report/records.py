@@ -147,7 +147,10 @@ class Records:
 
 
 def read_records(artifacts: Path) -> Records:
-    """Read the numbers below a folder of artifacts, and the parameters beside it; StorageError names what is missing."""
+    """Read the numbers below a folder of artifacts, and the parameters beside it.
+
+    StorageError names what is missing.
+    """
     manifest = open_dataset(artifacts / "prepare").manifest
     run = _taken(Run, artifacts / "train" / "run.json")
     rows = read_jsonl(artifacts / "train" / "metrics.jsonl")
@@ -194,7 +197,7 @@ def project_of(params: Mapping[str, Any]) -> Project:
 
 
 def effects_of(studies: Iterable[Mapping[str, Any]], dataset: str) -> list[Effect]:
-    """What studies of a dataset found to help or to hurt the kept weights, of variants that differ in one number."""
+    """What studies of a dataset found of the kept weights, by variants that differ in one number."""
     return [
         Effect(key, 1 if values["variant"] > values["reference"] else -1, variant["verdict"] == "helps")
         for study in studies

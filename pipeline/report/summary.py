@@ -1,4 +1,4 @@
-"""The report in three lines, for a terminal. Imports neither torch nor matplotlib."""
+"""The report in a few lines, for a terminal. Imports neither torch nor matplotlib."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pipeline.report.words import number, percent
 
 
 def summary_lines(artifacts: Path) -> list[str]:
-    """Verdict, test accuracy with its interval, best epoch; StorageError where a record is missing."""
+    """Verdict, test accuracy with its interval, best epoch, what to do next; StorageError where a record is missing."""
     records = read_records(artifacts)
     run, said = records.run, verdict(records)
     scores = f"validation loss {number(run.best_val_loss)}, accuracy {percent(run.best_val_accuracy)}"
-    return [said.headline, said.result, f"Best epoch {run.best_epoch} of {run.num_epochs}: {scores}."]
+    lines = [said.headline, said.result, f"Best epoch {run.best_epoch} of {run.num_epochs}: {scores}."]
+    return [*lines, *([f"{said.next.text}: {said.next.command}"] if said.next else [])]

@@ -26,14 +26,17 @@ class Verdict:
     result: str
     level: Level
     findings: list[Finding]
+    next: Step | None
+    """What to do first; None where nothing is to be done."""
 
 
 def verdict(records: Records) -> Verdict:
     """Apply every rule."""
     findings = consistent(records.run, every_finding(records))
     findings = agreed(records, findings)
-    level = max((f.level for f in findings), key=LEVELS.index)
-    return Verdict(_headline(records, findings), result(records.manifest, records.test), level, findings)
+    level, about = max((f.level for f in findings), key=LEVELS.index), decisive(findings)
+    step = about.steps[0] if about and about.steps else None
+    return Verdict(_headline(records, about), result(records.manifest, records.test), level, findings, step)
 
 
 def every_finding(records: Records) -> list[Finding]:
@@ -69,8 +72,8 @@ NOT_BESIDE: dict[Said, set[Said]] = {
     ("overfitting", "note"): {UNDERFITS},
     ("later_epochs", "note"): {UNDERFITS},
 }
-"""What is not said beside findings that deny it, or make it of no use. That gradients reach every layer is said beside any,
-since it rules out a reason."""
+"""What is not said beside findings that deny it, or make it of no use. That gradients reach every layer
+is said beside any, since it rules out a reason."""
 
 
 def consistent(run: Run, findings: list[Finding]) -> list[Finding]:
@@ -84,7 +87,7 @@ def consistent(run: Run, findings: list[Finding]) -> list[Finding]:
 
 
 def agreed(records: Records, findings: Sequence[Finding]) -> list[Finding]:
-    """The findings without steps that undo one of a graver finding, or of an equally grave one before it."""
+    """The findings without steps that undo one of a graver finding, or of one as grave before it."""
     taken: dict[str, list[Step]] = {}
     for finding in sorted(findings, key=lambda f: -LEVELS.index(f.level)):
         before = [(step, rule) for rule, steps in taken.items() for step in steps]
@@ -132,12 +135,21 @@ HEADLINES: list[tuple[str, Level, str]] = [
 """Rule, level and sentence: the first that is among the findings becomes the page's first sentence."""
 
 
-def _headline(records: Records, findings: list[Finding]) -> str:
+def decisive(findings: Sequence[Finding]) -> Finding | None:
+    """The finding that the first sentence is about; if that is none, the gravest with something to do."""
+    found = {(f.rule, f.level): f for f in findings}
+    first = [found[rule, level] for rule, level, _ in HEADLINES if (rule, level) in found]
+    open_ones = sorted((f for f in findings if f.steps), key=lambda f: -LEVELS.index(f.level))
+    unfinished = [f for f in findings if f.rule == "unfinished"]
+    return next(iter([*unfinished, *first, *open_ones]), None)
+
+
+def _headline(records: Records, about: Finding | None) -> str:
     run, curves = records.run, records.curves
     if run.state != "finished":
         return f"The run did not finish ({run.state}: {run.stop_reason}); this judges its best weights so far."
-    found = {(f.rule, f.level) for f in findings}
-    worst = (sentence for rule, level, sentence in HEADLINES if (rule, level) in found)
+    said = (about.rule, about.level) if about else None
+    words = (sentence for rule, level, sentence in HEADLINES if (rule, level) == said)
     left = curves.val_loss[curves.at(run.best_epoch)] / guessing_loss(records.manifest)
     well = " well" if left < training.WELL else ""
-    return next(worst, "The network learned{well}, with no sign of overfitting.").format(well=well)
+    return next(words, "The network learned{well}, with no sign of overfitting.").format(well=well)

@@ -249,3 +249,16 @@ def test_every_headline_belongs_to_a_rule_that_exists():
 def test_a_perfect_training_loss_divides_by_nothing():
     given = records([0.5, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0])
     assert verdict(replace(given)).level in ("good", "note")
+
+
+def test_what_to_do_first_belongs_to_the_first_sentence():
+    assert verdict(records(FLAT)).next is None
+    split = {"train": [100] * 10, "val": [20] * 10, "test": [4] * 10}
+    counts = {name: sum(own) for name, own in split.items()}
+    few = verdict(records(FLAT, task=manifest(class_counts=split, counts=counts)))
+    assert "no sign of overfitting" in few.headline
+    assert "test_fraction" in few.next.command
+    failed = verdict(records([0.95 * GUESS] * 10, [0.9 * GUESS] * 10, state="failed", stop_reason="not_finite"))
+    assert failed.next.command == "regatta run train.learning_rate=0.0007 train.clip_norm=1"
+    underfits = verdict(records([0.95 * GUESS] * 10, [0.9 * GUESS] * 10))
+    assert underfits.next.command == "regatta run model.dropout=0"

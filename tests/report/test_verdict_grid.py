@@ -296,7 +296,7 @@ def test_no_two_findings_deny_each_other():
 @pytest.mark.slow
 @pytest.mark.parametrize("axes", [OUTCOMES, ADVICE], ids=["outcomes", "advice"])
 def test_no_two_findings_deny_each_other_anywhere(axes):
-    wrong = [(point, found) for point in grid(**axes) if (found := faults(point))]
+    wrong = [(point, found) for point in some(axes, 7) if (found := faults(point))]
     assert wrong == []
 
 

@@ -14,7 +14,7 @@ from pipeline.report.words import interval, percent, plural
 
 TINY = 1e-12
 CHANCE = 0.025
-"""Probability below which agreement with the labels is no chance: one side of 5 %, over all classes together."""
+"""Probability below which agreement with labels is no chance: one side of 5 %, over all classes."""
 
 
 def accuracy_range(test: Evaluation) -> tuple[float, float]:
@@ -41,7 +41,7 @@ def guessing_loss(manifest: Manifest) -> float:
 def guessing_accuracy(manifest: Manifest, split: str = "test") -> float:
     """The highest accuracy on a split of always giving one answer; label by label if several.
 
-    The split's own most frequent class, since one that is frequent in training may be rare here, which would be easy to beat.
+    The split's own most frequent class: one that is frequent in training may be rare here, and easy to beat.
     """
     share = np.array(manifest.class_counts[split], dtype=np.float64) / manifest.counts[split]
     return float(np.maximum(share, 1 - share).mean() if manifest.task == "multi" else share.max())
@@ -70,7 +70,7 @@ def against_chance(manifest: Manifest, split: str, accuracy: float, num: int) ->
 
 
 def tells_apart(counts: ClassCounts, num: int) -> bool:
-    """Whether some class is answered for its own samples more often than a blind answer would be (Fisher's exact test).
+    """Whether some class is answered for its own samples more often than blindly (Fisher's exact test).
 
     Accuracy does not show it where one class holds nearly all samples. Bonferroni's bound is over the classes.
     """
@@ -80,7 +80,10 @@ def tells_apart(counts: ClassCounts, num: int) -> bool:
 
 
 def hits_by_chance(num: int, actual: int, predicted: int, right: int) -> float:
-    """Probability of so many hits or more where `predicted` of `num` samples are named blindly, `actual` being of the class."""
+    """Probability of so many hits or more where `predicted` of `num` samples are named blindly.
+
+    actual: how many of them are of the class.
+    """
     most = min(actual, predicted)
     first = max(right, actual + predicted - num)
     whole = _log_choose(num, predicted)

@@ -1,4 +1,4 @@
-"""What the test samples say: whether it learned, whether its confidence holds, and how far they can be trusted."""
+"""What the test samples say: did it learn, does its confidence hold, how far can they be trusted?"""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pipeline.report.records import Evaluation, Records
 from pipeline.report.rules import remedies
 from pipeline.report.rules.finding import Finding, Level
 from pipeline.report.rules.guessing import Against, accuracy_range, against_chance, tells_apart
-from pipeline.report.rules.training import from_nothing
+from pipeline.report.rules.training import from_nothing, too_short
 from pipeline.report.words import count, interval, percent, plural, points
 
 CALIBRATED = 0.02
-"""Difference of mean confidence and accuracy that does not matter; and above 2.5 times that, for the error by bins."""
+"""Difference of mean confidence and accuracy that does not matter; 2.5 times that for the error by bins."""
 SPLITS_DIFFER = 0.02
 MANY_READS = 10
 
 
 def learned(records: Records) -> Finding:
-    """Better than always answering the most frequent class? By the test split, and where it can't tell by validation."""
+    """Better than always giving one answer? By the test split, and where it can't tell by validation."""
     manifest, test = records.manifest, records.test
     on_test = against_chance(manifest, "test", test.accuracy, test.num_samples)
     on_val = against_chance(manifest, "val", records.run.best_val_accuracy, manifest.counts["val"])
@@ -79,13 +79,14 @@ def calibration(records: Records) -> Finding:
 def _calibrated_by_bins(records: Records, test: Evaluation, detail: str) -> Finding:
     if test.calibration_error > 2.5 * CALIBRATED + 1 / math.sqrt(test.num_samples):
         detail += " The reliability diagram shows where."
-        steps = remedies.chosen(records, remedies.humbler(records))
+        first = remedies.longer(records) if too_short(records) else remedies.humbler(records)
+        steps = remedies.chosen(records, first)
         return Finding("calibration", "note", "Calibrated on average only", detail, steps)
     return Finding("calibration", "good", "Confidence matches accuracy", detail)
 
 
 def splits_agree(records: Records) -> list[Finding]:
-    """Whether the test split is harder than the validation split by more than chance (two shares, normal approximation)."""
+    """Whether the test split is harder than validation by more than chance (two shares, normal approximation)."""
     test, num_val, val = records.test, records.manifest.counts["val"], records.run.best_val_accuracy
     if num_val == 0:
         return []

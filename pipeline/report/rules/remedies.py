@@ -1,9 +1,10 @@
-"""What helps against what, as far as the configuration has not done it already: steps, the first to try first.
+"""What helps against what, as far as the configuration has not done it already; the first to try first.
 
-The order is that of the textbooks: Goodfellow, Bengio, Courville 2016, chapters 7, 8 and 11 (more data, augmentation, dropout
-and weight decay against overfitting; less of them and a larger network against underfitting); He et al. 2015 and Ba et al.
-2016 (ReLU, layer normalisation) against vanishing gradients; Pascanu et al. 2013 (clipping) against exploding ones; Szegedy
-et al. 2016, Müller et al. 2019 (label smoothing) against too much confidence.
+The order is that of the textbooks: Goodfellow, Bengio, Courville 2016, chapters 7, 8 and 11 (more data,
+augmentation, dropout and weight decay against overfitting; less of them and a larger network against
+underfitting); He et al. 2015 and Ba et al. 2016 (ReLU, layer normalisation) against vanishing gradients;
+Pascanu et al. 2013 (clipping) against exploding ones; Szegedy et al. 2016, Müller et al. 2019 (label
+smoothing) against too much confidence.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ NUM_STEPS = 2
 DROPOUTS = (0.2, 0.3, 0.4, 0.5)
 MUCH_DECAY = 0.1
 SMALL, LARGE = 32, 4096
-"""Units of a layer below which it is not made smaller, and above which it is not made larger."""
+"""Units of a layer below which it is not made smaller, and above which not larger."""
 SATURATING = ("sigmoid", "tanh", "softplus")
 CLIP = 1.0
 SMOOTHING = 0.1
@@ -46,12 +47,12 @@ def harms(records: Records, step: Step, effect: Effect) -> bool:
 
 
 def ways(records: Records, step: Step) -> dict[str, int]:
-    """By key: 1 where a step raises it, -1 where it lowers it; a section's file counts as more of it."""
+    """By key: 1 where a step raises it, -1 where it lowers it; a section's file means more of it."""
     return {SAME.get(key, key): _way(records.project.value(key), value) for key, value in step.changes.items()}
 
 
 def _way(now: Any, value: Any) -> int:
-    """Nothing is less than a limit where it means none of clipping; more than it where it means all samples."""
+    """None is a bound that nothing reaches: more than any limit of samples, or of a gradient's norm."""
     if isinstance(value, str):
         return 1
     old, new = (math.inf if v is None else float(sum(v)) if isinstance(v, list) else float(v) for v in (now, value))
@@ -240,7 +241,7 @@ def larger_test(records: Records) -> list[Step]:
 
 
 def test_is_given(records: Records) -> bool:
-    """Whether the test split came with the data, so that no fraction changes it: by the keys, else by its size."""
+    """Whether the test split came with the data, so that no fraction changes it: by keys, else by size."""
     data, counts = records.project.data, records.manifest.counts
     if data.source == "idx" or data.test_path is not None or data.split is not None:
         return True

@@ -1,4 +1,4 @@
-"""What the curves say: whether it finished, was best where, overfits, underfits, and had enough epochs."""
+"""What the curves say: whether it finished, overfits, underfits, and had enough epochs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from pipeline.report.words import number, percent, plural
 GAP_MILD, GAP_STRONG = 0.02, 0.10
 """Generalisation gap as a share of the loss of guessing."""
 RISE, RISE_MATTERS = 0.10, 0.01
-"""Rise of the validation loss after the best epoch: as a share of the best, and of the loss of guessing."""
+"""Rise of the validation loss after the best epoch, as a share of the best and of the loss of guessing."""
 UNSTABLE = 1.5
 """The clean training loss at the end, as a multiple of that at the best epoch."""
 WELL = 0.25
-"""Validation loss of the best epoch below which a network learned well, as a share of the loss of guessing."""
+"""Best validation loss below which a network learned well, as a share of the loss of guessing."""
 LOSS_MUCH, LOSS_MOST = 0.5, 0.8
 """Clean training loss that is left, as a share of the loss of guessing."""
 LATE = 0.2
 """Share of the epochs that are the last ones."""
 FALL, FALL_MATTERS = 0.10, 0.01
-"""Fall of the smallest validation loss in the second half of the epochs: as a share of itself, and of the loss of guessing."""
+"""Fall of the smallest validation loss in the second half of the epochs, as a share of itself and of
+the loss of guessing."""
 FALL_MUCH = 0.03
-"""Fall of the smallest validation loss that is much however high the loss still is, as a share of the loss of guessing."""
+"""Fall of it that is much however high the loss still is, as a share of the loss of guessing."""
 
 
 def unfinished(records: Records) -> list[Finding]:
@@ -69,7 +70,7 @@ def _best_loss(records: Records) -> float:
 
 
 def from_nothing(records: Records) -> list[Step]:
-    """What to try where nothing was learned: by whether it was too short, learned by heart, fell apart, or hardly moved."""
+    """What to try where nothing was learned: was it too short, by heart, unstable, or did it hardly move?"""
     if records.run.state != "finished":
         return remedies.go_on(records)
     if too_short(records):
@@ -192,7 +193,7 @@ def _against_underfitting(records: Records) -> list[Step]:
 
 
 def enough_epochs(records: Records) -> list[Finding]:
-    """Whether the validation loss was still falling at the end; nothing of a training that did not get there."""
+    """Whether the validation loss still fell at the end; nothing of a training that did not get there."""
     run, curves = records.run, records.curves
     num, after = len(curves.epochs), len(curves.epochs) - 1 - curves.at(run.best_epoch)
     if run.state != "finished":
@@ -218,7 +219,7 @@ def _trend_in_words(curves: Curves, after: int) -> str:
 
 
 def too_short(records: Records) -> bool:
-    """Whether more epochs are the first thing to try: it did not finish, has hardly any, or the validation loss still fell."""
+    """Whether more epochs come first: it did not finish, has hardly any, or its loss still fell."""
     run, curves, guess = records.run, records.curves, guessing_loss(records.manifest)
     num = len(curves.epochs)
     if run.state == "finished" and run.stop_reason == "early_stop":
@@ -232,6 +233,6 @@ def too_short(records: Records) -> bool:
 
 
 def halves(curves: Curves) -> tuple[float, float]:
-    """Smallest validation loss of the first half of the epochs (the middle one included), and of all."""
+    """Smallest validation loss of the first half of the epochs (with the middle one), and of all."""
     first = curves.val_loss[: (len(curves.epochs) + 1) // 2]
     return float(first.min()), float(curves.val_loss.min())
