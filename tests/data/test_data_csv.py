@@ -43,7 +43,7 @@ def test_the_folder_of_the_table_will_do(tmp_path: Path, images: list[str], buil
     direct, folder = build("csv", path=str(tmp_path / "labels.csv")), build("csv", path=str(tmp_path))
     assert direct.manifest == folder.manifest
     write_table(tmp_path / "more.csv", rows_of(images, "a", "b"))
-    with pytest.raises(DataError, match=r"2 tables \(labels.csv, more.csv\); name one table with data.path"):
+    with pytest.raises(DataError, match=r"2 tables \(labels.csv, more.csv\), and which one is meant is not said"):
         build("csv", path=str(tmp_path))
 
 

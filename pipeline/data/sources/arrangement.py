@@ -9,14 +9,14 @@ What is certain is taken and noted; what can be meant in two ways is refused, wi
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from pipeline.data.dataset import SPLITS
 from pipeline.data.sources.layout import SPLIT_WORDS, is_of_split_alone, readable_name, split_and_frame, split_in_name
+from pipeline.data.sources.remedies import Remedy, choice, given_splits, no_train
 from pipeline.data.sources.tree import Folder
 from pipeline.data.wording import some
 from pipeline.errors import DataError
@@ -29,13 +29,6 @@ _NO_CLASSES = {
 Splits = Mapping[str, Folder]
 Said = dict[Folder, tuple[str, str]]
 """What the names of folders say: a split, and the name without that word."""
-
-
-class Remedy(NamedTuple):
-    """What may be meant, and the words to `regatta run` for it."""
-
-    meaning: str
-    words: list[str]
 
 
 @dataclass(frozen=True)
@@ -193,8 +186,7 @@ def _refuse_unlabelled(top: Folder, splits: Splits, unlabelled: Splits) -> NoRet
     kept = {split: folder for split, folder in splits.items() if split not in unlabelled}
     remedies = [*_tables(top), Remedy("takes the folders as classes", [_level(top)])]
     if "train" in kept:
-        words = [f"data.path={kept['train'].path}"] if len(kept) == 1 else _paths(kept)
-        remedies = [Remedy(f"goes on without {_names(unlabelled.values())}", words)]
+        remedies = [Remedy(f"goes on without {_names(unlabelled.values())}", _paths(kept))]
     _refuse(top, "; ".join(_no_labels(folder.label, folder) for folder in unlabelled.values()), remedies)
 
 
@@ -270,8 +262,8 @@ def _check_not_test(place: Folder) -> None:
         remedy = Remedy(f"takes {_names(place.filled)} as classes", [_level(place)])
         _refuse(place, f"{_names(tests)} beside {_some(others, 'folder')} may be a split or a class", [remedy])
     if tests:
-        remedy = Remedy("cuts all splits from it", [f"data.path={tests[0].path}"])
-        _refuse(place, f"only {_names(tests)} and no train", [remedy])
+        given = {split: folder.path for folder, (split, _) in said}
+        _refuse(place, f"only {' and '.join(folder.label for folder in tests)} and no train", no_train(given))
 
 
 def _check_alone(place: Folder, asked: Asked) -> None:
@@ -365,9 +357,7 @@ def _deeper(folders: Sequence[Folder]) -> list[str]:
 
 def _refuse(place: Folder, problem: str, remedies: Sequence[Remedy]) -> NoReturn:
     """DataError with a command for each thing that may be meant."""
-    commands = [f"\n  regatta run {' '.join(map(shlex.quote, words))}   # {meaning}" for meaning, words in remedies]
-    choice = "one of" if len(commands) > 1 else "this"
-    raise DataError(f"{readable_name(place.path)}: {problem}. Move folders, or say {choice}:{''.join(commands)}")
+    raise DataError(f"{readable_name(place.path)}: {problem}. Move folders, or say {choice(remedies)}")
 
 
 def _level(place: Folder) -> str:
@@ -375,8 +365,7 @@ def _level(place: Folder) -> str:
 
 
 def _paths(splits: Splits) -> list[str]:
-    given = [f"data.{split}_path={splits[split].path}" for split in SPLITS if split in splits]
-    return ["~data.path", *given]
+    return given_splits({split: folder.path for split, folder in splits.items()})
 
 
 def _names(folders: Iterable[Folder]) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from pipeline.data.raw import BadSampleError, Raw, Source
 from pipeline.data.sources.files import Files
 from pipeline.data.sources.fitting import fit
-from pipeline.data.sources.layout import is_hidden, readable_name, splits_in_names
+from pipeline.data.sources.given import check_labelled, splits_of_tables
+from pipeline.data.sources.layout import is_hidden, key_of, readable_name
 from pipeline.data.sources.table import Columns, check_columns, columns_of, made_raw
 from pipeline.errors import DataError
 from pipeline.schema.data import DataConfig
@@ -21,8 +22,15 @@ _SUFFIXES = (".csv", ".tsv")
 def open_csv(path: Path, data: DataConfig) -> Source:
     """The rows of a table, or of the tables in a folder: one alone, or one for each split that their names say."""
     columns = columns_of(data)
-    tables = _tables(path)
+    key = key_of(path, data)
+    tables = _tables(path, key)
     delimiters = {table: _delimiter(table, columns) for table in tables}
+    headers = {table: _header(table, delimiter) for table, delimiter in delimiters.items()}
+    if path.is_dir():
+        lacking = [table.name for table, header in headers.items() if not {*columns.labels} <= {*header}]
+        check_labelled(lacking, {table.name: split for table, split in tables.items()}, path, columns.labels)
+    for table, header in headers.items():
+        check_columns(columns.names, header, table, key)
     folder = path.parent if path.is_file() else path
     folder = path.resolve().parent if path.is_file() and path.is_symlink() else folder
 
@@ -41,25 +49,20 @@ def open_csv(path: Path, data: DataConfig) -> Source:
     return Source(columns.task, read, None, classes, found.notes, switches, found.hints)
 
 
-def _tables(path: Path) -> dict[Path, str | None]:
+def _tables(path: Path, key: str) -> dict[Path, str | None]:
     if path.is_file():
         return {path: None}
     names = sorted(file.name for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not is_hidden(file.name))
     if not names:
         raise DataError(f"{path}: no .csv or .tsv file in it; check data.path")
-    remedy = "name one table with data.path, or each with data.train_path, data.val_path, data.test_path"
-    splits = splits_in_names(names, path, remedy)
-    if len(names) > 1 and None in splits.values():
-        raise DataError(f"{path}: {len(names)} tables ({', '.join(names[:5])}); {remedy}")
+    splits = splits_of_tables(names, path, key, joined=False)
     return {path / name: split for name, split in splits.items()}
 
 
 def _delimiter(table: Path, columns: Columns) -> str:
-    """The one of , ; and tab with which the header has all columns that are asked for."""
+    """The one of , ; and tab with which the header has all columns that are asked for, or else most columns."""
     headers = {delimiter: _header(table, delimiter) for delimiter in _DELIMITERS}
-    best = max(headers, key=lambda delimiter: (set(columns.names) <= set(headers[delimiter]), len(headers[delimiter])))
-    check_columns(columns.names, headers[best], table)
-    return best
+    return max(headers, key=lambda delimiter: (set(columns.names) <= set(headers[delimiter]), len(headers[delimiter])))
 
 
 def _header(table: Path, delimiter: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 from pipeline.data.raw import BadSampleError
 from pipeline.data.sources.files import Files, Found, Listing, MissingError, local_name
 from pipeline.data.sources.layout import readable_name
+from pipeline.data.sources.remedies import Remedy, choice
 from pipeline.data.wording import share
 
 Cells = Callable[[], Iterator[str]]
@@ -153,19 +153,15 @@ def _hints(files: Files, cells: Cells, tally: _Tally, tables: str) -> Iterator[s
         return
     looked = [_looked(files, cell) for cell in tally.missing]
     more = ", ..." if tally.num_missing > len(looked) else ""
-    better = _better(files, cells, tally)
+    better = [
+        Remedy(f"finds {num} of {tally.num}", ["~data.files" if pattern is None else f"data.files={pattern}"])
+        for pattern, num in _better(files, cells, tally)
+    ]
     yield (
         f"{share(tally.num_missing, tally.num)} files that {tables} names are not in "
         f"{readable_name(files.listing.folder)} (looked for {', '.join(looked)}{more}). "
-        + (_choice(better) if better else _held(files.listing))
+        + (f"Files of these names are there elsewhere; say {choice(better)}" if better else _held(files.listing))
     )
-    for pattern, num in better:
-        word = "~data.files" if pattern is None else f"data.files={pattern}"
-        yield f"  regatta run {shlex.quote(word)}   # finds {num} of {tally.num}"
-
-
-def _choice(better: Sequence[object]) -> str:
-    return f"Files of these names are there elsewhere; say {'one of' if len(better) > 1 else 'this'}:"
 
 
 def _looked(files: Files, cell: str) -> str:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pipeline.data.raw import Raw, Source
 from pipeline.data.sources.arrangement import Asked, ClassFolder, arranged
-from pipeline.data.sources.layout import readable_name
+from pipeline.data.sources.layout import key_of, readable_name
 from pipeline.data.sources.tree import Folder
 from pipeline.data.wording import some
 from pipeline.errors import DataError
-from pipeline.schema.data import PATHS, DataConfig
+from pipeline.schema.data import DataConfig
 
 _STRAY = "not in a class folder"
 _LOOP = "a link to a folder above it"
@@ -43,8 +43,7 @@ def open_folder(path: Path, data: DataConfig) -> Source:
     root = Folder(path)
     if not root.holds_samples:
         root = Folder(path, beside=lambda name: False)  # nothing but texts: they are what can't be taken
-    key = next(f"data.{key}" for key in PATHS if getattr(data, key) and Path(getattr(data, key)) == path)
-    found = arranged(root, Asked(key, data.class_level))
+    found = arranged(root, Asked(key_of(path, data), data.class_level))
     listing = _Listing()
     for item in found.classes:
         _list_class(item, item.folder, {}, listing)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.errors import DataError
+from pipeline.schema.data import PATHS, DataConfig
 
 SPLIT_WORDS = {
     "train": "train",
@@ -76,20 +75,9 @@ def split_in_name(name: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def splits_in_names(names: Iterable[str], place: Path, remedy: str) -> dict[str, str | None]:
-    """The split that each file's name says: for all files or for none.
-
-    DataError where only some say one, or none says train; `remedy` says what to do then.
-    """
-    splits = {name: split_in_name(name) for name in names}
-    told = {split for split in splits.values() if split}
-    if told <= {"train"}:
-        return dict.fromkeys(splits)
-    untold = [name for name, split in splits.items() if split is None]
-    if untold or "train" not in told:
-        problem = f"{untold[0]} does not" if untold else "none says train"
-        raise DataError(f"{place}: some file names say a split ({', '.join(sorted(told))}), but {problem}; {remedy}")
-    return splits
+def key_of(path: Path, data: DataConfig) -> str:
+    """The key that names a path, such as data.path."""
+    return next(f"data.{key}" for key in PATHS if getattr(data, key) and Path(getattr(data, key)) == path)
 
 
 def readable_name(path: Path | str) -> str:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from pipeline.data.labels import clean
 from pipeline.data.raw import BadSampleError, Content, Raw, Source
 from pipeline.data.sources.fitting import Fit, fit
-from pipeline.data.sources.layout import is_hidden, readable_name, splits_in_names
+from pipeline.data.sources.given import check_labelled, splits_of_tables
+from pipeline.data.sources.layout import is_hidden, key_of, readable_name
 from pipeline.data.sources.table import Columns, check_columns, columns_of, made_raw
 from pipeline.errors import ConfigError, DataError
 from pipeline.schema.data import DataConfig
@@ -41,7 +42,12 @@ class _File(NamedTuple):
 def open_parquet(path: Path, data: DataConfig) -> Source:
     """The rows of a file, or of all files below a folder, whose names may say the split."""
     columns = columns_of(data)
-    files = [_file(path / name, name, split, columns, data) for name, split in _found(path).items()]
+    key = key_of(path, data)
+    found = _found(path, key)
+    if any(found.values()):
+        lacking = [name for name in found if not {*columns.labels} <= {*_column_names(path / name)}]
+        check_labelled(lacking, found, path, columns.labels)
+    files = [_file(path / name, name, split, columns, key) for name, split in found.items()]
     if len({file.task for file in files}) > 1:
         raise DataError(
             f"{path}: column {columns.labels[0]!r} holds lists in some files and single labels in others; store them alike"
@@ -102,19 +108,25 @@ def _places_note(label: str, num: int) -> str:
     )
 
 
-def _found(path: Path) -> dict[str, str | None]:
+def _found(path: Path, key: str) -> dict[str, str | None]:
     if path.is_file():
         return {"": None}
     names = sorted(str(file.relative_to(path)) for file in path.rglob("*.parquet") if not is_hidden(file.name))
     if not names:
         raise DataError(f"{path}: no .parquet file in it; check data.path")
-    return splits_in_names(names, path, "name them with data.train_path, data.val_path and data.test_path")
+    return splits_of_tables(names, path, key, joined=True)
 
 
-def _file(path: Path, name: str, split: str | None, columns: Columns, data: DataConfig) -> _File:
+def _column_names(path: Path) -> list[str]:
+    with _opened(path) as file:
+        names: list[str] = file.schema_arrow.names
+        return names
+
+
+def _file(path: Path, name: str, split: str | None, columns: Columns, key: str) -> _File:
     with _opened(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
-        check_columns(columns.names, schema.names, path)
+        check_columns(columns.names, schema.names, path, key)
         _check_image_type(schema.field(columns.image).type, path, columns.image)
         names = None if columns.several else _declared(schema.metadata or {}, columns.labels[0])
         kind = schema.field(columns.labels[0]).type
