@@ -36,8 +36,9 @@ def contrast_words(variant: Mapping[str, Any]) -> str:
 
 
 def settings(values: Mapping[str, Any]) -> str:
-    """Keys and values in words: "batch size 256, learning rate 0.008"."""
-    return ", ".join(f"{label(key)} {shown(key, value)}" for key, value in values.items())
+    """Keys and values in words: "batch size 256, no dropout"."""
+    pairs = [(label(key), shown(key, value)) for key, value in values.items()]
+    return ", ".join(f"no {name}" if value == "none" else f"{name} {value}" for name, value in pairs)
 
 
 def label(key: str) -> str:

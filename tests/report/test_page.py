@@ -191,7 +191,7 @@ def test_the_answer_of_an_only_variant_is_not_said_twice(tmp_path):
     text = re.sub(r"\s+", " ", page_of(root)[2].visible())
     assert text.count(read_json(root / "artifacts/study/dropout/effects.json")["answer"]) == 2
     assert text.count("Keep dropout 0.2, as your configuration has it") == 2
-    assert "no-dropout (dropout none against 0.2) hurts" not in text
+    assert "no-dropout (no dropout against 0.2) hurts" not in text
 
 
 def study_alone(root):
@@ -215,7 +215,7 @@ def test_effects_of_an_older_version_have_no_answer(tmp_path):
     write_json(path, {key: value for key, value in read_json(path).items() if key not in ("answer", "advice")})
     html, _, page = page_of(root)
     assert 'class="answer"' not in html
-    assert "no-dropout (dropout none against 0.2) hurts" in page.visible()
+    assert "no-dropout (no dropout against 0.2) hurts" in page.visible()
 
 
 @pytest.fixture(scope="module")

@@ -43,8 +43,8 @@ def test_the_answer_names_what_is_compared_with_all_its_numbers():
     ("shift", "now", "text", "command"),
     [(-0.02, 0.2, "Keep dropout 0.2, as your configuration has it", None),
      (-0.02, 0.0, "Take dropout 0.2", "regatta run model.dropout=0.2"),
-     (0.02, 0.0, "Keep dropout none, as your configuration has it", None),
-     (0.02, 0.2, "Take dropout none", "regatta run model.dropout=0.0"),
+     (0.02, 0.0, "Keep no dropout, as your configuration has it", None),
+     (0.02, 0.2, "Take no dropout", "regatta run model.dropout=0.0"),
      (0.0, 0.2, "8 seeds leave open with-dropout; more seeds may tell", "regatta study dropout study.seeds=16")],
 )  # fmt: skip
 def test_what_follows_is_a_command(shift, now, text, command):
