@@ -23,6 +23,7 @@ from pipeline.schema.data import PATHS, DataConfig, is_descriptor
 from pipeline.schema.evaluate import EvaluateConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.prepare import PrepareConfig
+from pipeline.schema.reading import check_conf, check_file, check_references
 from pipeline.schema.report import ReportConfig
 from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
@@ -49,7 +50,11 @@ class Config(Section):
 
 
 def composed(conf: Path = CONF, overrides: Sequence[str] = ()) -> Values:
-    """The values of `conf/`, composed as DVC would compose them. Reads `conf/overrides.yaml`; checks no value."""
+    """The values of `conf/`, composed as DVC would compose them. Reads `conf/overrides.yaml`; checks no value.
+
+    ConfigError where a file holds a resolver, or more than a configuration can need.
+    """
+    check_conf(conf, str(CONF))  # before the imports: what is not fit is refused at once
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
@@ -57,7 +62,11 @@ def composed(conf: Path = CONF, overrides: Sequence[str] = ()) -> Values:
 
     try:
         with initialize_config_dir(str(conf.resolve()), version_base=None):
-            values = OmegaConf.to_container(compose("config", list(overrides)), resolve=True, throw_on_missing=True)
+            made = compose("config", list(overrides))
+        raw = OmegaConf.to_container(made)
+        assert isinstance(raw, dict)
+        check_references({str(name): section for name, section in raw.items()}, str(CONF))
+        values = OmegaConf.to_container(made, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         raise ConfigError(_worded(error, conf)) from None
     assert isinstance(values, dict)
@@ -86,10 +95,11 @@ def params_text(values: Values) -> str:
 
 
 def read_values(path: Path = PARAMS) -> Values | None:
-    """The values of a parameter file as they stand; None where there is no file or it holds no sections."""
+    """The values of a parameter file as they stand; None where there is no file, or it is not fit to be one."""
     try:
+        check_file(path, references=False)
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+    except (ConfigError, OSError, ValueError, yaml.YAMLError):
         return None
     return values if isinstance(values, dict) else None
 

@@ -14,6 +14,7 @@ from pipeline.artifacts import write_bytes
 from pipeline.config import CONF, Values, choices, flat, groups, with_key
 from pipeline.errors import ConfigError
 from pipeline.schema.base import nearest
+from pipeline.schema.reading import check_argument, check_file, check_value
 
 FILE = "overrides.yaml"
 _HEADER = """# @package _global_
@@ -51,6 +52,8 @@ def read_overrides(conf: Path = CONF) -> Overrides:
     from omegaconf.errors import OmegaConfBaseException
 
     path = conf / FILE
+    if path.exists():
+        check_file(path)
     try:
         content: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
     except (yaml.YAMLError, OmegaConfBaseException, OSError) as error:
@@ -123,6 +126,7 @@ def _parsed(argument: str) -> tuple[str, Any, bool]:
     from hydra.core.override_parser.types import OverrideType
     from hydra.errors import HydraException
 
+    check_argument(argument)
     try:
         [override] = OverridesParser.create().parse_overrides([argument])
         value = override.value()
@@ -135,6 +139,7 @@ def _parsed(argument: str) -> tuple[str, Any, bool]:
         ) from None
     if override.is_sweep_override() or not isinstance(value, str | int | float | bool | list | dict | None):
         raise ConfigError(f'{argument}: one run takes one value; write a list as "KEY=[a,b]", and compare several in a study')
+    check_value({override.key_or_group: value}, argument)
     return override.key_or_group, value, override.type == OverrideType.DEL
 
 
@@ -163,12 +168,10 @@ def _brought(group: str, file: Any, overrides: Overrides, conf: Path) -> list[st
 
 def _choices_in(conf: Path, name: str) -> Values:
     """The files that the defaults of `conf/NAME.yaml` choose for other groups, by itself and through what it starts from."""
-    import yaml
-
     path = conf / f"{name}.yaml"
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+    content = read_file(path) if path.exists() else {}
     found: Values = {}
-    for entry in (content or {}).get("defaults", []):
+    for entry in content.get("defaults", []):
         if isinstance(entry, str) and entry.startswith("/"):
             found |= _choices_in(conf, entry[1:].partition("@")[0])
         elif isinstance(entry, dict):
@@ -176,11 +179,18 @@ def _choices_in(conf: Path, name: str) -> Values:
     return found
 
 
-def defaults(conf: Path = CONF) -> Values:
-    """The file of each group that `conf/config.yaml` takes."""
+def read_file(path: Path) -> Values:
+    """One file of `conf/`, as it stands."""
     import yaml
 
-    entries = (yaml.safe_load((conf / "config.yaml").read_text(encoding="utf-8")) or {}).get("defaults", [])
+    check_file(path)
+    content: Values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    return content
+
+
+def defaults(conf: Path = CONF) -> Values:
+    """The file of each group that `conf/config.yaml` takes."""
+    entries = read_file(conf / "config.yaml").get("defaults", [])
     return {group: file for entry in entries if isinstance(entry, dict) for group, file in entry.items()}
 
 

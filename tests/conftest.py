@@ -18,8 +18,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the networks here
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = (
-    "pipeline", "conf", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore",
-    "data/.gitkeep", "artifacts/study/.gitkeep",
+    "pipeline", "conf", "hydra_plugins", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore",
+    ".gitignore", "data/.gitkeep", "artifacts/study/.gitkeep",
 )  # fmt: skip
 STUDY = "{question: Does it?, baseline: {}, variants: {none: {model.dropout: 0.0}}, seeds: 2}"
 TINY = (

@@ -6,8 +6,6 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import yaml
-
 from pipeline.artifacts import held, read_json, stage_dir
 from pipeline.commands.compose import Change, apply, change
 from pipeline.commands.reproduce import reproduce
@@ -15,7 +13,7 @@ from pipeline.commands.root import seen_from
 from pipeline.commands.run import LOCK, REPORT, check_data, clear_old_studies, pass_on
 from pipeline.config import CONF, Values, choices, read_values
 from pipeline.errors import ConfigError, RegattaError
-from pipeline.overrides import Overrides, defaults
+from pipeline.overrides import Overrides, defaults, read_file
 from pipeline.schema.base import nearest
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.effects import told
@@ -110,8 +108,7 @@ def listed() -> Iterator[str]:
 
 
 def _from_file(name: str) -> Values:
-    values = yaml.safe_load((CONF / "study" / f"{name}.yaml").read_text(encoding="utf-8")) or {}
-    definition: Values = values.get("definitions", {}).get(name, {})
+    definition: Values = read_file(CONF / "study" / f"{name}.yaml").get("definitions", {}).get(name, {})
     return definition
 
 

@@ -15,6 +15,7 @@ from pipeline.artifacts import PARAMS, held, stage_dir
 from pipeline.errors import ConfigError, Interrupted, RegattaError, Stopped
 from pipeline.processes import STARTER, die_with_parent, parent_process, quiet_when_unread
 from pipeline.schema.base import S, validated
+from pipeline.schema.reading import check_conf, check_file
 from pipeline.train.stopping import Process, is_ignored
 
 OVERRIDES = Path("conf/overrides.yaml")
@@ -23,6 +24,7 @@ OVERRIDES = Path("conf/overrides.yaml")
 def read_params() -> dict[str, Any]:
     """`params.yaml` as it stands."""
     try:
+        check_file(PARAMS, references=False)
         values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{PARAMS}: missing; compose it with `regatta compose`") from None
@@ -46,6 +48,7 @@ def run_stage(stage: str, body: Callable[[], None]) -> None:
     """Run a stage as a program of its own, which says what is overridden."""
 
     def told() -> None:
+        check_conf(OVERRIDES.parent, str(OVERRIDES.parent))  # DVC's own commands compose it, too
         if words := overridden():
             print(f"{stage}: overridden: {' '.join(words)}", flush=True)
         body()
