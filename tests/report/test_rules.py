@@ -47,6 +47,18 @@ def test_a_rare_class_that_is_never_predicted_is_said():
     assert [f.headline for f in said.findings if f.rule == "few_of_class"] == ["Few test samples of 1 of 2 classes"]
 
 
+def test_a_network_that_answers_one_class_alone_is_told_of_the_rare_one():
+    test = {"accuracy": 600 / 603, "mean_confidence": 0.99}
+    given = records([0.02, 0.009, 0.012, 0.011], [0.08, 0.06, 0.04, 0.04], task=rare(), test=test,
+                    counts=counted([600, 3], [603, 0], [600, 0]), best_val_accuracy=300 / 302,
+                    settings={"data.source": "folder", "data.path": "data/x"})  # fmt: skip
+    found = finding(given, "Learning")
+    assert (found.rule, found.level) == ("learned", "warn")
+    assert "so rare that accuracy hardly shows them" in found.detail
+    assert found.steps[0].text.startswith("Add samples of the rare classes")
+    assert "Overfits" not in " ".join(f.headline for f in verdict(given).findings)
+
+
 def test_one_of_ten_classes_that_is_never_predicted_stands_in_the_first_sentence():
     actual = [40] * 10
     given = records(FLAT, counts=counted(actual, [*[44] * 8, 48, 0], [*[40] * 9, 0]), test={"accuracy": 0.9})

@@ -9,13 +9,15 @@ from pipeline.evaluation import Ints, wilson_interval
 from pipeline.report.records import Records
 from pipeline.report.rules import remedies
 from pipeline.report.rules.finding import Finding, Step
-from pipeline.report.rules.training import generalisation_gap, vanishing
+from pipeline.report.rules.training import learns_by_heart, vanishing
 from pipeline.report.words import percent, plain, plural, short
 
 MISSED = 0.5
 """A class is missed whose recall's whole 95 % interval lies below this share of the accuracy."""
 FEW_OF_CLASS = 10
 """With fewer test samples of a class its recall is off by thirty percentage points or so."""
+IMBALANCE = 10
+"""A class is rare of which there are so many times fewer training samples than of the most frequent one."""
 NAMED = 4
 
 
@@ -64,6 +66,13 @@ def few_of_class(records: Records) -> list[Finding]:
     return [Finding("few_of_class", "note", headline, detail, steps)]
 
 
+def imbalanced(records: Records) -> bool:
+    """Whether a class is so rare that a network gets far without it, and is never answered."""
+    counts, train = records.classes, np.array(records.manifest.class_counts["train"])
+    forgotten = (counts.actual > 0) & (counts.predicted == 0)
+    return bool((forgotten & (train * IMBALANCE <= train.max())).any())
+
+
 def for_rare(records: Records) -> list[Step]:
     """Rare classes are learned last, and from samples of their own."""
     if records.run.state != "finished":
@@ -71,10 +80,10 @@ def for_rare(records: Records) -> list[Step]:
     if vanishing(records):
         return remedies.flowing(records)
     by_loss = [Step("Keep the epoch by its loss: accuracy hardly sees a rare class", {"train.monitor": "val_loss"})]
-    more = [*remedies.all_samples(records), *remedies.more_samples(records, "samples of it")]
-    longer = [] if generalisation_gap(records).rises else remedies.longer(records)
+    more = [*remedies.all_samples(records), *remedies.more_samples(records, "samples of the rare classes")]
+    later = remedies.regularised(records) if learns_by_heart(records) else remedies.longer(records)
     own = by_loss if records.project.train.monitor != "val_loss" else []
-    return [*more, *own, *(longer or [remedies.slower(records)])]
+    return [*more, *own, *later]
 
 
 def _accuracy_hides(records: Records) -> str:

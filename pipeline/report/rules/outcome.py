@@ -8,6 +8,7 @@ from pipeline.data.dataset import FEW
 from pipeline.evaluation import Z95
 from pipeline.report.records import Evaluation, Records
 from pipeline.report.rules import remedies
+from pipeline.report.rules.classes import for_rare, imbalanced
 from pipeline.report.rules.finding import Finding, Level
 from pipeline.report.rules.guessing import Against, accuracy_range, against_chance, tells_apart
 from pipeline.report.rules.training import from_nothing, too_short
@@ -52,6 +53,10 @@ def _nothing(records: Records, detail: str) -> Finding:
     if min(records.manifest.counts["val"], records.test.num_samples) < FEW:
         steps = remedies.chosen(records, [*remedies.larger_test(records)[:1], *from_nothing(records)])
         return Finding("unclear", "warn", "Not shown to be better than guessing", detail, steps)
+    if imbalanced(records):
+        detail += " Some classes are so rare that accuracy hardly shows them."
+        steps = remedies.chosen(records, for_rare(records))
+        return Finding("learned", "warn", "Not better than guessing", detail, steps)
     detail += " Make sure that the labels belong to the inputs."
     steps = remedies.chosen(records, from_nothing(records))
     return Finding("learned", "warn", "Not better than guessing", detail, steps)

@@ -148,7 +148,7 @@ def more_samples(records: Records, what: str = "training samples") -> list[Step]
     """More data, where it is not embedded."""
     if records.project.data.source == "digits":
         return []
-    return [Step(f"Add {what}, which the same command takes in")]
+    return [Step(f"Add {what}; the same command takes them in")]
 
 
 def relaxed(records: Records) -> list[Step]:

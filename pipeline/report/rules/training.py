@@ -102,6 +102,8 @@ class Gap:
     """Whether that rise is more than noise."""
     train_change: float
     """Clean training loss of the last epoch, as a multiple of that of the best."""
+    opens: bool
+    """Whether validation samples cost more than training samples at the end."""
 
 
 def generalisation_gap(records: Records) -> Gap:
@@ -112,13 +114,15 @@ def generalisation_gap(records: Records) -> Gap:
     higher = float(tail.mean() - best) if len(tail) else 0.0
     rises = higher >= RISE * best and higher >= RISE_MATTERS * guess
     change = curves.clean_loss[-1] / max(clean, TINY)
-    return Gap(float((best - clean) / guess), higher / max(float(best), TINY), bool(rises), float(change))
+    late = float(best + higher - curves.clean_loss[-1]) / guess
+    share = float((best - clean) / guess)
+    return Gap(share, higher / max(float(best), TINY), bool(rises), float(change), late >= GAP_MILD)
 
 
 def learns_by_heart(records: Records) -> bool:
     """Whether it goes on learning its training samples without getting better on others."""
     gap = generalisation_gap(records)
-    return gap.share >= GAP_STRONG or (gap.rises and gap.train_change < 1)
+    return gap.share >= GAP_STRONG or (gap.rises and gap.opens and gap.train_change < 1)
 
 
 def overfitting(records: Records) -> Finding:
@@ -131,7 +135,7 @@ def overfitting(records: Records) -> Finding:
         detail += " The training loss rose as well, so this is not overfitting."
         steps = remedies.chosen(records, remedies.bounded(records))
         return Finding("unstable", "warn", f"Training became unstable after epoch {best}", detail, steps)
-    if gap.rises:
+    if gap.rises and gap.opens:
         detail += " The kept weights are from before that."
         steps = remedies.chosen(records, [*remedies.sooner(records)[:1], *more])
         return Finding("later_epochs", "note", f"Overfits after epoch {best}", detail, steps)
