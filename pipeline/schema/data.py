@@ -93,6 +93,8 @@ class DataConfig(Section):
             problems += [f"source = {self.source} has no columns for {', '.join(columns)}"] if columns else []
         if self.source != "folder" and self.class_level is not None:
             problems.append(f"source = {self.source} has no class folders for class_level")
+        if self.image in (self.label if isinstance(self.label, list) else [self.label]):
+            problems.append(f"image and label both name the column {self.image}; the image's column is another one")
         if isinstance(self.label, list) and self.separator is not None:
             problems.append("separator splits one label column, but label lists several")
         if self.separator == "":

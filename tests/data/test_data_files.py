@@ -277,6 +277,16 @@ def test_names_in_parquet(tmp_path: Path, build: Build, structs: bool) -> None:
     assert set(placed(build("parquet", path=path, files="img/{}.png"))) == set(numbered("img/id{}.png"))
 
 
+def test_numbers_as_ids_in_parquet(tmp_path: Path, build: Build) -> None:
+    put(tmp_path, *numbered("img/{}.png"))
+    pq.write_table(pa.table({"image": list(range(30)), "label": ["a", "b"] * 15}), tmp_path / "t.parquet")
+    with pytest.raises(DataError) as error:
+        build("parquet", path=str(tmp_path / "t.parquet"))
+    assert commands(str(error.value)) == ["img/{}.png: finds 30 of 30"]
+    dataset = build("parquet", path=str(tmp_path / "t.parquet"), files="img/{}.png")
+    assert set(placed(dataset)) == set(numbered("img/{}.png"))
+
+
 def test_a_pattern_needs_names(tmp_path: Path, build: Build) -> None:
     images = [encoded(picture(i)) for i in range(30)]
     pq.write_table(pa.table({"image": images, "label": ["a", "b"] * 15}), tmp_path / "t.parquet")

@@ -22,6 +22,7 @@ from pipeline.errors import ConfigError
         ({"source": "csv", "path": "a", "size": [8, 8, 8]}, "data.size"),
         ({"source": "csv", "path": "a", "size": 0}, "data.size"),
         ({"source": "zip"}, "data.source"),
+        ({"source": "csv", "path": "a", "image": "id", "label": ["x", "id"]}, "image and label both name the column id"),
         ({"source": "folder", "path": "a", "files": "{}.png"}, "source = folder has no columns for files"),
         ({"source": "csv", "path": "a", "files": "img/"}, r"files = 'img/': write {} once"),
         ({"source": "csv", "path": "a", "files": "{}/{}.png"}, r"write {} once"),

@@ -52,7 +52,8 @@ class Listing:
     def inside(self, name: str) -> str | None:
         """A name, absolute or from the folder, as the path from the folder; None where it leads out of it."""
         path = os.path.normpath(os.path.join(self.root, name))
-        return next((os.path.relpath(path, top) for top in self.tops if os.path.commonpath([path, top]) == top), None)
+        tops = [top for top in self.tops if path == top or path.startswith(os.path.join(top, ""))]
+        return path[len(os.path.join(tops[0], "")) :] or "." if tops else None
 
     @cached_property
     def paths(self) -> list[str]:

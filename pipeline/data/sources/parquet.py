@@ -189,11 +189,18 @@ def _holds_names(file: Any, column: str) -> bool:
 
     kind = file.schema_arrow.field(column).type
     if not pt.is_struct(kind):
-        return bool(pt.is_string(kind) or pt.is_large_string(kind))
+        return _is_name(kind)
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
     chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
     counts = [chunk.statistics for chunk in chunks if chunk.path_in_schema == f"{column}.bytes"]
     return any(known is None or not known.has_null_count or known.null_count for known in counts)
+
+
+def _is_name(kind: Any) -> bool:
+    """Text, or a number as an id: the name of a file with `data.files`."""
+    import pyarrow.types as pt
+
+    return bool(pt.is_string(kind) or pt.is_large_string(kind) or pt.is_integer(kind))
 
 
 def _only_0_and_1(values: Any) -> bool:
@@ -217,7 +224,7 @@ def _check_image_type(kind: Any, path: Path, column: str) -> None:
     kind = getattr(kind, "storage_type", kind)
     if pt.is_struct(kind) and "bytes" in [field.name for field in kind]:
         return
-    if any(test(kind) for test in (pt.is_binary, pt.is_large_binary, pt.is_string, pt.is_large_string)):
+    if pt.is_binary(kind) or pt.is_large_binary(kind) or _is_name(kind):
         return
     if _is_list(kind):
         while _is_list(kind):
@@ -225,8 +232,8 @@ def _check_image_type(kind: Any, path: Path, column: str) -> None:
         if pt.is_integer(kind) or pt.is_floating(kind):
             return
     raise DataError(
-        f"{path}: column {column!r} is of type {kind}; encoded images (bytes, or a struct with bytes), file names, "
-        "or lists of numbers are allowed"
+        f"{path}: column {column!r} is of type {kind}; encoded images (bytes, or a struct with bytes), file names "
+        "or ids, or lists of numbers are allowed"
     )
 
 
@@ -320,6 +327,8 @@ def _images(column: Any) -> Iterator[Any]:
         yield from (found if found is not None else path for found, path in zip(fields["bytes"], paths, strict=True))
     elif _is_list(column.type):
         yield from column
+    elif pt.is_integer(column.type):
+        yield from column.cast("string").to_pylist()
     else:
         yield from column.to_pylist()
 
