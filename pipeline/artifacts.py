@@ -51,8 +51,17 @@ def view_path(folder: Path, view: int) -> Path:
 
 
 def runs_root() -> Path:
-    """The folder of all records, which DVC never deletes; REGATTA_RUNS moves it, so that clones can share it."""
-    return Path(os.environ.get("REGATTA_RUNS", "runs"))
+    """The folder of all records, which DVC never deletes; REGATTA_RUNS moves it, so that clones can share it.
+
+    The temporary copy of a clone in which `dvc exp run --temp` works shares the clone's: DVC removes the copy.
+    """
+    return (copied_clone() or Path()) / os.environ.get("REGATTA_RUNS", "runs")
+
+
+def copied_clone() -> Path | None:
+    """The clone of which DVC has made the temporary copy that is the current directory; None where it is no such copy."""
+    copies = (folder for folder in Path.cwd().parents if folder.parts[-3:] == (".dvc", "tmp", "exps"))
+    return next((folder.parents[2] for folder in copies), None)
 
 
 def kept_dir(run: str) -> Path:

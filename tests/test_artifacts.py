@@ -176,3 +176,19 @@ def test_a_lock_is_abandoned_when_its_process_has_ended(tmp_path):
 def test_digests_do_not_depend_on_the_order_of_keys():
     assert artifacts.digest({"a": 1, "b": [1.5, None]}) == artifacts.digest({"b": [1.5, None], "a": 1})
     assert artifacts.digest({"a": 1}) != artifacts.digest({"a": 1.5})
+
+
+def test_a_temporary_copy_of_dvcs_shares_the_records_of_its_clone(tmp_path, monkeypatch):
+    monkeypatch.delenv("REGATTA_RUNS", raising=False)
+    for place in ("standalone/tmp1", "tmp2"):
+        copy = tmp_path / ".dvc" / "tmp" / "exps" / place
+        copy.mkdir(parents=True)
+        monkeypatch.chdir(copy)
+        assert artifacts.copied_clone() == tmp_path
+        assert artifacts.runs_root() == tmp_path / "runs"
+    monkeypatch.setenv("REGATTA_RUNS", str(tmp_path / "moved"))
+    assert artifacts.runs_root() == tmp_path / "moved"
+    monkeypatch.delenv("REGATTA_RUNS")
+    monkeypatch.chdir(tmp_path)
+    assert artifacts.copied_clone() is None
+    assert artifacts.runs_root() == Path("runs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from pipeline.commands.compose import Change, given_paths, shortened
 from pipeline.config import Config, Values, checked, differences, read_values
 from pipeline.data.dataset import Manifest
 from pipeline.errors import RegattaError
-from pipeline.stages.code import digest_file
+from pipeline.stages.code import locked_digest
 from pipeline.train.program import Lane, Program, planned, threads_for
 from pipeline.train.progress import duration
 
@@ -122,13 +121,8 @@ def _code_reasons(stage: Stage, locked: Mapping[str, Any]) -> list[str]:
     """Whether the code is another than that of the last time, known before `code` has run again."""
     before = {dep["path"]: dep.get("md5") for dep in locked.get("deps", [])}
     own = [path for path in map(Path, stage["deps"]) if path.parent == DIGESTS]
-    changed = [path for path in own if before.get(path.as_posix()) != _md5(digest_file(path.name))]
+    changed = [path for path in own if before.get(path.as_posix()) != locked_digest(path.name)]
     return ["its code changed"] if changed else []
-
-
-def _md5(content: bytes) -> str:
-    """As DVC has it of a file."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _follows(stage: Stage, above: Stage) -> bool:

@@ -4,33 +4,51 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from pipeline.artifacts import PARAMS, held, kept_dir, write_bytes
+import yaml
+
+from pipeline.artifacts import CODE, PARAMS, held, kept_dir, stage_dir, write_bytes
+from pipeline.closure import code_digest
 from pipeline.commands.compose import ask
 from pipeline.commands.run import LOCK, clear_old_studies
-from pipeline.commands.runs import current_id
-from pipeline.config import Values, composed, differences, edited, read_values, write_params
+from pipeline.config import Values, checked, composed, differences, edited, merged, read_values, write_params
 from pipeline.errors import ConfigError, StorageError
 from pipeline.overrides import FILE, Overrides, candidate, read_overrides, write_overrides
+from pipeline.stages.code import locked_digest
+from pipeline.train.identity import CODE as TRAINING
 from pipeline.train.runs import RunFolder, all_runs
 
 OVERRIDES = f"conf/{FILE}"
+GO_ON = {
+    "finished": "`regatta run` takes its weights as they are and computes the rest",
+    "failed": "its training failed, and `regatta run` tries it again from the start",
+}
+"""What to do with a run that has left no artifacts; any other was stopped."""
 
 
 def restore(options: argparse.Namespace) -> int:
-    """Bring the run back, and say what could not be."""
+    """Bring the run back, and say what could not be; StorageError where artifacts that it had are no longer kept."""
     run = find(options.run)
-    values = read_values(run.path / PARAMS)
+    values = read_values(kept_file(run, PARAMS))
     if values is None:
-        raise StorageError(f"{run.path / PARAMS}: missing or torn, so the run's configuration can't be brought back")
+        raise StorageError(f"{kept_file(run, PARAMS)}: missing or torn, so the run's configuration can't be brought back")
     with held(LOCK):
         before = read_values() or {}
         if edited() and before != values and not options.force:
             ask(before, values)
-        lines = [*_restore_configuration(run, values), *clear_old_studies(values), *_restore_artifacts(run, options.force)]
-        for line in lines:
+        for line in [*_restore_configuration(run, values), *clear_old_studies(values)]:
             print(line, flush=True)
+        missing = _restore_artifacts(run, options.force)
+        for line in _code_note(run):
+            print(line, flush=True)
+    if missing:
+        raise StorageError(
+            f"{', '.join(missing)}: no longer in DVC's cache, so not brought back; `dvc pull` fetches what a remote has, "
+            "`regatta run` computes the rest again"
+        )
     return 0
 
 
@@ -44,41 +62,69 @@ def find(name: str) -> RunFolder:
     return matching[0]
 
 
+def kept_file(run: RunFolder, path: Path) -> Path:
+    """A file as it was when `regatta run` ended with this run, else as it was when its training began."""
+    kept = kept_dir(run.id) / path
+    return kept if kept.exists() else run.path / path.name
+
+
 def _restore_configuration(run: RunFolder, values: Values) -> list[str]:
-    """`params.yaml` as it was, and the overrides where conf/ still makes the same of them."""
-    kept, now = kept_dir(run.id) / OVERRIDES, read_overrides()
-    overrides = read_overrides(kept.parent) if kept.exists() else None
+    """`params.yaml` as it was, with overrides under which conf/ composes to it, so that `regatta run` goes on from there."""
+    now, file = read_overrides(), kept_file(run, Path(OVERRIDES))
+    own = read_overrides(file.parent) if file.exists() else Overrides()
+    overrides, made = fitting(own, values)
     lines = [f"{PARAMS}: that of {run.id}"]
-    if overrides is not None:
-        write_overrides(overrides)
-        lines += [f"{OVERRIDES}: {' '.join(overrides.words()) or 'nothing'} (was: {' '.join(now.words()) or 'nothing'})"]
-    made = _composed_with(overrides or now)
-    if made == values:
-        write_params(values)
-    else:
+    if made is None:
         # Without the digest line, so that `regatta run` asks before it composes over these values.
-        text = (run.path / PARAMS).read_text(encoding="utf-8")
+        text = kept_file(run, PARAMS).read_text(encoding="utf-8")
         write_bytes(PARAMS, "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#")).encode())
-        lines.append("conf/ no longer composes to it; `dvc repro` runs it as it stands, `regatta run` would change")
-        lines += [f"  {line}" for line in differences(values, made or {})]
-    return lines
+        return [*lines, "conf/ and the code no longer take it; `regatta run --force` gives it up and composes conf/"]
+    write_params(made)
+    write_overrides(overrides)
+    lines += [f"{OVERRIDES}: {' '.join(overrides.words()) or 'nothing'} (was: {' '.join(now.words()) or 'nothing'})"]
+    if overrides != own:
+        lines.append("conf/ is another than the run's; the overrides keep what the run had")
+    return lines + [f"  not in the run: {line}" for line in differences(values, made)]
 
 
-def _composed_with(overrides: Overrides) -> Values | None:
-    try:
-        with candidate(overrides) as conf:
-            return composed(conf)
-    except ConfigError:
-        return None
+def fitting(overrides: Overrides, values: Values) -> tuple[Overrides, Values | None]:
+    """The overrides, and further ones where conf/ has changed, that make these values, and what they make.
+
+    Keys that are new in conf/ are made beside them. None: conf/ or the schema no longer takes the values.
+    """
+    for start in (overrides, Overrides()):  # the second: a file that the first name is gone
+        try:
+            wanted = Overrides(start.files, merged(start.values, _otherwise(values, _composed_with(start))))
+            made = _composed_with(wanted)
+            checked(made)
+            return wanted, made
+        except ConfigError:
+            continue
+    return overrides, None
+
+
+def _otherwise(values: Mapping[str, Any], made: Mapping[str, Any]) -> Values:
+    """What values have that was made otherwise, nested: the keys of a study's variants have dots in them."""
+    found = {}
+    for key, value in values.items():
+        other = made.get(key)
+        if key not in made or other != value or type(other) is not type(value):
+            found[key] = _otherwise(value, other) if isinstance(value, Mapping) and isinstance(other, Mapping) else value
+    return found
+
+
+def _composed_with(overrides: Overrides) -> Values:
+    with candidate(overrides) as conf:
+        return composed(conf)
 
 
 def _restore_artifacts(run: RunFolder, force: bool) -> list[str]:
-    """`dvc.lock` as it was, and what DVC's cache still has of its outputs."""
+    """`dvc.lock` as it was, and what DVC's cache still has of its outputs; those that it has no longer."""
     lock = kept_dir(run.id) / "dvc.lock"
     if not lock.exists():
-        return [
-            f"{run.id} has no dvc.lock (it did not end within `regatta run`); `dvc repro` fetches or computes its artifacts"
-        ]
+        stopped = "it was stopped, and `regatta run` goes on from its last save"
+        print(f"artifacts/: {run.id} has left none; {GO_ON.get(run.read().get('state', ''), stopped)}", flush=True)
+        return []
     shutil.copyfile(lock, "dvc.lock")
     missing = _checkout(force)
     for path in sorted((kept_dir(run.id) / "artifacts").rglob("*")):
@@ -86,10 +132,9 @@ def _restore_artifacts(run: RunFolder, force: bool) -> list[str]:
             place = path.relative_to(kept_dir(run.id))
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
-    lines = [f"{path}: no longer in DVC's cache; `dvc pull` or `dvc repro` brings it back" for path in missing]
-    if current_id() != run.id:
-        lines.append("artifacts/train is not that run's")
-    return [*lines, *_code_note(run)] or ["artifacts/: those of the run"]
+    if not missing:
+        print("artifacts/: those of the run", flush=True)
+    return missing
 
 
 def _checkout(force: bool) -> list[str]:
@@ -112,8 +157,14 @@ def _checkout(force: bool) -> list[str]:
 
 
 def _code_note(run: RunFolder) -> list[str]:
-    """Where the code is another than the run's, DVC will see its stages as stale."""
-    then = str(run.read().get("commit") or "")
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    same = not then or done.returncode != 0 or then.rstrip("+") == done.stdout.strip()
-    return [] if same else [f"the code is not that of the run (commit {then[:10]}); `dvc repro` may run stages again"]
+    """Where the code of a stage is another than the run's, so that it will run again."""
+    lock = kept_dir(run.id) / "dvc.lock"
+    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
+    digests = [(Path(dep["path"]), dep["md5"]) for stage in stages.values() for dep in stage.get("deps", [])]
+    other = {path.name for path, then in digests if path.parent == stage_dir(CODE) and then != locked_digest(path.name)}
+    other |= {"train"} if run.read()["hashes"]["code"] != code_digest(TRAINING) else set()
+    if not other:
+        return []
+    commit = run.read().get("commit")
+    where = f"commit {commit[:10]}{' and changes' if commit.endswith('+') else ''}" if commit else "no commit is recorded"
+    return [f"the code of {', '.join(sorted(other))} is not that of the run ({where}); `regatta run` runs it again"]

@@ -112,12 +112,12 @@ def left_alone(values: Values) -> list[str]:
 
 
 def keep_records(uncached: list[str]) -> None:
-    """Keep beside the run what brings its artifacts back: `dvc.lock`, the overrides, the outputs that DVC does not keep."""
+    """Keep beside the run what brings it back: `dvc.lock`, parameters, overrides, and the outputs that DVC does not keep."""
     path = stage_dir("train") / "run.json"
     folder = runs_root() / read_json(path)["id"] if path.exists() else None
     if folder is None or not folder.is_dir():
         return
-    for name in ("dvc.lock", "conf/overrides.yaml", *uncached):
+    for name in ("dvc.lock", "params.yaml", "conf/overrides.yaml", *uncached):
         if Path(name).is_file():
             kept = kept_dir(folder.name) / name
             kept.parent.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,13 @@ def test_everything_ran_and_a_second_time_nothing_does(trained: Path, regatta: C
 def test_a_run_keeps_what_brings_it_back(trained: Path) -> None:
     [run] = Path("runs").glob("2*")
     kept = sorted(path.relative_to(run / "kept").as_posix() for path in (run / "kept").rglob("*") if path.is_file())
-    assert kept == ["artifacts/evaluate/metrics.json", "artifacts/study/tiny/effects.json", "conf/overrides.yaml", "dvc.lock"]
+    assert kept == [
+        "artifacts/evaluate/metrics.json",
+        "artifacts/study/tiny/effects.json",
+        "conf/overrides.yaml",
+        "dvc.lock",
+        "params.yaml",
+    ]
 
 
 def test_overrides_stay_until_reset(project: Path) -> None:

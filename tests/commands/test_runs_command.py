@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import STUDY
 
 from pipeline import cli
 from pipeline.artifacts import read_json, write_json
+from pipeline.commands.compose import apply, change
+from pipeline.commands.restore import fitting
 from pipeline.commands.runs import table
-from pipeline.config import Values
+from pipeline.config import Values, edited, read_values, write_params
+from pipeline.overrides import Overrides, read_overrides
 from pipeline.report.words import columns
 
 Command = Callable[..., str]
@@ -207,19 +211,90 @@ def test_restoring_brings_configuration_and_artifacts_back(trained: Path, regatt
 def test_what_the_cache_no_longer_has_is_named(trained: Path, regatta: Command) -> None:
     shutil.rmtree(".dvc/cache")
     shutil.rmtree("artifacts/train")
-    said = regatta("restore", the_run().name, "--force")
-    assert "artifacts/train: no longer in DVC's cache" in said
-    assert "artifacts/train is not that run's" in said
+    said = regatta("restore", the_run().name, "--force", code=5)
+    assert re.search(r"artifacts/train\S*: no longer in DVC's cache, so not brought back; .*`regatta run` computes", said)
+    assert "artifacts/: those of the run" not in said
 
 
-def test_when_conf_has_changed_the_runs_parameters_are_kept_for_repro(trained: Path, regatta: Command) -> None:
+def test_when_conf_has_changed_what_the_run_had_is_overridden(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = read_values()
+    change_defaults()
+    assert cli.main(["restore", the_run().name]) == 0
+    said = capsys.readouterr().out
+    assert "conf/ is another than the run's; the overrides keep what the run had" in said
+    assert read_values() == before
+    assert not edited()
+    assert "train.seed=0" in read_overrides().words()
+    assert cli.main(["compose"]) == 0
+    assert read_values() == before
+    assert change([], reset=True).values["train"]["seed"] == 1
+
+
+def change_defaults() -> None:
     file = Path("conf/train/default.yaml")
     file.write_text(file.read_text().replace("seed: 0", "seed: 1"))
+
+
+def test_overrides_that_make_old_values_under_another_conf(project: Path) -> None:
+    study = {"question": "Does it?", "baseline": {}, "variants": {"none": {"model.dropout": 0.0}}, "seeds": 2}
+    old = change(["study=none", "model.widths=[16]", f"+study.definitions.tiny={STUDY}"])
+    assert old.values["study"]["definitions"]["tiny"]["variants"] == study["variants"]
+    change_defaults()
+    overrides, made = fitting(Overrides({"study": "gone"}), old.values)
+    assert made is not None
+    assert {**made, "study": None} == {**old.values, "study": None}
+    assert made["study"]["definitions"]["tiny"] == old.values["study"]["definitions"]["tiny"]
+    assert overrides.values["train"] == {"seed": 0}
+    assert fitting(overrides, {**old.values, "model": {**old.values["model"], "unknown": 1}})[1] is None
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed"])
+def test_after_restoring_a_run_that_did_not_finish_every_run_is_taken(trained: Path, state: str) -> None:
+    unfinished = Path("runs/29990101-000000-00000000")
+    shutil.copytree(the_run(), unfinished)
+    shutil.rmtree(unfinished / "kept")
+    own = change(["model.dropout=0.4", "train.epochs=9"])
+    write_params(own.values, unfinished / "params.yaml")
+    (unfinished / "overrides.yaml").write_text(own.overrides.text())
+    record = json.loads((unfinished / "run.json").read_text())
+    (unfinished / "run.json").write_text(json.dumps({**record, "state": state}))
+
+    assert cli.main(["restore", unfinished.name]) == 0
+    assert read_values() == own.values
+    assert apply(change([]), force=False) == [], "`regatta run` goes on with it"
+    assert "params.yaml: train.epochs: 9 -> 3" in apply(change(["train.epochs=3"]), force=False)
+    assert cli.main(["restore", unfinished.name]) == 0
+    apply(change([], reset=True), force=False)
+    assert read_overrides().words() == []
+    assert not edited()
+
+
+def test_a_restored_run_says_what_to_do(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (the_run() / "kept" / "dvc.lock").unlink()
+    for state, what in (
+        ("stopped", "goes on from its last save"),
+        ("failed", "tries it again"),
+        ("finished", "computes the rest"),
+    ):
+        record = json.loads((the_run() / "run.json").read_text())
+        (the_run() / "run.json").write_text(json.dumps({**record, "state": state}))
+        assert cli.main(["restore", the_run().name]) == 0
+        assert what in capsys.readouterr().out
+
+
+def test_the_code_is_compared_not_the_commit(
+    trained: Path, regatta: Command, monkeypatch: pytest.MonkeyPatch, committed: Callable[[str], None]
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # Git refuses to say a word
+    assert "the code of" not in regatta("restore", the_run().name)
+    monkeypatch.delenv("GIT_TEST_ASSUME_DIFFERENT_OWNER")
+    Path("notes.md").write_text("Another commit of the same code.")
+    committed("notes")
+    assert "the code of" not in regatta("restore", the_run().name)
+    with Path("pipeline/evaluation.py").open("a") as file:
+        file.write("ADDED = 1\n")
     said = regatta("restore", the_run().name)
-    assert "conf/ no longer composes to it" in said
-    assert "train.seed: 0 -> 1" in said
-    assert "seed: 0" in Path("params.yaml").read_text()
-    assert "train.seed: 0 -> 1" in regatta("compose", code=2)
+    assert "the code of evaluate, report is not that of the run (" in said
 
 
 def test_restoring_asks_before_it_overwrites_an_edit(trained: Path) -> None:
@@ -234,8 +309,3 @@ def test_unknown_and_ambiguous_names(trained: Path, capsys: pytest.CaptureFixtur
     shutil.copytree(the_run(), "runs/29990101-000000-00000000")
     assert cli.main(["restore", "2"]) == 2
     assert "fits " in capsys.readouterr().err
-
-
-def test_a_run_without_a_lock_says_what_to_do(trained: Path, regatta: Command) -> None:
-    (the_run() / "kept" / "dvc.lock").unlink()
-    assert "`dvc repro` fetches or computes its artifacts" in regatta("restore", the_run().name)
