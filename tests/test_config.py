@@ -276,3 +276,10 @@ def test_a_study_has_no_name_that_the_run_cache_looks_past(values: dict[str, Any
     values["study"]["definitions"] = {"size": own}
     with pytest.raises(ConfigError, match="study size: DVC's run cache takes no notice"):
         checked(values)
+
+
+@pytest.mark.parametrize("key", ["variants", "seeds", "factors"])
+def test_a_key_of_a_study_without_its_name_is_told_where_it_belongs(values: dict[str, Any], key: str) -> None:
+    values["study"][key] = {"x": 3}
+    with pytest.raises(ConfigError, match=rf"study\.{key}: unknown key .*did you mean study\.definitions\.NAME\.{key}\?"):
+        checked(values)

@@ -109,14 +109,26 @@ def _keys(values: Any, issue: Any) -> list[str]:
 
 
 def _hint(schema: type[Section], keys: list[str], place: str) -> str:
-    """What another framework's name means, else the nearest key, else all siblings."""
-    siblings = list(_section_at(schema, keys[:-1]).model_fields)
+    """What another framework's name means, else where the key belongs or the nearest one, else all siblings."""
+    section = _section_at(schema, keys[:-1])
+    siblings = list(section.model_fields)
     everything = list(key_paths(schema, place))
+    if named := _named_below(section, keys[-1]):
+        return f"did you mean {_dotted(place, *keys[:-1], named)}?"
     near = alias(keys[-1], everything) or _near(_dotted(place, *keys), siblings, everything)
     if near:
         return f"did you mean {near}?"
     above = _dotted(place, *keys[:-1])
     return f"allowed: {', '.join(_dotted(above, sibling) for sibling in siblings)}"
+
+
+def _named_below(section: type[Section], name: str) -> str | None:
+    """Such as definitions.NAME.seeds, where a key stands one name too high."""
+    for field, info in section.model_fields.items():
+        inner = (get_args(info.annotation) or (None,))[-1]
+        if isinstance(inner, type) and issubclass(inner, Section) and name in inner.model_fields:
+            return f"{field}.NAME.{name}"
+    return None
 
 
 def _near(path: str, siblings: Iterable[str], everything: Iterable[str]) -> str | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,13 +45,13 @@ def run() -> None:
     predictor = load_predictor(stage_dir("train"))
     check_classes(predictor.classes, dataset.manifest.classes)
     model = read_json(stage_dir("train") / "model.json")
-    test_reads = count_read(dataset.manifest.digest, model["weights_sha256"])
     print(f"evaluate: the best model on {len(test)} test samples, {len(predictor.classes)} classes", flush=True)
-    probabilities, loss = predict(predictor, test, config.batch_size)
-    predictions = ev.predicted_labels(probabilities, predictor.task)
-    found = judged(np.asarray(test.labels), predictions, probabilities, predictor.task, config.calibration_bins)
-    metrics = {"loss": loss, **found, "num_samples": len(test), "test_reads": test_reads}
-    with published_dir(stage_dir("evaluate")) as folder:
+    read = counted_read(dataset.manifest.digest, model["weights_sha256"])
+    with read as test_reads, published_dir(stage_dir("evaluate")) as folder:
+        probabilities, loss = predict(predictor, test, config.batch_size)
+        predictions = ev.predicted_labels(probabilities, predictor.task)
+        found = judged(np.asarray(test.labels), predictions, probabilities, predictor.task, config.calibration_bins)
+        metrics = {"loss": loss, **found, "num_samples": len(test), "test_reads": test_reads}
         write_predictions(folder / "predictions.parquet", dataset, test, predictions, probabilities)
         write_confusion(folder / "confusion.csv", np.asarray(test.labels), predictions, predictor.classes)
         write_json(folder / "metrics.json", metrics)
@@ -78,13 +79,32 @@ def check_classes(known: list[str], present: list[str]) -> None:
         )
 
 
-def count_read(dataset_digest: str, weights_digest: str) -> int:
-    """Record that the test split is about to be read; how often it has been, this time included, in this repository."""
+@contextmanager
+def counted_read(dataset_digest: str, weights_digest: str) -> Iterator[int]:
+    """Read the test split in the block; how often it has been read, this time included, in this repository.
+
+    The reading is recorded before it happens, so that one that is killed counts: it may have been seen. Where the block fails
+    it has shown nothing, and the record is withdrawn.
+    """
     path = runs_root() / "test-reads.jsonl"
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    read = {"dataset": dataset_digest, "weights": weights_digest}
     make_dir(path.parent)
-    append_jsonl(path, [{"dataset": dataset_digest, "weights": weights_digest, "time": now}])
-    return sum(read["dataset"] == dataset_digest for read in read_jsonl(path))
+    append_jsonl(path, [{**read, "time": _now()}])
+    try:
+        yield num_reads(path, dataset_digest)
+    except BaseException:
+        append_jsonl(path, [{**read, "time": _now(), "withdrawn": True}])
+        raise
+
+
+def num_reads(path: Path, dataset_digest: str) -> int:
+    """How often a dataset's test split has been read, by the records."""
+    reads = [read for read in read_jsonl(path) if read["dataset"] == dataset_digest]
+    return sum(-1 if read.get("withdrawn") else 1 for read in reads)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def keep(run: str, metrics: Mapping[str, Any]) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -235,3 +236,20 @@ def test_predictions_carry_the_names_of_the_classes():
 def test_importing_the_stage_imports_no_torch():
     code = "import sys, pipeline.stages.evaluate; assert not {'torch', 'pandas', 'sklearn', 'pyarrow'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_reading_that_has_shown_nothing_does_not_count_and_a_killed_one_does():
+    manifest = prepared(rb.digits, "single")
+    assert judged()[0]["test_reads"] == 1
+    save_network(Path("artifacts/train"), manifest, scale=1e30)
+    with pytest.raises(NumericsError):
+        evaluate.run()
+    assert evaluate.num_reads(Path("runs/test-reads.jsonl"), manifest["digest"]) == 1
+    save_network(Path("artifacts/train"), manifest)
+    assert judged()[0]["test_reads"] == 2
+    code = (
+        "import os\nfrom pipeline.stages import evaluate\nevaluate.predict = lambda *_: os.kill(os.getpid(), 9)\nevaluate.run()"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.run([sys.executable, "-c", code], check=False, env=env, capture_output=True).returncode == -9
+    assert judged()[0]["test_reads"] == 4
