@@ -45,6 +45,11 @@ def rejected_beside(dataset: Path) -> Path:
     return dataset.parent / REJECTED
 
 
+def weights_digest(train: Path) -> str:
+    """SHA-256 of the published weights' file, as model.json has it."""
+    return str(read_json(train / "model.json")["weights_sha256"])
+
+
 def view_path(folder: Path, view: int) -> Path:
     """The file of one view number in a folder of augmented copies."""
     return folder / f"views-{view:03d}.npy"

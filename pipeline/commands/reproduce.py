@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import CODE, make_dir, write_bytes
+from pipeline.artifacts import CODE, make_dir, stage_dir, write_bytes
 from pipeline.commands.dvc_files import holder, keep_lock_file
 from pipeline.commands.signals import Asked, aside, noted
 from pipeline.errors import BusyError, ConfigError, DataError, RegattaError, Stopped, StorageError
 from pipeline.processes import STARTER, UNREAD, this_process
+from pipeline.report.outdated import mark
+
+REPORT = stage_dir("report") / "index.html"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ def reproduce(targets: Sequence[str] = (), without: Container[str] = (), then: S
                 asked.obey()
             if error.exit_code in (ConfigError.exit_code, DataError.exit_code):
                 aside(lambda: bring_back(before), asked)
+            if error.exit_code != BusyError.exit_code:
+                mark(REPORT, f"It ended with exit code {error.exit_code}")
             raise
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.artifacts import cells_root, held, kept_dir, read_json, rejected_beside, runs_root, stage_dir
 from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.data import is_there
-from pipeline.commands.reproduce import reproduce
+from pipeline.commands.reproduce import REPORT, reproduce
 from pipeline.commands.root import ROOT, seen_from
 from pipeline.commands.signals import noted
 from pipeline.config import Values
@@ -21,7 +21,6 @@ from pipeline.errors import DataError
 from pipeline.report.summary import summary_lines
 
 LOCK = Path("artifacts/.run.lock")
-REPORT = stage_dir("report") / "index.html"
 NO_LINKS: Mapping[Path, Path] = {}
 
 

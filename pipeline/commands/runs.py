@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import abandoned, kept_dir, read_json, runs_root, stage_dir
-from pipeline.config import CONF, Values, flat, read_values
+from pipeline.artifacts import abandoned, kept_dir, read_json, runs_root, stage_dir, weights_digest
+from pipeline.commands.compose import shortened
+from pipeline.config import CONF, Values, differences, flat, read_values
 from pipeline.errors import ConfigError
 from pipeline.overrides import read_overrides
 from pipeline.report.words import columns, percent, short
@@ -47,7 +48,10 @@ def runs(options: argparse.Namespace) -> int:
     if not found:
         print(f"Nothing was trained here yet ({runs_root()}/ has no runs); say `regatta run`")
         return 0
-    for line in shown(found, current_id(), shutil.get_terminal_size((100, 24)).columns):
+    current = current_id()
+    for line in shown(found, current, shutil.get_terminal_size((100, 24)).columns):
+        print(line)
+    for line in (line for run in found if run.folder.id == current for line in not_as_set(run)):
         print(line)
     return 0
 
@@ -166,8 +170,25 @@ def _test_accuracy(folder: RunFolder, current: bool) -> Any:
     """Of the evaluation that was kept beside the run; None where it was never evaluated."""
     name = stage_dir("evaluate") / "metrics.json"
     kept = kept_dir(folder.id) / name
-    path = kept if kept.exists() else name if current else None
-    return read_json(path).get("accuracy") if path and path.exists() else None
+    if kept.exists():
+        return read_json(kept).get("accuracy")
+    metrics = read_json(name) if current and name.exists() else {}
+    return metrics.get("accuracy") if of_published_weights(metrics) else None
+
+
+def of_published_weights(metrics: Mapping[str, Any]) -> bool:
+    """Whether test results belong to the weights in artifacts/; older ones do not say it and are believed."""
+    model = stage_dir("train") / "model.json"
+    return "weights" not in metrics or (model.exists() and metrics["weights"] == weights_digest(stage_dir("train")))
+
+
+def not_as_set(run: Run) -> list[str]:
+    """What params.yaml has otherwise than the run whose weights are in artifacts/: its results are not those of params.yaml."""
+    then, now = run.values, read_values() or {}
+    pairs = [{name: part for name, part in values.items() if name not in ASIDE} for values in (then, now)]
+    changed = shortened(differences(*pairs)) if then and now else []
+    first = "params.yaml has other settings than the run marked *; `regatta run` brings its results up to them:"
+    return [first, *(f"  {line}" for line in changed)] if changed else []
 
 
 def _unsaid(found: Sequence[Run]) -> list[list[str]]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifacts import held, read_json, stage_dir
 from pipeline.commands.compose import Change, apply, change
-from pipeline.commands.reproduce import reproduce
+from pipeline.commands.reproduce import REPORT, reproduce
 from pipeline.commands.root import seen_from
-from pipeline.commands.run import LOCK, REPORT, check_data, clear_old_studies, pass_on
+from pipeline.commands.run import LOCK, check_data, clear_old_studies, pass_on
 from pipeline.config import CONF, Values, choices, read_values
 from pipeline.errors import ConfigError, RegattaError
 from pipeline.overrides import Overrides, defaults, read_file

@@ -15,7 +15,7 @@ import yaml
 from numpy.typing import NDArray
 
 from pipeline import evaluation as ev
-from pipeline.artifacts import PARAMS, REJECTED, file_digest, read_csv, read_json, storage_errors
+from pipeline.artifacts import PARAMS, REJECTED, file_digest, read_csv, storage_errors
 from pipeline.data.dataset import open_dataset
 from pipeline.errors import StorageError
 
@@ -33,6 +33,7 @@ class Predictions:
     predictions: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     ids: NDArray[np.uint64]
+    classes: list[str]
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,17 @@ def read_predictions(artifacts: Path) -> Predictions:
         predictions=columns["prediction"],
         probabilities=columns["probabilities"],
         ids=columns["id"],
+        classes=json.loads(meta[b"classes"]),
     )
+
+
+def check_classes(artifacts: Path, predictions: Predictions, classes: list[str]) -> None:
+    """StorageError where the predictions are of other classes than those of the dataset."""
+    if predictions.classes != classes:
+        raise StorageError(
+            f"{artifacts}/evaluate/predictions.parquet: its {len(predictions.classes)} classes are not the {len(classes)} of "
+            "artifacts/prepare, so it belongs to other data; run `dvc repro evaluate`"
+        )
 
 
 def _values(column: Any) -> NDArray[Any]:
@@ -173,11 +184,6 @@ def output_hashes(root: Path) -> list[tuple[str, str]]:
     stages = read_yaml(root / "dvc.lock").get("stages", {})
     outs = [out for name, stage in stages.items() if name != "report" for out in stage.get("outs", [])]
     return [(out["path"], out["md5"]) for out in outs if "md5" in out]
-
-
-def weights_digest(artifacts: Path) -> str:
-    """SHA-256 of the weights' file, as model.json has it."""
-    return str(read_json(artifacts / "train" / "model.json")["weights_sha256"])
 
 
 def params_digest(root: Path) -> str:

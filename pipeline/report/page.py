@@ -13,6 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from pipeline import evaluation as ev
+from pipeline.artifacts import weights_digest
 from pipeline.report import material, words
 from pipeline.report.material import Predictions
 from pipeline.report.pictures import confidence_bins, drawn
@@ -43,7 +44,10 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
     records, predictions = read_records(artifacts), material.read_predictions(artifacts)
     classes, said = records.manifest.classes, verdict(records)
     found = studies(root, records.manifest.digest)
-    mistakes = material.most_confident_mistakes(artifacts, predictions, classes, config.num_mistakes)
+    material.check_classes(artifacts, predictions, classes)
+    # Of other data there are no pictures here.
+    num_mistakes = 0 if records.judged_elsewhere else config.num_mistakes
+    mistakes = material.most_confident_mistakes(artifacts, predictions, classes, num_mistakes)
     pictures = drawn(records, predictions, num_bins)
     of_studies = {study.name: study_pictures(study) for study in found if study.effects}
     html = (
@@ -55,6 +59,8 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
             manifest=records.manifest,
             run=records.run,
             test=records.test,
+            foreign=records.foreign,
+            judged_elsewhere=records.judged_elsewhere,
             verdict=said,
             tiles=tiles(records),
             pictures=pictures,
@@ -71,7 +77,7 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
             settings=material.settings(root),
             outputs=material.output_hashes(root),
             params_digest=material.params_digest(root),
-            weights_digest=material.weights_digest(artifacts),
+            weights_digest=weights_digest(artifacts / "train"),
             guessing_loss=guessing_loss(records.manifest),
             rejected_shown=REJECTED_SHOWN,
             reasons=STOP_REASONS,

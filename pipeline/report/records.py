@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.artifacts import PARAMS, read_csv, read_json, read_jsonl
+from pipeline.artifacts import PARAMS, read_csv, read_json, read_jsonl, weights_digest
 from pipeline.data.dataset import Manifest, open_dataset
 from pipeline.errors import StorageError
 from pipeline.evaluation import Floats, Ints
@@ -21,6 +21,9 @@ from pipeline.schema.data import DataConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.train import TrainConfig
+
+CLASS_COLUMNS = {"single": ("actual", "predicted"), "multi": ("label",)}
+"""Of confusion.csv."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,10 @@ class Evaluation:
     test_reads: int
     exact_match: float | None = None
     """Share of samples whose labels are all right; None where there is one label."""
+    dataset: str | None = None
+    """Digest of the data that they were computed on; like `weights` None in a file that does not say it."""
+    weights: str | None = None
+    """SHA-256 of the file of weights that was judged."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,13 @@ class Records:
     classes: ClassCounts
     project: Project
     effects: list[Effect] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    """What belongs to other data than what is prepared, or to other weights; nothing is said of what is not known."""
+
+    @property
+    def judged_elsewhere(self) -> bool:
+        """Whether the test metrics are known to be of other data than what is prepared."""
+        return self.test.dataset not in (None, self.manifest.digest)
 
 
 def read_records(artifacts: Path) -> Records:
@@ -160,12 +174,19 @@ def read_records(artifacts: Path) -> Records:
     counts = class_counts_of(read_csv(artifacts / "evaluate" / "confusion.csv"), manifest)
     project = read_project(artifacts.parent / PARAMS)
     studies = [read_json(path) for path in sorted((artifacts / "study").glob("*/effects.json"))]
-    return Records(manifest, run, curves_of(rows), test, counts, project, effects_of(studies, manifest.digest))
+    foreign = belonging_elsewhere(manifest.digest, run, test, weights_digest(artifacts / "train"))
+    return Records(manifest, run, curves_of(rows), test, counts, project, effects_of(studies, manifest.digest), foreign)
 
 
 def class_counts_of(rows: list[dict[str, str]], manifest: Manifest) -> ClassCounts:
     """The counts of the lines of `confusion.csv`."""
     place = {name: i for i, name in enumerate(manifest.classes)}
+    other = {row[key] for row in rows for key in CLASS_COLUMNS[manifest.task]} - place.keys()
+    if other:
+        raise StorageError(
+            f"confusion.csv of artifacts/evaluate: {', '.join(sorted(other)[:3])}: no classes of artifacts/prepare, so it "
+            "belongs to other data; run `dvc repro evaluate`"
+        )
     actual, predicted, right = np.zeros((3, len(place)), dtype=np.int64)
     for row in rows:
         said, is_, num = row["predicted"], row["actual"], int(row["count"])
@@ -207,6 +228,18 @@ def effects_of(studies: Iterable[Mapping[str, Any]], dataset: str) -> list[Effec
         for key, values in variant["contrast"].items()
         if all(isinstance(values[side], int | float) for side in ("variant", "reference"))
     ]
+
+
+def belonging_elsewhere(dataset: str, run: Run, test: Evaluation, weights: str) -> list[str]:
+    """A sentence for each record that was made of something else than what is there now."""
+    said = []
+    if run.hashes.get("dataset", dataset) != dataset:
+        said.append(f"The training, run {run.id}, belongs to other data than what is prepared now.")
+    if test.dataset not in (None, dataset):
+        said.append("The test results belong to other data than what is prepared now.")
+    if test.weights not in (None, weights):
+        said.append("The test results belong to another network than the one that is trained now.")
+    return said
 
 
 def curves_of(rows: list[dict[str, Any]]) -> Curves:

@@ -46,12 +46,13 @@ def run() -> None:
     check_classes(predictor.classes, dataset.manifest.classes)
     model = read_json(stage_dir("train") / "model.json")
     print(f"evaluate: the best model on {len(test)} test samples, {len(predictor.classes)} classes", flush=True)
-    read = counted_read(dataset.manifest.digest, model["weights_sha256"])
+    made_of = {"dataset": dataset.manifest.digest, "weights": model["weights_sha256"]}
+    read = counted_read(made_of["dataset"], made_of["weights"])
     with read as test_reads, published_dir(stage_dir("evaluate")) as folder:
         probabilities, loss = predict(predictor, test, config.batch_size)
         predictions = ev.predicted_labels(probabilities, predictor.task)
         found = judged(np.asarray(test.labels), predictions, probabilities, predictor.task, config.calibration_bins)
-        metrics = {"loss": loss, **found, "num_samples": len(test), "test_reads": test_reads}
+        metrics = {"loss": loss, **found, "num_samples": len(test), "test_reads": test_reads, **made_of}
         write_predictions(folder / "predictions.parquet", dataset, test, predictions, probabilities)
         write_confusion(folder / "confusion.csv", np.asarray(test.labels), predictions, predictor.classes)
         write_json(folder / "metrics.json", metrics)

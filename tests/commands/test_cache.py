@@ -16,6 +16,7 @@ import yaml
 
 from pipeline.artifacts import STAGES
 from pipeline.commands.restore import _checkout
+from pipeline.errors import RegattaError
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # within DVC
 FILES = Path(".dvc/cache/files/md5")
@@ -158,6 +159,21 @@ def test_a_studys_output_that_was_changed_or_has_gone_is_made_again(project: Val
     else:
         shutil.rmtree(STUDY)
     assert cheap.ran() == ["study"]
+
+
+def test_after_a_refusal_everything_is_as_before(project: Values) -> None:
+    folder = Path("artifacts/evaluate")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert {path.name for path in before} == {"metrics.json", "confusion.csv", "predictions.parquet"}
+    cheap.write_values({**project, "evaluate": {**project["evaluate"], "batch_size": 6}})
+    Path("refused.txt").write_text("evaluate")
+    try:
+        with pytest.raises(RegattaError) as error:
+            cheap.ran()
+    finally:
+        Path("refused.txt").unlink()
+    assert error.value.exit_code == 3
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_lock_of_other_parameters_hands_out_nothing_of_them(project: Values) -> None:

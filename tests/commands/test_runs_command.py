@@ -20,7 +20,7 @@ from pipeline.commands.restore import fitting
 from pipeline.commands.runs import table
 from pipeline.config import Values, edited, read_values, write_params
 from pipeline.overrides import Overrides, read_overrides
-from pipeline.report.words import columns
+from pipeline.report.words import columns, percent
 
 Command = Callable[..., str]
 
@@ -160,6 +160,32 @@ def test_it_fits_the_terminal(capsys: pytest.CaptureFixture[str], width: int) ->
     assert second.split()[0] == "20261126-100000-b"
     assert below[-1].endswith("and 2 more")
     assert far == "    after 12 of 40 epochs"
+
+
+def test_results_of_other_weights_are_not_shown_as_a_runs_own(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(the_run() / "kept")
+    path = Path("artifacts/evaluate/metrics.json")
+    metrics = json.loads(path.read_text())
+    cells = []
+    for weights in (metrics["weights"], "another"):
+        path.write_text(json.dumps({**metrics, "weights": weights}))
+        cells.append(percent(metrics["accuracy"]) in said(capsys)[1])
+    assert cells == [True, False]
+
+
+def test_settings_that_no_run_has_yet_are_told(trained: Path, regatta: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """A refused dataset: the one before and its results stay, and say whose they are."""
+    page, before = Path("artifacts/report/index.html"), digest("artifacts/report/index.html")
+    assert "none for" in regatta("run", "prepare.limit=20", code=3)
+    assert said(capsys)[-2:] == [
+        "params.yaml has other settings than the run marked *; `regatta run` brings its results up to them:",
+        "  prepare.limit: 300 -> 20",
+    ]
+    assert "This page is of an earlier run: the last one ended before it wrote its own." in page.read_text()
+    dataset = json.loads(Path("artifacts/prepare/dataset.json").read_text())["digest"]
+    assert json.loads(Path("artifacts/evaluate/metrics.json").read_text())["dataset"] == dataset
+    assert "Running stage" not in regatta("run", "prepare.limit=300").replace("Running stage 'code'", "")
+    assert digest("artifacts/report/index.html") == before
 
 
 def test_no_runs_yet(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

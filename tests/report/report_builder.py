@@ -249,7 +249,8 @@ def write_train(folder, images, labels, classes, task, cuts, epochs, rate, chang
         "id": "20261123-184500-1a2b3c4d",
         "state": "finished",
         "stop_reason": "epochs",
-        "hashes": {k: f"{k[0]}0c5e1f2a3b4c5d6e7f8091a2b3c4d5e" for k in ("run", "config", "dataset", "views", "code")},
+        "hashes": {k: f"{k[0]}0c5e1f2a3b4c5d6e7f8091a2b3c4d5e" for k in ("run", "config", "dataset", "views", "code")}
+        | {"dataset": DATASET},
         "seed": 0,
         "commit": "3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a",
         "versions": {"python": "3.11.7", "torch": "2.13.0", "regatta": "0.1.0"},
@@ -283,7 +284,8 @@ def write_evaluate(folder, prepared, weights, task):
     write_predictions(folder / "predictions.parquet", dataset, test, predictions, p)
     write_confusion(folder / "confusion.csv", labels, predictions, dataset.manifest.classes)
     metrics = judged(labels, predictions, p, task, 15)
-    write_json(folder / "metrics.json", {"loss": loss, **metrics, "num_samples": len(test), "test_reads": 1})
+    made_of = {"dataset": DATASET, "weights": "ab" * 32}
+    write_json(folder / "metrics.json", {"loss": loss, **metrics, "num_samples": len(test), "test_reads": 1, **made_of})
 
 
 @dataclass(frozen=True)

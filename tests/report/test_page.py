@@ -456,3 +456,24 @@ def test_lost_workers_are_told(tmp_path):
     text = " ".join(page.visible().split())
     assert "on cpu with 4 workers of 2 threads; interrupted and resumed once" in text
     assert "2026-11-24T05:00:00+00:00: worker 2 has gone; went on from epoch 4, step 7" in text
+
+
+def test_what_belongs_to_other_data_is_said_at_the_top(tmp_path):
+    artifacts = rb.build(tmp_path)
+    path = artifacts / "evaluate" / "metrics.json"
+    write_json(path, {**read_json(path), "dataset": "another"})
+    html, _ = rendered(tmp_path, ReportConfig(title="A report", num_mistakes=4), 15)
+    text = re.sub(r"\s+", " ", html)
+    assert "<h2>The test results belong to other data than what is prepared now.</h2>" in text
+    assert text.index("belong to other data") < text.index('aria-label="Key numbers"')
+    assert "None are shown: they are of other data than what is prepared." in text
+    assert '<th scope="row">Test results, dataset</th><td><code>another</code></td>' in text
+
+
+def test_predictions_of_other_classes_are_refused(tmp_path):
+    artifacts = rb.build(tmp_path)
+    path = artifacts / "prepare" / "dataset.json"
+    manifest = read_json(path)
+    write_json(path, {**manifest, "classes": manifest["classes"][::-1]})
+    with pytest.raises(StorageError, match=r"its 10 classes are not the 10 of artifacts/prepare.*dvc repro evaluate"):
+        rendered(tmp_path, ReportConfig(title="A report", num_mistakes=4), 15)

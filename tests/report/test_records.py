@@ -80,3 +80,36 @@ def test_what_the_parameters_set_is_read_beside_the_artifacts(tmp_path):
     (tmp_path / "params.yaml").unlink()
     with pytest.raises(StorageError, match=r"params\.yaml: missing; compose it with `regatta compose`"):
         read_records(artifacts)
+
+
+def changed(path, **values):
+    write_json(path, {**read_json(path), **values})
+
+
+def test_what_belongs_to_other_data_or_weights_is_told(tmp_path):
+    artifacts = rb.build(tmp_path, epochs=1)
+    assert read_records(artifacts).foreign == []
+    changed(artifacts / "prepare" / "dataset.json", digest="another")
+    assert read_records(artifacts).foreign == [
+        "The training, run 20261123-184500-1a2b3c4d, belongs to other data than what is prepared now.",
+        "The test results belong to other data than what is prepared now.",
+    ]
+    changed(artifacts / "prepare" / "dataset.json", digest=rb.DATASET)
+    changed(artifacts / "train" / "model.json", weights_sha256="cd" * 32)
+    assert read_records(artifacts).foreign == ["The test results belong to another network than the one that is trained now."]
+
+
+def test_of_older_results_nothing_is_claimed(tmp_path):
+    artifacts = rb.build(tmp_path, epochs=1)
+    path = artifacts / "evaluate" / "metrics.json"
+    write_json(path, {key: value for key, value in read_json(path).items() if key not in ("dataset", "weights")})
+    changed(artifacts / "train" / "model.json", weights_sha256="cd" * 32)
+    records = read_records(artifacts)
+    assert (records.foreign, records.test.dataset, records.judged_elsewhere) == ([], None, False)
+
+
+def test_results_of_other_classes_are_refused(tmp_path):
+    artifacts = rb.build(tmp_path, epochs=1)
+    changed(artifacts / "prepare" / "dataset.json", classes=[*"012345678", "moose"])
+    with pytest.raises(StorageError, match=r"confusion.csv of artifacts/evaluate: 9: no classes of .*dvc repro evaluate"):
+        read_records(artifacts)

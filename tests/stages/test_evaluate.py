@@ -86,6 +86,8 @@ def test_metrics_equal_scikit_learns_on_the_written_predictions(kind):
     p = np.array(table["probabilities"].to_pylist())
     assert np.array_equal(labels, np.load("artifacts/prepare/test/labels.npy"))
     assert metrics["num_samples"] == len(labels)
+    assert metrics["dataset"] == artifacts.read_json(Path("artifacts/prepare/dataset.json"))["digest"]
+    assert metrics["weights"] == artifacts.file_digest(Path("artifacts/train/best.safetensors"))
     assert metrics["macro_f1"] == pytest.approx(sk.f1_score(labels, predictions, average="macro", zero_division=0))
     if task == "multi":
         assert np.array_equal(predictions, p > 0.5)
