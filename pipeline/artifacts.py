@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -155,18 +156,39 @@ def read_json(path: Path) -> Any:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write a table with a header line."""
+    """Write a table with a header line. No cell is a formula to a spreadsheet; `read_csv` gives what was written."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    # The module leaves a carriage return as it is where lines end otherwise, and a reader then ends the row there.
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(columns)
-    writer.writerows(rows)
+    for row in rows:
+        cells = [*map(_no_formula, row)]
+        (quoting if any("\r" in str(cell) for cell in cells) else writer).writerow(cells)
     write_bytes(path, text.getvalue().encode())
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Read a table with a header line as text."""
     with storage_errors(path), path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return [{name: _as_written(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
+
+
+_FORMULA = re.compile("'*[=+@\\-\t\r\n\uff1d\uff0b\uff0d\uff20]")
+"""How a cell begins that a spreadsheet would compute (OWASP, CSV injection), or that looks like one kept from it."""
+
+
+def _no_formula(cell: Any) -> Any:
+    """A cell with ' before it where it could be a formula; numbers stay numbers."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) and not _is_number(cell) else cell
+
+
+def _as_written(cell: str) -> str:
+    return cell[1:] if isinstance(cell, str) and cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def _is_number(cell: str) -> bool:
+    return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", cell) is not None
 
 
 def append_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

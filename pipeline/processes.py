@@ -1,16 +1,22 @@
-"""Care of processes: they end with the one that has started them, and without a word where nobody reads theirs."""
+"""Care of processes: they end with the one that has started them, without a word where nobody reads theirs, and what
+they say is plain text, whatever the names in it hold."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import select
 import signal
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TextIO, cast
 
+LONGEST_WORD, LONGEST_LINE = 400, 4000
+"""Of what is printed. The longest path of the file system's names is 255 a name."""
 STARTER = "REGATTA_STARTER"
 """The process that a stage, or a run in a worktree, has been started by, as `this_process` names it."""
 UNREAD = 128 + signal.SIGPIPE
@@ -54,12 +60,66 @@ def _name(pid: int) -> str:
     return f"{pid}" if fields[0] in "ZX" else f"{pid} {fields[19]}"
 
 
+class Plain:
+    """A stream in which a name can neither move the cursor, nor turn the direction of writing, nor fill the screen.
+
+    Control and format characters are written as escapes; all but line breaks, tabs, and the carriage return that a
+    progress bar begins and ends with. Long words and lines lose their middle.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        """Around a text stream, whose other methods stay its own."""
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write it, made plain."""
+        self.stream.write(plain_text(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def plain_text(text: str) -> str:
+    """What may be shown of a text: nothing but characters that stay where they are."""
+    bare = text.strip("\r")
+    begin, end = text[: len(text) - len(text.lstrip("\r"))], text[len(text.rstrip("\r")) :] if bare else ""
+    if not bare.isprintable():
+        bare = "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in bare)
+    if len(bare) > LONGEST_WORD:
+        bare = re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda found: _cut(found[0], LONGEST_WORD), bare)
+        bare = re.sub(rf"[^\n]{{{LONGEST_LINE + 1},}}", lambda found: _cut(found[0], LONGEST_LINE), bare)
+    return begin + bare + end
+
+
+def _escaped(character: str) -> str:
+    # Blanks of other scripts stay where they are, and what joins letters of Persian or parts of a picture.
+    stays = unicodedata.category(character) == "Zs" or character in "\u200c\u200d"
+    return character if stays else ascii(character)[1:-1]
+
+
+def _cut(text: str, most: int) -> str:
+    return f"{text[: most // 2]}...({len(text) - most // 2 - most // 4:,} more)...{text[-(most // 4) :]}"
+
+
+@contextmanager
+def shown_plainly() -> Iterator[None]:
+    """Make plain text of whatever is printed."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (one if isinstance(one, Plain) else cast(TextIO, Plain(one)) for one in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
 @contextmanager
 def quiet_when_unread() -> Iterator[None]:
     """Exit as Unix tools do, with nothing said, where the reader of what is printed has gone (`regatta runs | head -1`)."""
     try:
         try:
-            yield
+            with shown_plainly():
+                yield
         finally:
             sys.stdout.flush()  # here, and not at the exit of the interpreter, which would say so
     except BrokenPipeError:

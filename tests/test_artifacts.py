@@ -1,5 +1,6 @@
 """Files are written whole or not at all, verified when read, and held by one process."""
 
+import csv
 import multiprocessing
 import os
 import subprocess
@@ -89,6 +90,19 @@ def test_tables_come_back(tmp_path):
     rows = [["a,b", 'say "x"', "line\nbreak"], ["", "\u00e9", "3"]]
     artifacts.write_csv(tmp_path / "t.csv", ["one", "two", "three"], rows)
     assert [list(row.values()) for row in artifacts.read_csv(tmp_path / "t.csv")] == rows
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+cmd|'x'!A", "-x", "@SUM(A1)", "\tx", "\rx", "\n=x", "\uff1dx", "'=x", "''-y"])
+def test_no_cell_is_a_formula_and_each_comes_back_as_it_was(tmp_path, cell):
+    artifacts.write_csv(tmp_path / "t.csv", ["one", "two"], [[cell, "x"]])
+    with (tmp_path / "t.csv").open(newline="") as file:
+        assert list(csv.reader(file))[1] == [f"'{cell}", "x"]
+    assert artifacts.read_csv(tmp_path / "t.csv") == [{"one": cell, "two": "x"}]
+
+
+def test_numbers_and_quotes_stay_as_they_are(tmp_path):
+    artifacts.write_csv(tmp_path / "t.csv", list("abcde"), [[-3, "-1.5e-3", "+7", "'tis", "a=b"]])
+    assert (tmp_path / "t.csv").read_text() == "a,b,c,d,e\n-3,-1.5e-3,+7,'tis,a=b\n"
 
 
 TENSORS = {

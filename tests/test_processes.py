@@ -1,4 +1,4 @@
-"""Processes end with the one that has started them, and without a word where nobody reads theirs."""
+"""Processes end with the one that has started them, without a word where nobody reads theirs, and say plain text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from conftest import environment
 
 from pipeline import processes
-from pipeline.processes import UNREAD, is_alive, this_process
+from pipeline.processes import LONGEST_LINE, LONGEST_WORD, UNREAD, is_alive, plain_text, this_process
 
 LATE = """
 import sys, time
@@ -149,3 +149,49 @@ def test_a_broken_pipe_to_somebody_else_is_an_error_as_before(capfd: pytest.Capt
 @pytest.fixture(autouse=True)
 def _no_starter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(processes.STARTER, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a name\n", "a name\n"),
+        ("red \x1b[31m, title \x1b]0;x\x07", "red \\x1b[31m, title \\x1b]0;x\\x07"),
+        ("a\rb\x08\x7f\x9b2J", "a\\rb\\x08\\x7f\\x9b2J"),
+        ("exe\u202egnp.\u2066x\u2069\u200f", "exe\\u202egnp.\\u2066x\\u2069\\u200f"),
+        ("one\u2028two\u2029\ufeff", "one\\u2028two\\u2029\\ufeff"),
+        ("\u732b caf\u00e9 \u0643\u0644\u0628\u00a0\u3000a\tb", "\u732b caf\u00e9 \u0643\u0644\u0628\u00a0\u3000a\tb"),
+        ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u200c\u062e"),
+        ("\r100%|###| 3/3\r", "\r100%|###| 3/3\r"),
+        ("\r", "\r"),
+        ("", ""),
+        ("bytes \udcff", "bytes \\udcff"),
+    ],
+)
+def test_no_character_moves_what_is_shown(text: str, shown: str) -> None:
+    assert plain_text(text) == shown
+
+
+def test_long_words_and_lines_lose_their_middle() -> None:
+    word = plain_text(f"class {'a' * 2500}{'b' * 2500} is rare\n")
+    assert word == f"class {'a' * 200}...(4,700 more)...{'b' * 100} is rare\n"
+    assert plain_text("x" * LONGEST_WORD) == "x" * LONGEST_WORD
+    line = plain_text("ab " * 2500 + "\n" + "c d")
+    assert len(line) < LONGEST_LINE
+    assert line.endswith("\nc d")
+
+
+def test_whatever_a_command_or_a_stage_prints_is_plain(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evil = "\x1b[2J\u202e" + "x" * 5000
+    told = [
+        ["-m", "pipeline.cli", "run", f"train.epochs={evil}"],
+        ["-m", "pipeline.cli", "restore", evil],
+        ["-c", f"import sys; from pipeline.stages.entry import run_program as r; r('prepare', lambda: print({evil!r}))"],
+        ["-c", f"from pipeline.cli import main; import sys; sys.exit(main(['nothing' + {evil!r}]))"],
+    ]
+    for words in told:
+        done = subprocess.run([sys.executable, *words], capture_output=True, env=environment(), check=False)
+        said = (done.stdout + done.stderr).decode()
+        assert "\x1b" not in said
+        assert "\u202e" not in said
+        assert "\\x1b[2J\\u202e" in said
+        assert len(said) < 4000

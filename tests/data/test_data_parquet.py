@@ -252,3 +252,30 @@ def test_lists_of_0_and_1_in_some_files_alone(tmp_path: Path, build: Build) -> N
         build("parquet", path=str(tmp_path))
     with pytest.raises(DataError, match="the given splits differ in kind: lists of 0 and 1"):
         build("parquet", train_path=str(tmp_path / "a.parquet"), val_path=str(b))
+
+
+@pytest.mark.parametrize(
+    ("images", "classes", "words"),
+    [
+        ([bytes(200 * 2**20)], ["a"], "column 'image' holds 200 MB in 1 rows (row group 0); a sample may have 128 MB"),
+        ([*pictures(), bytes(200 * 2**20)], labels(NUM + 1), "column 'image' holds 200 MB in 41 rows (row group 0) and "),
+        (pictures(), ["a"] * (NUM - 1) + ["b" * 200 * 2**20], "column 'label' holds 200 MB in 40 rows (row group 0) and "),
+    ],
+    ids=["one", "among others", "label"],
+)
+def test_cells_that_grow_when_they_are_read_are_refused_before(
+    tmp_path: Path, build: Build, images: list[bytes], classes: list[Any], words: str
+) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"image": images, "label": classes}), path, compression="zstd", use_dictionary=False)
+    assert path.stat().st_size < 100_000
+    pool = pa.default_memory_pool()
+    measured = pa.proxy_memory_pool(pool)
+    pa.set_memory_pool(measured)
+    try:
+        with pytest.raises(DataError) as error:
+            build("parquet", path=str(path))
+    finally:
+        pa.set_memory_pool(pool)
+    assert words in str(error.value)
+    assert measured.max_memory() < 2**20

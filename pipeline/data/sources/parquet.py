@@ -22,6 +22,9 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.schema.data import DataConfig
 
 _BATCH_BYTES, _MAX_BATCH = 8 * 2**20, 1024
+_MAX_CELL_BYTES = 128 * 2**20
+_MAX_RATIO = 100
+"""By which a column of more than that may be compressed. Encoded images are not compressible, arrays of pixels some times."""
 
 
 class _File(NamedTuple):
@@ -127,6 +130,7 @@ def _file(path: Path, name: str, split: str | None, columns: Columns, key: str) 
     with _opened(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
         check_columns(columns.names, schema.names, path, key)
+        _check_sizes(path, metadata, columns)
         _check_image_type(schema.field(columns.image).type, path, columns.image)
         names = None if columns.several else _declared(schema.metadata or {}, columns.labels[0])
         kind = schema.field(columns.labels[0]).type
@@ -136,6 +140,27 @@ def _file(path: Path, name: str, split: str | None, columns: Columns, key: str) 
         batch = max(1, min(_MAX_BATCH, _BATCH_BYTES * metadata.num_rows // max(size, 1)))
         named = _holds_names(file, columns.image)
         return _File(path, readable_name(name or path.name), split, metadata.num_rows, batch, task, names, switches, named)
+
+
+def _check_sizes(path: Path, metadata: Any, columns: Columns) -> None:
+    """DataError where a column would take far more memory than its file has bytes: by its metadata, before reading."""
+    for i in range(metadata.num_row_groups):
+        group = metadata.row_group(i)
+        sizes: dict[str, tuple[int, int]] = {}
+        for part in map(group.column, range(group.num_columns)):
+            name = part.path_in_schema.split(".")[0]
+            whole, stored = sizes.get(name, (0, 0))
+            sizes[name] = (whole + part.total_uncompressed_size, stored + part.total_compressed_size)
+        for name in set(columns.names) & set(sizes):
+            whole, stored = sizes[name]
+            told = f"{readable_name(path)}: column {name!r} holds {whole >> 20} MB in {group.num_rows} rows (row group {i})"
+            if whole > _MAX_CELL_BYTES * max(group.num_rows, 1):
+                raise DataError(f"{told}; a sample may have {_MAX_CELL_BYTES >> 20} MB: cut it, or leave it out")
+            if whole > max(_MAX_CELL_BYTES, _MAX_RATIO * stored):
+                raise DataError(
+                    f"{told} and {stored:,} bytes in the file, {whole // max(stored, 1)} times as little, as no images are; "
+                    f"write it with row groups of less than {_MAX_CELL_BYTES >> 20} MB if it is to be so"
+                )
 
 
 def _opened(path: Path) -> Any:
