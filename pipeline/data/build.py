@@ -25,6 +25,7 @@ from pipeline.data.classes import class_names, settled
 from pipeline.data.dataset import FORMAT, SPLITS, Manifest, manifest_dict
 from pipeline.data.depth import common_range, range_notes
 from pipeline.data.images import ImageRule, decode, image_shape, inspect, size_notes
+from pipeline.data.intact import digests
 from pipeline.data.labels import encoded
 from pipeline.data.parallel import num_workers
 from pipeline.data.scan import Column, Samples, max_content_bytes, scan, source_digest
@@ -102,6 +103,7 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
         num_rejected=len(rejected),
         notes=[*source.notes, *said, *told, *notes(samples, readable, chosen, taken, classes, std)],
         value_range=[values.low, values.high] if values else None,
+        files=digests(folder),
     )
     write_json(folder / "dataset.json", manifest_dict(manifest))
     return manifest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.artifacts import read_json
+from pipeline.data.intact import check_intact
 from pipeline.errors import DataError, StorageError
 
 SPLITS = ("train", "val", "test")
 SplitName = Literal["train", "val", "test"]
-FORMAT = 1
+FORMAT = 2
 FEW = 100
 """With fewer samples in a split, an accuracy is off by ten percentage points or so."""
 
@@ -49,6 +50,8 @@ class Manifest:
     """What a reader should know: conflicting labels, repeated contents, small classes."""
     value_range: list[int] | None = None
     """The values that became 0 and 255 of images that had more than 8 bits; None where all had 8."""
+    files: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of every other file of the dataset, by its path there."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Dataset:
     def split(self, name: str) -> Split:
         """Open a split. The test split is for `evaluate` alone."""
         folder = self.path / name
-        return Split(*(_mapped(folder / f"{part}.npy") for part in ("inputs", "labels", "ids")))
+        return Split(*(mapped(folder / f"{part}.npy") for part in ("inputs", "labels", "ids")))
 
     def sources(self, name: str) -> list[str]:
         """Where each sample of a split came from: a file name or a row, for people to read."""
@@ -98,11 +101,13 @@ class Dataset:
 
 
 def open_dataset(path: Path) -> Dataset:
-    """Open what `prepare` has written."""
+    """Open what `prepare` has written. StorageError where it is no longer that."""
     values = read_json(path / "dataset.json")
     if values.get("format") != FORMAT:
         raise DataError(f"{path}/dataset.json: format {values.get('format')} is not {FORMAT}; run `dvc repro prepare` again")
-    return Dataset(path, Manifest(**values))
+    manifest = Manifest(**values)
+    check_intact(path, manifest.files, "prepare")
+    return Dataset(path, manifest)
 
 
 def manifest_dict(manifest: Manifest) -> dict[str, Any]:
@@ -110,8 +115,11 @@ def manifest_dict(manifest: Manifest) -> dict[str, Any]:
     return asdict(manifest)
 
 
-def _mapped(path: Path) -> NDArray[Any]:
+def mapped(path: Path, stage: str = "prepare") -> NDArray[Any]:
+    """An array that a stage has written, memory-mapped; StorageError where it is not whole."""
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{path}: not a whole array ({error}); run `dvc repro prepare` again") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise StorageError(
+            f"{path}: not a whole array ({error}); say `rm -r {path.parent}`, then the same command: {stage} makes it anew"
+        ) from None

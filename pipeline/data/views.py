@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline import artifacts
 from pipeline.augment.parameters import ENGINE, engine_versions, policy_digest
-from pipeline.data.dataset import Dataset
+from pipeline.data.dataset import Dataset, mapped
+from pipeline.data.intact import check_intact, digests
 from pipeline.errors import StorageError
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
@@ -60,18 +61,20 @@ def write_view_folder(dataset: Dataset, policy: AugmentConfig, folder: Path, dev
         "dataset": dataset.manifest.digest,
         "device": device.type if number else None,
         "stored_bytes": stored_bytes(train.inputs.shape, number),
+        "files": digests(folder),
     }
     artifacts.write_json(folder / RECORD, record)
     return number
 
 
 def open_views(path: Path) -> Views:
-    """What `write_view_folder` has written."""
+    """What `write_view_folder` has written. StorageError where it is no longer that."""
     values: dict[str, Any] = artifacts.read_json(path / RECORD)
     policy = validated(AugmentConfig, values["policy"], f"{path}/{RECORD}: policy")
     files = [artifacts.view_path(path, v) for v in range(policy.views if policy.active else 0)]
     if missing := [file for file in files if not file.exists()]:
         raise StorageError(f"{missing[0]}: missing; run `dvc repro augment` again")
-    arrays = [np.load(file, mmap_mode="r", allow_pickle=False) for file in files]
+    check_intact(path, values["files"], "augment")
+    arrays = [mapped(file, "augment") for file in files]
     made = artifacts.digest([values["digest"], len(files), values["device"]]) if policy.active else "none"
     return Views(arrays, policy, made)

@@ -7,7 +7,7 @@ import numpy as np
 import yaml
 
 from pipeline.config import merged
-from pipeline.data.dataset import Manifest
+from pipeline.data.dataset import FORMAT, Manifest
 from pipeline.report.records import ClassCounts, Evaluation, Records, Run, curves_of, project_of
 from pipeline.report.verdict import verdict
 
@@ -17,7 +17,7 @@ GUESS = float(np.log(10))
 
 def manifest(**changes) -> Manifest:
     counts = {"train": [100] * 10, "val": [20] * 10, "test": [40] * 10}
-    values = {"format": 1, "kind": "image", "task": "single", "classes": [str(i) for i in range(10)], "shape": [1, 8, 8],
+    values = {"format": FORMAT, "kind": "image", "task": "single", "classes": [str(i) for i in range(10)], "shape": [1, 8, 8],
               "dtype": "uint8", "mean": [0.3], "std": [0.3], "counts": {s: sum(c) for s, c in counts.items()},
               "class_counts": counts, "source": "digits", "source_digest": "a", "digest": "b", "num_read": 1600,
               "num_rejected": 0, "notes": []}  # fmt: skip

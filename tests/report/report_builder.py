@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from pipeline import evaluation as ev
 from pipeline.artifacts import write_csv, write_json
 from pipeline.config import merged
-from pipeline.data.dataset import Manifest, Split, manifest_dict, open_dataset
+from pipeline.data.dataset import FORMAT, Manifest, Split, manifest_dict, open_dataset
 from pipeline.stages.evaluate import judged, write_confusion, write_predictions
 from pipeline.study.effects import Outcome, effects
 from pipeline.study.tables import cells_table, curves_table
@@ -188,7 +188,7 @@ def write_prepare(folder, images, labels, classes, task, cuts, prefix):
         pq.write_table(pa.table(columns), folder / split / "samples.parquet")
     pixels = images[cuts["train"]] / 255
     manifest = Manifest(
-        format=1,
+        format=FORMAT,
         kind="image",
         task=task,
         classes=list(classes),

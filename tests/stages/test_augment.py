@@ -12,7 +12,7 @@ import yaml
 
 from pipeline.artifacts import write_json
 from pipeline.augment.image import batch_views, policy_digest
-from pipeline.data.dataset import Manifest, manifest_dict
+from pipeline.data.dataset import FORMAT, Manifest, manifest_dict
 from pipeline.errors import ConfigError, StorageError
 from pipeline.schema.augment import AugmentConfig
 from pipeline.stages import augment
@@ -33,9 +33,22 @@ def project(tmp_path, monkeypatch):
     np.save(folder / "train" / "inputs.npy", rng.integers(0, 256, (NUM, *SHAPE), dtype=np.uint8))
     np.save(folder / "train" / "labels.npy", rng.integers(0, 3, NUM))
     np.save(folder / "train" / "ids.npy", rng.integers(0, 2**64, NUM, dtype=np.uint64))
-    about = {"format": 1, "kind": "image", "task": "single", "classes": ["one", "two", "<b>three</b>"], "shape": list(SHAPE)}
+    about = {
+        "format": FORMAT,
+        "kind": "image",
+        "task": "single",
+        "classes": ["one", "two", "<b>three</b>"],
+        "shape": list(SHAPE),
+    }
     about |= {"dtype": "uint8", "mean": [0.5], "std": [0.3], "counts": {"train": NUM}, "class_counts": {}, "source": "test"}
-    about |= {"source_digest": "s", "digest": "d", "num_read": NUM, "num_rejected": 0, "notes": []}
+    about |= {
+        "classes": ["one", "two", "<b>three</b>"],
+        "source_digest": "s",
+        "digest": "d",
+        "num_read": NUM,
+        "num_rejected": 0,
+        "notes": [],
+    }
     write_json(folder / "dataset.json", manifest_dict(Manifest(**about)))
 
     def configured(policy: dict) -> AugmentConfig:
