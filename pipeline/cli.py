@@ -176,7 +176,7 @@ def _add_run(one: argparse.ArgumentParser) -> None:
         "--smoke", action="store_true", help="every stage on a handful of samples in runs/smoke/; change nothing else"
     )
     one.add_argument("--isolated", action="store_true", help="in a worktree of its own, beside other runs of this clone")
-    one.add_argument("--fresh", action="store_true", help="train from the start even where an unfinished run could go on")
+    one.add_argument("--fresh", action="store_true", help="train from the start, even where a run could go on or is finished")
     one.add_argument("--accept-code", action="store_true", help="let an unfinished run go on although the code has changed")
     _add_force(one)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,18 +30,24 @@ class Reproduced:
     """Outputs that Git keeps, not DVC."""
 
 
-def reproduce(targets: Sequence[str] = (), without: Container[str] = (), then: Sequence[str] = ()) -> Reproduced:
+def reproduce(
+    targets: Sequence[str] = (), without: Container[str] = (), then: Sequence[str] = (), anew: Container[str] = ()
+) -> Reproduced:
     """`dvc repro` within this process, so that a stage's own exit code is known.
 
     targets: stages, with those that they depend on; all if there are none. without: stages to leave alone. then: stages
-    to come after them, without those that they depend on.
+    to come after them, without those that they depend on. anew: stages to run even where they are up to date.
     Raises Stopped or KeyboardInterrupt where a signal asked for it; the stage at work has saved its state then.
     """
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     before: dict[Path, bytes] = {}
+
+    def names(graph: Any) -> list[str]:
+        return [*in_order(graph, targets, without), *then]
+
     with noted() as asked:
         try:
-            return aside(lambda: _reproduce(targets, without, then, asked, before), asked)
+            return aside(lambda: _reproduce(names, anew, asked, before), asked)
         except Stopped:
             raise
         except RegattaError as error:
@@ -55,10 +61,8 @@ def reproduce(targets: Sequence[str] = (), without: Container[str] = (), then: S
             raise
 
 
-def _reproduce(
-    targets: Sequence[str], without: Container[str], then: Sequence[str], asked: Asked, before: dict[Path, bytes]
-) -> Reproduced:
-    """`before` takes what the small outputs hold that are in Git and not in DVC's cache."""
+def _reproduce(names: Callable[[Any], list[str]], anew: Container[str], asked: Asked, before: dict[Path, bytes]) -> Reproduced:
+    """names: of the stages to run, in order. before: takes what the small outputs hold that are in Git, not in DVC's cache."""
     from dvc.exceptions import DvcException
 
     from pipeline.commands.project import Project
@@ -66,7 +70,7 @@ def _reproduce(
     def run_one(stage: Any, **how: Any) -> Any:
         asked.obey()
         with repo.watched(stage):
-            ran = stage.reproduce(**how)
+            ran = stage.reproduce(**how | {"force": stage.addressing in anew})
         if ran:
             stage.dump(update_pipeline=False)
             keep_lock_file()
@@ -76,10 +80,12 @@ def _reproduce(
         with Project() as repo:
             repo.scm_context.quiet = True  # no advice about core.autostage
             own = {STARTER: this_process()}
-            names = [*in_order(repo.index.graph, targets, without), *then]
             uncached = [Path(out.def_path) for out in repo.index.outs if not out.use_cache]
             before |= {path: path.read_bytes() for path in uncached if path.is_file()}
-            stages = [one.addressing for one in repo.reproduce(names, single_item=True, repro_fn=run_one, run_env=own)]
+            stages = [
+                one.addressing
+                for one in repo.reproduce(names(repo.index.graph), single_item=True, repro_fn=run_one, run_env=own)
+            ]
             return Reproduced([name for name in stages if name != CODE], [str(path) for path in uncached])
     except (DvcException, OSError) as error:
         raise worded(error) from None

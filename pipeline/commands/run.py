@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
                 print(line, flush=True)
             pass_on(options)
             rejected_beside(stage_dir("prepare")).unlink(missing_ok=True)  # of an earlier refusal
-            done = reproduce(without=left_alone(new.values))
+            done = reproduce(without=left_alone(new.values), anew=["train"] if options.fresh else [])
             with noted():
                 keep_records(done.uncached)
         for line in summary(done.stages, options.stood):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,14 @@ def test_everything_ran_and_a_second_time_nothing_does(trained: Path, regatta: C
     assert lines == expected
     assert last == "The report is artifacts/report/index.html"
     assert Path("artifacts/report/index.html").exists()
+
+
+def test_a_fresh_run_trains_again_what_is_up_to_date_to_the_same_weights(trained: Path, regatta: Command) -> None:
+    weights = Path("artifacts/train/best.safetensors").read_bytes()
+    said = regatta("run", "--fresh")
+    assert re.findall(r"Running stage '([\w@]+)'", said) == ["train", "evaluate", "report"]
+    assert len(list(Path("runs").glob("2*"))) == 2
+    assert Path("artifacts/train/best.safetensors").read_bytes() == weights
 
 
 def test_a_run_keeps_what_brings_it_back(trained: Path) -> None:
