@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.artifacts import held, runs_root
+from pipeline.commands.signals import aside, noted
 from pipeline.errors import BusyError, ConfigError
 from pipeline.processes import STARTER, this_process
 
@@ -32,14 +33,14 @@ def isolated(words: Sequence[str]) -> int:
     make_worktree(clone, place)
     environment = {**os.environ, "REGATTA_RUNS": str(root), "PYTHONPATH": str(place), STARTER: this_process()}
     print(f"isolated: runs in {place}", flush=True)
-    with own_gpu(root, num_gpus()) as gpu:
-        command = [sys.executable, "-m", "pipeline.cli", "run", *words]
-        done = subprocess.run(command, cwd=place, env=environment | gpu, check=False)
-    if done.returncode == 0:
-        print(f"isolated: done; its report is {place}/artifacts/report/index.html, the run is in `regatta runs`")
-        print(f"isolated: `git worktree remove --force {place}` when it is no longer needed")
-    else:
-        print(f"isolated: ended with exit code {done.returncode}; go on in {place} with `regatta run`", flush=True)
+    command = [sys.executable, "-m", "pipeline.cli", "run", *words]
+    with own_gpu(root, num_gpus()) as gpu, noted() as asked:
+        done = aside(lambda: subprocess.run(command, cwd=place, env=environment | gpu, check=False), asked)
+        if done.returncode == 0:
+            print(f"isolated: done; its report is {place}/artifacts/report/index.html, the run is in `regatta runs`")
+            print(f"isolated: `git worktree remove --force {place}` when it is no longer needed")
+        else:
+            print(f"isolated: ended with exit code {done.returncode}; go on in {place} with `regatta run`", flush=True)
     return done.returncode
 
 

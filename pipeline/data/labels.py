@@ -20,8 +20,10 @@ _MISSING = frozenset(("na", "<na>", "#n/a", "nan", "none", "null", "n/a", "-"))
 
 
 def clean(text: str) -> str:
-    """A label without surrounding blanks, its accents composed: some systems store "é" as two characters, others as one."""
-    return unicodedata.normalize("NFC", text).strip()
+    r"""A label on one line, `\n` between those that it had, without surrounding blanks, its accents composed: some systems
+    store "é" as two characters, others as one.
+    """
+    return r"\n".join(unicodedata.normalize("NFC", text).strip().splitlines())
 
 
 def label_text(value: object) -> str:

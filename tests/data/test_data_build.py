@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,9 @@ def test_digests_are_of_contents_not_of_places(tmp_path: Path, build: Build) -> 
     (tmp_path / "a").rename(tmp_path / "b c")
     (tmp_path / "b c" / "cat" / "0.png").rename(tmp_path / "b c" / "cat" / "renamed.png")
     there = build("folder", path=str(tmp_path / "b c")).manifest
-    assert here == there
+    changed = [name for name, digest in there.files.items() if digest != here.files[name]]
+    assert [Path(name).name for name in changed] == ["samples.parquet"]  # which has the names
+    assert replace(here, files={}) == replace(there, files={})
     (tmp_path / "b c" / "cat" / "1.png").rename(tmp_path / "b c" / "dog" / "was a cat.png")
     relabelled = build("folder", path=str(tmp_path / "b c")).manifest
     assert relabelled.source_digest != there.source_digest

@@ -26,6 +26,7 @@ from pipeline.data.raw import BadSampleError
         (7.0, "7"),
         (True, "true"),
         ("e\u0301", "\u00e9"),
+        ("two\r\nlines\u2028and three\n", r"two\nlines\nand three"),
     ],
 )
 def test_labels_are_text(value: object, text: str) -> None:
