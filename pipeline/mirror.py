@@ -15,13 +15,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import cells_root, digest
+from pipeline.artifacts import cells_root
+from pipeline.processes import plain_text
 from pipeline.schema.tracking import TrackingConfig
 
 LIMIT_S = 60.0
 """After this long at its end a mirror is ended by force."""
 CELL_LIMIT_S = 5.0
 """So much longer for each cell of a study: a server that is far away takes seconds to open and close a run."""
+NOT_HANDED_ON = {
+    "WANDB_CONFIG_PATHS", "WANDB_FORK_FROM", "WANDB_RESUME", "WANDB_RESUME_FROM", "WANDB_RUN_ID", "WANDB_SERVICE",
+    "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH",
+}  # fmt: skip
+"""Of W&B's environment what would make a mirror a part of some other run, or write into its configuration."""
 COMMAND = [sys.executable, "-m", "pipeline.tracking"]
 
 
@@ -72,18 +78,17 @@ def open_tracker(config: TrackingConfig, run_id: str, folder: Path, params: Mapp
 
 
 def mirror_study(config: TrackingConfig, study: str, cells: Sequence[Mapping[str, Any]]) -> None:
-    """Mirror the cells of a study that have not been mirrored before: a group named `study`, a run for each cell.
+    """Mirror the cells of a study that have not been mirrored for it before: a group named `study`, a run for each cell.
 
-    A cell is {"hash", "variant", "seed", "config", "metrics", "rows", "failure"}: its hash is the run's id, `config` its
-    configuration under dotted keys, `rows` those of `metrics.jsonl`. Waits for the end; what W&B does wrong costs a line.
+    A cell is {"hash", "variant", "seed", "config", "metrics", "rows", "failure"}: `config` is its configuration under
+    dotted keys, `rows` those of `metrics.jsonl`. One that another study has too is a run in both groups. Waits for the
+    end; what W&B does wrong costs a line.
     """
-    folder = cells_root()
-    missing = {cell["hash"]: dict(cell) for cell in cells if not marker(folder, config, config.mode, cell["hash"]).exists()}
-    if config.mode == "disabled" or not missing:
+    if config.mode == "disabled" or not cells:
         return
-    limit_s = LIMIT_S + CELL_LIMIT_S * len(missing)
-    start = {"config": config.model_dump(), "study": study, "folder": str(folder), "limit_s": limit_s}
-    content = json.dumps(start | {"cells": list(missing.values())}).encode() + b"\n"
+    limit_s = LIMIT_S + CELL_LIMIT_S * len(cells)
+    start = {"config": config.model_dump(), "study": study, "folder": str(cells_root()), "limit_s": limit_s}
+    content = json.dumps(start | {"cells": [dict(cell) for cell in cells]}).encode() + b"\n"
     try:
         subprocess.run(
             COMMAND,
@@ -100,15 +105,11 @@ def mirror_study(config: TrackingConfig, study: str, cells: Sequence[Mapping[str
         say(f"W&B's part of the study ended early ({reason}); the study's own records are whole")
 
 
-def marker(folder: Path, config: TrackingConfig, mode: str, name: str) -> Path:
-    """The file below `folder` that says that cell `name` has been mirrored whole to this project in this mode."""
-    return folder / "wandb" / "mirrored" / digest([mode, config.entity, config.project])[:12] / f"{name}.json"
-
-
 def say(message: str) -> None:
-    """One line on standard error."""
-    print(f"tracking: {message}", file=sys.stderr, flush=True)
+    """One line on standard error, of plain text: W&B's server and settings have their part in it."""
+    print(plain_text(f"tracking: {' '.join(message.splitlines())}"), file=sys.stderr, flush=True)
 
 
 def _environment() -> dict[str, str]:
-    return os.environ | {"WANDB_ERROR_REPORTING": "false"}
+    kept = {name: value for name, value in os.environ.items() if name not in NOT_HANDED_ON}
+    return kept | {"WANDB_ERROR_REPORTING": "false"}

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,15 +17,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.artifacts import held
+from pipeline.artifacts import digest, held
 from pipeline.mirror import mirror_study, open_tracker
 from pipeline.schema.tracking import TrackingConfig
-from pipeline.tracking import flattened
+from pipeline.tracking import flattened, settled
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = "20261123-184500-1a2b3c4d"
 KEY = "0123456789abcdef" * 2 + "01234567"
 PARAMS = {"train": {"seed": 1, "betas": [0.9, 0.99]}, "data": {"path": None}}
+STUDY = "does dropout help"
 PROGRAM = f"""
 from pathlib import Path
 from pipeline.artifacts import append_jsonl, make_dir
@@ -51,7 +53,7 @@ def cell(k, failure=None, epochs=2):
     config = {{"model.dropout": k / 10, "train.betas": [0.9, 0.99]}}
     return {{"hash": f"{{k:032x}}", "variant": "no-dropout", "seed": k, "config": config, "metrics": metrics, "rows": rows,
             "failure": failure}}
-def mirror(mode, cells, study="does dropout help", project="regatta"):
+def mirror(mode, cells, study="{STUDY}", project="regatta"):
     mirror_study(TrackingConfig(mode=mode, project=project, entity=None), study, cells)
 """
 
@@ -114,11 +116,31 @@ def content_of(file):
 
 
 def study_files(folder, kind="offline-run"):
-    """The local files of a study's cells by cell; each cell has one."""
+    """The local files of the cells of one study by cell; each cell has one."""
     files = list(folder.glob(f"runs/cells/wandb/{kind}-*/*.wandb"))
-    by_cell = {int(file.stem.removeprefix("run-"), 16): file for file in files}
+    by_cell = {int(file.stem.split("-")[1], 16): file for file in files}
     assert len(by_cell) == len(files)
     return by_cell
+
+
+def run_wandb(folder, server, *arguments):
+    """A command of W&B's own, as the same user in the same folder."""
+    wandb, env = str(Path(sys.executable).with_name("wandb")), {"HOME": str(folder / "home"), "PATH": os.environ["PATH"]}
+    (folder / "home").mkdir(exist_ok=True)
+    command = [wandb, *arguments]
+    return subprocess.run(command, cwd=folder, env=env | server.env(), capture_output=True, text=True, check=True, timeout=120)
+
+
+def run_told_command(told, folder, server):
+    """Say in a shell's words what the last line has told to say."""
+    command, *paths = shlex.split(told.splitlines()[-1].split(": ")[-1])[1:]
+    assert command == "sync"
+    paths = [str(found.relative_to(folder)) for path in paths for found in folder.glob(path)]
+    return run_wandb(folder, server, command, *paths)
+
+
+def cell_id(k, study=STUDY):
+    return f"{k:032x}-{digest([study, 'no-dropout'])[:8]}"
 
 
 def children(pid):
@@ -171,8 +193,9 @@ class Handler(BaseHTTPRequestHandler):
             operation = re.search(r"(?:query|mutation)\s+(\w+)", request["query"]).group(1)
             self.answer({"data": self.server.graphql(operation, request.get("variables") or {})})
         elif self.path.endswith("/file_stream"):
-            self.server.stream(self.path.split("/")[-2], request)
-            self.answer({})
+            if self.server.answers_stream == 200:
+                self.server.stream(self.path.split("/")[-2], request)
+            self.answer({}, self.server.answers_stream)
         else:
             self.answer({})
 
@@ -189,9 +212,9 @@ class Handler(BaseHTTPRequestHandler):
         self.server.received += content
         return content
 
-    def answer(self, content):
+    def answer(self, content, status=200):
         content = json.dumps(content).encode()
-        self.send_response(self.server.status)
+        self.send_response(max(status, self.server.status))
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -203,6 +226,8 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     status = 200
+    answers_stream = 200
+    """To history alone, which is then not kept."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -220,7 +245,7 @@ class Server(ThreadingHTTPServer):
         if operation == "UpsertBucket":
             run = self.runs.setdefault(variables["name"], {})
             run.update({name: value for name, value in variables.items() if value is not None})
-            project = {"id": "1", "name": variables["project"], "entity": {"id": "1", "name": "crew"}}
+            project = {"id": "1", "name": variables["project"], "entity": {"id": "1", "name": run.get("entity", "crew")}}
             bucket = {
                 "id": "1",
                 "name": variables["name"],
@@ -250,14 +275,20 @@ class Server(ThreadingHTTPServer):
         return {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": KEY}
 
 
-@pytest.fixture
-def server():
+@contextmanager
+def served():
     with Server() as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def server():
+    with served() as server:
+        yield server
 
 
 WHOLE = "tracker = start({mode!r}); epochs(tracker, 1, 3); tracker.finish({{'best_epoch': 2}}, 0)"
@@ -327,11 +358,93 @@ def test_a_mirror_waits_for_one_of_an_earlier_start(tmp_path):
     assert steps(tmp_path) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("mode", ["offline", "online"])
-def test_environment_of_wandb_does_not_change_the_mode(tmp_path, server, mode):
-    assert run_program(WHOLE.format(mode=mode), tmp_path, WANDB_MODE="disabled", **server.env())[0] == 0
+@pytest.mark.parametrize(
+    ("mode", "name", "value", "expected"),
+    [
+        ("online", "WANDB_MODE", "dryrun", "offline"),
+        ("online", "WANDB_MODE", "ofline", "offline"),
+        ("online", "WANDB_DISABLED", "true", "disabled"),
+        ("offline", "WANDB_MODE", "disabled", "disabled"),
+        ("offline", "WANDB_MODE", "online", None),
+        ("online", "WANDB_MODE", "run", None),
+        ("disabled", "WANDB_MODE", "online", None),
+    ],
+)
+def test_stricter_mode_of_two(monkeypatch, mode, name, value, expected):
+    for known in ("WANDB_MODE", "WANDB_DISABLED"):
+        monkeypatch.delenv(known, raising=False)
+    monkeypatch.setenv(name, value)
+    assert settled(mode) == ((expected, f"{name}={value}") if expected else (mode, ""))
+
+
+STRICTER = [
+    ("online", {"WANDB_MODE": "offline"}, "WANDB_MODE=offline"),
+    ("online", {"WANDB_MODE": "of\x1b[31mline"}, r"WANDB_MODE=of\x1b[31mline"),
+    ("online", {"WANDB_MODE": "disabled"}, "WANDB_MODE=disabled"),
+]
+
+
+@pytest.mark.parametrize(("mode", "env", "named"), STRICTER)
+def test_stricter_mode_of_wandb_s_environment_wins_and_is_told(tmp_path, server, mode, env, named):
+    code, told = run_program(WHOLE.format(mode=mode) + "; mirror('online', [cell(1)])", tmp_path, **env, **server.env())
+    assert code == 0
+    assert server.received == b""
+    disabled = "disabled" in named.lower()
+    run, study = told.splitlines()
+    if disabled:
+        assert run == f"tracking: nothing is mirrored to W&B ({named}), although tracking.mode={mode}"
+        assert study == f"tracking: nothing is mirrored to W&B ({named}), although tracking.mode=online"
+        assert list(tmp_path.glob("runs/**/wandb")) == []
+    else:
+        assert run.startswith(f"tracking: W&B is not used online ({named}); send the run later with: wandb sync runs/{RUN}/")
+        assert study.startswith(f"tracking: W&B is not used online ({named}); send the study's runs later with: wandb sync ")
+        assert steps(tmp_path) == [1, 2, 3]
+        assert sorted(study_files(tmp_path)) == [1]
+
+
+def test_wandb_offline_said_once_is_kept_to(tmp_path, server):
+    run_wandb(tmp_path, server, "offline")
+    code, told = run_program(WHOLE.format(mode="online"), tmp_path, **server.env())
+    assert code == 0
+    reason = "W&B's settings file; `wandb online` changes it"
+    assert told.startswith(f"tracking: W&B is not used online ({reason}); send the run later with: wandb sync runs/{RUN}/")
+    assert told.count("\n") == 1
+    assert server.received == b""
+
+
+def test_environment_of_wandb_sends_nothing_that_the_configuration_keeps_here(tmp_path, server):
+    assert run_program(WHOLE.format(mode="offline"), tmp_path, WANDB_MODE="online", **server.env()) == (0, "")
+    assert server.received == b""
     assert steps(tmp_path) == [1, 2, 3]
-    assert bool(server.runs) == (mode == "online")
+
+
+def test_environment_of_wandb_makes_a_mirror_no_part_of_another_run(tmp_path, server):
+    (tmp_path / "other.yaml").write_text("secret_of_the_environment: {value: 1}\n")
+    other = {"WANDB_CONFIG_PATHS": "other.yaml", "WANDB_RUN_ID": "other", "WANDB_RESUME": "must", "WANDB_SWEEP_ID": "other"}
+    other |= {"WANDB_SERVICE": "3-1-tcp-localhost-9", "WANDB_PROJECT": "other", "WANDB_ENTITY": "harbour"}
+    code, _ = run_program(WHOLE.format(mode="online"), tmp_path, **other, **server.env())
+    assert code == 0
+    assert server.steps() == [1, 2, 3]
+    assert list(server.runs) == [RUN]
+    assert {name: server.runs[RUN][name] for name in ("project", "entity")} == {"project": "regatta", "entity": "harbour"}
+    assert "secret_of_the_environment" not in server.runs[RUN]["config"]
+
+
+def test_wandb_silent_leaves_out_what_is_no_loss(tmp_path, server):
+    silent = {"WANDB_SILENT": "true"} | server.env()
+    assert run_program(WHOLE.format(mode="online"), tmp_path, **silent) == (0, "")
+    server.answers_stream = 403
+    code, told = run_program(WHOLE.format(mode="online"), tmp_path, **silent)
+    assert code == 0
+    assert "not all that was sent has arrived" in told
+
+
+def test_setting_that_wandb_does_not_take_is_named_without_its_value(tmp_path):
+    code, told = run_program(WHOLE.format(mode="offline"), tmp_path, WANDB_BASE_URL="oarsecret")
+    assert code == 0
+    assert told.startswith("tracking: W&B mirrors no further (W&B's setting base_url: Input should be a valid URL")
+    assert "oarsecret" not in told
+    assert told.count("\n") == 1
 
 
 def test_nothing_private_is_written_or_sent(tmp_path, server):
@@ -423,10 +536,68 @@ def test_unreachable_server_costs_one_line_and_the_run_can_be_sent_later(tmp_pat
         r"tracking: W&B is not used online \(http://127.0.0.1:9: .*refused\); send the run later with: wandb sync \S+\n", told
     )
     assert mirrored(tmp_path)["history"] == expected_history(3)
-    wandb = str(Path(sys.executable).with_name("wandb"))
-    env = {"HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"]} | server.env()
-    subprocess.run([wandb, "sync", told.split()[-1]], cwd=tmp_path, env=env, capture_output=True, check=True, timeout=60)
+    run_told_command(told, tmp_path, server)
     assert server.steps() == [1, 2, 3]
+
+
+GATED = """
+import time
+tracker = start('online'); epochs(tracker, 1, 2)
+while not Path("on").exists():
+    time.sleep(0.05)
+epochs(tracker, 3, 4); tracker.finish({'best_epoch': 2}, 0)
+"""
+"""A training whose server can be changed between its second and third epoch."""
+
+
+def test_server_that_refuses_after_opening_costs_a_line_and_the_run_can_be_sent_later(tmp_path, server):
+    with start_program(GATED, tmp_path, **server.env()) as program:
+        wait_until(lambda: server.steps() == [1, 2])
+        server.answers_stream = 401
+        (tmp_path / "on").touch()
+        _, told = program.communicate(timeout=120)
+    assert program.returncode == 0
+    shown, lost = told.splitlines()
+    assert shown == f"tracking: W&B shows the run at {server.url}/crew/regatta/runs/{RUN}"
+    reason = "not all that was sent has arrived: Fatal error while uploading data"
+    assert lost.startswith(
+        f"tracking: W&B is not used online ({reason}); send the run later with: wandb sync runs/{RUN}/wandb/"
+    )
+    assert mirrored(tmp_path)["history"] == expected_history(4)
+    assert mirrored(tmp_path)["exit"] == 0
+    assert server.steps() == [1, 2]
+    server.answers_stream = 200
+    run_told_command(told, tmp_path, server)
+    assert server.steps() == [1, 2, 3, 4]
+    assert server.exit_codes == {RUN: 0}
+
+
+def test_refusal_in_the_middle_of_a_training_is_told_then_and_the_rest_goes_to_a_file(tmp_path, server):
+    body = """
+import time
+tracker = start('online'); epochs(tracker, 1, 2); epoch = 2
+while not Path("on").exists():
+    epoch += 1; epochs(tracker, epoch, epoch); time.sleep(0.5)
+tracker.finish({}, 0)
+print(epoch)
+"""
+    server.answers_stream = 403
+    with start_program(body, tmp_path, **server.env()) as program:
+        wait_until(lambda: list(tmp_path.glob(f"runs/{RUN}/wandb/offline-run-*/*.wandb")))
+        wait_until(lambda: len(steps(tmp_path)) > 2)
+        (tmp_path / "on").touch()
+        last, told = program.communicate(timeout=120)
+    assert told.count("\n") == 2
+    assert mirrored(tmp_path)["history"] == expected_history(int(last))
+
+
+def test_folder_with_a_blank_is_told_as_a_shell_takes_it(tmp_path, server):
+    lost = server.env() | {"WANDB_BASE_URL": "http://127.0.0.1:9", "REGATTA_RUNS": "our runs"}
+    code, told = run_program("mirror('online', [cell(1), cell(2)])", tmp_path, **lost)
+    assert code == 0
+    assert told.endswith("wandb sync 'our runs/cells/wandb'/offline-run-*\n")
+    run_told_command(told, tmp_path, server)
+    assert sorted(int(name.split("-")[0], 16) for name in server.exit_codes) == [1, 2]
 
 
 def test_missing_key_costs_one_line_and_nobody_is_asked(tmp_path, server):
@@ -458,8 +629,10 @@ def test_study_is_a_group_and_each_cell_a_run(tmp_path):
     assert run_program("mirror('offline', [cell(1), cell(2, failure='loss is not finite', epochs=1)])", tmp_path) == (0, "")
     files = study_files(tmp_path)
     first, failed = content_of(files[1]), content_of(files[2])
-    assert first["names"] == [f"{1:032x}", "does dropout help", "no-dropout seed 1", "regatta"]
-    assert first["config"] == {"variant": "no-dropout", "seed": 1, "model.dropout": 0.1, "train.betas": [0.9, 0.99]}
+    assert first["names"] == [cell_id(1), STUDY, "no-dropout seed 1", "regatta"]
+    assert first["config"] == {
+        "variant": "no-dropout", "seed": 1, "cell": f"{1:032x}", "model.dropout": 0.1, "train.betas": [0.9, 0.99]
+    }  # fmt: skip
     assert first["history"] == expected_history(2)
     assert first["summary"].items() >= {"val_loss": 1, "best_epoch": 2, "val/loss": 1}.items()
     assert first["exit"] == 0
@@ -474,17 +647,65 @@ def test_disabled_study_starts_and_writes_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cell_is_mirrored_once_for_each_project(tmp_path):
+def test_cell_is_mirrored_once_for_each_study_and_project(tmp_path):
     assert run_program("mirror('offline', [cell(1), cell(1), cell(2)])", tmp_path) == (0, "")
     before = {file: file.stat().st_mtime_ns for file in study_files(tmp_path).values()}
-    assert run_program("mirror('offline', [cell(1), cell(2)], study='another')", tmp_path) == (0, "")
     assert run_program("mirror('offline', [cell(1), cell(3), cell(2)])", tmp_path) == (0, "")
     files = study_files(tmp_path)
     assert sorted(files) == [1, 2, 3]
     assert {file: file.stat().st_mtime_ns for file in files.values() if file in before} == before
     assert run_program("mirror('offline', [cell(1)], project='other')", tmp_path) == (0, "")
-    ones = [content_of(file)["names"][3] for file in tmp_path.glob(f"runs/cells/wandb/*/run-{1:032x}.wandb")]
+    ones = [content_of(file)["names"][3] for file in tmp_path.glob(f"runs/cells/wandb/*/run-{cell_id(1)}.wandb")]
     assert sorted(ones) == ["other", "regatta"]
+
+
+def test_study_that_shares_cells_with_another_has_all_of_its_own(tmp_path, server):
+    one, two = "mirror('online', [cell(1), cell(2), cell(3)])", "mirror('online', [cell(1), cell(2), cell(4)], study='two')"
+    for body in (one, two, one, two):
+        code, _ = run_program(body, tmp_path, **server.env())
+        assert code == 0
+        groups = {}
+        for name, run in server.runs.items():
+            groups.setdefault(run["groupName"], []).append(int(name.split("-")[0], 16))
+        assert sorted(groups[STUDY]) == [1, 2, 3]
+    assert sorted(groups["two"]) == [1, 2, 4]
+    assert set(server.history) == set(server.runs)
+    server.received = b""
+    assert run_program(f"{one}; {two}", tmp_path, **server.env()) == (0, "")
+    assert server.received == b""
+
+
+def test_another_server_gets_the_study_too(tmp_path, server):
+    body = "mirror('online', [cell(1)])"
+    assert run_program(body, tmp_path, **server.env())[0] == 0
+    with served() as other:
+        assert run_program(body, tmp_path, **other.env())[0] == 0
+        assert list(other.exit_codes) == [cell_id(1)]
+
+
+def test_long_names_are_cut_as_a_server_takes_them(tmp_path):
+    study = "does-" + "long-" * 40 + "help"
+    assert run_program(f"mirror('offline', [cell(1)], study='{study}')", tmp_path) == (0, "")
+    (file,) = study_files(tmp_path).values()
+    group = content_of(file)["names"][1]
+    assert len(group) == 128
+    assert group == f"{study[:119]}-{digest(study)[:8]}"
+
+
+def test_study_that_a_server_refuses_after_opening_is_finished_offline(tmp_path, server):
+    body = "mirror('online', [cell(1), cell(2)])"
+    server.answers_stream = 409
+    code, told = run_program(body, tmp_path, **server.env())
+    assert code == 0
+    reason = "not all that was sent has arrived: Fatal error while uploading data"
+    assert told == (
+        f"tracking: W&B is not used online ({reason}); send the study's runs later with: "
+        "wandb sync runs/cells/wandb/offline-run-*\n"
+    )
+    assert sorted(study_files(tmp_path)) == [1, 2]
+    server.answers_stream = 200
+    run_told_command(told, tmp_path, server)
+    assert server.exit_codes == {cell_id(1): 0, cell_id(2): 0}
 
 
 MANY = "mirror('offline', [cell(k, epochs=30) for k in range(60)])"
@@ -518,32 +739,34 @@ def test_study_whose_mirror_was_killed_is_mirrored_once_in_the_end(tmp_path, vic
     assert run_program(MANY, tmp_path) == (0, "")
     files = study_files(tmp_path)
     assert sorted(files) == list(range(60))
-    for k in (0, int(unfinished, 16), 59):
+    for k in (0, int(unfinished.split("-")[0], 16), 59):
         content = content_of(files[k])
         assert [item["_step"] for item in content["history"]] == list(range(1, 31))
         assert content["exit"] == 0
 
 
-def test_two_studies_at_once_mirror_a_cell_they_share_once(tmp_path):
+def test_two_studies_at_once_mirror_their_cells_once_each(tmp_path):
     body = "mirror('offline', [cell(k) for k in {}], study='{}')"
     with (
-        start_program(body.format("range(20)", "one"), tmp_path) as one,
-        start_program(body.format("range(10, 30)", "two"), tmp_path) as two,
+        start_program(body.format("range(10)", "one"), tmp_path) as one,
+        start_program(body.format("range(5, 15)", "two"), tmp_path) as two,
     ):
-        assert [one.communicate(timeout=60), two.communicate(timeout=60)] == [("", ""), ("", "")]
-    assert sorted(study_files(tmp_path)) == list(range(30))
+        assert [one.communicate(timeout=120), two.communicate(timeout=120)] == [("", ""), ("", "")]
+    files = [file.stem.removeprefix("run-") for file in tmp_path.glob("runs/cells/wandb/offline-run-*/*.wandb")]
+    assert sorted(files) == sorted([cell_id(k, "one") for k in range(10)] + [cell_id(k, "two") for k in range(5, 15)])
 
 
 def test_online_study_reaches_the_server_once(tmp_path, server):
     body = "mirror('online', [cell(1, failure='loss is not finite'), *(cell(k) for k in range(2, 21))])"
     code, told = run_program(body, tmp_path, **server.env())
     assert (code, told) == (0, f"tracking: W&B shows the study at {server.url}/crew/regatta/groups/does%20dropout%20help\n")
-    assert server.exit_codes == {f"{k:032x}": int(k == 1) for k in range(1, 21)}
+    assert server.exit_codes == {cell_id(k): int(k == 1) for k in range(1, 21)}
     assert {run["groupName"] for run in server.runs.values()} == {"does dropout help"}
     assert len(server.history) == 20
     for name, lines in server.history.items():
         losses = [json.loads(lines[i])["train/loss"] for i in sorted(lines)]
-        assert losses == [int(name, 16), int(name, 16) / 2]
+        k = int(name.split("-")[0], 16)
+        assert losses == [k, k / 2]
     server.runs.clear()
     assert run_program(body, tmp_path, **server.env()) == (0, "")
     assert server.runs == {}
@@ -561,7 +784,7 @@ def test_study_without_a_server_is_mirrored_offline_and_online_once_there_is_one
         )
         assert sorted(study_files(tmp_path)) == [1, 2]
     assert run_program(body, tmp_path, **server.env())[0] == 0
-    assert sorted(server.exit_codes) == [f"{1:032x}", f"{2:032x}"]
+    assert sorted(server.exit_codes) == [cell_id(1), cell_id(2)]
 
 
 @pytest.mark.slow
@@ -596,21 +819,18 @@ def test_ill_server_holds_the_end_of_a_run_up_for_a_limited_time(tmp_path, serve
 
 
 @pytest.mark.slow
-def test_server_that_vanishes_holds_the_end_of_a_run_up_for_a_limited_time(tmp_path, server):
-    body = """
-import time
-tracker = start('online'); epochs(tracker, 1, 2)
-while not Path("vanished").exists():
-    time.sleep(0.05)
-epochs(tracker, 3, 4); tracker.finish({}, 0)
-"""
-    with start_program(body, tmp_path, **server.env()) as program:
+def test_server_that_vanishes_holds_the_end_of_a_run_up_for_a_limited_time_and_the_run_can_be_sent_later(tmp_path, server):
+    with start_program(GATED, tmp_path, **server.env()) as program:
         wait_until(lambda: RUN in server.runs)
         server.shutdown()
         server.server_close()
-        (tmp_path / "vanished").touch()
+        (tmp_path / "on").touch()
         started = time.monotonic()
-        program.communicate(timeout=120)
+        _, told = program.communicate(timeout=120)
     assert time.monotonic() - started < 65
     assert program.returncode == 0
-    assert steps(tmp_path) == [1, 2, 3, 4]
+    assert "W&B is not used online (" in told.splitlines()[-1]
+    assert mirrored(tmp_path)["history"] == expected_history(4)
+    with served() as again:
+        run_told_command(told, tmp_path, again)
+        assert again.steps() == [1, 2, 3, 4]
