@@ -15,14 +15,17 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import BusyError, StorageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PARAMS = Path("params.yaml")
 META = "regatta"
@@ -70,6 +73,10 @@ def copied_clone() -> Path | None:
     return next((folder.parents[2] for folder in copies), None)
 
 
+DIGESTS = "sha256.json"
+"""In there: SHA-256 of the copies that only `regatta run` makes."""
+
+
 def kept_dir(run: str) -> Path:
     """Where copies of what belongs to a run are kept beside it: `dvc.lock`, and files that Git keeps, under their own paths."""
     return runs_root() / run / "kept"
@@ -101,6 +108,21 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(
             f"{path}: can't be written or read ({error.strerror or error}); free space or check the rights, then repeat"
         ) from error
+
+
+def copy_whole(source: Path, place: Path) -> str:
+    """Copy a small file whole or not at all, with the folders above it; SHA-256 of its bytes."""
+    with storage_errors(source):
+        content = source.read_bytes()
+    make_dir(place.parent)
+    write_bytes(place, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def check_copy(path: Path, digest: str | None) -> None:
+    """StorageError where a copy is no longer what was copied; None: it was not noted what it was."""
+    if digest and path.exists() and file_digest(path) != digest:
+        raise StorageError(f"{path}: torn or changed since it was kept; {remedy(path)}")
 
 
 def make_dir(path: Path) -> None:
@@ -145,14 +167,34 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON, or say which file is missing or torn."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a record in JSON, or say which file is missing or torn."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StorageError(f"{path}: missing; run the stage that writes it (`dvc repro`)") from None
-    except ValueError as error:
-        raise StorageError(f"{path}: not whole JSON ({error}); delete it and run the stage that writes it") from None
+        with storage_errors(path):
+            values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise StorageError(f"{path}: not whole JSON ({error}); {remedy(path)}") from None
+    except StorageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise StorageError(f"{path}: missing; run the stage that writes it (`dvc repro`)") from None
+        raise
+    if not isinstance(values, dict):
+        raise StorageError(f"{path}: holds no record, but {values!r:.40}; {remedy(path)}")
+    return values
+
+
+def remedy(path: Path) -> str:
+    """What brings a file back that is not whole, with a command to paste."""
+    for folder in path.parents:
+        if folder.parent.name == "artifacts" and folder.name in STAGES[:4]:
+            command = "regatta run"
+            break
+        if folder.parent.name == "study" and folder.parent.parent.name == "artifacts":
+            command = f"regatta study {folder.name}"
+            break
+    else:
+        return "take a whole copy of it, or delete it and say the same command again"
+    return f"say `rm -r {folder}`, then `{command}`: it comes from DVC's cache or is made anew"
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -168,10 +210,32 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]])
     write_bytes(path, text.getvalue().encode())
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read a table with a header line as text."""
-    with storage_errors(path), path.open(newline="", encoding="utf-8") as file:
-        return [{name: _as_written(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
+def read_csv(path: Path, columns: Collection[str] = ()) -> list[dict[str, str]]:
+    """Read a table with a header line as text; StorageError where it is torn or lacks one of the columns."""
+    try:
+        with storage_errors(path), path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            names, rows = reader.fieldnames or [], list(reader)
+    except (ValueError, csv.Error) as error:
+        raise StorageError(f"{path}: not a whole table ({error}); {remedy(path)}") from None
+    if not set(columns) <= set(names) or any(None in row or None in row.values() for row in rows):
+        raise StorageError(f"{path}: not a whole table with the columns {', '.join(columns or names)}; {remedy(path)}")
+    return [{name: _as_written(cell) for name, cell in row.items()} for row in rows]
+
+
+def read_parquet(path: Path, columns: Collection[str]) -> pa.Table:
+    """Columns of a table, in their order; StorageError where it is missing, torn or lacks one of them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            if lacking := set(columns) - set(file.schema_arrow.names):
+                raise StorageError(f"{path}: lacks the columns {', '.join(sorted(lacking))}; {remedy(path)}")
+            return file.read(list(columns))
+    except (OSError, pa.ArrowException) as error:
+        said = " ".join(str(error).split())
+        raise StorageError(f"{path}: missing or not a whole table ({said}); {remedy(path)}") from None
 
 
 _FORMULA = re.compile("'*[=+@\\-\t\r\n\uff1d\uff0b\uff0d\uff20]")
@@ -197,17 +261,36 @@ def append_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:
-    """Append lines of text to a file in a folder that is there."""
-    with storage_errors(path), path.open("a", encoding="utf-8") as file:
-        file.write("".join(f"{line}\n" for line in lines))
+    """Append lines of text to a file in a folder that is there; a torn last line stays one by itself."""
+    with storage_errors(path), path.open("ab+") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        torn = file.read(1) not in (b"", b"\n")
+        file.write(("\n" * torn + "".join(f"{line}\n" for line in lines)).encode())
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Read the whole lines of a file of JSON lines; a torn last line (a killed writer) is left out."""
+    """Read the whole lines of a file of JSON lines; a torn last line (a killed writer) is left out.
+
+    StorageError where another line is none.
+    """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
+    with storage_errors(path):
+        lines = path.read_bytes().split(b"\n")[:-1]
+    return [_record_in(line, path, number) for number, line in enumerate(lines, start=1) if line]
+
+
+def _record_in(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise StorageError(
+            f"{path}: line {number} is no whole record in JSON; take it out with `sed -i {number}d {path}`, or {remedy(path)}"
+        )
+    return values
 
 
 @contextlib.contextmanager
@@ -260,11 +343,11 @@ def load_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
             header = (file.metadata() or {}).get(META, "")
             arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
     except (SafetensorError, OSError) as error:
-        raise StorageError(f"{path}: not a whole safetensors file ({error}); delete it and run the stage again") from None
+        raise StorageError(f"{path}: not a whole safetensors file ({error}); {remedy(path)}") from None
     expected, text = header[:DIGEST_LENGTH], header[DIGEST_LENGTH:]
     if expected != _tensor_digest(arrays, text):
         raise StorageError(
-            f"{path}: its content does not match its own digest (a flipped bit or a foreign file); delete it and repeat"
+            f"{path}: its content does not match its own digest (a flipped bit or a foreign file); {remedy(path)}"
         )
     return arrays, json.loads(text)
 
@@ -293,7 +376,7 @@ def held(path: Path) -> Iterator[None]:
     """Hold a lock file for this process alone; BusyError names the holder. The lock ends with the process."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
+        file = path.open("a+", encoding="utf-8", errors="replace")
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -306,9 +389,16 @@ def held(path: Path) -> Iterator[None]:
         yield
 
 
+def check_free(path: Path) -> None:
+    """BusyError, at once, where another process holds a lock file: for a look before what takes long."""
+    if path.exists():
+        with held(path):
+            pass
+
+
 def abandoned(path: Path) -> bool:
     """Whether the process that was the last to hold a lock file was one of this machine and has ended. Locks nothing."""
-    words = path.read_text(encoding="utf-8").split() if path.exists() else []
+    words = path.read_text(encoding="utf-8", errors="replace").split() if path.exists() else []
     here = words[3:] == [os.uname().nodename]
     return not words or (here and not Path("/proc", words[1]).exists())
 

@@ -52,11 +52,11 @@ def read_overrides(conf: Path = CONF) -> Overrides:
     from omegaconf.errors import OmegaConfBaseException
 
     path = conf / FILE
-    if path.exists():
-        check_file(path)
     try:
+        if path.exists():
+            check_file(path)
         content: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
-    except (yaml.YAMLError, OmegaConfBaseException, OSError) as error:
+    except (yaml.YAMLError, OmegaConfBaseException, OSError, UnicodeError) as error:
         raise _unreadable(path, " ".join(str(error).split())) from None
     if not isinstance(content, dict):
         raise _unreadable(path, "it must hold sections")

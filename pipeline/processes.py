@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import resource
 import select
 import signal
 import sys
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO, cast
+
+from pipeline.errors import RegattaError
 
 LONGEST_WORD, LONGEST_LINE = 400, 4000
 """Of what is printed. The longest path of the file system's names is 255 a name."""
@@ -111,6 +114,34 @@ def shown_plainly() -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = before
+
+
+@contextmanager
+def memory_limit_told() -> Iterator[None]:
+    """RegattaError where a limit of this process's address space is what ends the block."""
+    try:
+        yield
+    except (MemoryError, ImportError, OSError, RuntimeError, SystemError) as error:
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit == resource.RLIM_INFINITY or not _lacks_memory(error):
+            raise
+        raise RegattaError(
+            f"the limit of memory set here, `ulimit -v` = {limit // 1024:,} kB, is too small ({_said(error)}); "
+            "say `ulimit -v unlimited`, or ask the system that started this for more, then the same command again"
+        ) from None
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """By type or, where a library has given it another one, by what it says or was caused by."""
+    words = ("memory", "map segment", "new thread", "resource temporarily unavailable")
+    cause = error.__cause__ or error.__context__
+    said = str(error).lower()
+    known = isinstance(error, MemoryError | SystemError)
+    return known or any(w in said for w in words) or (cause is not None and _lacks_memory(cause))
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @contextmanager

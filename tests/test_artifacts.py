@@ -206,3 +206,71 @@ def test_a_temporary_copy_of_dvcs_shares_the_records_of_its_clone(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     assert artifacts.copied_clone() is None
     assert artifacts.runs_root() == Path("runs")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff{}", b"null", b"[" * 100_000])
+def test_a_record_that_is_none_names_its_file_and_the_way_out(tmp_path, content):
+    path = tmp_path / "artifacts" / "evaluate" / "metrics.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"metrics.json: .*rm -r .*artifacts/evaluate`, then `regatta run`"):
+        artifacts.read_json(path)
+
+
+@pytest.mark.parametrize("line", [b"{", b"null", b"\xff\xfe"])
+def test_a_broken_line_is_named_by_its_number(tmp_path, line):
+    path = tmp_path / "reads.jsonl"
+    path.write_bytes(b'{"a": 1}\n' + line + b'\n{"a": 2}\n')
+    with pytest.raises(StorageError, match=r"reads.jsonl: line 2 is no whole record.*sed -i 2d"):
+        artifacts.read_jsonl(path)
+
+
+def test_what_follows_a_torn_line_is_not_part_of_it(tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_bytes(b"whole\nto")
+    artifacts.append_lines(path, ["next"])
+    assert path.read_text() == "whole\nto\nnext\n"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.9, 0.99])
+def test_a_torn_table_is_named(tmp_path, share):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "artifacts" / "study" / "depth" / "curves.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"a": list(range(1000))}), path)
+    assert artifacts.read_parquet(path, ["a"]).num_rows == 1000
+    with pytest.raises(StorageError, match=r"curves.parquet: lacks the columns b"):
+        artifacts.read_parquet(path, ["a", "b"])
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(StorageError, match=r"curves.parquet: .*artifacts/study/depth`, then `regatta study depth`"):
+        artifacts.read_parquet(path, ["a"])
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1\n", b"a,b\n\xff,1\n", b"a,c\n1,2\n"])
+def test_a_torn_csv_is_named(tmp_path, content):
+    path = tmp_path / "confusion.csv"
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"confusion.csv: not a whole table"):
+        artifacts.read_csv(path, ["a", "b"])
+
+
+def test_a_lock_that_somebody_holds_is_seen_before_anything_else(tmp_path):
+    lock = tmp_path / ".lock"
+    artifacts.check_free(lock)
+    assert not lock.exists()
+    with artifacts.held(lock), pytest.raises(BusyError, match=f"process {os.getpid()}"):
+        artifacts.check_free(lock)
+    artifacts.check_free(lock)
+
+
+def test_a_copy_that_was_changed_is_named(tmp_path):
+    (tmp_path / "params.yaml").write_text("a: 1\n")
+    place = tmp_path / "kept" / "params.yaml"
+    digest = artifacts.copy_whole(tmp_path / "params.yaml", place)
+    artifacts.check_copy(place, digest)
+    artifacts.check_copy(place, None)
+    place.write_text("a: ")
+    with pytest.raises(StorageError, match=r"kept/params.yaml: torn or changed"):
+        artifacts.check_copy(place, digest)

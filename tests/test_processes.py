@@ -195,3 +195,33 @@ def test_whatever_a_command_or_a_stage_prints_is_plain(project: Path, monkeypatc
         assert "\u202e" not in said
         assert "\\x1b[2J\\u202e" in said
         assert len(said) < 4000
+
+
+LIMITED = """
+import resource
+from pipeline.errors import RegattaError
+from pipeline.processes import memory_limit_told
+def ended(error):
+    try:
+        with memory_limit_told():
+            raise error
+    except (RegattaError, Exception) as found:
+        return str(found)
+assert ended(MemoryError("no")) == "no", "without a limit it is somebody else's"
+resource.setrlimit(resource.RLIMIT_AS, (2_000_000 * 1024, 2_000_000 * 1024))
+print(ended(ImportError("libx.so: failed to map segment from shared object")))
+assert "ulimit" not in ended(ImportError("no module named x"))
+try:
+    with memory_limit_told():
+        bytearray(4_000_000_000)
+except RegattaError as error:
+    print(error)
+"""
+
+
+def test_a_limit_of_memory_is_told_in_a_line() -> None:
+    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=False, env=environment())
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all("`ulimit -v` = 2,000,000 kB, is too small" in line for line in lines)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import keyed
-from pipeline.artifacts import PARAMS, load_tensors, make_dir, runs_root, save_tensors, stage_dir
+from pipeline.artifacts import PARAMS, check_copy, make_dir, runs_root, save_tensors, stage_dir
 from pipeline.closure import code_digest
 from pipeline.commands.root import seen_from
 from pipeline.commands.runs import table
@@ -84,7 +84,7 @@ def numbered(options: argparse.Namespace, epochs: int, steps: int) -> int:
 
 def found(name: str) -> RunFolder:
     """The run of this name or beginning; ConfigError unless there is just one."""
-    paths = [path.parent for path in sorted(runs_root().glob(f"{name}*/run.json"))]
+    paths = sorted({path.parent for kind in ("run.json", "state*") for path in runs_root().glob(f"{name}*/{kind}")})
     if len(paths) != 1:
         near = ", ".join(path.name for path in paths) or "none; `regatta runs` shows them all"
         raise ConfigError(f"replay {name}: {len(paths)} runs have this name or begin with it ({near})")
@@ -112,10 +112,12 @@ def rebuilt(folder: RunFolder, data: Dataset, views: Views) -> Training:
     from pipeline.train.program import planned
     from pipeline.train.training import Training
 
+    run = folder.read()
+    check_copy(folder.path / PARAMS.name, run.get("files", {}).get(PARAMS.name))
     values = read_values(folder.path / PARAMS.name)
     if values is None:
         raise StorageError(f"{folder.path / PARAMS.name}: missing; a run can't be rebuilt without it")
-    config, run = checked(values), folder.read()
+    config = checked(values)
     torch.set_num_threads(run["num_threads"])
     program, lane = planned(config.model, config.train, data.manifest)
     return Training(program, [lane], data, [views], chosen_device(run["device"]))
@@ -124,7 +126,11 @@ def rebuilt(folder: RunFolder, data: Dataset, views: Views) -> Training:
 def go_to(training: Training, folder: RunFolder, num_steps: int) -> None:
     """Take steps until so many have been taken, from the newest state of the run that is not beyond, or from the start."""
     for path in folder.states:
-        tensors, progress = load_tensors(path)
+        try:
+            tensors, progress = folder.loaded(path)
+        except StorageError as error:
+            print(f"replay: {error}", flush=True)
+            continue
         if progress["epoch"] * training.steps_per_epoch + progress["step"] <= num_steps:
             training.restore(tensors, progress)
             break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -18,6 +19,10 @@ from pipeline.processes import STARTER, UNREAD, this_process
 from pipeline.report.outdated import mark
 
 REPORT = stage_dir("report") / "index.html"
+
+
+CACHE = ".dvc/cache"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -148,9 +153,17 @@ def worded(error: Exception) -> RegattaError:
         if isinstance(cause, BrokenPipeError):
             return _with_code(said, UNREAD)
         if isinstance(cause, OSError):
-            return StorageError(said)
+            return StorageError(_full(cause) if cause.errno in FULL else said)
     hint = "; say `git init`, or `dvc config core.no_scm true` to do without Git" if "not a git repo" in said else ""
     return ConfigError(f"DVC: {said}{hint}")
+
+
+def _full(error: OSError) -> str:
+    place = Path(error.filename2 or error.filename or CACHE)
+    return (
+        f"{os.path.relpath(place)}: {error.strerror}; free space on that disk (`dvc gc -w` removes from {CACHE} what the "
+        "workspace does not need, or give DVC another place with `dvc cache dir PATH`), then say the same command again"
+    )
 
 
 def _stage_error(text: str, cause: str) -> RegattaError:

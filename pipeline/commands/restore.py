@@ -10,9 +10,22 @@ from typing import Any
 
 import yaml
 
-from pipeline.artifacts import CODE, PARAMS, held, kept_dir, stage_dir, write_bytes
+from pipeline.artifacts import (
+    CODE,
+    DIGESTS,
+    PARAMS,
+    check_copy,
+    check_free,
+    held,
+    kept_dir,
+    read_json,
+    runs_root,
+    stage_dir,
+    write_bytes,
+)
 from pipeline.closure import code_digest
 from pipeline.commands.compose import ask
+from pipeline.commands.dvc_files import is_whole
 from pipeline.commands.run import LOCK, clear_old_studies
 from pipeline.config import Values, checked, composed, differences, edited, merged, read_values, write_params
 from pipeline.errors import ConfigError, StorageError
@@ -31,7 +44,9 @@ GO_ON = {
 
 def restore(options: argparse.Namespace) -> int:
     """Bring the run back, and say what could not be; StorageError where artifacts that it had are no longer kept."""
+    check_free(LOCK)
     run = find(options.run)
+    check_kept(run)
     values = read_values(kept_file(run, PARAMS))
     if values is None:
         raise StorageError(f"{kept_file(run, PARAMS)}: missing or torn, so the run's configuration can't be brought back")
@@ -53,13 +68,26 @@ def restore(options: argparse.Namespace) -> int:
 
 
 def find(name: str) -> RunFolder:
-    """The run of that name, or of the only name that begins so."""
+    """The run of that name, or of the only name that begins so; StorageError where its record is torn."""
     found = [folder for folder, _ in all_runs()]
     matching = [run for run in found if run.id == name] or [run for run in found if run.id.startswith(name)]
+    if not matching:
+        for path in sorted(runs_root().glob(f"{name}*/run.json")):
+            RunFolder(path.parent.name, path.parent).read()  # StorageError: it was left out since it is torn
     if len(matching) != 1:
         what = f"fits {', '.join(run.id for run in matching)}" if matching else "is no run of this project"
         raise ConfigError(f"{name}: {what}; `regatta runs` shows them")
     return matching[0]
+
+
+def check_kept(run: RunFolder) -> None:
+    """StorageError where a copy that the run is brought back from is torn or was changed."""
+    kept = kept_dir(run.id)
+    digests = read_json(kept / DIGESTS) if (kept / DIGESTS).exists() else {}
+    for name, digest in digests.items():
+        check_copy(kept / name, digest)
+    for name, digest in run.read().get("files", {}).items():  # older runs have none
+        check_copy(run.path / name, digest)
 
 
 def kept_file(run: RunFolder, path: Path) -> Path:
@@ -125,6 +153,8 @@ def _restore_artifacts(run: RunFolder, force: bool) -> list[str]:
         stopped = "it was stopped, and `regatta run` goes on from its last save"
         print(f"artifacts/: {run.id} has left none; {GO_ON.get(run.read().get('state', ''), stopped)}", flush=True)
         return []
+    if not is_whole(lock.read_bytes()):
+        raise StorageError(f"{lock}: torn, so the run's artifacts can't be brought back; `regatta run` computes them again")
     shutil.copyfile(lock, "dvc.lock")
     missing = _checkout(force)
     for path in sorted((kept_dir(run.id) / "artifacts").rglob("*")):

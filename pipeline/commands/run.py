@@ -9,7 +9,19 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.artifacts import cells_root, held, kept_dir, read_json, rejected_beside, runs_root, stage_dir
+from pipeline.artifacts import (
+    DIGESTS,
+    cells_root,
+    check_free,
+    copy_whole,
+    held,
+    kept_dir,
+    read_json,
+    rejected_beside,
+    runs_root,
+    stage_dir,
+    write_json,
+)
 from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.data import is_there
 from pipeline.commands.reproduce import REPORT, reproduce
@@ -26,6 +38,8 @@ NO_LINKS: Mapping[Path, Path] = {}
 
 def run(options: argparse.Namespace) -> int:
     """Compose, reproduce, say where the report is."""
+    if not (options.dry_run or options.smoke):
+        check_free(LOCK)
     new = change(options.overrides, options.reset)
     if options.dry_run:
         from pipeline.commands.plan import show_plan
@@ -116,11 +130,10 @@ def keep_records(uncached: list[str]) -> None:
     folder = runs_root() / read_json(path)["id"] if path.exists() else None
     if folder is None or not folder.is_dir():
         return
-    for name in ("dvc.lock", "params.yaml", "conf/overrides.yaml", *uncached):
-        if Path(name).is_file():
-            kept = kept_dir(folder.name) / name
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(name, kept)
+    kept = kept_dir(folder.name)
+    names = [name for name in ("dvc.lock", "params.yaml", "conf/overrides.yaml", *uncached) if Path(name).is_file()]
+    found = {name: copy_whole(Path(name), kept / name) for name in names}
+    write_json(kept / DIGESTS, {name: digest for name, digest in found.items() if name not in uncached})
 
 
 def summary(stages: list[str], stood: Path = ROOT) -> list[str]:

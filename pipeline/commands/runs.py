@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.artifacts import abandoned, kept_dir, read_json, runs_root, stage_dir, weights_digest
 from pipeline.commands.compose import shortened
 from pipeline.config import CONF, Values, differences, flat, read_values
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, StorageError
 from pipeline.overrides import read_overrides
 from pipeline.report.words import columns, percent, short
 from pipeline.study.wording import setting
@@ -167,7 +167,15 @@ def _fate(run: Run) -> str:
 
 
 def _test_accuracy(folder: RunFolder, current: bool) -> Any:
-    """Of the evaluation that was kept beside the run; None where it was never evaluated."""
+    """Of the evaluation of a run; None where it was never evaluated, or its record, which is then named, is not whole."""
+    try:
+        return _recorded_accuracy(folder, current)
+    except StorageError as error:
+        print(f"runs: {error}", flush=True)
+        return None
+
+
+def _recorded_accuracy(folder: RunFolder, current: bool) -> Any:
     name = stage_dir("evaluate") / "metrics.json"
     kept = kept_dir(folder.id) / name
     if kept.exists():

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.artifacts import held, read_json, stage_dir
+from pipeline.artifacts import check_free, held, read_json, stage_dir
 from pipeline.commands.compose import Change, apply, change
 from pipeline.commands.reproduce import REPORT, reproduce
 from pipeline.commands.root import seen_from
@@ -31,6 +31,8 @@ def study(options: argparse.Namespace) -> int:
     if options.name is None:
         print("\n".join(listed()))
         return 0
+    if not options.dry_run:
+        check_free(LOCK)
     new = planned_change(options.name, options.overrides)
     if options.dry_run:
         for line in dry_run(options.name, new):

@@ -57,7 +57,7 @@ def fit_on_cluster(
     folder, todo = found_run(own)
     if todo == "done":
         return folder
-    with artifacts.held(folder.path / ".lock"):
+    with folder.held():
         num_train = min(data.manifest.counts["train"], program.limit or data.manifest.counts["train"])
         record = Record(folder, program, num_train, threads, device)
         snapshot = begun(record, own, train, resume=todo == "resume", reduce=cluster.reduce, num_workers=cluster.workers)

@@ -15,7 +15,7 @@ import yaml
 from numpy.typing import NDArray
 
 from pipeline import evaluation as ev
-from pipeline.artifacts import PARAMS, REJECTED, file_digest, read_csv, storage_errors
+from pipeline.artifacts import PARAMS, REJECTED, file_digest, read_csv, read_parquet, storage_errors
 from pipeline.data.dataset import open_dataset
 from pipeline.errors import StorageError
 
@@ -64,16 +64,11 @@ class Settings:
 
 def read_predictions(artifacts: Path) -> Predictions:
     """Read the predictions; StorageError where the file is missing or not whole."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     path = artifacts / "evaluate" / "predictions.parquet"
-    try:
-        table = pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise StorageError(f"{path}: missing or not a whole table ({error}); run `dvc repro evaluate`") from None
+    numbers = ("id", "label", "prediction", "probabilities")
+    table = read_parquet(path, [*numbers, "source"])
     meta = table.schema.metadata
-    columns = {name: _values(table[name]) for name in ("id", "label", "prediction", "probabilities")}
+    columns = {name: _values(table[name]) for name in numbers}
     return Predictions(
         task=meta[b"task"].decode(),
         sources=table["source"].to_pylist(),

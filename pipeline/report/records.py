@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.artifacts import PARAMS, read_csv, read_json, read_jsonl, weights_digest
+from pipeline.artifacts import PARAMS, read_csv, read_json, read_jsonl, remedy, weights_digest
 from pipeline.data.dataset import Manifest, open_dataset
 from pipeline.errors import StorageError
 from pipeline.evaluation import Floats, Ints
@@ -171,11 +171,28 @@ def read_records(artifacts: Path) -> Records:
     if not any(row["split"] == "val" for row in rows):
         raise StorageError(f"{artifacts}/train/metrics.jsonl: no epoch on the validation split; run `dvc repro train`")
     test = _taken(Evaluation, artifacts / "evaluate" / "metrics.json")
-    counts = class_counts_of(read_csv(artifacts / "evaluate" / "confusion.csv"), manifest)
+    _check_epochs(artifacts / "train" / "metrics.jsonl", rows, run)
+    counts = class_counts_of(_confusion(artifacts / "evaluate" / "confusion.csv", manifest, test), manifest)
     project = read_project(artifacts.parent / PARAMS)
     studies = [read_json(path) for path in sorted((artifacts / "study").glob("*/effects.json"))]
     foreign = belonging_elsewhere(manifest.digest, run, test, weights_digest(artifacts / "train"))
     return Records(manifest, run, curves_of(rows), test, counts, project, effects_of(studies, manifest.digest), foreign)
+
+
+def _check_epochs(path: Path, rows: list[dict[str, Any]], run: Run) -> None:
+    """StorageError where lines are missing: a table that was cut between two of them looks whole."""
+    last = max(row["epoch"] for row in rows if row["split"] == "val")
+    if last < run.num_epochs:
+        raise StorageError(f"{path}: ends with epoch {last} of {run.num_epochs}, so it is torn; {remedy(path)}")
+
+
+def _confusion(path: Path, manifest: Manifest, test: Evaluation) -> list[dict[str, str]]:
+    """The lines of `confusion.csv`; StorageError where they are not those of all test samples."""
+    rows = read_csv(path, (*CLASS_COLUMNS[manifest.task], "count"))
+    wanted = test.num_samples * (len(manifest.classes) if manifest.task == "multi" else 1)
+    if not all(row["count"].isdecimal() for row in rows) or sum(int(row["count"]) for row in rows) != wanted:
+        raise StorageError(f"{path}: does not count {wanted} decisions, so it is torn; {remedy(path)}")
+    return rows
 
 
 def class_counts_of(rows: list[dict[str, str]], manifest: Manifest) -> ClassCounts:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.artifacts import PARAMS, read_json
-from pipeline.errors import StorageError
+from pipeline.artifacts import PARAMS, read_json, read_parquet
 from pipeline.evaluation import Floats, Ints
 from pipeline.report.material import flat, read_yaml
 
@@ -155,15 +154,9 @@ def about_gradients(effects: Mapping[str, Any]) -> bool:
 
 def runs_of(path: Path, effects: Mapping[str, Any]) -> dict[str, Runs]:
     """The curves of `curves.parquet` by variant, without failed runs."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     names = ["variant", "seed", "epoch", "split", "loss"] + (["layer_grad_norms"] if about_gradients(effects) else [])
-    try:
-        table = pq.ParquetFile(path).read(names)
-        columns = [table[name].to_pylist() for name in names]
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
-        raise StorageError(f"{path}: missing or not a whole table ({error}); run `regatta study {effects['name']}`") from None
+    table = read_parquet(path, names)
+    columns = [table[name].to_pylist() for name in names]
     failed = {(failure["variant"], failure["seed"]) for failure in effects["failures"]}
     lines: dict[str, list[Any]] = {"baseline": []}
     for line in zip(*columns, strict=True):

@@ -233,7 +233,7 @@ def cut(jobs: Iterable[Job], capacity: CapacityOf, tidy: bool = True) -> list[Jo
     together: dict[Job, dict[str, JobCell]] = {}
     for job in jobs:
         together.setdefault(replace(job, cells=(), state=""), {}).update({one.hash: one for one in job.cells})
-    states = saved_states(tidy) if together else []
+    states = list(saved_states(tidy).values()) if together else []
     found = []
     for job, left in together.items():
         parts = [tuple(left.pop(name) for name in names) for names in states if names.keys() <= left.keys()]
@@ -264,9 +264,9 @@ def _patiently(make: Callable[[], T]) -> T:
             time.sleep(LOOK_EVERY_S)
 
 
-def saved_states(tidy: bool) -> list[dict[str, None]]:
+def saved_states(tidy: bool) -> dict[Path, dict[str, None]]:
     """The hashes of the runs, in order, of each saved state that is whole. tidy: delete the others."""
-    found = []
+    found = {}
     for file in sorted(artifacts.cells_root().glob("*.safetensors")):
         try:
             _, values = artifacts.load_tensors(file)
@@ -276,8 +276,15 @@ def saved_states(tidy: bool) -> list[dict[str, None]]:
                 if tidy:
                     file.unlink(missing_ok=True)
             continue
-        found.append(dict.fromkeys(values.get("cells", ["?"])))
+        found[file] = dict.fromkeys(values.get("cells", ["?"]))
     return found
+
+
+def clear_old_states() -> None:
+    """Forget the states of runs that all have results: a study that was killed left them, and others computed its runs."""
+    for file, names in saved_states(tidy=True).items():
+        if all(place(name).exists() for name in names):
+            file.unlink(missing_ok=True)
 
 
 def compute(planned_study: Planned, workers: Workers) -> list[Outcome]:
@@ -288,6 +295,7 @@ def compute(planned_study: Planned, workers: Workers) -> list[Outcome]:
             shared = Shared(planned_study, claims)
             carried_out(shared, workers)
         results = shared.results
+    clear_old_states()
     return [
         Outcome(cell.variant, cell.seed, results[own.run], own.run in planned_study.accepted)
         for cell, own in zip(planned_study.cells, planned_study.names, strict=True)

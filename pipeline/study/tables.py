@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import StorageError
+from pipeline.artifacts import read_parquet
 from pipeline.study.effects import Outcome
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ ABOUT = {
 WHOLE = ("best_epoch", "num_epochs", "num_parameters", "num_train")
 NUMBERS = ("loss", "accuracy", "learning_rate", "grad_norm", "seconds", "samples_per_s")
 NORMS = "layer_grad_norms"
+CURVES = ("variant", "seed", "hash", "epoch", "split", *NUMBERS, NORMS)
+"""Columns of curves.parquet."""
 
 
 def cells_table(outcomes: Sequence[Outcome]) -> pa.Table:
@@ -72,7 +74,7 @@ def results_of(cells_path: Path, curves_path: Path) -> dict[str, dict[str, Any]]
     """Every result by its hash, as it was before it became rows of the two tables."""
     results: dict[str, dict[str, Any]] = {}
     owner: dict[str, tuple[str, int]] = {}
-    for row in _read(cells_path, {*ABOUT, "variant", "seed", "metric", "value"}):
+    for row in read_parquet(cells_path, [*ABOUT, "variant", "seed", "metric", "value"]).to_pylist():
         if owner.setdefault(row["hash"], (row["variant"], row["seed"])) != (row["variant"], row["seed"]):
             continue
         fresh = {**{name: row[name] for name in ABOUT}, "metrics": {}, "rows": []}
@@ -80,7 +82,7 @@ def results_of(cells_path: Path, curves_path: Path) -> dict[str, dict[str, Any]]
         if row["metric"] is not None:
             whole = row["metric"] in WHOLE and row["value"] is not None
             result["metrics"][row["metric"]] = int(row["value"]) if whole else row["value"]
-    for row in _read(curves_path, {"variant", "seed", "hash", "epoch", "split", *NUMBERS, NORMS}):
+    for row in read_parquet(curves_path, CURVES).to_pylist():
         if owner.get(row["hash"]) == (row["variant"], row["seed"]):
             results[row["hash"]]["rows"].append(_restored(row))
     return results
@@ -101,19 +103,3 @@ def _stored(values: Mapping[str, Any], name: str) -> float | None:
 
 def _none_if_nan(value: float) -> float | None:
     return None if value != value else value
-
-
-def _read(path: Path, needed: set[str]) -> list[dict[str, Any]]:
-    """The rows of a table; StorageError where it is missing, torn or of another form."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise StorageError(f"{path}: missing or not a whole table ({error}); run `dvc pull` or the study again") from None
-    lacking = needed - set(table.column_names)
-    if lacking:
-        raise StorageError(f"{path}: lacks the columns {', '.join(sorted(lacking))}; run the study again")
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows

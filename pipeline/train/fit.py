@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from pipeline import artifacts
 from pipeline.data.dataset import Dataset
 from pipeline.data.views import Views
 from pipeline.errors import NumericsError
@@ -32,7 +31,7 @@ def fit(model: ModelConfig, train: TrainConfig, data: Dataset, views: Views, ope
     folder, todo = found_run(own)
     if todo == "done":
         return folder
-    with artifacts.held(folder.path / ".lock"):
+    with folder.held():
         training = Training(program, [lane], data, [views], device)
         record = Record(folder, program, len(training.ids), torch.get_num_threads(), device.type)
         snapshot = begun(record, own, train, resume=todo == "resume")

@@ -209,10 +209,10 @@ def begun(record: Record, own: Identity, train: TrainConfig, *, resume: bool, **
         folder.write(**facts, accepted_code=[*before.get("accepted_code", []), *older])
         _compare_threads(before["num_threads"], record.num_threads)
         return snapshot
-    folder.write(**before | facts, num_epochs=_progress(snapshot).epoch, wall_s=0.0, fresh=os.environ.get(FRESH))
-    for name in (artifacts.PARAMS, Path("conf/overrides.yaml")):
-        if name.exists():
-            shutil.copyfile(name, folder.path / name.name)
+    start = {"num_epochs": _progress(snapshot).epoch, "wall_s": 0.0, "fresh": os.environ.get(FRESH)}
+    names = [name for name in (artifacts.PARAMS, Path("conf/overrides.yaml")) if name.exists()]
+    files = {name.name: artifacts.copy_whole(name, folder.path / name.name) for name in names}
+    folder.write(**before | facts | start, files=files)
     return snapshot
 
 

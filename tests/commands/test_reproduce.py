@@ -23,3 +23,14 @@ def test_dvcs_errors_have_the_code_of_their_cause(cause: Exception, code: int) -
     error = ReproductionError("failed to reproduce 'train'")
     error.__cause__ = cause
     assert worded(error).exit_code == code
+
+
+def test_a_full_disk_names_the_place_and_what_to_free() -> None:
+    """/dev/full takes no byte: a real ENOSPC."""
+    error = ReproductionError("failed to reproduce 'train'")
+    with pytest.raises(OSError, match="No space") as caught, open("/dev/full", "wb", buffering=0) as file:
+        file.write(b"x")
+    error.__cause__ = caught.value
+    assert str(worded(error)).startswith(".dvc/cache: No space left on device; free space on that disk (`dvc gc -w`")
+    error.__cause__ = OSError(28, "No space left on device", "artifacts/train/best.safetensors")
+    assert str(worded(error)).startswith("artifacts/train/best.safetensors: No space left on device; free space")

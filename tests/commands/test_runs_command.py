@@ -335,3 +335,20 @@ def test_unknown_and_ambiguous_names(trained: Path, capsys: pytest.CaptureFixtur
     shutil.copytree(the_run(), "runs/29990101-000000-00000000")
     assert cli.main(["restore", "2"]) == 2
     assert "fits " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["kept/dvc.lock", "kept/params.yaml", "kept/conf/overrides.yaml", "params.yaml", "run.json"])
+@pytest.mark.parametrize("content", [b"", b"\xff\x00{garbage", None])
+def test_a_torn_file_of_a_run_is_named_before_anything_is_restored(
+    trained: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes | None
+) -> None:
+    path = the_run() / name
+    for state in the_run().glob("state*"):
+        state.unlink()  # it has the record, too
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    before = {name: digest(name) for name in ("params.yaml", "dvc.lock", "conf/overrides.yaml")}
+    assert cli.main(["restore", the_run().name, "--force"]) == 5
+    assert f"{the_run()}/{name}: " in capsys.readouterr().err
+    assert {name: digest(name) for name in before} == before
+    assert cli.main(["runs"]) == 0

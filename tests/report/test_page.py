@@ -421,7 +421,7 @@ def test_without_dvc_overrides_git_and_a_second_layer(tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "told"),
-    [("evaluate/metrics.json", "metrics.json"), ("evaluate/predictions.parquet", "dvc repro evaluate"),
+    [("evaluate/metrics.json", "metrics.json"), ("evaluate/predictions.parquet", "artifacts/evaluate"),
      ("train/run.json", "run.json"), ("train/metrics.jsonl", "no epoch on the validation split")],
 )  # fmt: skip
 def test_a_missing_record_is_named(tmp_path, path, told):

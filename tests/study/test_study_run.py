@@ -363,3 +363,15 @@ def test_a_state_that_can_be_gone_on_from_is_found_whatever_else_is_planned(proj
     assert sum(len(own.cells) for own in again.jobs) == 10
     assert not place(job.cells[0].hash).exists()
     assert run_module.saved_states(tidy=True)
+
+
+def test_a_state_whose_runs_all_have_results_goes_with_the_next_study(project):
+    known = planned_study(definition(NONE, seeds=2))
+    computed(definition(NONE, seeds=2))
+    hashes = [one.hash for job in known.jobs for one in job.cells]
+    left, other = (artifacts.cells_root() / f"{name}.safetensors" for name in ("left", "other"))
+    artifacts.save_tensors(left, {}, {"cells": hashes})
+    artifacts.save_tensors(other, {}, {"cells": [*hashes, "unfinished"]})
+    computed(definition(NONE, seeds=2))
+    assert not left.exists()
+    assert other.exists(), "it can be gone on from"
