@@ -26,6 +26,15 @@ TINY = (
     "study=none", "prepare.limit=300", "augment.views=1", "model.widths=[16]", "train.epochs=2", "train.batch_size=32",
     f"+study.definitions.tiny={STUDY}",
 )  # fmt: skip
+SLOW_S = 2400
+"""So long a test that takes minutes may take where the machine has other work, too."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Set the time limit of slow tests that have none of their own."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_S))
 
 
 @pytest.fixture(scope="session")

@@ -147,7 +147,6 @@ def make_data(home):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 def test_every_command_of_the_readme_runs_in_a_fresh_clone(clone):
     """In its order, with training shortened; the two make commands are what .ci/run runs."""
     short = "train.epochs=3"

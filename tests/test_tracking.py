@@ -708,7 +708,7 @@ def test_study_that_a_server_refuses_after_opening_is_finished_offline(tmp_path,
     assert server.exit_codes == {cell_id(1): 0, cell_id(2): 0}
 
 
-MANY = "mirror('offline', [cell(k, epochs=30) for k in range(60)])"
+MANY = "mirror('offline', [cell(k, epochs=30) for k in range(30)])"
 
 
 @pytest.mark.parametrize("victim", ["mirror", "service", "study"])
@@ -729,7 +729,7 @@ def test_study_whose_mirror_was_killed_is_mirrored_once_in_the_end(tmp_path, vic
             time.sleep(0.002)
             os.kill(mirror, signal.SIGSTOP)
         (unfinished,) = opened() - marked()
-        assert len(marked()) < 60
+        assert len(marked()) < 30
         os.kill({"mirror": mirror, "service": children(mirror)[0], "study": program.pid}[victim], signal.SIGKILL)
         os.kill(mirror, signal.SIGCONT)
         _, told = program.communicate(timeout=60)
@@ -738,8 +738,8 @@ def test_study_whose_mirror_was_killed_is_mirrored_once_in_the_end(tmp_path, vic
     assert told.count("\n") == (victim != "study")
     assert run_program(MANY, tmp_path) == (0, "")
     files = study_files(tmp_path)
-    assert sorted(files) == list(range(60))
-    for k in (0, int(unfinished.split("-")[0], 16), 59):
+    assert sorted(files) == list(range(30))
+    for k in (0, int(unfinished.split("-")[0], 16), 29):
         content = content_of(files[k])
         assert [item["_step"] for item in content["history"]] == list(range(1, 31))
         assert content["exit"] == 0

@@ -10,6 +10,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from pipeline.distributed.connection import nodes_alive
 from pipeline.distributed.worker import Facts, Worker, facts_here
@@ -144,7 +145,7 @@ def hired(num: int, needs: Needs, name: str, stop: Callable[[], None]) -> Crew:
     options: dict[str, Any] = {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "max_concurrency": 3, "namespace": NAMESPACE}
     actors = [
         ray.remote(Worker)
-        .options(**options, name=f"{name}/{rank}", placement_group=group, placement_group_bundle_index=rank)
+        .options(**options, name=f"{name}/{rank}", scheduling_strategy=PlacementGroupSchedulingStrategy(group, rank))
         .remote()
         for rank in range(num)
     ]

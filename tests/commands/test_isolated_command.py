@@ -17,7 +17,7 @@ def status():
 def test_an_isolated_run_disturbs_nothing_and_is_in_the_runs(trained, regatta):
     Path("conf/model/dnn.yaml").write_text(Path("conf/model/dnn.yaml").read_text().replace("dropout: 0.2", "dropout: 0.3"))
     before, report = status(), Path("artifacts/train/run.json").read_bytes()
-    said = regatta("run", "--isolated", "train.learning_rate=0.01")
+    said = regatta("run", "--isolated", "train.learning_rate=0.01", "~study.definitions.tiny")
     [place] = Path("runs/worktrees").glob("2*")
     assert f"isolated: done; its report is {place.absolute()}/artifacts/report/index.html" in said
     assert "Stage 'prepare' is cached" in said or "'prepare' didn't change" in said, "what it shares is not computed again"

@@ -1,7 +1,8 @@
-"""One training over three hosts, of which one is lost on the way, in one of three ways: the bits of one worker."""
+"""One training over several hosts, of which one is lost on the way, in one of three ways: the bits of one worker."""
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -10,11 +11,9 @@ import time
 import pytest
 from hosts import PORT, Hosts, lacking
 from test_distributed_training import HERE, epochs_kept, run_in, same_run, wait_for
-from training_driver import fit_with
+from training_driver import EPOCHS
 
-EPOCHS = 150
 FAULTS = ("killed", "cut off", "frozen")
-QUICKEST, *SLOWER = FAULTS
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -23,18 +22,11 @@ def _hosts_can_be_had():
         pytest.skip(why)
 
 
-@pytest.fixture(scope="module")
-def alone(digits, tmp_path_factory):
-    """The folder of the same training by one worker, in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REGATTA_RUNS", str(tmp_path_factory.mktemp("alone")))
-        return fit_with(digits.path, EPOCHS)
-
-
 def drive(hosts, dataset, folder):
     paths = os.pathsep.join(str(path) for path in (HERE.parents[1], HERE, HERE.parent))
-    cluster = [f"cluster.address={hosts.address(1)}:{PORT}", f"cluster.token_path={hosts.token}", "cluster.min_workers=2"]
-    command = [sys.executable, str(HERE / "training_driver.py"), str(dataset), "3", "exact", str(EPOCHS), *cluster]
+    cluster = [f"cluster.address={hosts.address(1)}:{PORT}", f"cluster.token_path={hosts.token}"]
+    cluster += [f"cluster.min_workers={hosts.num - 1}"]
+    command = [sys.executable, str(HERE / "training_driver.py"), str(dataset), str(hosts.num), "exact", str(EPOCHS), *cluster]
     command = ["env", f"PYTHONPATH={paths}", f"REGATTA_RUNS={folder}", *command]
     return hosts.run(1, command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -48,8 +40,8 @@ def inflict(hosts, fault, i):
         hosts.signal(i, signal.SIGSTOP)
 
 
-def lost_on_the_way(digits, alone, folder, fault, after, victim):
-    with Hosts(3, folder) as hosts:
+def lost_on_the_way(digits, alone, folder, fault, num, after, victim):
+    with Hosts(num, folder) as hosts:
         process = drive(hosts, digits.path, folder / "runs")
         wait_for(lambda: epochs_kept(folder / "runs") >= after, process)
         inflict(hosts, fault, victim)
@@ -60,19 +52,20 @@ def lost_on_the_way(digits, alone, folder, fault, after, victim):
         said, _ = process.communicate(timeout=180)
         assert process.returncode == 0, said
     assert noticed_s < 60, "silence is noticed"
-    assert "2 workers on" in said, "it goes on without the host"
+    [hired] = re.findall(rf"{num - 1} workers? on (.*), exact sums", said)
+    assert sorted(hired.split(", ")) == [f"host{i} (1)" for i in range(1, num + 1) if i != victim], (
+        "it goes on without the host"
+    )
     same_run(alone, run)
 
 
-@pytest.mark.parametrize("fault", [QUICKEST, *(pytest.param(fault, marks=pytest.mark.slow) for fault in SLOWER)])
-def test_a_lost_host_costs_time_and_no_bits(digits, alone, tmp_path, fault):
-    lost_on_the_way(digits, alone, tmp_path, fault, after=10, victim=3)
+def test_a_lost_host_costs_time_and_no_bits(digits, alone, tmp_path):
+    lost_on_the_way(digits, alone, tmp_path, "killed", num=2, after=10, victim=2)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(3))
 def test_hosts_lost_at_random_moments(digits, alone, tmp_path, fault, seed):
     draw = random.Random(seed)
-    lost_on_the_way(digits, alone, tmp_path, fault, after=draw.randint(0, 60), victim=draw.choice([2, 3]))
+    lost_on_the_way(digits, alone, tmp_path, fault, num=3, after=draw.randint(0, 60), victim=draw.choice([2, 3]))

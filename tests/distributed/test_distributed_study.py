@@ -9,22 +9,14 @@ from importlib.metadata import version
 import pytest
 import ray
 from ray.exceptions import OutOfMemoryError
-from ray_study_project import EPOCHS, SEEDS, actors_at_work, chosen, cluster_config, same
+from ray_study_project import EPOCHS, SEEDS, actors_at_work, chosen, same
 from study.study_project import by_hash, planned_study
 
 from pipeline.distributed import study as study_module
-from pipeline.distributed.connection import connected
 from pipeline.distributed.study import Actors, Worker, actors, capacity_there, fits, need, without_result
 from pipeline.errors import ConfigError, RegattaError, Stopped
 from pipeline.study.run import compute
 from pipeline.study.schedule import Done, Failed, Lost, Told
-
-
-@pytest.fixture(scope="module")
-def own_cluster():
-    """Connected to a cluster of two cores."""
-    with connected(cluster_config(), cores=2):
-        yield
 
 
 @pytest.fixture
@@ -47,15 +39,10 @@ class Killing(Actors):
         return found
 
 
-def test_the_results_are_those_of_processes(project, ray_reference):
-    outcomes = compute(planned_study(chosen(SEEDS, EPOCHS)), actors())
-    assert [outcome.result["failure"] for outcome in outcomes] == [None] * 2 * SEEDS
-    same(copy.deepcopy(ray_reference), by_hash())
-
-
-def test_a_killed_actor_costs_nothing_but_time(project, ray_reference, capsys):
+def test_the_results_are_those_of_processes_and_a_killed_actor_costs_nothing_but_time(project, ray_reference, capsys):
     killing = Killing()
-    compute(planned_study(chosen(SEEDS, EPOCHS)), killing)
+    outcomes = compute(planned_study(chosen(SEEDS, EPOCHS)), killing)
+    assert [outcome.result["failure"] for outcome in outcomes] == [None] * 2 * SEEDS
     assert killing.killed == 1
     assert "study: an actor has gone (The actor died unexpectedly before finishing this task. " in capsys.readouterr().out
     same(copy.deepcopy(ray_reference), by_hash())

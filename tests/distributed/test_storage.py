@@ -14,7 +14,7 @@ from pipeline.errors import StorageError
 
 WIDE = {"model.widths": [256, 256], "save_every_s": 0.3}
 """A state of 1.4 MB: two are kept, and a third does not fit into 3 MB."""
-WIDE_EPOCHS = 150
+WIDE_EPOCHS = 60
 
 
 @pytest.fixture(scope="module", autouse=True)

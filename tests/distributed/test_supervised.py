@@ -26,7 +26,8 @@ from pipeline.train.runs import LOST
 from pipeline.train.stopping import StopRequest
 
 ROOT = Path(__file__).resolve().parents[2]
-EPOCHS = 150
+EPOCHS = 500
+"""Of a training that is not over before a stop has reached the workers, on a busy machine either."""
 
 
 @pytest.fixture(scope="module")
@@ -98,37 +99,53 @@ def two_workers(**more):
     return values | {"workers": 2, "min_workers": 2, "reduce": "exact", "timeout_s": 6.0} | more
 
 
-def test_a_lost_cluster_and_a_killed_leader_cost_time_and_no_bits(folder):
-    stage = Stage(folder, "lost", two_workers())
+def strike(victim, stage):
+    cluster = next(own for own in stage.below if own.name() == "raylet")
+    (cluster if victim == "cluster" else stage.leader).kill()
+
+
+HOW = {"cluster": "as when its Ray cluster has gone", "leader": "(SIGKILL)"}
+
+
+@pytest.mark.parametrize("victim", ["cluster", pytest.param("leader", marks=pytest.mark.slow)])
+def test_a_lost_cluster_or_a_killed_leader_costs_time_and_no_bits(folder, victim):
+    stage = Stage(folder, victim, two_workers())
     stage.wait_for(lambda: stage.epochs > 10)
-    first = stage.below
-    next(own for own in first if own.name() == "raylet").kill()
-    stage.wait_for(lambda: "starts again" in stage.said)
-    kept = stage.epochs
-    stage.wait_for(lambda: stage.epochs > kept + 10)
-    second = stage.below
-    stage.leader.kill()
+    kept, first = stage.epochs, stage.below
+    strike(victim, stage)
     stage.ends(0)
-    assert stage.said.count("starts again") == 2
+    assert stage.said.count("starts again") == 1
     same_run(run_in(folder / "alone"), stage.run)
-    *_, by_ray, by_hand = stage.run.read()["interruptions"]  # the first leader may have noted the loss of its workers, too
-    assert "as when its Ray cluster has gone" in by_ray["reason"]
-    assert "(SIGKILL)" in by_hand["reason"]
-    assert by_hand["epoch"] > kept
-    ended(first + second)
+    last = stage.run.read()["interruptions"][-1]  # the first leader may have noted the loss of its workers, too
+    assert HOW[victim] in last["reason"]
+    assert last["epoch"] >= kept
+    ended(first)
     assert (folder / "artifacts" / "train" / "best.safetensors").exists()
 
 
-def test_a_stop_is_handed_on_and_no_process_stays(folder):
-    train = yaml.safe_load((folder / "values.yaml").read_text())["train"] | {"epochs": 10 * EPOCHS}
-    stage = Stage(folder, "stopped", two_workers(), train=train)
-    stage.wait_for(lambda: stage.epochs > 10)
-    every = stage.below
-    stage.process.send_signal(signal.SIGTERM)
-    stage.ends(Stopped.exit_code)
-    assert "regatta train: stopped by SIGTERM in epoch" in stage.said
-    assert stage.run.read()["state"] == "stopped"
+def test_a_stopped_and_a_killed_stage_leave_no_process_and_go_on_with_the_bits_of_one_worker(folder):
+    first = Stage(folder, "again", two_workers())
+    first.wait_for(lambda: first.epochs > 10)
+    every = first.below
+    first.process.send_signal(signal.SIGTERM)
+    first.ends(Stopped.exit_code)
+    assert "regatta train: stopped by SIGTERM in epoch" in first.said
+    assert first.run.read()["state"] == "stopped"
     ended(every)
+    kept = first.epochs
+
+    second = Stage(folder, "again", two_workers())
+    second.wait_for(lambda: second.epochs > kept + 10)
+    every = second.below
+    second.process.kill()
+    second.ends(-signal.SIGKILL)
+    ended(every)
+
+    third = Stage(folder, "again", two_workers())
+    third.ends(0)
+    assert "goes on from epoch" in third.said
+    assert third.run.read()["restarts"] == 2
+    same_run(run_in(folder / "alone"), third.run)
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
+EPOCHS = 200
+"""Of a training of some seconds: long enough to be disturbed twice, after half a second each."""
 TIMEOUT_S = 6.0
 
 

@@ -70,7 +70,6 @@ def test_the_table_shows_what_was_expected_and_what_came_out(name, findings, row
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_digits_say_what_is_recorded(name, findings, rows, monkeypatch):
     from benchmarks.harness import _processor, _versions

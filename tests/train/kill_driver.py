@@ -1,6 +1,7 @@
-"""A program of its own: starts one run again and again and kills it, until it ends. Forked children share the imports.
+"""A program of its own: one run undisturbed, and the same started again and again and killed, until it ends.
 
-usage: kill_driver.py DATASET NUM_KILLS SEED. Prints a line of JSON: exit codes, restarts, digest of the final state.
+usage: kill_driver.py DATASET NUM_KILLS SEED, in an empty folder. Forked children share the imports. Prints a line of JSON
+for each of the two: exit codes, restarts, digest of the final state.
 """
 
 import json
@@ -51,7 +52,12 @@ def attempt(dataset: str, draw: random.Random | None) -> int:
 def main() -> None:
     dataset, num_kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     torch.set_num_threads(1)
-    draw = random.Random(seed)
+    for name, num in (("whole", 0), ("killed", num_kills)):
+        os.environ["REGATTA_RUNS"] = name
+        print(json.dumps(driven(dataset, num, random.Random(seed))))
+
+
+def driven(dataset: str, num_kills: int, draw: random.Random) -> dict[str, object]:
     codes = [attempt(dataset, draw) for _ in range(num_kills)]
     codes.append(attempt(dataset, None))
     found = [(folder, facts) for folder, facts in all_runs() if facts["state"] == "finished"]
@@ -63,9 +69,7 @@ def main() -> None:
     ]
     values = [{name: array.tobytes().hex() for name, array in part.items()} for part in (tensors, best)]
     left = [path.name for path in folder.path.iterdir() if "partial" in path.name]
-    print(
-        json.dumps({"codes": codes, "restarts": facts["restarts"], "digest": artifacts.digest([*values, rows]), "left": left})
-    )
+    return {"codes": codes, "restarts": facts["restarts"], "digest": artifacts.digest([*values, rows]), "left": left}
 
 
 if __name__ == "__main__":
