@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A module imports its own package and what stands in an earlier row.
 ORDER = [
-    {"errors", "keyed", "closure", "processes"},
+    {"errors", "keyed", "closure"},
+    {"processes"},
     {"schema", "artifacts"},
     {"model", "augment", "evaluation", "mirror"},
     {"data", "tracking"},
