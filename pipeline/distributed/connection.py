@@ -8,21 +8,20 @@ import os
 import secrets
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import psutil
 import ray
 from ray.exceptions import RayError
 
 import pipeline
-from pipeline.errors import ConfigError, RegattaError
+from pipeline.distributed.local import guarded_folder, start_options
+from pipeline.errors import ConfigError, RegattaError, Stopped
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.train.runs import LOST
 
@@ -44,23 +43,24 @@ def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
         yield
         return
     _authenticate(config)
-    _take_part(config, cores)
-    try:
-        with _guarded() if config.address is None else nullcontext(), _head_watched():
-            yield
-    finally:
-        ray.shutdown()
+    with guarded_folder() if config.address is None else nullcontext() as folder:
+        try:
+            _take_part(config, cores, folder)
+            with _head_watched():
+                yield
+        finally:
+            ray.shutdown()
 
 
-def _take_part(config: ClusterConfig, cores: int) -> None:
+def _take_part(config: ClusterConfig, cores: int, folder: Path | None) -> None:
     """Connect; where the cluster has gone while this was at work, wait for it to come back."""
     if config.address is None or LOST not in os.environ:
-        _connect(config, cores)
+        _connect(config, cores, folder)
         return
     until = time.monotonic() + BACK_S
     while True:
         try:
-            _connect(config, cores)
+            _connect(config, cores, folder)
             return
         except ConfigError as error:
             if time.monotonic() > until:
@@ -69,15 +69,16 @@ def _take_part(config: ClusterConfig, cores: int) -> None:
             time.sleep(TELL_S)
 
 
-def _connect(config: ClusterConfig, cores: int) -> None:
+def _connect(config: ClusterConfig, cores: int, folder: Path | None) -> None:
+    """folder: of the cluster that is started here, where the configuration names none."""
     if config.address not in (None, "auto"):
         _check_address(config.address)
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": False}
     options |= {"runtime_env": {"py_modules": [str(Path(pipeline.__file__).parent)]}}  # every worker has this code
-    options |= {"num_cpus": cores, "include_dashboard": False} if config.address is None else {}
+    starting: AbstractContextManager[dict[str, Any]] = start_options(folder, cores) if folder else nullcontext({})
     try:
-        with _sigterm_left_alone():
-            ray.init(address=config.address or "local", **options)
+        with _sigterm_left_alone(), starting as own:
+            ray.init(address=config.address or "local", **options, **own)
     except (OSError, RayError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0][:200]
         if config.address is None:
@@ -90,13 +91,21 @@ def _connect(config: ClusterConfig, cores: int) -> None:
 
 @contextmanager
 def _sigterm_left_alone() -> Iterator[None]:
-    """Ray's own handler would end this process with an exit code of Ray's."""
+    """Ray's own handler would end this process with an exit code of Ray's, and ends what it was set for while it starts."""
     before = signal.getsignal(signal.SIGTERM)
+    asked = False
     try:
         yield
+    except SystemExit as end:
+        if end.code != signal.SIGTERM:
+            raise
+        asked = True
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
+    if asked:
+        signal.raise_signal(signal.SIGTERM)
+        raise Stopped("stopped by SIGTERM; the same command goes on from the last save")
 
 
 def nodes_alive() -> list[dict[str, float]]:
@@ -159,20 +168,3 @@ def _head_watched() -> Iterator[None]:
         yield
     finally:
         over.set()
-
-
-@contextmanager
-def _guarded() -> Iterator[None]:
-    """Should this process be killed, so is the cluster: Ray's agents would wait for a minute or more for one that is gone.
-
-    Workers that come later end with their node. The guard is a shell that waits for the end of its input.
-    """
-    marks = (f"{Path(ray.__file__).parent}/", "ray::")
-    below = [(own.pid, " ".join(own.cmdline())) for own in psutil.Process().children(recursive=True)]
-    cluster = [str(pid) for pid, words in below if any(mark in words for mark in marks)]
-    command = ["sh", "-c", 'read nothing || kill -9 "$@" 2> /dev/null', "guard", *cluster]
-    guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-    try:
-        yield
-    finally:
-        guard.communicate(b"\n")

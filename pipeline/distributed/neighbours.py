@@ -2,26 +2,27 @@
 
 Through gloo's loopback connections 2.7 MB take 5 ms of a step; here they take what adding them up takes (docs/log.md). The
 memory has no name and the sockets no file, so nothing is left of workers that are killed, and a worker that goes is noticed
-at once, by the end of its connection. Linux only.
+at once, by the end of its connection. They meet under a name that is told to them alone, and each looks whose process is
+at the other end. Linux only.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-import secrets
 import socket
 import struct
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager, suppress
 
 import torch
 from torch import Tensor
 
 from pipeline.train.tree import Span, finished, lost_peers
 
-KEY = "regatta/neighbours"
+ASK_S = 0.01
+"""Between two looks for the first worker, which may begin later than the others."""
 
 
 class Neighbours:
@@ -64,61 +65,97 @@ class Neighbours:
                 one.sendall(bytes([found]))
             return found
 
+    def merged(self, own: Tensor) -> Tensor:
+        """The sum of the workers' tensors, in the order of their ranks. For what is rare: all of it goes through the first."""
+        with lost_peers():
+            if self.rank:
+                _send(self.connections[0], own)
+                return _received_like(self.connections[0], own)
+            whole = own.clone()
+            for one in self.connections:
+                whole += _received_like(one, own)
+            for one in self.connections:
+                _send(one, whole)
+            return whole
+
+    def told(self, words: Tensor) -> Tensor:
+        """The first worker's tensor; the others' are of the same shape."""
+        with lost_peers():
+            if self.rank:
+                return _received_like(self.connections[0], words)
+            for one in self.connections:
+                _send(one, words)
+            return words
+
 
 @contextmanager
-def neighbours(store: Any, rank: int, size: int, most: int, columns: int, timeout_s: float) -> Iterator[Neighbours]:
-    """Join the other workers of this machine, found through their store. most: parts of a sum that one worker may bring.
+def neighbours(name: str, rank: int, size: int, most: int, columns: int, timeout_s: float) -> Iterator[Neighbours]:
+    """Join the other workers of this machine. most: parts of a sum that one worker may bring.
 
-    PeerLost where one of them has gone. The memory is this process's as long as a tensor in it.
+    name: that nobody else can guess. PeerLost where one of them has gone, or another user's process is at the other end.
+    The memory is this process's as long as a tensor in it.
     """
     num_bytes = 4 * columns * (size * most + 1)
     with ExitStack() as stack:
         if rank:
-            connections, memory = _joined(stack, store, timeout_s)
+            connections, memory = _joined(stack, name, timeout_s)
         else:
-            connections, memory = _hosted(stack, store, size, num_bytes, timeout_s)
+            connections, memory = _hosted(stack, name, size, num_bytes, timeout_s)
         for one in connections:
             one.setblocking(True)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", *divmod(int(1e6 * timeout_s), 10**6)))
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                one.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", *divmod(int(1e6 * timeout_s), 10**6)))
         shared = torch.frombuffer(mmap.mmap(memory, num_bytes), dtype=torch.float32)
         rooms, total = torch.split(shared, columns * size * most)
         yield Neighbours(rank, connections, rooms.view(size, most, columns), total)
 
 
-def _hosted(stack: ExitStack, store: Any, size: int, num_bytes: int, timeout_s: float) -> tuple[list[socket.socket], int]:
+def _hosted(stack: ExitStack, name: str, size: int, num_bytes: int, timeout_s: float) -> tuple[list[socket.socket], int]:
     """The first worker's connections to the others, and the memory, which it hands to each of them."""
     memory = os.memfd_create("regatta")
     stack.callback(os.close, memory)
     os.ftruncate(memory, num_bytes)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
-        name = secrets.token_hex(16)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server, lost_peers():
         server.bind(f"\0{name}")  # a name that no file has
         server.listen(size)
         server.settimeout(timeout_s)
         connections: list[socket.socket] = []
-        with lost_peers():
-            store.set(KEY, name)
-            while len(connections) < size - 1:
-                one = stack.enter_context(server.accept()[0])
-                if _user_of(one) == os.getuid():
-                    socket.send_fds(one, [b"m"], [memory])
-                    connections.append(one)
-                else:
-                    one.close()
+        while len(connections) < size - 1:
+            one = stack.enter_context(server.accept()[0])
+            if _user_of(one) == os.getuid():
+                socket.send_fds(one, [b"m"], [memory])
+                connections.append(one)
+            else:
+                one.close()
     return connections, memory
 
 
-def _joined(stack: ExitStack, store: Any, timeout_s: float) -> tuple[list[socket.socket], int]:
+def _joined(stack: ExitStack, name: str, timeout_s: float) -> tuple[list[socket.socket], int]:
     """The connection to the first worker, and the memory that it hands over."""
-    one = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-    one.settimeout(timeout_s)
     with lost_peers():
-        one.connect(f"\0{store.get(KEY).decode()}")
+        one = stack.enter_context(_connected(name, timeout_s))
+        if (user := _user_of(one)) != os.getuid():
+            raise PermissionError(f"a process of user {user} has taken the first worker's place")
         _, found, *_ = socket.recv_fds(one, 1, 1)
         if not found:
             raise ConnectionResetError("its connection has ended")
     stack.callback(os.close, found[0])
     return [one], found[0]
+
+
+def _connected(name: str, timeout_s: float) -> socket.socket:
+    """To the first worker, as soon as it listens."""
+    until = time.monotonic() + timeout_s
+    while True:
+        one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        one.settimeout(timeout_s)
+        with suppress(ConnectionRefusedError):
+            one.connect(f"\0{name}")
+            return one
+        one.close()
+        if time.monotonic() > until:
+            raise TimeoutError("the first worker has not come within cluster.timeout_s")
+        time.sleep(ASK_S)
 
 
 def _user_of(connection: socket.socket) -> int:
@@ -127,12 +164,41 @@ def _user_of(connection: socket.socket) -> int:
     return int(user)
 
 
+def _send(connection: socket.socket, own: Tensor) -> None:
+    """Its bytes; the other end knows type and shape."""
+    try:
+        connection.sendall(_bytes_of(own.contiguous()))
+    except BlockingIOError:
+        raise TimeoutError("nothing was taken within cluster.timeout_s") from None
+
+
+def _received_like(connection: socket.socket, own: Tensor) -> Tensor:
+    """A tensor of the type and shape of one's own."""
+    found = torch.empty_like(own, memory_format=torch.contiguous_format)
+    room = _bytes_of(found)
+    while room:
+        room = room[_received_into(connection, room) :]
+    return found
+
+
+def _bytes_of(own: Tensor) -> memoryview:
+    """Of a contiguous tensor, in its own memory."""
+    return own.view(-1).view(torch.uint8).numpy().data
+
+
 def _received(connection: socket.socket) -> int:
     """The byte that comes next."""
+    room = bytearray(1)
+    _received_into(connection, memoryview(room))
+    return room[0]
+
+
+def _received_into(connection: socket.socket, room: memoryview) -> int:
+    """How many bytes have come."""
     try:
-        found = connection.recv(1)
+        found = connection.recv_into(room)
     except BlockingIOError:
         raise TimeoutError("nothing has come within cluster.timeout_s") from None
     if not found:
         raise ConnectionResetError("its connection has ended")
-    return found[0]
+    return found

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import psutil
 import ray
+from ray.exceptions import RayError
 
 from pipeline.closure import code_digest
 from pipeline.data.memory import lacks_memory
@@ -55,6 +56,8 @@ class Task:
     reduce: str
     timeout_s: float
     save_every_s: float
+    nearby: str | None = None
+    """Where all workers share memory: the name under which they meet, which only they know."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class Facts:
     """Where a worker is and what it has."""
 
     host: str
-    address: str
+    node: str
+    """The node's id in the cluster."""
     pid: int
     gpus: list[str]
     versions: Mapping[str, str]
@@ -145,43 +149,48 @@ class Worker:
     """A resident actor's body: takes part in one training at a time."""
 
     training: Training | None
-    store: Any
 
     def __init__(self) -> None:
         started = time.perf_counter()
+        from pipeline.distributed.store import Keys
         from pipeline.train.module import run_to_end  # takes seconds, so it is done before anything is asked of it
 
         self.run_to_end = run_to_end
         self.import_s = time.perf_counter() - started
         self.outbox, self.stop_request = Outbox(), StopRequest()
-        self.rank, self.training, self.store = 0, None, None
+        self.rank, self.training, self.keys = 0, None, Keys()
         self.host, self.gpus = platform.node(), [str(gpu) for gpu in ray.get_gpu_ids()]
         sys.stdout, sys.stderr = Tee(sys.stdout, self), Tee(sys.stderr, self)
 
     def facts(self) -> Facts:
         """Where this worker is and what it has."""
-        return Facts(self.host, own_address(), os.getpid(), self.gpus, facts_here())
+        return Facts(self.host, ray.get_runtime_context().get_node_id(), os.getpid(), self.gpus, facts_here())
 
-    def open_store(self, size: int) -> tuple[str, int]:
-        """Be the place where the workers of a training find each other: address and port."""
-        from torch.distributed import TCPStore  # type: ignore[attr-defined]
+    def key(self, method: str, *words: Any) -> Any:
+        """A method of the keys by which all workers of a training find each other; of the first worker."""
+        return getattr(self.keys, method)(*words)
 
-        address = own_address()
-        self.store = TCPStore(address, 0, size, is_master=True, wait_for_workers=False)
-        return address, self.store.port
-
-    def run(self, task: Task, rank: int, place: tuple[str, int], data: list[Any], views: list[Any], start: list[Any]) -> Ended:
-        """Take part in a training from a snapshot (start; None at its beginning), to its end."""
+    def run(self, task: Task, rank: int, first: Any, data: list[Any], views: list[Any], start: list[Any]) -> Ended:
+        """Take part in a training from a snapshot (start; None at its beginning), to its end. first: the actor of rank 0."""
         self.rank, self.training = rank, None
         snapshot: Snapshot | None = ray.get(start[0])
         try:
-            with joined(task, rank, place, self.store if rank == 0 else None) as team:
+            with joined(task, rank, self._ask(first, task.timeout_s)) as team:
                 return self._train(task, team, ray.get(data[0]), [ray.get(view) for view in views], snapshot)
         except Exception as error:
             self.say(f"ended by {type(error).__name__}: {error}")
             return _ended(error)
-        finally:
-            self.store = None
+
+    def _ask(self, first: Any, timeout_s: float) -> Callable[..., Any]:
+        """`key` of the first worker; OSError where it does not answer."""
+
+        def ask(*words: Any) -> Any:
+            try:
+                return ray.get(first.key.remote(*words), timeout=timeout_s)
+            except RayError as error:
+                raise ConnectionError(f"the first worker does not answer ({type(error).__name__})") from None
+
+        return ask if self.rank else self.key
 
     def _train(self, task: Task, team: Team, data: Shared, views: list[Any], snapshot: Snapshot | None) -> Ended:
         import torch
@@ -270,47 +279,45 @@ def _ended(error: Exception) -> Ended:
 
 
 @contextmanager
-def joined(task: Task, rank: int, place: tuple[str, int], store: Any) -> Iterator[Team]:
-    """In the process group of a training's workers; of one worker there is none."""
+def joined(task: Task, rank: int, ask: Callable[..., Any]) -> Iterator[Team]:
+    """In the team of a training's workers: in memory that they share, in a process group, or alone.
+
+    ask: calls a method of the first worker's keys.
+    """
     from pipeline.train.tree import Team
 
     team = Team(rank, task.size, task.reduce)
     if task.size == 1:
         yield team
-        return
-    from datetime import timedelta
+    elif task.nearby:
+        from pipeline.distributed.neighbours import neighbours
 
-    import torch.distributed as dist
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]
-
-    from pipeline.distributed.neighbours import neighbours
-
-    interface = own_interface(own_address())
-    os.environ |= {"GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface}
-    limit = timedelta(seconds=task.timeout_s)
-    store = store or TCPStore(*place, task.size, is_master=False, timeout=limit)
-    store.set_timeout(limit)
-    backend = "nccl" if task.device == "cuda" else "gloo"
-    dist.init_process_group(backend, store=store, rank=rank, world_size=task.size, timeout=limit)
-    try:
-        if task.device == "cpu" and sys.platform == "linux" and on_one_node(store, rank, task.size):
-            most = max(map(len, team.spans(team.num_shards(task.program.shards))))
-            columns = sum(slot.room for slot in slots(task.program.spec))
-            with neighbours(store, rank, task.size, most, columns, task.timeout_s) as nearby:
-                yield replace(team, nearby=nearby)
-        else:
+        most = max(map(len, team.spans(team.num_shards(task.program.shards))))
+        columns = sum(slot.room for slot in slots(task.program.spec))
+        with neighbours(task.nearby, rank, task.size, most, columns, task.timeout_s) as nearby:
+            yield replace(team, nearby=nearby)
+    else:
+        with process_group("nccl" if task.device == "cuda" else "gloo", rank, task.size, task.timeout_s, ask):
             yield team
-    finally:
-        dist.destroy_process_group()
 
 
-def on_one_node(store: Any, rank: int, size: int) -> bool:
-    """Whether all workers are on one node of the cluster; each of them asks."""
+@contextmanager
+def process_group(backend: str, rank: int, size: int, timeout_s: float, ask: Callable[..., Any]) -> Iterator[None]:
+    """In torch's default process group, whose connections are those of the node's address in the cluster."""
+    import torch.distributed as dist
+
+    from pipeline.distributed.store import KeyStore
     from pipeline.train.tree import lost_peers
 
+    interface, limit = own_interface(own_address()), datetime.timedelta(seconds=timeout_s)
+    os.environ |= {"GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface}
     with lost_peers():
-        store.set(f"regatta/node/{rank}", ray.get_runtime_context().get_node_id())
-        return len({store.get(f"regatta/node/{other}") for other in range(size)}) == 1
+        store = KeyStore(ask, limit)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=limit)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 def own_address() -> str:

@@ -80,10 +80,16 @@ class Nearby(Protocol):
     def true_anywhere(self, own: bool) -> bool:
         """Whether it is true on any worker."""
 
+    def merged(self, own: Tensor) -> Tensor:
+        """The sum of all workers' tensors."""
+
+    def told(self, words: Tensor) -> Tensor:
+        """The first worker's tensor."""
+
 
 @dataclass(frozen=True)
 class Team:
-    """The workers that share each batch: this one is `rank` of `size` in torch's default process group."""
+    """The workers that share each batch: this one is `rank` of `size`, in torch's default process group unless nearby."""
 
     rank: int = 0
     size: int = 1
@@ -134,6 +140,8 @@ class Team:
         """The sum of tensors of which, at each place, all workers but one hold zero: exact in any order."""
         if self.size == 1:
             return own
+        if self.nearby:
+            return self.nearby.merged(own)
         whole = own.clone()
         with lost_peers():
             dist.all_reduce(whole)
@@ -150,8 +158,11 @@ class Team:
         if self.size == 1:
             return words
         tensor = torch.tensor(words, dtype=torch.int64, device=device)
-        with lost_peers():
-            dist.broadcast(tensor, src=0)
+        if self.nearby:
+            tensor = self.nearby.told(tensor)
+        else:
+            with lost_peers():
+                dist.broadcast(tensor, src=0)
         found: list[int] = tensor.tolist()
         return found
 

@@ -1,7 +1,10 @@
 """Workers of one machine: the tree's bits out of shared memory, and a word at once about whoever goes or is silent."""
 
+import contextlib
+import hashlib
 import multiprocessing
 import os
+import pwd
 import signal
 import socket
 import threading
@@ -10,10 +13,9 @@ import traceback
 
 import pytest
 import torch
-from torch.distributed import FileStore
 
 from pipeline.distributed import neighbours as module
-from pipeline.distributed.neighbours import KEY, neighbours
+from pipeline.distributed.neighbours import neighbours
 from pipeline.train.tree import PeerLost, Team, tree_sum
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -30,7 +32,12 @@ def leaf(step, shard):
 def team_of(rank, size, reduce, shards, folder, timeout_s=60.0):
     team = Team(rank, size, reduce)
     most = max(map(len, team.spans(team.num_shards(shards))))
-    return team, neighbours(FileStore(str(folder / "store"), size), rank, size, most, COLUMNS, timeout_s)
+    return team, neighbours(name_in(folder), rank, size, most, COLUMNS, timeout_s)
+
+
+def name_in(folder):
+    """Of the first worker's socket, the same for all that are given the folder."""
+    return hashlib.sha256(str(folder).encode()).hexdigest()
 
 
 def all_of(size, work):
@@ -143,40 +150,106 @@ def test_who_does_not_come_is_noticed_after_the_timeout(tmp_path):
         pass
 
 
-def test_a_first_worker_that_goes_before_it_has_handed_over_the_memory_is_a_lost_one(tmp_path):
+@contextlib.contextmanager
+def in_the_first_workers_place(folder):
+    """A socket of its name, of a process that closes the connection as soon as there is one."""
     with socket.socket(socket.AF_UNIX) as first:
-        first.bind("\0regatta-test")
+        first.bind(f"\0{name_in(folder)}")
         first.listen()
-        store = FileStore(str(tmp_path / "store"), 2)  # whose file ends with it
-        store.set(KEY, "regatta-test")
-
-        def go():
-            first.accept()[0].close()
-
-        thread = threading.Thread(target=go)
+        thread = threading.Thread(target=lambda: first.accept()[0].close())
         thread.start()
-        with pytest.raises(PeerLost, match="its connection has ended"), team_of(1, 2, "exact", 2, tmp_path)[1]:
-            pass
+        yield
         thread.join()
-    with pytest.raises(PeerLost, match="refused"), team_of(1, 2, "exact", 2, tmp_path)[1]:
+
+
+def test_a_first_worker_that_goes_before_it_has_handed_over_the_memory_is_a_lost_one(tmp_path):
+    with (
+        in_the_first_workers_place(tmp_path),
+        pytest.raises(PeerLost, match="its connection has ended"),
+        team_of(1, 2, "exact", 2, tmp_path)[1],
+    ):
+        pass
+    with pytest.raises(PeerLost, match="has not come"), team_of(1, 2, "exact", 2, tmp_path, 0.3)[1]:
+        pass
+
+
+def test_nothing_is_taken_from_another_user(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_user_of", lambda connection: os.getuid() + 1)
+    with (
+        in_the_first_workers_place(tmp_path),
+        pytest.raises(PeerLost, match=f"user {os.getuid() + 1} has taken the first worker's place"),
+        team_of(1, 2, "exact", 2, tmp_path)[1],
+    ):
         pass
 
 
 def test_another_user_gets_no_memory(tmp_path, monkeypatch):
-    """The name of the first worker's socket is no secret to everybody on the machine."""
-    users = iter([os.getuid() + 1, os.getuid()])
-    monkeypatch.setattr(module, "_user_of", lambda connection: next(users))
+    """The name of the first worker's socket is no secret to everybody on the machine once it is there."""
+    me = os.getuid()
+    users = iter([me + 1, me])  # as the first worker sees them
 
     def work(rank):
-        if rank == 1:
-            name = FileStore(str(tmp_path / "store"), 2).get(KEY).decode()
-            with socket.socket(socket.AF_UNIX) as stranger:
-                stranger.connect(f"\0{name}")
+        if rank == 0:
+            monkeypatch.setattr(module, "_user_of", lambda connection: next(users))
+        else:
+            with module._connected(name_in(tmp_path), LIMIT_S) as stranger:
                 assert stranger.recv(1) == b""
         with team_of(rank, 2, "exact", 2, tmp_path)[1] as near:
             return near.true_anywhere(rank == 1)
 
     assert all_of(2, work) == [True, True]
+
+
+@pytest.mark.parametrize("place", ["user", "name"])
+def test_a_process_of_another_user_is_told_from_ones_own(tmp_path, place):
+    """For real, where this one may become another user."""
+    if os.getuid() != 0:
+        pytest.skip("needs root")
+    nobody = pwd.getpwnam("nobody").pw_uid
+    theirs, mine = socket.socket(socket.AF_UNIX), f"\0{name_in(tmp_path)}"
+    ready = FORK.Event()
+
+    def be_nobody():
+        os.setuid(nobody)
+        if place == "name":
+            theirs.bind(mine)
+            theirs.listen()
+            ready.set()
+            theirs.accept()
+        else:
+            with contextlib.suppress(ConnectionResetError):
+                assert module._connected(mine[1:], LIMIT_S).recv(1) == b""
+            ready.set()
+
+    process = FORK.Process(target=be_nobody)
+    process.start()
+    try:
+        if place == "name":
+            assert ready.wait(LIMIT_S)
+        said = f"user {nobody}" if place == "name" else "timed out"
+        joining = team_of(int(place == "name"), 2, "exact", 2, tmp_path, 5.0)[1]
+        with pytest.raises(PeerLost, match=said), joining:
+            pass
+        assert ready.wait(LIMIT_S)
+    finally:
+        end([process])
+        theirs.close()
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.int64])
+def test_tensors_of_any_kind_are_merged_and_told(tmp_path, kind):
+    """Longer than what a socket holds at once."""
+    shape = (3, 100_000)
+
+    def work(rank):
+        own = torch.zeros(shape, dtype=kind)
+        own[rank] = rank + 1
+        with team_of(rank, 3, "exact", 4, tmp_path)[1] as near:
+            team = Team(rank, 3, "exact", near)
+            words = team.told([rank + 7, -1], torch.device("cpu"))
+            return team.merged(own)[:, ::50_000].tolist(), team.merged(own[0, 0]).item(), words
+
+    assert all_of(3, work) == [([[1, 1], [2, 2], [3, 3]], 1, [7, -1])] * 3
 
 
 def test_who_is_at_the_other_end():
