@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,9 @@ import pytest
 from pipeline.data.dataset import Dataset, open_dataset
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the networks here are small, and tests run side by side
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:  # as of a job in the background; what is ignored is not obeyed
+        signal.signal(number, usual)
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = (

@@ -27,7 +27,7 @@ CAPTIONS = {
     ),
     "accuracy": (
         "Accuracy",
-        "The share of samples that are right after each epoch; the dotted line is taken with dropout and augmentation on.",
+        "The share of samples that are right after each epoch; the dashed line is taken with dropout and augmentation on.",
     ),
     "gap": (
         "Generalisation gap",

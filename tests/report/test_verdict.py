@@ -24,13 +24,33 @@ def test_a_good_training_has_nothing_to_complain_about():
     assert [f.level for f in said.findings] == ["good"] * len(said.findings)
 
 
-def test_guessing_loss_is_the_entropy_of_the_training_labels():
+def test_guessing_loss_is_that_of_the_training_frequencies_on_validation_samples():
     assert guessing_loss(manifest()) == pytest.approx(GUESS)
     two = manifest(
         class_counts={"train": [900, 100], "val": [1, 1], "test": [30, 10]}, counts={"train": 1000, "val": 2, "test": 40}
     )
-    assert guessing_loss(two) == pytest.approx(-(0.9 * np.log(0.9) + 0.1 * np.log(0.1)))
+    assert guessing_loss(two) == pytest.approx(-(0.5 * np.log(0.9) + 0.5 * np.log(0.1)))
     assert guessing_accuracy(two) == pytest.approx(0.75)
+
+
+def test_the_only_rare_sample_of_validation_does_not_make_its_loss_worse_than_guessing():
+    counts = {"train": [483, 1], "val": [63, 1], "test": [54, 1]}
+    rare = manifest(class_counts=counts, counts={s: sum(c) for s, c in counts.items()})
+    assert guessing_loss(rare) == pytest.approx(np.log(484) / 64 + 63 / 64 * np.log(484 / 483))
+    missing = manifest(class_counts=counts | {"train": [484, 0]}, counts=rare.counts)
+    assert guessing_loss(missing) == pytest.approx(np.log(2 * 484) / 64)
+
+
+def test_where_nothing_is_left_to_gain_there_are_enough_epochs():
+    said = finding(records([2e-3, 2e-5], [1e-3, 1e-5]), "epochs")
+    assert (said.level, said.headline) == ("good", "Enough epochs")
+    assert finding(records([2.0, 1.0]), "epochs").headline == "Too few epochs to tell"
+
+
+def test_two_epochs_by_heart_are_not_told_to_be_more():
+    said = verdict(records([1.0, 1.5], [0.5, 0.2]))
+    assert "epochs" not in [one.topic for one in said.findings]
+    assert not any("train.epochs" in step.changes for one in said.findings for step in one.steps)
 
 
 def test_a_class_that_is_frequent_in_training_and_rare_in_the_test_split_is_not_easy_to_beat():

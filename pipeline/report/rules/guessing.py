@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.data.dataset import Manifest
 from pipeline.evaluation import wilson_interval
@@ -27,15 +28,21 @@ def _range(accuracy: float, num: int) -> tuple[float, float]:
 
 
 def guessing_loss(manifest: Manifest) -> float:
-    """Cross-entropy in nats of always answering the training split's class frequencies.
+    """Cross-entropy in nats, on validation samples, of always answering the training split's class frequencies.
 
-    A mean over the labels where a sample may have several.
+    Of few samples of a rare class one split may hold more than another. A mean over the labels where a sample may have several.
     """
-    counts = np.array(manifest.class_counts["train"], dtype=np.float64)
-    total, multi = manifest.counts["train"], manifest.task == "multi"
-    shares = np.stack([counts, total - counts]) / total if multi else counts[:, None] / total
-    entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=0)
-    return max(float(entropy.mean() if multi else entropy.sum()), TINY)
+    multi = manifest.task == "multi"
+    answer, truth = (_frequencies(manifest, split, multi) for split in ("train", "val"))
+    least = 0.5 / manifest.counts["train"]  # of a class that training does not have
+    losses = -(truth * np.log(np.maximum(answer, least)))
+    return max(float(losses.sum(axis=0).mean() if multi else losses.sum()), TINY)
+
+
+def _frequencies(manifest: Manifest, split: str, multi: bool) -> NDArray[np.float64]:
+    """Of the classes (C,), or of having each label and not having it (2, C)."""
+    shares = np.array(manifest.class_counts[split], dtype=np.float64) / manifest.counts[split]
+    return np.stack([shares, 1 - shares]) if multi else shares
 
 
 def guessing_accuracy(manifest: Manifest, split: str = "test") -> float:

@@ -21,6 +21,8 @@ WELL = 0.25
 """Best validation loss below which a network learned well, as a share of the loss of guessing."""
 LOSS_MUCH, LOSS_MOST = 0.5, 0.8
 """Clean training loss that is left, as a share of the loss of guessing."""
+NOTHING = 0.01
+"""Best validation loss that leaves nothing to gain, as a share of the loss of guessing."""
 LATE = 0.2
 """Share of the epochs that are the last ones."""
 FALL, FALL_MATTERS = 0.10, 0.01
@@ -205,7 +207,12 @@ def enough_epochs(records: Records) -> list[Finding]:
     if run.stop_reason == "early_stop":
         detail = f"Training stopped by itself after {plural(after, 'epoch')} without a better one."
         return [Finding("epochs", "good", "Enough epochs", detail)]
+    if nothing_left(records):
+        share = percent(_best_loss(records) / guessing_loss(records.manifest), 2)
+        return [Finding("epochs", "good", "Enough epochs", f"The best validation loss is {share} of that of guessing.")]
     steps = remedies.chosen(records, remedies.longer(records))
+    if num < 3 and learns_by_heart(records):  # more of the same is not what helps
+        return []
     if num < 3:
         detail = f"{plural(num, 'epoch')} can't show a trend."
         return [Finding("epochs", "note", "Too few epochs to tell", detail, steps)]
@@ -229,11 +236,16 @@ def too_short(records: Records) -> bool:
     if run.state == "finished" and run.stop_reason == "early_stop":
         return False
     if run.state != "finished" or num < 3:
-        return True
+        return run.state != "finished" or not (nothing_left(records) or learns_by_heart(records))
     before, now = halves(curves)
     falls = before - now >= FALL_MUCH * guess or before - now >= max(FALL * before, FALL_MATTERS * guess)
     late = num - 1 - curves.at(run.best_epoch) < LATE * num
     return falls and late and not generalisation_gap(records).rises
+
+
+def nothing_left(records: Records) -> bool:
+    """Whether the validation loss is as good as zero."""
+    return _best_loss(records) < NOTHING * guessing_loss(records.manifest)
 
 
 def halves(curves: Curves) -> tuple[float, float]:
