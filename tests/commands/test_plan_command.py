@@ -66,7 +66,11 @@ def test_changes_on_disk_are_named(values: dict[str, object]) -> None:
 
 
 def test_the_plan_tells_sizes_time_and_memory_and_changes_nothing(trained: Path, dry_run: Callable[..., str]) -> None:
-    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*") if ".dvc" not in path.parts and path.is_file()}
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in trained.rglob("*")
+        if ".dvc" not in path.parts and not path.name.startswith(".") and path.is_file()
+    }
     said = dry_run("train.epochs=30", "model.dropout=0.1")
     assert "params.yaml would change: train.epochs: 2 -> 30" in said
     assert "train      would run: model.dropout: 0.2 -> 0.1, train.epochs: 2 -> 30" in said

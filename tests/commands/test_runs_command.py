@@ -283,7 +283,7 @@ def test_after_restoring_a_run_that_did_not_finish_every_run_is_taken(trained: P
     write_params(own.values, unfinished / "params.yaml")
     (unfinished / "overrides.yaml").write_text(own.overrides.text())
     record = json.loads((unfinished / "run.json").read_text())
-    (unfinished / "run.json").write_text(json.dumps({**record, "state": state}))
+    (unfinished / "run.json").write_text(json.dumps({**record, "state": state, "files": {}}))
 
     assert cli.main(["restore", unfinished.name]) == 0
     assert read_values() == own.values
@@ -303,7 +303,7 @@ def test_a_restored_run_says_what_to_do(trained: Path, capsys: pytest.CaptureFix
         ("finished", "computes the rest"),
     ):
         record = json.loads((the_run() / "run.json").read_text())
-        (the_run() / "run.json").write_text(json.dumps({**record, "state": state}))
+        (the_run() / "run.json").write_text(json.dumps({**record, "state": state, "files": {}}))
         assert cli.main(["restore", the_run().name]) == 0
         assert what in capsys.readouterr().out
 

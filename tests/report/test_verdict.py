@@ -42,14 +42,14 @@ def test_the_only_rare_sample_of_validation_does_not_make_its_loss_worse_than_gu
 
 
 def test_where_nothing_is_left_to_gain_there_are_enough_epochs():
-    said = finding(records([2e-3, 2e-5], [1e-3, 1e-5]), "epochs")
+    said = finding(records([2e-3, 2e-5], [1e-3, 1e-5]), "Epochs")
     assert (said.level, said.headline) == ("good", "Enough epochs")
-    assert finding(records([2.0, 1.0]), "epochs").headline == "Too few epochs to tell"
+    assert finding(records([2.0, 1.0]), "Epochs").headline == "Too few epochs to tell"
 
 
 def test_two_epochs_by_heart_are_not_told_to_be_more():
     said = verdict(records([1.0, 1.5], [0.5, 0.2]))
-    assert "epochs" not in [one.topic for one in said.findings]
+    assert "Epochs" not in [one.topic for one in said.findings]
     assert not any("train.epochs" in step.changes for one in said.findings for step in one.steps)
 
 
