@@ -7,11 +7,11 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands_run import STUDY, commit, run
 
 from pipeline.data.dataset import Dataset, open_dataset
 
@@ -25,7 +25,6 @@ COPIED = (
     "pipeline", "conf", "hydra_plugins", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore",
     ".gitignore", "data/.gitkeep", "artifacts/study/.gitkeep",
 )  # fmt: skip
-STUDY = "{question: Does it?, baseline: {}, variants: {none: {model.dropout: 0.0}}, seeds: 2}"
 TINY = (
     "study=none", "prepare.limit=300", "augment.views=1", "model.widths=[16]", "train.epochs=2", "train.batch_size=32",
     f"+study.definitions.tiny={STUDY}",
@@ -109,27 +108,6 @@ def entered(template: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     for name in ("REGATTA_RUNS", "REGATTA_ACCEPT_CODE", "REGATTA_FRESH", "DVC_SITE_CACHE_DIR"):
         monkeypatch.delenv(name, raising=False)
     return folder
-
-
-def environment() -> dict[str, str]:
-    """With this interpreter's programs first, one thread each, and a name for commits."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    who = {f"GIT_{role}_{key}": f"test@{key.lower()}" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
-    return {**os.environ, **who, "PATH": path, "OMP_NUM_THREADS": "1"}
-
-
-def run(folder: Path, *words: str, code: int = 0) -> str:
-    """Run Python with these words in a folder; its output, once the exit code is as expected."""
-    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False, env=environment())
-    said = done.stdout + done.stderr
-    assert done.returncode == code, f"exit code {done.returncode}:\n{said}"
-    return said
-
-
-def commit(folder: Path, message: str) -> None:
-    """Commit all that Git does not ignore."""
-    for words in (["add", "-A"], ["commit", "-q", "-m", message]):
-        subprocess.run(["git", *words], cwd=folder, check=True, env=environment())
 
 
 @pytest.fixture

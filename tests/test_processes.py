@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from commands_run import environment
 
 from pipeline import processes
 from pipeline.processes import LONGEST_LINE, LONGEST_WORD, UNREAD, is_alive, plain_text, this_process

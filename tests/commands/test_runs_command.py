@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import STUDY
+from commands_run import STUDY
 
 from pipeline import cli
 from pipeline.artifacts import read_json, write_json
