@@ -50,6 +50,7 @@ def test_a_run_keeps_what_brings_it_back(trained: Path) -> None:
         "conf/overrides.yaml",
         "dvc.lock",
         "params.yaml",
+        "sha256.json",
     ]
 
 

@@ -32,7 +32,7 @@ def the_run() -> Path:
 
 def test_the_table_has_data_model_results_and_what_was_overridden(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["runs"]) == 0
-    head, line, below = capsys.readouterr().out.splitlines()
+    head, line, *below = capsys.readouterr().out.splitlines()
     assert head.split() == ["run", "data", "model", "best", "val", "loss", "test", "acc", "state"]
     accuracy = read_json(Path("artifacts/evaluate/metrics.json"))["accuracy"]
     record = read_json(the_run() / "run.json")
@@ -45,7 +45,7 @@ def test_the_table_has_data_model_results_and_what_was_overridden(trained: Path,
         f"{100 * accuracy:.1f}%",
         "finished",
     ]
-    assert below.split() == [
+    assert " ".join(below).split() == [
         "prepare.limit=300",
         "augment.views=1",
         "model.widths=[16]",
