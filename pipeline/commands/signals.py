@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -12,7 +11,7 @@ from types import FrameType
 from typing import TypeVar
 
 from pipeline.errors import Stopped
-from pipeline.train.stopping import STOPS, is_ignored
+from pipeline.train.stopping import STOPS, handled
 
 T = TypeVar("T")
 LOOK_S = 0.1
@@ -43,7 +42,7 @@ class Asked:
 def noted() -> Iterator[Asked]:
     """Note signals while the block runs, which obeys them where it may; those that it has left are obeyed at its end."""
     asked = Asked()
-    with _handled(asked.note):
+    with handled(asked.note):
         yield asked
         asked.obey()
 
@@ -55,22 +54,8 @@ def stopping() -> Iterator[None]:
     def stop(number: int, _frame: FrameType | None) -> None:
         raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on from here")
 
-    with _handled(stop, STOPS[:2]):
+    with handled(stop, STOPS[:2]):
         yield
-
-
-@contextmanager
-def _handled(handler: Callable[[int, FrameType | None], None], numbers: tuple[signal.Signals, ...] = STOPS) -> Iterator[None]:
-    """A handler for signals, but for those that whoever started this process had it ignore, such as SIGHUP by nohup."""
-    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number in numbers if not is_ignored(number)}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 def aside(work: Callable[[], T], asked: Asked) -> T:

@@ -16,7 +16,7 @@ from pipeline.errors import ConfigError, Interrupted, RegattaError, Stopped
 from pipeline.processes import STARTER, die_with_parent, memory_limit_told, parent_process, quiet_when_unread
 from pipeline.schema.base import S, validated
 from pipeline.schema.reading import check_conf, check_file
-from pipeline.train.stopping import Process, is_ignored
+from pipeline.train.stopping import Process, handle
 
 OVERRIDES = Path("conf/overrides.yaml")
 
@@ -61,9 +61,7 @@ def run_program(stage: str, body: Callable[[], None]) -> None:
     die_with_parent(os.environ.get(STARTER) or parent_process())
     if _dvc_has_gone():
         sys.exit(Stopped.exit_code)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if not is_ignored(number):
-            signal.signal(number, Process.end_unless_asked)
+    handle(Process.end_unless_asked, (signal.SIGTERM, signal.SIGHUP))
     with quiet_when_unread():
         try:
             with memory_limit_told(), held(stage_dir(stage).parent / f".{stage}.lock"):

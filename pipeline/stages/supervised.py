@@ -19,7 +19,7 @@ from pipeline.processes import die_with_parent, this_process
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.stages.entry import read_params, section
 from pipeline.train.runs import LOST
-from pipeline.train.stopping import STOPS, Process, is_ignored
+from pipeline.train.stopping import STOPS, Process, handle, handled
 
 CTRL_C = "Ctrl-C"
 MOST_ENDS = 4
@@ -114,20 +114,16 @@ def _signals_taken() -> Iterator[_Taken]:
     """Take signals here. They wait until the new process can take them as well, but for those that another thread takes."""
     taken = _Taken()
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-    before = {number: signal.signal(number, taken) for number in STOPS if not is_ignored(number)}
     try:
-        yield taken
+        with handled(taken):
+            yield taken
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def _begin(work: Callable[[], None], starter: str, receiver: Connection, sender: Connection) -> None:
     receiver.close()  # else sending would wait for ever where the parent has been killed
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if not is_ignored(number):
-            signal.signal(number, _stop)
+    handle(_stop, (signal.SIGTERM, signal.SIGHUP))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     error: BaseException | None = None
     try:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from pipeline.errors import Interrupted, Stopped
 
+Handler = Callable[[int, FrameType | None], None]
 STOPS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -21,15 +24,8 @@ class StopRequest:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Listen while the block runs; outside of the main thread signals are the caller's."""
-        try:
-            before = {number: signal.signal(number, self._ask) for number in STOPS if not is_ignored(number)}
-        except ValueError:
-            before = {}
-        try:
+        with handled(self._ask):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def error(self, words: str) -> Stopped:
         """What to raise once all is saved; words: where, and what to do."""
@@ -63,6 +59,21 @@ class Process:
             signal.raise_signal(number)
 
 
-def is_ignored(number: int) -> bool:
-    """Whether whoever started this process had it ignore the signal, as nohup does with SIGHUP."""
-    return signal.getsignal(number) is signal.SIG_IGN
+@contextmanager
+def handled(handler: Handler, numbers: Sequence[signal.Signals] = STOPS) -> Iterator[None]:
+    """Have signals handled so while the block runs; outside of the main thread they are that one's."""
+    before = handle(handler, numbers) if threading.current_thread() is threading.main_thread() else {}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def handle(handler: Handler, numbers: Sequence[signal.Signals]) -> dict[signal.Signals, Any]:
+    """Have signals handled so, but for those that whoever started this process had it ignore; the handlers before.
+
+    nohup has SIGHUP ignored, for one.
+    """
+    taken = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in taken}
