@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -55,11 +53,22 @@ class _Runs(CheckedRuns):
     """
 
     inputs: _Inputs | None = None
+    """Of the stage at work, until they are found as they were."""
+
+    def restore(self, stage: Any, *what: Any, **how: Any) -> None:
+        """The first thing that DVC asks for a stage that it runs: one that is up to date costs no look at its inputs."""
+        self.inputs = _Inputs(stage)
+        super().restore(stage, *what, **how)
 
     def save(self, stage: Any) -> None:
-        if self.inputs:
-            self.inputs.check()
+        self.check_inputs()
         super().save(stage)
+
+    def check_inputs(self) -> None:
+        """An error where they have changed; once for a stage."""
+        inputs, self.inputs = self.inputs, None
+        if inputs:
+            inputs.check()
 
 
 class Project(Repo):  # type: ignore[misc]
@@ -80,9 +89,12 @@ class Project(Repo):  # type: ignore[misc]
         """What is left out, DVC's own `.dvcignore` included."""
         return _Regular(self.fs, self.root_dir)
 
-    @contextmanager
-    def watched(self, stage: Any) -> Iterator[None]:
-        """An error, and nothing remembered, where what a stage reads changes while it runs and until DVC has hashed it."""
-        self.stage_cache.inputs = inputs = _Inputs(stage)
-        yield
-        inputs.check()
+    def reproduce_stage(self, stage: Any, force: bool, **how: Any) -> Any:
+        """Run a stage that is not up to date, or all the same with `force`; the stage, or None where nothing had to run.
+
+        An error, and nothing remembered, where what it reads changes while it runs and until DVC has hashed it.
+        """
+        self.stage_cache.inputs = _Inputs(stage) if force else None  # then DVC does not ask for what it remembers
+        ran = stage.reproduce(force=force, **how)
+        self.stage_cache.check_inputs()  # of a stage that DVC does not remember
+        return ran

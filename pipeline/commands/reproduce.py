@@ -74,8 +74,7 @@ def _reproduce(names: Callable[[Any], list[str]], anew: Container[str], asked: A
 
     def run_one(stage: Any, **how: Any) -> Any:
         asked.obey()
-        with repo.watched(stage):
-            ran = stage.reproduce(**how | {"force": stage.addressing in anew})
+        ran = repo.reproduce_stage(stage, **how | {"force": stage.addressing in anew})
         if ran:
             stage.dump(update_pipeline=False)
             keep_lock_file()
