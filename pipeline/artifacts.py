@@ -186,6 +186,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def remedy(path: Path) -> str:
     """What brings a file back that is not whole, with a command to paste."""
     for folder in path.parents:
+        if folder.parent == runs_root() / "data":
+            return f"say `rm -r {folder}`, then the same command makes it anew"
         if folder.parent.name == "artifacts" and folder.name in STAGES[:4]:
             command = "regatta run"
             break

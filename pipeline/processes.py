@@ -54,6 +54,19 @@ def is_alive(process: str) -> bool:
     return _name(int(process.split()[0])) == process
 
 
+def is_at_work(pid: int, since: float = float("inf")) -> bool:
+    """Whether the process that had this number at that time (in s since 1970) runs; one that nobody has waited for does not."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= since + 1)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:  # another user's
+        return True
+
+
 def _name(pid: int) -> str:
     """The number and when it began, since numbers are used again; the number alone where nothing is there or a zombie."""
     try:

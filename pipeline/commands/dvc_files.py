@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.artifacts import make_dir, storage_errors, write_bytes
 from pipeline.errors import ConfigError
+from pipeline.processes import is_at_work
 
 LOCK_FILE = Path("dvc.lock")
 TMP = Path(".dvc/tmp")
@@ -87,8 +88,8 @@ def _keep_the_living() -> None:
     try:
         held = json.loads(HOLDERS.read_text(encoding="utf-8"))
         before = HOLDERS.stat().st_mtime
-        write = {path: one for path, one in held.get("write", {}).items() if _lives(one["pid"], before)}
-        read = {path: [one for one in some if _lives(one["pid"], before)] for path, some in held.get("read", {}).items()}
+        write = {path: one for path, one in held.get("write", {}).items() if is_at_work(one["pid"], before)}
+        read = {path: [one for one in some if is_at_work(one["pid"], before)] for path, some in held.get("read", {}).items()}
     except FileNotFoundError:
         return
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -100,22 +101,11 @@ def _keep_the_living() -> None:
         write_bytes(HOLDERS, json.dumps(living).encode())
 
 
-def _lives(pid: int, since: float) -> bool:
-    """Whether the process that had this number at that time (in s since 1970) is still at work."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= since + 1)
-    except psutil.NoSuchProcess:
-        return False
-
-
 def holder() -> str:
     """Who holds DVC's locks, in words."""
     for path in (HOLDERS, TMP / "lock"):
         for pid, words in _named(path):
-            if _lives(pid, float("inf")):
+            if is_at_work(pid):
                 return f"process {pid} ({words})" if words else f"process {pid}"
     return "another DVC command"
 

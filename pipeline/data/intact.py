@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.artifacts import file_digest, storage_errors, write_json
+from pipeline.artifacts import file_digest, remedy, storage_errors, write_json
 from pipeline.errors import StorageError
 
 TOLD_BYTES = 2 * 2**30
@@ -37,7 +37,7 @@ def check_intact(folder: Path, expected: Mapping[str, str], stage: str) -> None:
     for name in new:
         with storage_errors(folder / name):
             if file_digest(folder / name) != expected[name]:
-                raise StorageError(f"{folder / name}: not the bytes that {stage} wrote; {_remedy(folder)}")
+                raise StorageError(f"{folder / name}: not the bytes that {stage} wrote; {remedy(folder / name)}")
     if new:
         with contextlib.suppress(StorageError):  # where nothing may be written all is read again the next time
             write_json(record, {name: (states[name], expected[name]) for name in expected})
@@ -56,12 +56,5 @@ def _state(path: Path, stage: str) -> State:
     try:
         found = path.stat()
     except OSError:
-        raise StorageError(f"{path}: missing, though {stage} wrote it; {_remedy(path)}") from None
+        raise StorageError(f"{path}: missing, though {stage} wrote it; {remedy(path)}") from None
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
-
-
-def _remedy(path: Path) -> str:
-    """What brings it back."""
-    if path.parts[0] == "artifacts":
-        return f"say `rm -r {Path(*path.parts[:2])}`, then the same command: it comes from DVC's cache or is made anew"
-    return f"say `rm -r {path}`, then the same command makes it anew"

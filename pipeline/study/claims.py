@@ -20,9 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import psutil
-
 from pipeline import artifacts
+from pipeline.processes import is_at_work
 
 LEASE_S = 90.0
 """Longer than workers that were asked to stop may take to save (LAST_S), during which their runner gives no sign of life."""
@@ -162,7 +161,7 @@ class Claims:
             return False
         lines = sign[0].splitlines()[1:] if sign else []
         started = [entry["process"] for line in lines if isinstance(entry := _parsed(line), dict) and "process" in entry]
-        return not any(_is_alive(pid) for pid in (who.pid, *started))
+        return not any(is_at_work(pid) for pid in (who.pid, *started))
 
     def _touch(self) -> None:
         """A sign of life, which also tells the file system's time. After a long silence claims may have been taken over."""
@@ -245,14 +244,3 @@ def _runner(line: bytes) -> Runner | None:
 def _remove(file: Path) -> None:
     with artifacts.storage_errors(file):
         file.unlink(missing_ok=True)
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether a process of this machine runs; one that nobody has waited for yet does not."""
-    try:
-        os.kill(pid, 0)
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except (ProcessLookupError, psutil.NoSuchProcess):
-        return False
-    except PermissionError:  # another user's
-        return True
