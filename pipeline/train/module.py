@@ -74,7 +74,8 @@ class Decider:
         words = [DECISIONS.index(own), max(1, gap), self.stop.signal or 0]
         number, self.gap, asked = self.training.team.told(words, self.training.device)
         self.taken = 0
-        self.stop.signal = signal.Signals(asked) if asked else None
+        if asked:  # else a stop may have come during the exchange: it is for the next word
+            self.stop.signal = signal.Signals(asked)
         return DECISIONS[number]
 
 

@@ -4,14 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from training_helpers import lane, training
 
 from pipeline.errors import Stopped
-from pipeline.train.module import run_to_end
+from pipeline.train.module import GO, STOP, Decider, run_to_end
 from pipeline.train.progress import ProgressDisplay
 from pipeline.train.record import Keeper
+from pipeline.train.stopping import StopRequest
 
 
 class StoppingKeeper(Keeper):
@@ -26,6 +28,28 @@ class StoppingKeeper(Keeper):
     def after_step(self, trained):
         if trained.progress.step == 5:
             os.kill(os.getpid(), self.number)
+
+
+class SlowTeam:
+    """Of two, in which a stop is asked for while the first worker tells its word."""
+
+    size = 2
+
+    def __init__(self, stop):
+        self.stop = stop
+
+    def told(self, words, device):
+        self.stop.signal = signal.SIGTERM
+        return words
+
+
+def test_a_stop_that_comes_while_workers_agree_is_heard_with_the_next_word():
+    stop = StopRequest()
+    own = SimpleNamespace(team=SlowTeam(stop), device=None)
+    decider = Decider(own, SimpleNamespace(save_every_s=None), stop)
+    assert (decider.after_step(), stop.signal) == (GO, signal.SIGTERM)
+    decider.gap = 1
+    assert decider.after_step() == STOP
 
 
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "Ctrl-C")])
