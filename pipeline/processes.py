@@ -108,6 +108,11 @@ def plain_text(text: str) -> str:
     return begin + bare + end
 
 
+def one_line(text: str) -> str:
+    """A name of somebody else's as a part of a line: plain text without line breaks and tabs, however long."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
 def _escaped(character: str) -> str:
     # Blanks of other scripts stay where they are, and what joins letters of Persian or parts of a picture.
     stays = unicodedata.category(character) == "Zs" or character in "\u200c\u200d"

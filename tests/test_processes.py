@@ -14,7 +14,7 @@ import pytest
 from commands_run import environment
 
 from pipeline import processes
-from pipeline.processes import LONGEST_LINE, LONGEST_WORD, UNREAD, is_alive, plain_text, this_process
+from pipeline.processes import LONGEST_LINE, LONGEST_WORD, UNREAD, is_alive, one_line, plain_text, this_process
 
 LATE = """
 import sys, time
@@ -169,6 +169,11 @@ def _no_starter(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_no_character_moves_what_is_shown(text: str, shown: str) -> None:
     assert plain_text(text) == shown
+
+
+def test_a_name_stays_within_its_line() -> None:
+    assert one_line("a\nb\tc\r\x1b[2J\u2028d \u0645\u200c") == "a\\nb\\tc\\r\\x1b[2J\\u2028d \u0645\u200c"
+    assert one_line("x" * 5000) == "x" * 5000
 
 
 def test_long_words_and_lines_lose_their_middle() -> None:

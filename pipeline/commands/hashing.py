@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.data.sources.layout import is_hidden, readable_name
+from pipeline.data.sources.layout import as_text, is_hidden, readable_name
 from pipeline.errors import DataError
 
 
@@ -49,10 +49,10 @@ def _is_closed_to_all(folder: str) -> bool:
 
 
 def _is_utf8(name: str) -> bool:
-    return name.isascii() or readable_name(name) == name
+    return name.isascii() or as_text(name) == name
 
 
 def _first(files: Sequence[str], path: Path) -> str:
     """Such as "cat/1.png and 2 more"."""
-    name = readable_name(os.path.relpath(files[0], path)) if path.is_dir() else path.name
+    name = readable_name(os.path.relpath(files[0], path)) if path.is_dir() else readable_name(path.name)
     return name + (f" and {len(files) - 1} more" if len(files) > 1 else "")

@@ -112,8 +112,8 @@ def unwatched(values: Values) -> list[str]:
         links = [Path(folder, name) for folder, names, _ in os.walk(path) for name in names if Path(folder, name).is_symlink()]
         if links:
             lines.append(
-                f"{key} = {path}: {len(links)} links to folders in it ({links[0]}, ...), behind which DVC sees no change; "
-                "after one say `dvc repro -f prepare`"
+                f"{key} = {path}: {len(links)} links to folders in it ({readable_name(links[0])}, ...), behind which DVC sees "
+                "no change; after one say `dvc repro -f prepare`"
             )
     return lines
 

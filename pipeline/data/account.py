@@ -15,6 +15,7 @@ from pipeline.data.selection import Taken
 from pipeline.data.splits import NONE, TRAIN, conflicts, num_repeats
 from pipeline.data.wording import share, some
 from pipeline.errors import DataError
+from pipeline.processes import one_line
 
 COLUMNS = ("source", "row", "reason")
 Refused = Callable[[str], DataError]
@@ -78,7 +79,7 @@ def check_reach(taken: Taken, fractions: dict[int, float], refused: Refused) -> 
 def table(samples: Samples, reasons: dict[int, str]) -> list[tuple[str, str, str]]:
     """The rows of rejected.csv: source, row, reason."""
     order = sorted(reasons, key=lambda i: (samples.sources[i], samples.rows[i], reasons[i]))
-    return [(samples.sources[i], "" if samples.rows[i] == NONE else str(samples.rows[i]), reasons[i]) for i in order]
+    return [(samples.sources[i], "" if samples.rows[i] == NONE else str(samples.rows[i]), one_line(reasons[i])) for i in order]
 
 
 def conflicts_listed(samples: Samples, taken: Taken) -> dict[int, str]:
@@ -136,7 +137,7 @@ def _by_reason(samples: Samples, problems: dict[int, str]) -> str:
     """The reasons, the most frequent first, each with examples."""
     examples: defaultdict[str, list[str]] = defaultdict(list)
     for i in sorted(problems):
-        examples[problems[i]].append(samples.name(i))
+        examples[one_line(problems[i])].append(samples.name(i))
     ranked = sorted(examples.items(), key=lambda item: (-len(item[1]), item[0]))
     lines = [
         f"  {len(names)} x {reason}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" for reason, names in ranked[:10]

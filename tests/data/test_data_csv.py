@@ -274,3 +274,19 @@ def test_exclusive_false_needs_several_labels(tmp_path: Path, images: list[str],
     table = write_table(tmp_path / "t.csv", rows_of(images, "a", "b"))
     with pytest.raises(ConfigError, match=r"data.exclusive = false, but each row has one label"):
         build("csv", path=str(table), exclusive=False)
+
+
+def test_cells_and_tables_with_line_breaks_stay_on_their_line(tmp_path: Path, images: list[str], build: Build) -> None:
+    place = tmp_path / "labels\nregatta: all is well.csv"
+    write_table(place, [*rows_of(images, "a", "b"), ["no\nsuch.png", "a"], ["../out\nside.png", "b"]])
+    with pytest.raises(DataError) as refusal:
+        build("csv", path=str(place))
+    assert "no\\nsuch.png" in str(refusal.value)
+    assert not [line for line in str(refusal.value).splitlines() if line.startswith(("such.png", "side.png", "regatta:"))]
+    dataset = build("csv", path=str(place), prepare=LENIENT)
+    assert set(rejected(dataset)) == {"no\\nsuch.png:42", "../out\\nside.png:44"}
+    with pytest.raises(DataError, match=r"^/\S+/labels\\nregatta: all is well.csv: no column 'none'; it has image, label. "):
+        build("csv", path=str(place), label="none")
+    place.write_bytes(b"image,label\na.png,\xff\n")
+    with pytest.raises(DataError, match=r"labels\\nregatta: all is well.csv: byte \d+ is not UTF-8"):
+        build("csv", path=str(place))

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from data_samples import class_folders, encoded, picture, placed, rejected
+from data_samples import class_folders, data_config, encoded, picture, placed, rejected
 
 from pipeline.data.dataset import Dataset
+from pipeline.data.sources.folder import open_folder
 from pipeline.errors import ConfigError, DataError
 
 Build = Callable[..., Dataset]
@@ -96,8 +98,8 @@ def test_names_with_blanks_unicode_and_html(tmp_path: Path, build: Build) -> Non
     (tmp_path / names[0] / "not an\nimage, <b>.png").write_bytes(b"no")
     dataset = build("folder", LENIENT, path=str(tmp_path))
     assert set(dataset.manifest.classes) == {name.replace("/", "\u2215") for name in names}
-    assert f"{names[0]}/a b&0\n<img src=x>.png" in placed(dataset)
-    assert list(rejected(dataset)) == [f"{names[0]}/not an\nimage, <b>.png"]
+    assert f"{names[0]}/a b&0\\n<img src=x>.png" in placed(dataset)
+    assert list(rejected(dataset)) == [f"{names[0]}/not an\\nimage, <b>.png"]
 
 
 def test_accents_spelled_in_two_ways_are_one_class(tmp_path: Path, build: Build) -> None:
@@ -312,3 +314,31 @@ def test_a_small_split_cut_beside_a_given_one_is_said_to_be_small(tmp_path: Path
     [note] = [note for note in manifest.notes if note.startswith(f"{cut} is cut from train, since {given} alone was given")]
     assert f"{manifest.counts[cut]} of 120 (" in note
     assert f"raise prepare.{cut}_fraction, or name one with data.{cut}_path" in note
+
+
+def test_a_name_with_line_breaks_or_controls_stays_on_its_line(tmp_path: Path, build: Build) -> None:
+    root = class_folders(tmp_path / "photos")
+    evil = "a\nregatta: all is well\t\x1b[2J\u202e.png"
+    (root / "cat" / evil).write_bytes(b"no image")
+    (root / "dog" / evil).write_bytes(encoded(picture(99)))
+    with pytest.raises(DataError) as refusal:
+        build("folder", path=str(root))
+    shown = "a\\nregatta: all is well\\t\\x1b[2J\\u202e.png"
+    assert f": cat/{shown}\n" in str(refusal.value)
+    dataset = build("folder", path=str(root), prepare=LENIENT)
+    lines = (dataset.path / "rejected.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["source", f"cat/{shown}"]
+    assert f"dog/{shown}" in placed(dataset)
+
+
+def test_a_folder_with_a_line_break_is_named_on_one_line(tmp_path: Path) -> None:
+    root = tmp_path / "a\nregatta: all is well"
+    for name in ("training", "train"):
+        class_folders(root / name, 1)
+    with pytest.raises(DataError) as refusal:
+        open_folder(root, data_config("folder", path=str(root)))
+    said, *commands = str(refusal.value).splitlines()
+    assert said.startswith(f"{tmp_path}/a\\nregatta: all is well: ")
+    script = "\n".join(f"printf '%s\\0' {command}" for command in commands)
+    words = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
+    assert b"data.train_path=" + os.fsencode(root) + b"/train\0" in words

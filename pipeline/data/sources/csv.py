@@ -13,6 +13,7 @@ from pipeline.data.sources.given import check_labelled, splits_of_tables
 from pipeline.data.sources.layout import is_hidden, key_of, readable_name
 from pipeline.data.sources.table import Columns, check_columns, columns_of, made_raw
 from pipeline.errors import DataError
+from pipeline.processes import one_line
 from pipeline.schema.data import DataConfig
 
 _DELIMITERS = ",;\t"
@@ -68,7 +69,7 @@ def _delimiter(table: Path, columns: Columns) -> str:
 def _header(table: Path, delimiter: str) -> list[str]:
     for _, fields in _lines(table, delimiter):
         return [name.strip() for name in fields] if isinstance(fields, list) else []
-    raise DataError(f"{table}: empty; its first line must name the columns")
+    raise DataError(f"{readable_name(table)}: empty; its first line must name the columns")
 
 
 def _image_cells(table: Path, delimiter: str, image: str) -> Iterator[str]:
@@ -98,7 +99,7 @@ def _read_row(table: Path, header: list[str], files: Files, columns: Columns, nu
     try:
         found = files.find(cell)
     except BadSampleError as bad:
-        raw = made_raw(columns, cells, cell.strip() or place, number, None, 0)
+        raw = made_raw(columns, cells, one_line(cell.strip()) or place, number, None, 0)
         return raw._replace(problem=raw.problem or str(bad))
     return made_raw(columns, cells, readable_name(found.path), number, files.place(found), found.num_bytes)
 
@@ -117,13 +118,14 @@ def _lines(table: Path, delimiter: str) -> Iterator[tuple[int, list[str] | str]]
                 except csv.Error as error:
                     if "unexpected end" in str(error):
                         raise DataError(
-                            f"{table}, line {number}: a quote is opened here and never closed; close or double it"
+                            f"{readable_name(table)}, line {number}: a quote is opened here and never closed; close or "
+                            "double it"
                         ) from None
                     yield number, f"not a line of CSV ({error})"
                 else:
                     if fields:
                         yield number, fields
     except UnicodeDecodeError as error:
-        raise DataError(f"{table}: byte {error.start} is not UTF-8; save the table as UTF-8") from None
+        raise DataError(f"{readable_name(table)}: byte {error.start} is not UTF-8; save the table as UTF-8") from None
     except OSError as error:
-        raise DataError(f"{table}: can't be read ({error.strerror})") from None
+        raise DataError(f"{readable_name(table)}: can't be read ({error.strerror})") from None

@@ -15,6 +15,7 @@ from pipeline.data.sources.files import Files, Found, Listing, MissingError, loc
 from pipeline.data.sources.layout import readable_name
 from pipeline.data.sources.remedies import Remedy, choice
 from pipeline.data.wording import share
+from pipeline.processes import one_line
 
 Cells = Callable[[], Iterator[str]]
 """The cells that name files, in order; the same ones at each call."""
@@ -116,7 +117,7 @@ def _count_found(tally: _Tally, cell: str, found: Found) -> None:
     tally.num_found += 1
     for difference in found.differences:
         tally.differing[difference] += 1
-        tally.examples.setdefault(difference, f"{cell.strip()} is {readable_name(found.path)}")
+        tally.examples.setdefault(difference, f"{one_line(cell.strip())} is {readable_name(found.path)}")
     if {"capitals", "name"} & set(found.differences):
         other = tally.meant.setdefault(found.path, cell)
         if other != cell:
@@ -169,8 +170,8 @@ def _looked(files: Files, cell: str) -> str:
     try:
         names, _ = files.names(cell)
     except BadSampleError:
-        return cell.strip()
-    return names[0] if names else f"{files.pattern} (no folder is named so)"
+        return one_line(cell.strip())
+    return one_line(names[0]) if names else f"{files.pattern} (no folder is named so)"
 
 
 def _held(listing: Listing) -> str:

@@ -12,6 +12,7 @@ from pipeline.data.sources.layout import split_in_name
 from pipeline.data.sources.remedies import Remedy, choice, given_splits, no_train
 from pipeline.data.wording import some
 from pipeline.errors import DataError
+from pipeline.processes import one_line
 
 _MAX_TABLES = 4
 _APART = "move the files of each split into a folder of its own, and name these folders with data.train_path and data.test_path"
@@ -35,7 +36,7 @@ def splits_of_tables(names: Sequence[str], place: Path, key: str, joined: bool) 
         return dict.fromkeys(names)
     untold = [name for name, split in splits.items() if split is None]
     if untold:
-        problem = f"some file names say a split ({', '.join(sorted(told))}), but {untold[0]} does not"
+        problem = f"some file names say a split ({', '.join(sorted(told))}), but {one_line(untold[0])} does not"
         _refuse(place, problem, _without(untold, given, place, splits))
     if "train" not in told:
         _refuse(

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from pipeline.processes import one_line
 from pipeline.schema.data import PATHS, DataConfig
 
 SPLIT_WORDS = {
@@ -81,5 +82,10 @@ def key_of(path: Path, data: DataConfig) -> str:
 
 
 def readable_name(path: Path | str) -> str:
+    """A path as a part of a line that any file can hold: line breaks, controls and what is not UTF-8 become escapes."""
+    return one_line(as_text(path))
+
+
+def as_text(path: Path | str) -> str:
     """A path as text that any file can hold: bytes that are not UTF-8 become escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -170,7 +170,7 @@ def _opened(path: Path) -> Any:
     try:
         return pq.ParquetFile(path, memory_map=True)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: not a whole Parquet file ({error}); get it again") from None
+        raise DataError(f"{readable_name(path)}: not a whole Parquet file ({error}); get it again") from None
 
 
 def _declared(metadata: Mapping[bytes, bytes], label: str) -> tuple[str, ...] | None:
@@ -205,7 +205,7 @@ def _undamaged(path: Path, column: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: column {column!r} is damaged ({error}); get it again") from None
+        raise DataError(f"{readable_name(path)}: column {column!r} is damaged ({error}); get it again") from None
 
 
 def _holds_names(file: Any, column: str) -> bool:
@@ -257,8 +257,8 @@ def _check_image_type(kind: Any, path: Path, column: str) -> None:
         if pt.is_integer(kind) or pt.is_floating(kind):
             return
     raise DataError(
-        f"{path}: column {column!r} is of type {kind}; encoded images (bytes, or a struct with bytes), file names "
-        "or ids, or lists of numbers are allowed"
+        f"{readable_name(path)}: column {column!r} is of type {kind}; encoded images (bytes, or a struct with bytes), file "
+        "names or ids, or lists of numbers are allowed"
     )
 
 
@@ -276,7 +276,7 @@ def _read_file(file: _File, columns: Columns, data: DataConfig, found: Fit | Non
                     yield _read_row(file, columns, row_cells, row + i, image, data, found)
                 row += batch.num_rows
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file.path}: damaged after row {row} ({error}); get it again") from None
+        raise DataError(f"{readable_name(file.path)}: damaged after row {row} ({error}); get it again") from None
 
 
 def _read_row(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.data.dataset import SPLITS
+from pipeline.processes import one_line
 
 
 class Remedy(NamedTuple):
@@ -19,8 +20,16 @@ class Remedy(NamedTuple):
 
 def choice(remedies: Sequence[Remedy]) -> str:
     """ "this:" or "one of:", and a command a line."""
-    commands = [f"\n  regatta run {shlex.join(words)}   # {meaning}" for meaning, words in remedies]
+    commands = [f"\n  regatta run {' '.join(map(_quoted, words))}   # {one_line(meaning)}" for meaning, words in remedies]
     return ("one of:" if len(commands) > 1 else "this:") + "".join(commands)
+
+
+def _quoted(word: str) -> str:
+    """A word to a shell, on one line: line breaks and controls as escapes, which bash and zsh know."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{one_line(escaped)}'"
 
 
 def given_splits(paths: Mapping[str, Path]) -> list[str]:

@@ -9,9 +9,10 @@ from typing import Literal
 
 from pipeline.data.labels import label_text, split_labels, switched_labels
 from pipeline.data.raw import BadSampleError, Content, Raw
-from pipeline.data.sources.layout import SPLIT_WORDS
+from pipeline.data.sources.layout import SPLIT_WORDS, readable_name
 from pipeline.data.sources.remedies import Remedy, choice
 from pipeline.errors import DataError
+from pipeline.processes import one_line
 from pipeline.schema.data import DataConfig
 
 
@@ -47,17 +48,17 @@ def columns_of(data: DataConfig) -> Columns:
 
 def check_columns(needed: Sequence[str], present: Sequence[str], place: Path, key: str) -> None:
     """DataError where a column is missing or not unique. `key`: of the path that leads to the table."""
-    missing = [name for name in needed if name not in present]
+    named, missing = readable_name(place), [name for name in needed if name not in present]
     if missing:
-        without = Remedy(f"goes on without {place.name}", [f"~{key}"])
+        without = Remedy(f"goes on without {one_line(place.name)}", [f"~{key}"])
         raise DataError(
-            f"{place}: no column {' and '.join(map(repr, missing))}; it has {', '.join(present)}. "
+            f"{named}: no column {' and '.join(map(repr, missing))}; it has {', '.join(map(one_line, present))}. "
             "Set data.image, data.label, data.split and data.group to columns that it has"
             + (f", or say {choice([without])}" if key in ("data.val_path", "data.test_path") else "")
         )
     twice = [name for name in needed if list(present).count(name) > 1]
     if twice:
-        raise DataError(f"{place}: two columns are named {twice[0]!r}; rename one")
+        raise DataError(f"{named}: two columns are named {twice[0]!r}; rename one")
 
 
 def row_labels(columns: Columns, cells: Mapping[str, object]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.data.labels import clean
-from pipeline.data.sources.layout import is_beside, is_hidden, readable_name
+from pipeline.data.sources.layout import as_text, is_beside, is_hidden, readable_name
 from pipeline.errors import DataError
 
 
@@ -40,7 +40,7 @@ class Folder:
     @property
     def label(self) -> str:
         """The class that it would name."""
-        return clean(readable_name(self.path.name))
+        return clean(as_text(self.path.name))
 
     @property
     def name(self) -> str:
