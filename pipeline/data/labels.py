@@ -46,9 +46,14 @@ def split_labels(text: str, separator: str) -> tuple[str, ...]:
 def switched_labels(names: Sequence[str], values: Sequence[object]) -> tuple[str, ...]:
     """The names whose column says 1; BadSampleError where one says neither 0 nor 1."""
     for name, value in zip(names, values, strict=True):
-        if str(value).strip().lower() not in _SWITCH:
+        if not is_switch(value):
             raise BadSampleError(f"column {name} says {value!r}; 0 or 1 is allowed where data.label lists several columns")
     return tuple(sorted(name for name, value in zip(names, values, strict=True) if _SWITCH[str(value).strip().lower()]))
+
+
+def is_switch(value: object) -> bool:
+    """Whether a cell says 0 or 1."""
+    return str(value).strip().lower() in _SWITCH
 
 
 _SWITCH = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}

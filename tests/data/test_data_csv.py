@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from data_samples import encoded, picture, placed, rejected, write_table
 
 from pipeline.data.dataset import Dataset
 from pipeline.errors import ConfigError, DataError
+from pipeline.overrides import Overrides, added
 
+CONF = Path(__file__).resolve().parents[2] / "conf"
 Build = Callable[..., Dataset]
 LENIENT = {"max_bad_fraction": 0.9}
 
@@ -158,6 +161,34 @@ def test_missing_columns(tmp_path: Path, images: list[str], build: Build) -> Non
     write_table(table, [["image", "label", "label"], [images[0], "a", "b"]])
     with pytest.raises(DataError, match="two columns are named 'label'"):
         build("csv", path=str(table))
+
+
+def test_columns_of_0_and_1_are_proposed_where_no_label_is_told(tmp_path: Path, images: list[str], build: Build) -> None:
+    header = ["image", "fold", "age", "cat", "it's a dog", "2"]
+    rows = [[name, str(i % 2), str(i), str(int(i % 3 == 0)), str(int(i % 3 == 1)), "1.0"] for i, name in enumerate(images)]
+    table = write_table(tmp_path / "t.csv", [header, *rows, [images[0], "a line of few cells"]])
+    with pytest.raises(DataError) as told:
+        build("csv", path=str(table), split="fold")
+    message = str(told.value)
+    assert message.startswith(f"{table}: no column 'label'; it has image, fold, age, cat, it's a dog, 2. Set data.image")
+    [command] = message.splitlines()[1:]
+    words, meaning = command.split("   # ")
+    assert meaning == "takes the 3 columns of 0 and 1 as labels"
+    [said] = shlex.split(words)[2:]
+    overrides, _ = added(Overrides(), [said], CONF)
+    assert overrides.values == {"data": {"label": ["cat", "it's a dog", "2"]}}
+    dataset = build("csv", path=str(table), **overrides.values["data"], prepare=LENIENT)
+    assert dataset.manifest.classes == ["cat", "it's a dog", "2"]
+
+
+def test_one_column_of_0_and_1_or_other_numbers_are_no_labels_to_propose(
+    tmp_path: Path, images: list[str], build: Build
+) -> None:
+    rows = [[name, str(i % 2), "2" if i == 39 else "1"] for i, name in enumerate(images)]
+    table = write_table(tmp_path / "t.csv", [["image", "cat", "paws"], *rows])
+    with pytest.raises(DataError, match="no column 'label'") as told:
+        build("csv", path=str(table))
+    assert "regatta run" not in str(told.value)
 
 
 def test_tables_that_can_not_be_read(tmp_path: Path, build: Build) -> None:

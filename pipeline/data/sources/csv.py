@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from pipeline.data.raw import BadSampleError, Raw, Source
@@ -31,13 +33,13 @@ def open_csv(path: Path, data: DataConfig) -> Source:
         lacking = [table.name for table, header in headers.items() if not {*columns.labels} <= {*header}]
         check_labelled(lacking, {table.name: split for table, split in tables.items()}, path, columns.labels)
     for table, header in headers.items():
-        check_columns(columns.names, header, table, key)
+        check_columns(columns, header, table, key, partial(_rows, table, delimiters[table]))
     folder = path.parent if path.is_file() else path
     folder = path.resolve().parent if path.is_file() and path.is_symlink() else folder
 
     def cells() -> Iterator[str]:
         for table in tables:
-            yield from _image_cells(table, delimiters[table], columns.image)
+            yield from (row[columns.image] for row in _rows(table, delimiters[table]))
 
     found = fit(folder, data.files, cells, ", ".join(readable_name(table.name) for table in tables))
 
@@ -72,12 +74,13 @@ def _header(table: Path, delimiter: str) -> list[str]:
     raise DataError(f"{readable_name(table)}: empty; its first line must name the columns")
 
 
-def _image_cells(table: Path, delimiter: str, image: str) -> Iterator[str]:
+def _rows(table: Path, delimiter: str) -> Iterator[dict[str, str]]:
+    """The cells by column, of the rows that have as many as the header."""
     header = _header(table, delimiter)
-    place = header.index(image)
-    lines = _lines(table, delimiter)
-    next(lines)
-    yield from (fields[place] for _, fields in lines if isinstance(fields, list) and len(fields) == len(header))
+    lines = itertools.islice(_lines(table, delimiter), 1, None)
+    yield from (
+        dict(zip(header, cells, strict=True)) for _, cells in lines if isinstance(cells, list) and len(cells) == len(header)
+    )
 
 
 def _read_table(table: Path, delimiter: str, columns: Columns, files: Files) -> Iterator[Raw]:

@@ -129,7 +129,7 @@ def _column_names(path: Path) -> list[str]:
 def _file(path: Path, name: str, split: str | None, columns: Columns, key: str) -> _File:
     with _opened(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
-        check_columns(columns.names, schema.names, path, key)
+        check_columns(columns, schema.names, path, key, partial(_simple_rows, file, path))
         _check_sizes(path, metadata, columns)
         _check_image_type(schema.field(columns.image).type, path, columns.image)
         names = None if columns.several else _declared(schema.metadata or {}, columns.labels[0])
@@ -140,6 +140,17 @@ def _file(path: Path, name: str, split: str | None, columns: Columns, key: str) 
         batch = max(1, min(_MAX_BATCH, _BATCH_BYTES * metadata.num_rows // max(size, 1)))
         named = _holds_names(file, columns.image)
         return _File(path, readable_name(name or path.name), split, metadata.num_rows, batch, task, names, switches, named)
+
+
+def _simple_rows(file: Any, path: Path) -> Iterator[dict[str, object]]:
+    """The cells of the columns of numbers and truth values."""
+    import pyarrow.types as pt
+
+    kinds = (pt.is_integer, pt.is_floating, pt.is_boolean)
+    names = [field.name for field in file.schema_arrow if any(kind(field.type) for kind in kinds)]
+    with _undamaged(path, " or ".join(names)):
+        for batch in file.iter_batches(_MAX_BATCH, columns=names):
+            yield from batch.to_pylist()
 
 
 def _check_sizes(path: Path, metadata: Any, columns: Columns) -> None:

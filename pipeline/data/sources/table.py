@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.data.labels import label_text, split_labels, switched_labels
+from pipeline.data.labels import is_switch, label_text, split_labels, switched_labels
 from pipeline.data.raw import BadSampleError, Content, Raw
 from pipeline.data.sources.layout import SPLIT_WORDS, readable_name
 from pipeline.data.sources.remedies import Remedy, choice
 from pipeline.errors import DataError
 from pipeline.processes import one_line
 from pipeline.schema.data import DataConfig
+
+Rows = Callable[[], Iterable[Mapping[str, object]]]
+"""The cells of a table's rows by column."""
+_LOOKED_AT = 1000
 
 
 @dataclass(frozen=True)
@@ -46,19 +52,41 @@ def columns_of(data: DataConfig) -> Columns:
     return Columns(data.image, labels, several, data.separator, data.split, data.group)
 
 
-def check_columns(needed: Sequence[str], present: Sequence[str], place: Path, key: str) -> None:
-    """DataError where a column is missing or not unique. `key`: of the path that leads to the table."""
-    named, missing = readable_name(place), [name for name in needed if name not in present]
+def check_columns(columns: Columns, present: Sequence[str], place: Path, key: str, rows: Rows) -> None:
+    """DataError where a column is missing or not unique.
+
+    key: of the path that leads to the table. rows: its first ones, looked at where the labels are missing.
+    """
+    named, missing = readable_name(place), [name for name in columns.names if name not in present]
     if missing:
-        without = Remedy(f"goes on without {one_line(place.name)}", [f"~{key}"])
+        remedies = _switches_instead(columns, rows) if set(missing) & set(columns.labels) else []
+        if key in ("data.val_path", "data.test_path"):
+            remedies.append(Remedy(f"goes on without {one_line(place.name)}", [f"~{key}"]))
         raise DataError(
             f"{named}: no column {' and '.join(map(repr, missing))}; it has {', '.join(map(one_line, present))}. "
             "Set data.image, data.label, data.split and data.group to columns that it has"
-            + (f", or say {choice([without])}" if key in ("data.val_path", "data.test_path") else "")
+            + (f", or say {choice(remedies)}" if remedies else "")
         )
-    twice = [name for name in needed if list(present).count(name) > 1]
+    twice = [name for name in columns.names if list(present).count(name) > 1]
     if twice:
         raise DataError(f"{named}: two columns are named {twice[0]!r}; rename one")
+
+
+def _switches_instead(columns: Columns, rows: Rows) -> list[Remedy]:
+    """The command that takes the columns as labels that say 0 or 1 in each of the first rows, if there are several."""
+    first = list(itertools.islice(rows(), _LOOKED_AT))
+    names = [name for name in (first[0] if first else {}) if all(is_switch(row[name]) for row in first)]
+    labels = [name for name in names if name not in (columns.image, columns.split, columns.group)]
+    if len(labels) < 2 or any(one_line(name) != name for name in labels):
+        return []
+    said = f"data.label=[{','.join(map(_quoted, labels))}]"
+    return [Remedy(f"takes the {len(labels)} columns of 0 and 1 as labels", [said])]
+
+
+def _quoted(name: str) -> str:
+    """A column's name as it is written in a list on the command line: quoted where it could be read as something else."""
+    plain = re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in ("true", "false", "null", "nan", "inf")
+    return name if plain else "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def row_labels(columns: Columns, cells: Mapping[str, object]) -> tuple[str, ...]:
