@@ -31,9 +31,9 @@ from pipeline.schema.data import DataConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.train import TrainConfig
+from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
 from pipeline.train.program import planned, threads_for
-from pipeline.train.record import Keeper
 from pipeline.train.training import Training
 
 SEEDS, SPLITS = 3, 5

@@ -36,13 +36,13 @@ from pipeline.data.views import open_views
 from pipeline.distributed.connection import connected
 from pipeline.distributed.crew import kill_worker
 from pipeline.distributed.training import fit_on_cluster, worker_names
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.record import Tracker
 from pipeline.schema.base import validated
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.train.fit import RunKeeper, fit
-from pipeline.train.record import Tracker
-from pipeline.train.runs import RunFolder
 
 WORKERS = 2
 JOB_EPOCHS = 20

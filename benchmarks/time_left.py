@@ -23,17 +23,17 @@ from benchmarks.study import CONF, project
 from pipeline.artifacts import stage_dir
 from pipeline.data.dataset import open_dataset
 from pipeline.data.views import open_views
+from pipeline.progress import Pace
 from pipeline.schema.base import validated
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.forecast import Forecast, tried
 from pipeline.study.plan import configuration
 from pipeline.study.processes import Processes
 from pipeline.study.run import compute, cores, open_materials, plan
-from pipeline.train.identity import chosen_device
+from pipeline.train.device import chosen_device
+from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
 from pipeline.train.program import planned, threads_for
-from pipeline.train.progress import Pace
-from pipeline.train.record import Keeper
 from pipeline.train.training import Training
 from pipeline.train.trial import expected_seconds
 

@@ -68,7 +68,7 @@ MOUNTED = """
 set -e
 regatta run --dry-run
 test -z "$(git status --porcelain)"
-python -c 'from pipeline.train.identity import commit; print(commit())'
+python -c 'from pipeline.runs.facts import commit; print(commit())'
 cd / && python -c 'import pipeline; print(pipeline.__file__)'
 """
 ON_NODES = """

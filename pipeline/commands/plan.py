@@ -15,9 +15,9 @@ from pipeline.commands.compose import Change, given_paths, shortened
 from pipeline.config import Config, Values, checked, differences, read_values
 from pipeline.data.dataset import Manifest
 from pipeline.errors import RegattaError
+from pipeline.progress import duration
 from pipeline.stages.code import locked_digest
 from pipeline.train.program import Lane, Program, planned, threads_for
-from pipeline.train.progress import duration
 
 Stage = Mapping[str, Any]
 LOCK, PIPELINE = Path("dvc.lock"), Path("dvc.yaml")
@@ -192,7 +192,7 @@ def _tried(config: Config, program: Program, lane: Lane, data: Manifest) -> str:
     """The time of training, by some steps of it here and now."""
     from pipeline.commands.study import TRIED
     from pipeline.data.views import Views
-    from pipeline.train.identity import device_type
+    from pipeline.train.device import device_type
     from pipeline.train.trial import expected_seconds
 
     policy, device = config.augment.scaled(), device_type(config.train.device)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import keyed
-from pipeline.artifacts import PARAMS, check_copy, make_dir, runs_root, save_tensors, stage_dir
+from pipeline.artifacts import PARAMS, check_copy, make_dir, save_tensors, stage_dir
 from pipeline.closure import code_digest
 from pipeline.commands.root import seen_from
 from pipeline.commands.runs import table
@@ -21,8 +21,9 @@ from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import Views, open_views
 from pipeline.errors import ConfigError, StorageError
 from pipeline.model.spec import named_parameters
-from pipeline.train.identity import CODE
-from pipeline.train.runs import RunFolder
+from pipeline.runs.find import run_named
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.identity import CODE
 
 if TYPE_CHECKING:
     from pipeline.train.training import Training
@@ -53,7 +54,7 @@ class Step:
 
 def replay(options: argparse.Namespace) -> int:
     """Print the step and keep its tensors beside the run."""
-    folder = found(options.run)
+    folder = run_named(options.run)
     run, data, views = folder.read(), open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
     check_data(run, data, views)
     if run["hashes"]["code"] != code_digest(CODE):
@@ -82,15 +83,6 @@ def numbered(options: argparse.Namespace, epochs: int, steps: int) -> int:
     return first + int(options.step)
 
 
-def found(name: str) -> RunFolder:
-    """The run of this name or beginning; ConfigError unless there is just one."""
-    paths = sorted({path.parent for kind in ("run.json", "state*") for path in runs_root().glob(f"{name}*/{kind}")})
-    if len(paths) != 1:
-        near = ", ".join(path.name for path in paths) or "none; `regatta runs` shows them all"
-        raise ConfigError(f"replay {name}: {len(paths)} runs have this name or begin with it ({near})")
-    return RunFolder(paths[0].name, paths[0])
-
-
 def check_data(run: dict[str, Any], data: Dataset, views: Views) -> None:
     """StorageError where artifacts/ holds other data, or other copies of it, than the run was trained on."""
     for what, expected, present in (
@@ -108,7 +100,7 @@ def rebuilt(folder: RunFolder, data: Dataset, views: Views) -> Training:
     """The training at its start, as one worker does it: several take the same steps."""
     import torch
 
-    from pipeline.train.identity import chosen_device
+    from pipeline.train.device import chosen_device
     from pipeline.train.program import planned
     from pipeline.train.training import Training
 

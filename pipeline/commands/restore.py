@@ -19,7 +19,6 @@ from pipeline.artifacts import (
     held,
     kept_dir,
     read_json,
-    runs_root,
     stage_dir,
     write_bytes,
 )
@@ -30,9 +29,10 @@ from pipeline.commands.run import LOCK, clear_old_studies
 from pipeline.config import Values, checked, composed, differences, edited, merged, read_values, write_params
 from pipeline.errors import ConfigError, StorageError
 from pipeline.overrides import FILE, Overrides, candidate, read_overrides, write_overrides
+from pipeline.runs.find import run_named
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.identity import CODE as TRAINING
 from pipeline.stages.code import locked_digest
-from pipeline.train.identity import CODE as TRAINING
-from pipeline.train.runs import RunFolder, all_runs
 
 OVERRIDES = f"conf/{FILE}"
 GO_ON = {
@@ -45,7 +45,7 @@ GO_ON = {
 def restore(options: argparse.Namespace) -> int:
     """Bring the run back, and say what could not be; StorageError where artifacts that it had are no longer kept."""
     check_free(LOCK)
-    run = find(options.run)
+    run = run_named(options.run)
     check_kept(run)
     values = read_values(kept_file(run, PARAMS))
     if values is None:
@@ -65,19 +65,6 @@ def restore(options: argparse.Namespace) -> int:
             "`regatta run` computes the rest again"
         )
     return 0
-
-
-def find(name: str) -> RunFolder:
-    """The run of that name, or of the only name that begins so; StorageError where its record is torn."""
-    found = [folder for folder, _ in all_runs()]
-    matching = [run for run in found if run.id == name] or [run for run in found if run.id.startswith(name)]
-    if not matching:
-        for path in sorted(runs_root().glob(f"{name}*/run.json")):
-            RunFolder(path.parent.name, path.parent).read()  # StorageError: it was left out since it is torn
-    if len(matching) != 1:
-        what = f"fits {', '.join(run.id for run in matching)}" if matching else "is no run of this project"
-        raise ConfigError(f"{name}: {what}; `regatta runs` shows them")
-    return matching[0]
 
 
 def check_kept(run: RunFolder) -> None:

@@ -17,8 +17,9 @@ from pipeline.config import CONF, Values, differences, flat, read_values
 from pipeline.errors import ConfigError, StorageError
 from pipeline.overrides import read_overrides
 from pipeline.report.words import columns, percent, short
+from pipeline.runs.find import all_runs
+from pipeline.runs.folder import RunFolder
 from pipeline.study.wording import setting
-from pipeline.train.runs import RunFolder, all_runs
 
 ASIDE = ("study", "report", "cluster", "tracking")
 """Sections that decide nothing of a run."""

@@ -116,10 +116,10 @@ def _from_file(name: str) -> Values:
 
 def dry_run(name: str, new: Change) -> Iterator[str]:
     """Runs, those known already, groups, memory and expected time. Writes nothing."""
+    from pipeline.progress import duration
     from pipeline.study.forecast import tried
     from pipeline.study.plan import configuration, variants
     from pipeline.study.run import open_materials, plan
-    from pipeline.train.progress import duration
 
     definition = StudyDefinition.model_validate(new.values["study"]["definitions"][name])
     every = variants(definition)
@@ -161,9 +161,9 @@ def groups(jobs: Sequence[Job]) -> Iterator[str]:
 
 def expected_time(name: str, values: Values) -> str:
     """Of a study on the data as it is prepared now. Writes nothing."""
+    from pipeline.progress import duration
     from pipeline.study.forecast import tried
     from pipeline.study.run import open_materials, plan
-    from pipeline.train.progress import duration
 
     definition, materials = StudyDefinition.model_validate(values["study"]["definitions"][name]), open_materials(values)
     try:

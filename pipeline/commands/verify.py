@@ -23,8 +23,8 @@ from pipeline.config import Config, checked, read_values
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import Views, open_views
 from pipeline.errors import ConfigError, RegattaError
+from pipeline.runs.folder import RunFolder
 from pipeline.schema.train import TrainConfig
-from pipeline.train.runs import RunFolder
 
 MOST_SAMPLES = 4096
 SECONDS = 4.0

@@ -22,8 +22,8 @@ from ray.exceptions import RayError
 import pipeline
 from pipeline.distributed.local import guarded_folder, start_options
 from pipeline.errors import ConfigError, RegattaError, Stopped
+from pipeline.runs.find import LOST
 from pipeline.schema.cluster import ClusterConfig
-from pipeline.train.runs import LOST
 
 ANSWER_S = 10.0
 """So long a cluster's head may take to take a call."""

@@ -34,9 +34,9 @@ from pipeline.data.views import open_views
 from pipeline.distributed.connection import nodes_alive
 from pipeline.distributed.shared import Shared
 from pipeline.errors import ConfigError, RegattaError, StorageError
+from pipeline.runs.identity import CODE
 from pipeline.study.job import Capacity, Job, state_path
 from pipeline.study.schedule import Done, Event, Failed, Lost, Told, clear_state
-from pipeline.train.identity import CODE
 
 if TYPE_CHECKING:
     from pipeline.study.pack import Held

@@ -24,14 +24,16 @@ from pipeline.distributed.crew import Crew, Needs, NotHired, hired, needs_of, wa
 from pipeline.distributed.shared import Shared
 from pipeline.distributed.worker import Ended, Report, Task
 from pipeline.errors import ConfigError, NumericsError, RegattaError
+from pipeline.runs.find import LOST, find_run
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.identity import identity
+from pipeline.runs.record import OpenTracker, Record, begin
+from pipeline.runs.state import Progress, Snapshot
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
-from pipeline.train.identity import build_device, identity
+from pipeline.train.device import build_device
 from pipeline.train.program import planned, threads_for
-from pipeline.train.progress import Progress
-from pipeline.train.record import OpenTracker, Record, Snapshot, begun, found_run
-from pipeline.train.runs import LOST, RunFolder
 from pipeline.train.stopping import StopRequest
 
 POLL_S = 0.5
@@ -56,13 +58,13 @@ def fit_on_cluster(
     device, threads = build_device(train.device), threads_for(program, train.threads, max(2, train.shards))
     needs = needs_of(cluster, device, threads)
     own = identity(model, train, data.manifest.digest, views.digest, device, cluster.reduce)
-    folder, todo = found_run(own)
+    folder, todo = find_run(own)
     if todo == "done":
         return folder
     with folder.held():
         num_train = min(data.manifest.counts["train"], program.limit or data.manifest.counts["train"])
         record = Record(folder, program, num_train, threads, device)
-        snapshot = begun(record, own, train, resume=todo == "resume", reduce=cluster.reduce, num_workers=cluster.workers)
+        snapshot = begin(record, own, train, resume=todo == "resume", reduce=cluster.reduce, num_workers=cluster.workers)
         task = Task(
             program, lane, views.policy, views.digest, device, threads, cluster.workers, cluster.reduce, cluster.timeout_s,
             train.save_every_s,

@@ -26,11 +26,11 @@ from pipeline.data.memory import lacks_memory
 from pipeline.distributed.shared import Shared
 from pipeline.errors import NumericsError, Stopped
 from pipeline.model.spec import slots
+from pipeline.runs.identity import CODE
+from pipeline.runs.state import Row, Snapshot
 from pipeline.schema.augment import AugmentConfig
-from pipeline.train.identity import CODE
+from pipeline.train.keeper import Keeper
 from pipeline.train.program import Lane, Program
-from pipeline.train.progress import Row
-from pipeline.train.record import Keeper, Snapshot
 from pipeline.train.stopping import StopRequest
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class Worker:
         import torch
 
         from pipeline.data.views import Views
-        from pipeline.train.identity import chosen_device
+        from pipeline.train.device import chosen_device
         from pipeline.train.training import Training
 
         torch.set_num_threads(task.threads)

@@ -15,7 +15,7 @@ from pipeline.evaluation import Floats, Ints
 from pipeline.report.material import flat, read_yaml
 
 NO_DIFFERENCE = ("train.device", "train.threads", "train.save_every_s")
-"""Keys that are no part of a run, as in `pipeline.train.identity`, which imports torch."""
+"""Keys that are no part of a run, as in `pipeline.runs.identity`."""
 SECTIONS = ("prepare", "augment", "model", "train")
 GRADIENT_KEYS = ("model.activation", "model.init", "model.norm", "model.widths", "model.channels")
 """What decides whether gradients reach the first layer."""

@@ -16,9 +16,9 @@ from types import FrameType
 from pipeline.artifacts import cells_root, runs_root, tensors_digest
 from pipeline.errors import Interrupted, RegattaError, Stopped
 from pipeline.processes import die_with_parent, this_process
+from pipeline.runs.find import LOST
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.stages.entry import read_params, section
-from pipeline.train.runs import LOST
 from pipeline.train.stopping import STOPS, Process, handle, handled
 
 CTRL_C = "Ctrl-C"

@@ -6,6 +6,8 @@ from pipeline.artifacts import stage_dir
 from pipeline.data.dataset import open_dataset
 from pipeline.data.views import open_views
 from pipeline.mirror import Tracker, open_tracker
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.record import publish
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.tracking import TrackingConfig
@@ -13,8 +15,6 @@ from pipeline.schema.train import TrainConfig
 from pipeline.stages.entry import read_params, run_stage, section
 from pipeline.stages.supervised import supervised
 from pipeline.train.program import planned
-from pipeline.train.record import publish
-from pipeline.train.runs import RunFolder
 
 
 def run() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from pipeline.data.dataset import Manifest
+from pipeline.progress import Pace
 from pipeline.study.job import Job
-from pipeline.train.progress import Pace
 
 OWN_SHARE = 0.1
 """From this share on a job's own pace tells its rest, before it that of all jobs: a core may be busy for a moment."""

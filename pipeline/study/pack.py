@@ -19,9 +19,9 @@ from pipeline.errors import NumericsError, Stopped
 from pipeline.model.spec import forward_flops
 from pipeline.study.job import Job
 from pipeline.study.samples import Judged, judged
-from pipeline.train.identity import chosen_device
+from pipeline.train.device import chosen_device
+from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
-from pipeline.train.record import Keeper
 from pipeline.train.training import Training
 
 SAVE_EVERY_S = 10.0

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError, RegattaError
+from pipeline.runs.identity import NOT_IDENTITY
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, alias, key_paths, nearest, validated
 from pipeline.schema.data import DataConfig
@@ -17,7 +18,6 @@ from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.study import StudyDefinition
 from pipeline.schema.train import TrainConfig
 from pipeline.study.samples import WHY, certain_problems
-from pipeline.train.identity import NOT_IDENTITY
 from pipeline.train.program import planned
 
 BASELINE = "baseline"

@@ -19,6 +19,8 @@ from pipeline.closure import code_digest
 from pipeline.data.dataset import Manifest, open_dataset
 from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes
 from pipeline.errors import BusyError, ConfigError, StorageError
+from pipeline.runs.find import ACCEPT_CODE
+from pipeline.runs.identity import CODE, Identity, identity
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.claims import Claims
 from pipeline.study.effects import Outcome
@@ -28,9 +30,8 @@ from pipeline.study.plan import Cell, Configuration, cells, configuration, probl
 from pipeline.study.samples import Judged, judged, other_samples
 from pipeline.study.schedule import Result, Workers, carried_out, clear_state
 from pipeline.study.tables import results_of
-from pipeline.train.identity import CODE, Identity, device_type, identity
+from pipeline.train.device import device_type
 from pipeline.train.program import planned
-from pipeline.train.runs import ACCEPT_CODE
 
 LOOK_EVERY_S = 1.0
 T = TypeVar("T")

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from pipeline.errors import RegattaError
+from pipeline.progress import BAR, Pace, duration
 from pipeline.study.forecast import Forecast
 from pipeline.study.job import Job
-from pipeline.train.progress import BAR, Pace, duration
 from pipeline.train.stopping import StopRequest
 
 LINE_EVERY_S, WAIT_S = 10.0, 0.5

@@ -7,13 +7,16 @@ import torch
 from pipeline.data.dataset import Dataset
 from pipeline.data.views import Views
 from pipeline.errors import NumericsError
+from pipeline.runs.find import find_run
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.identity import identity
+from pipeline.runs.record import OpenTracker, Record, begin
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
-from pipeline.train.identity import chosen_device, identity
+from pipeline.train.device import chosen_device
+from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
 from pipeline.train.program import planned, threads_for
-from pipeline.train.record import Keeper, OpenTracker, Record, begun, found_run
-from pipeline.train.runs import RunFolder
 from pipeline.train.training import Training
 
 
@@ -28,13 +31,13 @@ def fit(model: ModelConfig, train: TrainConfig, data: Dataset, views: Views, ope
     program, lane = planned(model, train, data.manifest)
     torch.set_num_threads(threads_for(program, train.threads, train.shards))
     own = identity(model, train, data.manifest.digest, views.digest, device.type)
-    folder, todo = found_run(own)
+    folder, todo = find_run(own)
     if todo == "done":
         return folder
     with folder.held():
         training = Training(program, [lane], data, [views], device)
         record = Record(folder, program, len(training.ids), torch.get_num_threads(), device.type)
-        snapshot = begun(record, own, train, resume=todo == "resume")
+        snapshot = begin(record, own, train, resume=todo == "resume")
         if snapshot:
             training.restore(*snapshot)
         with record.shown(snapshot, open_tracker):

@@ -16,8 +16,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from pipeline.errors import Stopped
-from pipeline.train.progress import Row
-from pipeline.train.record import Keeper
+from pipeline.runs.state import Row
+from pipeline.train.keeper import Keeper
 from pipeline.train.stopping import StopRequest
 from pipeline.train.training import Training
 

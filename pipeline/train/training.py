@@ -23,10 +23,10 @@ from pipeline.data.views import Views
 from pipeline.errors import NumericsError
 from pipeline.model.losses import hits, logit_gradients, sample_losses
 from pipeline.model.network import Network, normalisation
+from pipeline.runs.state import Progress, Row
 from pipeline.train.batches import Batches, Block
 from pipeline.train.optimizer import LaneOptimizer, clip_scale
 from pipeline.train.program import Lane, Program, lane_seeds, rate_factor
-from pipeline.train.progress import Progress, Row
 from pipeline.train.tree import Team, shard_bounds
 
 EVAL_ROWS = 1024

@@ -12,10 +12,10 @@ import torch
 from pipeline.data.dataset import Manifest, Split
 from pipeline.data.views import Views
 from pipeline.model.spec import forward_flops
-from pipeline.train.identity import chosen_device
+from pipeline.train.device import chosen_device
+from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
 from pipeline.train.program import Lane, Program
-from pipeline.train.record import Keeper
 from pipeline.train.training import Training
 
 EPOCHS = 3

@@ -66,7 +66,7 @@ def test_steps_that_a_run_does_not_have_are_refused(epoch, step, said):
 
 def test_what_cannot_be_replayed_is_refused(trained, regatta, dvc):
     assert "--step = 0: the run has steps 1 to" in replayed(regatta, 0, code=2)[0]
-    assert "0 runs have this name" in regatta("replay", "1999", "--step=1", code=2)
+    assert "1999: is no run of this project" in regatta("replay", "1999", "--step=1", code=2)
     params = Path("params.yaml")
     params.write_text(params.read_text().replace("limit: 300", "limit: 200"))
     dvc("repro", "prepare")

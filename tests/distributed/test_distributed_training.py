@@ -21,8 +21,8 @@ from pipeline.distributed.crew import Needs, fitting, needs_of, wanted
 from pipeline.distributed.training import check_shards, too_large
 from pipeline.distributed.worker import Task, _ended
 from pipeline.errors import BusyError, ConfigError, RegattaError
+from pipeline.runs.folder import RunFolder
 from pipeline.train.program import planned
-from pipeline.train.runs import RunFolder
 
 HERE = Path(__file__).resolve().parent
 

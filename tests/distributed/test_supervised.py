@@ -21,8 +21,8 @@ from test_distributed_training import epochs_kept, run_in, same_run
 
 from pipeline.artifacts import save_tensors
 from pipeline.errors import ConfigError, RegattaError, Stopped
+from pipeline.runs.find import LOST
 from pipeline.stages.supervised import MOST_ENDS, supervised
-from pipeline.train.runs import LOST
 from pipeline.train.stopping import StopRequest
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,9 +7,9 @@ from study_project import definition, make_project, planned_study
 
 from pipeline import artifacts
 from pipeline.data.dataset import open_dataset
+from pipeline.progress import Pace
 from pipeline.study.forecast import Forecast, makespan, tried
 from pipeline.study.schedule import Display
-from pipeline.train.progress import Pace
 
 WIDTHS = {"small": {"model.widths": [8]}, "large": {"model.widths": [512, 512]}, "batch": {"train.batch_size": 16}}
 

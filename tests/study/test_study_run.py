@@ -153,7 +153,7 @@ def test_whoever_has_runs_to_compute_is_connected_first_even_if_all_of_them_have
 
 def test_results_of_older_code_are_taken_when_they_are_accepted(project, monkeypatch):
     before, _ = computed(definition(NONE))
-    import pipeline.train.identity as identity_module
+    import pipeline.runs.identity as identity_module
 
     monkeypatch.setattr(identity_module, "code_digest", lambda file: "other code")
     monkeypatch.setenv("REGATTA_ACCEPT_CODE", "1")

@@ -13,15 +13,14 @@ import time
 from pathlib import Path
 
 import torch
-from test_program import configs
-from test_runs import NoTracker
+from run_helpers import NoTracker, configs
 from training_helpers import NONE
 
 from pipeline import artifacts
 from pipeline.data.dataset import open_dataset
 from pipeline.errors import RegattaError
+from pipeline.runs.find import all_runs
 from pipeline.train.fit import fit
-from pipeline.train.runs import all_runs
 
 SLOW_SYNC_S = 0.02
 """A sync takes this long, so that a good part of the kills hits a save."""

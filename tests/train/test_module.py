@@ -10,9 +10,9 @@ import pytest
 from training_helpers import lane, training
 
 from pipeline.errors import Stopped
+from pipeline.runs.display import ProgressDisplay
+from pipeline.train.keeper import Keeper
 from pipeline.train.module import GO, STOP, Decider, run_to_end
-from pipeline.train.progress import ProgressDisplay
-from pipeline.train.record import Keeper
 from pipeline.train.stopping import StopRequest
 
 

@@ -1,30 +1,15 @@
 """What a configuration becomes, and the learning rate over the steps."""
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
+from run_helpers import configs
 from training_helpers import lane, program
 
 from pipeline.errors import ConfigError
-from pipeline.schema.base import validated
-from pipeline.schema.model import ModelConfig
-from pipeline.schema.train import TrainConfig
-from pipeline.train.identity import identity
+from pipeline.runs.identity import identity
 from pipeline.train.program import planned, rate_factor
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
-
-
-def configs(model="dnn", **changes):
-    values = {"model": yaml.safe_load((CONF / f"model/{model}.yaml").read_text())}
-    values["train"] = yaml.safe_load((CONF / "train/default.yaml").read_text())
-    for path, value in changes.items():
-        section, key = path.split("__")
-        values[section][key] = value
-    return validated(ModelConfig, values["model"], "model"), validated(TrainConfig, values["train"], "train")
 
 
 def test_what_runs_share_and_what_is_their_own(digits):

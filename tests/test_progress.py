@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.train.progress import Pace, duration
+from pipeline.progress import Pace, duration
 
 
 class Clock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import math
 import os
 import shutil
@@ -11,27 +10,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-from numpy.typing import NDArray
+from typing import Any, Protocol
 
 from pipeline import artifacts
 from pipeline.data.dataset import Manifest
 from pipeline.errors import NumericsError, RegattaError, Stopped, StorageError
-from pipeline.model.spec import named_parameters, slots
+from pipeline.model.spec import NetworkSpec, named_parameters, slots
+from pipeline.runs.display import ProgressDisplay
+from pipeline.runs.facts import commit, now, versions
+from pipeline.runs.find import FRESH, LOST, shorter_run
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.identity import Identity
+from pipeline.runs.state import Progress, Row, Snapshot
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
-from pipeline.train.identity import Identity, commit, versions
-from pipeline.train.program import Program
-from pipeline.train.progress import Progress, ProgressDisplay, Row
-from pipeline.train.runs import FRESH, LOST, RunFolder, find_run, shorter_run
-
-if TYPE_CHECKING:
-    from pipeline.train.training import Training
 
 MODEL_FORMAT = 1
-Snapshot = tuple[dict[str, NDArray[Any]], Row]
-"""All that a training goes on from: tensors by name, and its `Progress` as plain values."""
 
 
 class Tracker(Protocol):
@@ -47,26 +41,21 @@ class Tracker(Protocol):
 OpenTracker = Callable[[RunFolder], Tracker]
 
 
-class Keeper:
-    """Who keeps and shows the progress of a training; this one does neither."""
+class Outline(Protocol):
+    """What a record needs of a training program."""
 
-    save_every_s = math.inf
-    """0: save after each epoch."""
-
-    def save(self) -> None:
-        """Keep the state."""
-
-    def after_step(self, training: Training) -> None:
-        """A step has ended."""
-
-    def after_epoch(self, training: Training) -> None:
-        """An epoch has ended and is in the records."""
+    @property
+    def spec(self) -> NetworkSpec: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
 
 
 class Record:
     """A run's folder, mirror and display; `progress` is how far it is, by its latest state or more."""
 
-    def __init__(self, folder: RunFolder, program: Program, num_train: int, num_threads: int, device: str) -> None:
+    def __init__(self, folder: RunFolder, program: Outline, num_train: int, num_threads: int, device: str) -> None:
         self.folder, self.program, self.num_train = folder, program, num_train
         self.num_threads, self.device = num_threads, device
         self.steps_per_epoch = math.ceil(num_train / program.batch_size)
@@ -168,19 +157,10 @@ class Record:
         )
 
 
-def found_run(own: Identity) -> tuple[RunFolder, str]:
-    """The folder of a run and what to do in it (see `find_run`); says so where there is nothing to do."""
-    folder, todo = find_run(own)
-    if todo == "done":
-        mixed = ", though it was begun under other code" if folder.read().get("accepted_code") else ""
-        print(f"train: this run is finished already ({folder.path}){mixed}; its results are taken as they are", flush=True)
-    return folder, todo
-
-
-def begun(record: Record, own: Identity, train: TrainConfig, *, resume: bool, **more: Any) -> Snapshot | None:
+def begin(record: Record, identity: Identity, train: TrainConfig, *, resume: bool, **more: Any) -> Snapshot | None:
     """Write the facts of a run that starts or goes on, and give what it goes on from. more: further facts."""
     folder = record.folder
-    shorter = shorter_run(own, train.epochs) if not resume and train.schedule == "constant" else None
+    shorter = shorter_run(identity, train.epochs) if not resume and train.schedule == "constant" else None
     snapshot = folder.load_state() if resume else shorter.load_state() if shorter else None
     for left in folder.path.glob("*.partial-*"):  # by a writer that was killed
         left.unlink()
@@ -190,7 +170,7 @@ def begun(record: Record, own: Identity, train: TrainConfig, *, resume: bool, **
     facts = {
         "id": folder.id,
         "state": "running",
-        "hashes": asdict(own),
+        "hashes": asdict(identity),
         "seed": train.seed,
         "commit": commit(),
         "versions": versions(),
@@ -205,7 +185,7 @@ def begun(record: Record, own: Identity, train: TrainConfig, *, resume: bool, **
         **more,
     }
     if resume:
-        older = [before["hashes"]["code"]] if before["hashes"]["code"] != own.code else []
+        older = [before["hashes"]["code"]] if before["hashes"]["code"] != identity.code else []
         folder.write(**facts, accepted_code=[*before.get("accepted_code", []), *older])
         _compare_threads(before["num_threads"], record.num_threads)
         return snapshot
@@ -254,8 +234,3 @@ def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manif
             "run": folder.id,
         }
         artifacts.write_json(place / "model.json", description)
-
-
-def now() -> str:
-    """The time, with its zone, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

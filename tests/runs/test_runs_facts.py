@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from pipeline.train.identity import commit
+from pipeline.runs.facts import commit
 
 
 def test_no_commit_outside_of_git(tmp_path, monkeypatch, capsys):

@@ -1,0 +1,60 @@
+"""What a run is: the hash of all that its result depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from pipeline import keyed
+from pipeline.artifacts import digest
+from pipeline.closure import code_digest
+from pipeline.schema.model import ModelConfig
+from pipeline.schema.train import TrainConfig
+
+NOT_IDENTITY = ("device", "threads", "save_every_s")
+"""Keys of `train` that are not part of a run: the device type is counted by itself, threads may change the last bits."""
+CODE = "pipeline/train/fit.py"
+"""What a run's code digest covers: this file's imports."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The hashes of a run. Two runs of one `run` hash have the same weights on one machine."""
+
+    config: str
+    dataset: str
+    views: str
+    code: str
+    run: str
+    without_code: str
+    """Finds a run of this configuration and data under other code."""
+    without_epochs: str
+    """Finds a shorter run of this configuration."""
+
+
+def identity(model: ModelConfig, train: TrainConfig, dataset: str, views: str, device: str, reduce: str = "exact") -> Identity:
+    """The identity of a run on prepared data (its digest) and augmented copies (theirs).
+
+    reduce: how the gradients of several workers are summed; "exact" gives what one worker gives, so it counts as that.
+    """
+    keys: dict[str, Any] = {"model": model.model_dump(), "train": _identity_keys(train)}
+    rest = {"dataset": dataset, "views": views, "torch": version("torch"), "device": device, "contract": keyed.CONTRACT}
+    rest |= {} if reduce == "exact" else {"reduce": reduce}
+    code = code_digest(CODE)
+    # The warm-up that is taken: a run too short for all of it is not the beginning of a longer one.
+    length = {"epochs": None, "warmup_epochs": train.warmup_taken}
+    shorter = {**keys, "train": {**keys["train"], **length}}
+    return Identity(
+        config=digest(keys),
+        dataset=dataset,
+        views=views,
+        code=code,
+        run=digest([keys, rest, code]),
+        without_code=digest([keys, rest]),
+        without_epochs=digest([shorter, rest, code]),
+    )
+
+
+def _identity_keys(train: TrainConfig) -> dict[str, Any]:
+    return {name: value for name, value in train.model_dump().items() if name not in NOT_IDENTITY}
