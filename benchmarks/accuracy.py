@@ -22,9 +22,9 @@ from sklearn.neural_network import MLPClassifier
 
 from benchmarks.harness import write_row
 from pipeline.config import composed
-from pipeline.data.build import build_dataset
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import Views, open_views, write_view_folder
+from pipeline.prepare.build import build_dataset
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 from pipeline.schema.data import DataConfig

@@ -19,7 +19,7 @@ import torch
 import yaml
 
 from benchmarks.harness import ratio, seconds_in_turn, write_row
-from pipeline.augment.image import batch_views
+from pipeline.kinds.image.views import batch_views
 from pipeline.schema.augment import AugmentConfig
 
 CONF = Path(__file__).resolve().parent.parent / "conf" / "augment"

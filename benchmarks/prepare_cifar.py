@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from benchmarks.harness import ratio, seconds_in_turn, write_row
-from pipeline.data.build import build_dataset
+from pipeline.prepare.build import build_dataset
 from pipeline.schema.data import DataConfig
 from pipeline.schema.prepare import PrepareConfig
 

@@ -39,10 +39,10 @@ from benchmarks.study_peers import (
 )
 from pipeline.artifacts import stage_dir
 from pipeline.config import composed
-from pipeline.data.build import build_dataset
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import write_view_folder
 from pipeline.model.spec import forward_flops
+from pipeline.prepare.build import build_dataset
 from pipeline.schema.base import validated
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.plan import configuration

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.commands.root import DATA_KEYS, inside, path_said
-from pipeline.data.sources.layout import readable_name
 from pipeline.errors import ConfigError, DataError, StorageError
+from pipeline.prepare.sources.layout import readable_name
 
 DATA = Path("data")
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.data.sources.layout import as_text, is_hidden, readable_name
 from pipeline.errors import DataError
+from pipeline.prepare.sources.layout import as_text, is_hidden, readable_name
 
 
 def check_hashable(named: str, path: Path) -> None:

@@ -13,8 +13,8 @@ from dvc.repo import Repo
 
 from pipeline.commands import dvc_files
 from pipeline.commands.cache import CheckedFiles, CheckedRuns
-from pipeline.data.watch import Watch
 from pipeline.errors import ConfigError
+from pipeline.prepare.watch import Watch
 
 
 class _Regular(DvcIgnoreFilter):  # type: ignore[misc]  # DVC has no types

@@ -28,8 +28,8 @@ from pipeline.commands.reproduce import REPORT, reproduce
 from pipeline.commands.root import ROOT, seen_from
 from pipeline.commands.signals import noted
 from pipeline.config import Values
-from pipeline.data.sources.layout import readable_name
 from pipeline.errors import DataError
+from pipeline.prepare.sources.layout import readable_name
 from pipeline.report.summary import summary_lines
 
 LOCK = Path("artifacts/.run.lock")

@@ -1,1 +1,1 @@
-"""Labelled data: sources, splits, the memory-mapped dataset."""
+"""The stored dataset and its stored views: what every stage reads."""

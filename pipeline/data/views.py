@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import artifacts
-from pipeline.augment.parameters import ENGINE, engine_versions, policy_digest
 from pipeline.data.dataset import Dataset, mapped
 from pipeline.data.intact import check_intact, digests
 from pipeline.errors import StorageError
+from pipeline.kinds.image.parameters import ENGINE, engine_versions, policy_digest
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 
@@ -46,7 +46,7 @@ def views_digest(policy: AugmentConfig, device: str) -> str:
 
 def write_view_folder(dataset: Dataset, policy: AugmentConfig, folder: Path, device: torch.device) -> int:
     """Write the copies that a scaled policy asks for, and what `open_views` needs; how many there are per sample."""
-    from pipeline.augment.views import stored_bytes, write_views
+    from pipeline.data.view_files import stored_bytes, write_views
 
     train = dataset.split("train")
     number = policy.views if policy.active else 0

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from pipeline.artifacts import published_dir, stage_dir, write_bytes
-from pipeline.augment.parameters import check_channels
-from pipeline.augment.picture import Examples, chosen, label_name, policy_picture
-from pipeline.augment.views import check_space, stored_bytes
 from pipeline.data.dataset import Dataset, open_dataset
+from pipeline.data.view_files import check_space, stored_bytes
 from pipeline.data.views import write_view_folder
+from pipeline.kinds.image.parameters import check_channels
+from pipeline.kinds.image.picture import Examples, chosen, label_name, policy_picture
 from pipeline.schema.augment import AugmentConfig
 from pipeline.stages.entry import read_params, run_stage, section
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pipeline.artifacts import REJECTED, published_dir, stage_dir
 from pipeline.closure import stage_digest
-from pipeline.data.build import build_dataset
 from pipeline.data.dataset import SPLITS, Manifest
-from pipeline.data.watch import Watch
+from pipeline.prepare.build import build_dataset
+from pipeline.prepare.watch import Watch
 from pipeline.schema.data import DataConfig
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.stages.entry import read_params, run_stage, section

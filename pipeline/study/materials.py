@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pipeline import artifacts
 from pipeline.closure import stage_digest
-from pipeline.data.build import build_dataset, dataset_digest
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import RECORD, views_digest, write_view_folder
 from pipeline.errors import DataError
+from pipeline.prepare.build import build_dataset, dataset_digest
 from pipeline.study.plan import Configuration
 
 

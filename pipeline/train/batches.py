@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline import keyed
-from pipeline.augment.image import batch_views
 from pipeline.data.batches import Inputs
 from pipeline.data.dataset import Split
 from pipeline.data.views import Views
+from pipeline.kinds.image.views import batch_views
 from pipeline.train.program import Lane, Program, lane_seeds
 from pipeline.train.tree import Span, Team, shard_bounds
 

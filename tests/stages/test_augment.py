@@ -11,9 +11,9 @@ import torch
 import yaml
 
 from pipeline.artifacts import write_json
-from pipeline.augment.image import batch_views, policy_digest
 from pipeline.data.dataset import FORMAT, Manifest, manifest_dict
 from pipeline.errors import ConfigError, StorageError
+from pipeline.kinds.image.views import batch_views, policy_digest
 from pipeline.schema.augment import AugmentConfig
 from pipeline.stages import augment
 

@@ -104,7 +104,7 @@ def photo_folder(folder: Path, num: int) -> None:
 
 
 def test_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from pipeline.data import progress
+    from pipeline.prepare import progress
 
     photo_folder(Path("photos"), 100)
     monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
@@ -126,7 +126,7 @@ def test_a_killed_stage_leaves_no_worker_and_the_old_dataset(delay_s: float) -> 
     photo_folder(Path("photos"), 4000)
     write_params(source="folder", path="photos", size=64)
     program = (
-        "from pipeline.data import parallel; parallel.PATIENCE_S = 0.0\n"
+        "from pipeline.prepare import parallel; parallel.PATIENCE_S = 0.0\n"
         "from pipeline.stages.prepare import run, run_stage\n"
         "if __name__ == '__main__': run_stage('prepare', run)\n"
     )

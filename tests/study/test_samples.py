@@ -9,10 +9,10 @@ from test_study_run import Inline
 from pipeline import artifacts
 from pipeline.closure import stage_digest
 from pipeline.config import composed, write_params
-from pipeline.data.build import build_dataset
 from pipeline.data.dataset import open_dataset
 from pipeline.data.views import write_view_folder
 from pipeline.errors import ConfigError
+from pipeline.prepare.build import build_dataset
 from pipeline.study.plan import configuration, problems
 from pipeline.study.run import compute, open_materials, plan
 from pipeline.study.samples import samples_digest

@@ -1,1 +1,0 @@
-"""Augmentation: tensor in, tensor out, keyed by sample."""

@@ -1,0 +1,1 @@
+"""Images: read, stored as uint8 (C, H, W), augmented by one warp and one colour matrix, shown."""

@@ -1,0 +1,145 @@
+"""The account of what was not taken: what is refused as a whole, what is listed, and what a reader should know."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.artifacts import write_csv
+from pipeline.data.dataset import SPLITS
+from pipeline.errors import DataError
+from pipeline.prepare.scan import Column, Samples
+from pipeline.prepare.selection import Taken
+from pipeline.prepare.splits import NONE, TRAIN, conflicts, num_repeats
+from pipeline.prepare.wording import share, some
+from pipeline.processes import one_line
+
+COLUMNS = ("source", "row", "reason")
+Refused = Callable[[str], DataError]
+"""From what is said of a refusal its error, in which is said where the samples that were not taken are listed."""
+
+
+def listed(samples: Samples, reasons: dict[int, str], place: Path) -> Refused:
+    """What is refused after these samples were not taken: a table of them is written, since the dataset's own never will."""
+
+    def refused(said: str) -> DataError:
+        if not reasons:
+            return DataError(said)
+        write_csv(place, COLUMNS, table(samples, reasons))
+        what = "the sample that was not taken" if len(reasons) == 1 else f"each of the {len(reasons)} samples not taken"
+        return DataError(f"{said}\n{place} lists {what}, with its reason.")
+
+    return refused
+
+
+def check_quarantine(
+    samples: Samples, problems: dict[int, str], max_bad_fraction: float, refused: Refused, hints: Sequence[str]
+) -> None:
+    """DataError where there are no samples, or too many that can't be taken. `hints`: what the source says of that."""
+    if not len(samples):
+        raise DataError("the data holds no samples; check data.path and data.source")
+    if len(problems) == len(samples) or len(problems) > max_bad_fraction * len(samples):
+        advice = [*hints, "Mend or remove them, or set prepare.max_bad_fraction higher to go on without them."]
+        raise refused(
+            f"{share(len(problems), len(samples))} samples can't be taken; prepare.max_bad_fraction = {max_bad_fraction} "
+            f"allows {int(max_bad_fraction * len(samples))}:\n{_by_reason(samples, problems)}\n" + "\n".join(advice)
+        )
+
+
+def check_classes(samples: Samples, index: Column, classes: tuple[str, ...], refused: Refused) -> None:
+    """DataError where there is nothing to tell apart, or where a given split has classes that training never sees."""
+    if len(classes) < 2:
+        only = f"all {len(index)} samples have the class {classes[0]!r}" if classes else "no sample has a label"
+        raise refused(f"{only}; a classifier needs at least two classes: check data.label, or add samples of another class")
+    given = samples.splits[index]
+    trained = _tally(samples, index[(given == NONE) | (given == TRAIN)])
+    judged = _tally(samples, index[given > TRAIN])
+    unseen = [f"{name!r}: {judged[name]}" for name in sorted(judged) if name not in trained]
+    if unseen:
+        raise refused(
+            f"the given val and test splits have {some(unseen, 'class')} that train lacks; train has "
+            f"{some(sorted(trained), 'class')}. Use the same names in all splits, or remove these samples."
+        )
+
+
+def check_reach(taken: Taken, fractions: dict[int, float], refused: Refused) -> None:
+    """DataError where a split stays empty that should not."""
+    counts = np.bincount(taken.splits, minlength=len(SPLITS)).tolist()
+    empty = [name for i, name in enumerate(SPLITS) if not counts[i] and fractions[i] > 0]
+    if empty:
+        raise refused(
+            f"{len(taken.index)} samples are left, and none for {' and '.join(empty)}; add samples (at least three of a "
+            "class, or three groups, are needed to reach all splits), check data.label and data.group, or raise prepare.limit"
+        )
+
+
+def table(samples: Samples, reasons: dict[int, str]) -> list[tuple[str, str, str]]:
+    """The rows of rejected.csv: source, row, reason."""
+    order = sorted(reasons, key=lambda i: (samples.sources[i], samples.rows[i], reasons[i]))
+    return [(samples.sources[i], "" if samples.rows[i] == NONE else str(samples.rows[i]), one_line(reasons[i])) for i in order]
+
+
+def conflicts_listed(samples: Samples, taken: Taken) -> dict[int, str]:
+    """The samples that stay although the same content has another label elsewhere."""
+    index = taken.index[conflicts(samples.contents[taken.index], samples.labels[taken.index])]
+    labels: defaultdict[int, set[str]] = defaultdict(set)
+    for i in index.tolist():
+        labels[int(samples.contents[i])].add(" + ".join(samples.label_sets[samples.labels[i]]) or "none")
+    return {
+        i: f"taken, but the same content has the labels {', '.join(sorted(labels[int(samples.contents[i])]))}"
+        for i in index.tolist()
+    }
+
+
+def notes(
+    samples: Samples, readable: Column, chosen: Column, taken: Taken, classes: tuple[str, ...], std: list[float]
+) -> list[str]:
+    """What a reader of the dataset should know."""
+    contents = samples.contents[taken.index]
+    repeated = num_repeats(contents)
+    disputed = len(conflicts_listed(samples, taken))
+    lost = sorted(set(_tally(samples, np.arange(len(samples)))) - set(_tally(samples, readable)) - {""})
+    found = taken.notes.copy()
+    if taken.dropped:
+        found.append(
+            f"{len(taken.dropped)} samples were left out as exact copies of samples of a later split (see rejected.csv)"
+        )
+    if repeated:
+        found.append(f"{repeated} samples are exact copies of others in their split")
+    if disputed:
+        found.append(f"{disputed} samples share their content with a sample of another label (see rejected.csv)")
+    if lost:
+        found.append(f"not one sample can be read of {some(lost, 'class')}")
+    for i, split in enumerate(SPLITS):
+        present = _tally(samples, taken.index[taken.splits == i])
+        missing = [name for name in classes if name not in present]
+        if missing and (taken.splits == i).any():
+            found.append(f"{split} has no sample of {some(missing, 'class')}")
+    if 0.0 in std:
+        found.append("a channel has the same value in every training sample")
+    if len(chosen) < len(readable):
+        found.append(f"prepare.limit took {share(len(chosen), len(readable))} samples")
+    return found
+
+
+def _tally(samples: Samples, index: Column) -> Counter[str]:
+    """Samples per label."""
+    tally: Counter[str] = Counter()
+    for code, num in zip(*np.unique(samples.labels[index], return_counts=True), strict=True):
+        tally.update({name: int(num) for name in samples.label_sets[code]})
+    return tally
+
+
+def _by_reason(samples: Samples, problems: dict[int, str]) -> str:
+    """The reasons, the most frequent first, each with examples."""
+    examples: defaultdict[str, list[str]] = defaultdict(list)
+    for i in sorted(problems):
+        examples[one_line(problems[i])].append(samples.name(i))
+    ranked = sorted(examples.items(), key=lambda item: (-len(item[1]), item[0]))
+    lines = [
+        f"  {len(names)} x {reason}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" for reason, names in ranked[:10]
+    ]
+    return "\n".join(lines + ([f"  and {len(ranked) - 10} other reasons"] if len(ranked) > 10 else []))

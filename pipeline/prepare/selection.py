@@ -1,0 +1,115 @@
+"""Which samples the dataset takes and into which split: the rules of `splits` applied to scanned samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import keyed
+from pipeline.data.dataset import FEW, SPLITS
+from pipeline.prepare.scan import Column, Samples
+from pipeline.prepare.splits import NONE, TEST, TRAIN, VAL, assigned, group_strata, straddlers
+from pipeline.prepare.wording import share, some
+from pipeline.schema.prepare import PrepareConfig
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The samples of the dataset, in an order that only their contents decide."""
+
+    index: Column
+    """(T,) positions among the source's samples."""
+    splits: Column
+    """(T,) positions in SPLITS."""
+    dropped: dict[int, str]
+    """By position among the source's samples: why a readable sample is in no split."""
+    notes: list[str]
+
+
+def canonical(samples: Samples, index: Column) -> Column:
+    """The samples sorted by content, given split and label; only exact copies of equal label keep the source's order."""
+    rank = np.empty(len(samples.label_sets), np.int64)
+    rank[sorted(range(len(rank)), key=lambda code: samples.label_sets[code])] = np.arange(len(rank))
+    return index[np.lexsort((index, rank[samples.labels[index]], samples.splits[index], samples.contents[index]))]
+
+
+def cells(samples: Samples, index: Column, task: str) -> Column:
+    """Number (N,) of the given split and, where a sample has one class, of that class."""
+    of_class = samples.labels[index] if task == "single" else 0
+    return (samples.splits[index] + 1) + (len(SPLITS) + 1) * of_class
+
+
+def split_samples(
+    samples: Samples, chosen: Column, labels: NDArray[Any], classes: tuple[str, ...], prepare: PrepareConfig
+) -> Taken:
+    """Given splits win, and copies in them leave the earlier ones; the rest is cut by content, or by group if there are any."""
+    given = samples.splits[chosen]
+    dropped = _copies(samples, chosen, np.where(given == NONE, TRAIN, given))
+    chosen = chosen[~np.isin(chosen, list(dropped))]
+
+    units, by_class = _units(samples, chosen), labels.ndim == 1
+    strata = labels[samples.labels[chosen]] if by_class else np.zeros(len(chosen), np.int64)
+    if (samples.groups[chosen] != NONE).any():
+        strata = group_strata(units, strata)
+    fractions = {VAL: prepare.val_fraction, TEST: prepare.test_fraction}
+    splits, small = assigned(units, strata, samples.splits[chosen], fractions, prepare.split_seed)
+
+    copies = _copies(samples, chosen, splits)
+    kept = ~np.isin(chosen, list(copies))
+    small_classes = [classes[s] for s in small if s != NONE] if by_class else []
+    return Taken(chosen[kept], splits[kept], dropped | copies, _notes(samples, chosen, splits, small, small_classes))
+
+
+def _units(samples: Samples, index: Column) -> keyed.U64:
+    """What must stay together (N,): the group's number, or the content's own where there is no group."""
+    groups = np.array([keyed.content_id(name.encode()) for name in samples.group_names] + [0], np.uint64)
+    return np.where(samples.groups[index] == NONE, samples.contents[index], groups[samples.groups[index]])
+
+
+def _copies(samples: Samples, index: Column, splits: Column) -> dict[int, str]:
+    """The samples whose content is also in a later split, and the reason to leave them out."""
+    contents = samples.contents[index]
+    leaving = straddlers(contents, splits)
+    staying = np.flatnonzero(np.isin(contents, contents[leaving]))
+    original: dict[int, int] = {}
+    for j in staying[np.argsort(-splits[staying], kind="stable")].tolist():
+        original.setdefault(int(contents[j]), j)
+    reasons = {}
+    for j in leaving.tolist():
+        of = original[int(contents[j])]
+        reasons[int(index[j])] = f"exact copy of {samples.name(int(index[of]))} in the {SPLITS[int(splits[of])]} split"
+    return reasons
+
+
+def _notes(samples: Samples, index: Column, splits: Column, small: list[int], small_classes: list[str]) -> list[str]:
+    notes, groups = [], samples.groups[index]
+    grouped = bool((groups != NONE).any())
+    if small_classes:
+        what = "groups to split by their names" if grouped else "samples to split by content"
+        notes.append(f"too few {what} alone, so dealt out by rank: {some(small_classes, 'class')}")
+    elif small:
+        notes.append("too few samples or groups to split by content alone, so dealt out by rank")
+    notes += _few_beside_given(samples.splits[index], splits)
+    pairs = np.unique(np.stack([groups, splits])[:, groups != NONE], axis=1)
+    names, counts = np.unique(pairs[0], return_counts=True)
+    straddling = sorted(samples.group_names[g] for g in names[counts > 1].tolist())
+    if straddling:
+        notes.append(f"in more than one of the given splits: {some(straddling, 'group')}")
+    return notes
+
+
+def _few_beside_given(given: Column, splits: Column) -> list[str]:
+    """What to know of a small split that was cut from train although the other one was given."""
+    sizes = np.bincount(splits, minlength=len(SPLITS))
+    notes = []
+    for split, other in ((VAL, TEST), (TEST, VAL)):
+        if (given == other).any() and not (given == split).any() and 0 < sizes[split] < FEW:
+            name, pool = SPLITS[split], int(sizes[split] + sizes[TRAIN])
+            notes.append(
+                f"{name} is cut from train, since {SPLITS[other]} alone was given: {share(int(sizes[split]), pool)} samples, "
+                f"too few for more than a rough figure; raise prepare.{name}_fraction, or name one with data.{name}_path"
+            )
+    return notes

@@ -1,0 +1,129 @@
+"""What sources with columns (Parquet, CSV) share: from the cells of a row to a sample."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipeline.errors import DataError
+from pipeline.kinds.kind import BadSampleError, Content
+from pipeline.prepare.labels import is_switch, label_text, split_labels, switched_labels
+from pipeline.prepare.raw import Raw
+from pipeline.prepare.sources.layout import SPLIT_WORDS, readable_name
+from pipeline.prepare.sources.remedies import Remedy, choice
+from pipeline.processes import one_line
+from pipeline.schema.data import DataConfig
+
+Rows = Callable[[], Iterable[Mapping[str, object]]]
+"""The cells of a table's rows by column."""
+_LOOKED_AT = 1000
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table mean what."""
+
+    image: str
+    labels: tuple[str, ...]
+    several: bool
+    """Whether the label columns are switches of 0 and 1."""
+    separator: str | None
+    split: str | None
+    group: str | None
+
+    @property
+    def names(self) -> list[str]:
+        """All that are needed, each once."""
+        return list(dict.fromkeys(name for name in (self.image, *self.labels, self.split, self.group) if name))
+
+    @property
+    def task(self) -> Literal["single", "multi"]:
+        """Whether a sample may have several labels."""
+        return "multi" if self.several or self.separator else "single"
+
+
+def columns_of(data: DataConfig) -> Columns:
+    """The columns that the configuration names."""
+    several = isinstance(data.label, list)
+    labels = tuple(data.label) if isinstance(data.label, list) else (data.label,)
+    return Columns(data.image, labels, several, data.separator, data.split, data.group)
+
+
+def check_columns(columns: Columns, present: Sequence[str], place: Path, key: str, rows: Rows) -> None:
+    """DataError where a column is missing or not unique.
+
+    key: of the path that leads to the table. rows: its first ones, looked at where the labels are missing.
+    """
+    named, missing = readable_name(place), [name for name in columns.names if name not in present]
+    if missing:
+        remedies = _switches_instead(columns, rows) if set(missing) & set(columns.labels) else []
+        if key in ("data.val_path", "data.test_path"):
+            remedies.append(Remedy(f"goes on without {one_line(place.name)}", [f"~{key}"]))
+        raise DataError(
+            f"{named}: no column {' and '.join(map(repr, missing))}; it has {', '.join(map(one_line, present))}. "
+            "Set data.image, data.label, data.split and data.group to columns that it has"
+            + (f", or say {choice(remedies)}" if remedies else "")
+        )
+    twice = [name for name in columns.names if list(present).count(name) > 1]
+    if twice:
+        raise DataError(f"{named}: two columns are named {twice[0]!r}; rename one")
+
+
+def _switches_instead(columns: Columns, rows: Rows) -> list[Remedy]:
+    """The command that takes the columns as labels that say 0 or 1 in each of the first rows, if there are several."""
+    first = list(itertools.islice(rows(), _LOOKED_AT))
+    names = [name for name in (first[0] if first else {}) if all(is_switch(row[name]) for row in first)]
+    labels = [name for name in names if name not in (columns.image, columns.split, columns.group)]
+    if len(labels) < 2 or any(one_line(name) != name for name in labels):
+        return []
+    said = f"data.label=[{','.join(map(_quoted, labels))}]"
+    return [Remedy(f"takes the {len(labels)} columns of 0 and 1 as labels", [said])]
+
+
+def _quoted(name: str) -> str:
+    """A column's name as it is written in a list on the command line: quoted where it could be read as something else."""
+    plain = re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in ("true", "false", "null", "nan", "inf")
+    return name if plain else "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def row_labels(columns: Columns, cells: Mapping[str, object]) -> tuple[str, ...]:
+    """The labels of a row; BadSampleError where there is none, or none that is allowed."""
+    if columns.several:
+        return switched_labels(columns.labels, [cells[name] for name in columns.labels])
+    value = cells[columns.labels[0]]
+    if columns.separator:
+        return split_labels("" if value is None else str(value), columns.separator)
+    if isinstance(value, list):
+        return tuple(sorted({label_text(item) for item in value}))
+    return (label_text(value),)
+
+
+def row_split(columns: Columns, cells: Mapping[str, object]) -> str | None:
+    """The given split of a row; None where its cell is empty."""
+    value = cells[columns.split] if columns.split else None
+    text = "" if value is None else str(value).strip().lower()
+    if text and text not in SPLIT_WORDS:
+        raise BadSampleError(f"column {columns.split} says {str(value)!r}; train, val or test is allowed")
+    return SPLIT_WORDS[text] if text else None
+
+
+def row_group(columns: Columns, cells: Mapping[str, object]) -> str | None:
+    """The group of a row; None where its cell is empty: then the sample is a group of its own."""
+    value = cells[columns.group] if columns.group else None
+    text = "" if value is None else str(value).strip()
+    return text or None
+
+
+def made_raw(
+    columns: Columns, cells: Mapping[str, object], source: str, row: int, content: Content | None, num_bytes: int
+) -> Raw:
+    """A row as a sample; what is wrong with its cells becomes its problem."""
+    try:
+        labels, split, group = row_labels(columns, cells), row_split(columns, cells), row_group(columns, cells)
+    except BadSampleError as bad:
+        return Raw(source, row, (), content, num_bytes, problem=str(bad))
+    return Raw(source, row, labels, content, num_bytes, split, group)

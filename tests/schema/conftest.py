@@ -1,0 +1,5 @@
+"""Policies of augmentation."""
+
+from image_policies import policy
+
+__all__ = ["policy"]
