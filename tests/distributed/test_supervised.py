@@ -84,7 +84,7 @@ class Stage:
         assert self.process.poll() is None, self.said
 
     def ends(self, code):
-        self.process.wait(timeout=180)
+        self.process.wait(timeout=600)
         assert self.process.returncode == code, self.said
 
 
