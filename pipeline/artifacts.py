@@ -240,6 +240,14 @@ def read_parquet(path: Path, columns: Collection[str]) -> pa.Table:
         raise StorageError(f"{path}: missing or not a whole table ({said}); {remedy(path)}") from None
 
 
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write a table, into a folder that is being published."""
+    import pyarrow.parquet as pq
+
+    with storage_errors(path):
+        pq.write_table(table, path, compression="zstd")
+
+
 _FORMULA = re.compile("'*[=+@\\-\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """How a cell begins that a spreadsheet would compute (OWASP, CSV injection), or that looks like one kept from it."""
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 from pipeline.commands.root import enter_root, path_from_root, run_said, said_from_root
 from pipeline.commands.signals import stopping
 from pipeline.errors import RegattaError
-from pipeline.processes import STARTER, UNREAD, die_with_parent, memory_limit_told, quiet_when_unread
+from pipeline.processes import STARTER, UNREAD, die_with_parent, full_disk_told, memory_limit_told, quiet_when_unread
 from pipeline.train.stopping import STOPS
 
 TAKE_OVERRIDES = ("run", "study", "verify")
@@ -30,7 +30,7 @@ def run_command(options: argparse.Namespace) -> int:
     if starter := os.environ.get(STARTER):  # of a run in a worktree
         die_with_parent(starter)
     try:
-        with memory_limit_told(), stopping():
+        with memory_limit_told(), full_disk_told(), stopping():
             options.stood = enter_root()
             keep_private(Path.cwd() / ".dvc" / "tmp" / "site")
             said_in_root(options)

@@ -4,6 +4,7 @@ they say is plain text, whatever the names in it hold."""
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import resource
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from pipeline.errors import RegattaError
+from pipeline.errors import RegattaError, StorageError
 
 LONGEST_WORD, LONGEST_LINE = 400, 4000
 """Of what is printed. The longest path of the file system's names is 255 a name."""
@@ -24,6 +25,8 @@ STARTER = "REGATTA_STARTER"
 """The process that a stage, or a run in a worktree, has been started by, as `this_process` names it."""
 UNREAD = 128 + signal.SIGPIPE
 """The exit code of a command whose reader has gone, as shells give it to Unix tools."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The system's words for a disk, or a share of it, that takes nothing more."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -149,6 +152,21 @@ def memory_limit_told() -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """StorageError where a disk that takes nothing more ends the block, wherever that is not said with more words."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL and not any(os.strerror(number) in str(error) for number in FULL):
+            raise
+        place = error.filename2 or error.filename or "what is printed or kept"
+        raise StorageError(
+            f"{place}: can't be written ({error.strerror or _said(error)}); free space on that disk, "
+            "then say the same command again"
+        ) from None
+
+
 def _lacks_memory(error: BaseException) -> bool:
     """By type or, where a library has given it another one, by what it says or was caused by."""
     words = ("memory", "map segment", "new thread", "resource temporarily unavailable")
@@ -164,7 +182,10 @@ def _said(error: BaseException) -> str:
 
 @contextmanager
 def quiet_when_unread() -> Iterator[None]:
-    """Exit as Unix tools do, with nothing said, where the reader of what is printed has gone (`regatta runs | head -1`)."""
+    """Exit as Unix tools do, with nothing said, where the reader of what is printed has gone (`regatta runs | head -1`).
+
+    Where it goes to a disk that is full, that is said on the other stream.
+    """
     try:
         try:
             with shown_plainly():
@@ -175,16 +196,26 @@ def quiet_when_unread() -> Iterator[None]:
         if not _left_unread():
             raise
         raise SystemExit(UNREAD) from None
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _write_nowhere(sys.stdout.fileno())
+        print(f"what is printed: can't be written ({error.strerror}); free space on that disk", file=sys.stderr, flush=True)
+        raise SystemExit(StorageError.exit_code) from None
 
 
 def _left_unread() -> bool:
     """Whether standard output or error has lost its reader; what is still to be written there goes nowhere."""
     unread = [stream.fileno() for stream in (sys.stdout, sys.stderr) if _has_no_reader(stream.fileno())]
     for place in unread:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, place)
-        os.close(nowhere)
+        _write_nowhere(place)
     return bool(unread)
+
+
+def _write_nowhere(place: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, place)
+    os.close(nowhere)
 
 
 def _has_no_reader(place: int) -> bool:

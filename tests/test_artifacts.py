@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipeline import artifacts
@@ -50,6 +51,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         artifacts.write_json(path, {"new": 2})
     assert artifacts.read_json(path) == {"old": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_full_disk_under_a_table_is_named(tmp_path):
+    table = pa.table({"a": [1, 2]})
+    artifacts.write_parquet(tmp_path / "a.parquet", table)
+    assert artifacts.read_parquet(tmp_path / "a.parquet", ["a"]).equals(table)
+    (tmp_path / "full.parquet").symlink_to("/dev/full")
+    with pytest.raises(
+        StorageError, match=r"full\.parquet: can't be written or read \(.*No space left on device\); free space"
+    ):
+        artifacts.write_parquet(tmp_path / "full.parquet", table)
 
 
 def test_a_folder_that_has_gone_is_not_made_again(tmp_path):

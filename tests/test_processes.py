@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import pytest
 from commands_run import environment
 
 from pipeline import processes
+from pipeline.errors import StorageError
 from pipeline.processes import LONGEST_LINE, LONGEST_WORD, UNREAD, is_alive, one_line, plain_text, this_process
 
 LATE = """
@@ -24,6 +27,7 @@ die_with_parent(sys.argv[1])
 time.sleep(600)
 """
 STAGE = "import time; from pipeline.stages.entry import run_program; run_program('prepare', lambda: time.sleep(600))"
+PRINTS = "import sys; from pipeline.stages.entry import run_program; run_program('prepare', lambda: print('x' * 10**6))"
 STARTS = """
 import os, subprocess, sys
 from pipeline.processes import STARTER, this_process
@@ -200,6 +204,37 @@ def test_whatever_a_command_or_a_stage_prints_is_plain(project: Path, monkeypatc
         assert "\u202e" not in said
         assert "\\x1b[2J\\u202e" in said
         assert len(said) < 4000
+
+
+def test_a_full_disk_is_told_wherever_it_is_met(tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "a").write_bytes(b"x")
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to" / "a").symlink_to("/dev/full")
+    full = Path("/dev/full")
+    writers = [
+        lambda: full.write_bytes(b"x"),
+        lambda: shutil.copyfile(tmp_path / "from" / "a", full),
+        lambda: shutil.copytree(tmp_path / "from", tmp_path / "to", dirs_exist_ok=True),
+    ]
+    for write in writers:
+        with (
+            pytest.raises(StorageError, match=r"No space left on device.*; free space on that disk"),
+            processes.full_disk_told(),
+        ):
+            write()
+    with pytest.raises(FileNotFoundError), processes.full_disk_told():
+        (tmp_path / "none").read_bytes()
+
+
+@pytest.mark.parametrize("words", [["-m", "pipeline.cli", "runs"], ["-c", PRINTS]])
+def test_a_full_disk_under_what_is_printed_is_one_line_and_exit_code_5(project: Path, words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, *words], stdout=full, stderr=subprocess.PIPE, text=True, env=environment(), check=False
+        )
+    assert done.returncode == StorageError.exit_code
+    assert re.fullmatch(r"(regatta.*: )?what is printed.*: can't be written \(No space left.*\); free space.*\n", done.stderr)
 
 
 LIMITED = """

@@ -41,6 +41,10 @@ class CheckedFiles(LocalHashFileDB):
             self.seen.add(oid)
         return meta
 
+    def add(self, *what: Any, on_error: Any = None, **how: Any) -> int:
+        """Keep files; what can't be copied is an error: DVC itself says so and notes all of it as kept (a full disk)."""
+        return int(super().add(*what, **how))
+
     @contextmanager
     def handing_out(self) -> Iterator[None]:
         """Hash what is taken, each file once: a disk changes bytes without changing a file's time."""

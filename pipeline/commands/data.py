@@ -61,6 +61,7 @@ def add(name: str) -> None:
 
     from pipeline.commands.hashing import check_hashable
     from pipeline.commands.project import Project
+    from pipeline.commands.reproduce import worded
 
     place = _place(name)
     if place.is_symlink():
@@ -76,6 +77,8 @@ def add(name: str) -> None:
             repo.add(str(place))
     except DvcException as error:
         raise StorageError(f"{place}: DVC can't take it ({error})") from None
+    except OSError as error:
+        raise worded(error) from None
     print(f"{place} is kept by DVC; commit {place}.dvc, and `dvc push` sends the data to the remote")
 
 

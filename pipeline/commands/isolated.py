@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.artifacts import held, runs_root
+from pipeline.artifacts import copy_whole, held, runs_root
 from pipeline.commands.signals import aside, noted
 from pipeline.errors import BusyError, ConfigError
 from pipeline.processes import STARTER, this_process
@@ -56,7 +56,7 @@ def make_worktree(clone: Path, place: Path) -> None:
             (place / "data" / path.name).symlink_to(path.resolve())
     for name in PASSED_ON:
         if (clone / name).exists():
-            shutil.copyfile(clone / name, place / name)
+            copy_whole(clone / name, place / name)
 
 
 def git(clone: Path, *words: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import sys
@@ -15,14 +14,13 @@ from pipeline.artifacts import CODE, make_dir, stage_dir, write_bytes
 from pipeline.commands.dvc_files import holder, keep_lock_file
 from pipeline.commands.signals import Asked, aside, noted
 from pipeline.errors import BusyError, ConfigError, DataError, RegattaError, Stopped, StorageError
-from pipeline.processes import STARTER, UNREAD, this_process
+from pipeline.processes import FULL, STARTER, UNREAD, this_process
 from pipeline.report.outdated import mark
 
 REPORT = stage_dir("report") / "index.html"
 
 
 CACHE = ".dvc/cache"
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -159,6 +157,7 @@ def worded(error: Exception) -> RegattaError:
 
 def _full(error: OSError) -> str:
     place = Path(error.filename2 or error.filename or CACHE)
+    place = place.parent if place.suffix == ".tmp" else place  # under which DVC copies
     return (
         f"{os.path.relpath(place)}: {error.strerror}; free space on that disk (`dvc gc -w` removes from {CACHE} what the "
         "workspace does not need, or give DVC another place with `dvc cache dir PATH`), then say the same command again"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from pipeline.artifacts import (
     PARAMS,
     check_copy,
     check_free,
+    copy_whole,
     held,
     kept_dir,
     read_json,
@@ -142,13 +142,11 @@ def _restore_artifacts(run: RunFolder, force: bool) -> list[str]:
         return []
     if not is_whole(lock.read_bytes()):
         raise StorageError(f"{lock}: torn, so the run's artifacts can't be brought back; `regatta run` computes them again")
-    shutil.copyfile(lock, "dvc.lock")
+    copy_whole(lock, Path("dvc.lock"))
     missing = _checkout(force)
     for path in sorted((kept_dir(run.id) / "artifacts").rglob("*")):
         if path.is_file():
-            place = path.relative_to(kept_dir(run.id))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, place)
+            copy_whole(path, path.relative_to(kept_dir(run.id)))
     if not missing:
         print("artifacts/: those of the run", flush=True)
     return missing

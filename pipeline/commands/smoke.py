@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import STAGES, runs_root
+from pipeline.artifacts import STAGES, make_dir, runs_root
 from pipeline.commands.compose import Change, given_paths
 from pipeline.commands.root import ROOT, seen_from
 from pipeline.commands.run import check_data
@@ -29,9 +29,9 @@ def smoke(new: Change, stood: Path = ROOT) -> None:
     checked(values)
     folder = runs_root() / "smoke"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    make_dir(folder)
     for path in {CONF, *given_paths(values).values()}:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        make_dir((folder / path).parent)
         (folder / path).symlink_to(targets.get(path, path.absolute()))
     with working_in(folder):
         write_params(values)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.artifacts import read_jsonl, runs_root, stage_dir
+from pipeline.artifacts import make_dir, read_jsonl, runs_root, stage_dir
 from pipeline.commands.compose import change
 from pipeline.commands.runs import table
 from pipeline.config import Config, checked, read_values
@@ -107,7 +107,7 @@ def scratch() -> Iterator[Path]:
     """A folder for the runs, with a log of what they say; gone afterwards."""
     folder, before = (runs_root() / "verify").absolute(), os.environ.get("REGATTA_RUNS")
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    make_dir(folder)
     try:
         yield folder
     finally:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import keyed
-from pipeline.artifacts import REJECTED, digest, rejected_beside, write_csv, write_json
+from pipeline.artifacts import REJECTED, digest, make_dir, rejected_beside, write_csv, write_json
 from pipeline.data.dataset import FORMAT, SPLITS, Manifest, manifest_dict
 from pipeline.data.intact import digests
 from pipeline.kinds.image.depth import common_range, range_notes
@@ -129,7 +129,7 @@ def _write_splits(
         part = np.flatnonzero(taken.splits == i)
         part = part[keyed.storage_order(ids[part])]
         index, place = taken.index[part], folder / name
-        place.mkdir()
+        make_dir(place)
         sums, squares = write_inputs(place / "inputs.npy", contents, index, layout)
         write_array(place / "labels.npy", labels[samples.labels[index]])
         write_array(place / "ids.npy", ids[part])

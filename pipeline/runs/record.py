@@ -214,7 +214,8 @@ def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manif
     """Put a finished run's best weights, and all that prediction needs, into the stage's artifacts."""
     with artifacts.published_dir(target) as place:
         for name in ("best.safetensors", "metrics.jsonl", "run.json"):
-            shutil.copyfile(folder.path / name, place / name)
+            with artifacts.storage_errors(place / name):
+                shutil.copyfile(folder.path / name, place / name)
         weights, _ = artifacts.load_tensors(place / "best.safetensors")
         description: Mapping[str, Any] = {
             "format": MODEL_FORMAT,

@@ -13,7 +13,7 @@ import yaml
 
 from pipeline.artifacts import PARAMS, held, stage_dir
 from pipeline.errors import ConfigError, Interrupted, RegattaError, Stopped
-from pipeline.processes import STARTER, die_with_parent, memory_limit_told, parent_process, quiet_when_unread
+from pipeline.processes import STARTER, die_with_parent, full_disk_told, memory_limit_told, parent_process, quiet_when_unread
 from pipeline.schema.base import S, validated
 from pipeline.schema.reading import check_conf, check_file
 from pipeline.train.stopping import Process, handle
@@ -64,7 +64,7 @@ def run_program(stage: str, body: Callable[[], None]) -> None:
     handle(Process.end_unless_asked, (signal.SIGTERM, signal.SIGHUP))
     with quiet_when_unread():
         try:
-            with memory_limit_told(), held(stage_dir(stage).parent / f".{stage}.lock"):
+            with memory_limit_told(), full_disk_told(), held(stage_dir(stage).parent / f".{stage}.lock"):
                 body()
         except RegattaError as error:
             print(f"regatta {stage}: {error}", file=sys.stderr, flush=True)

@@ -25,6 +25,7 @@ from pipeline.artifacts import (
     stage_dir,
     write_csv,
     write_json,
+    write_parquet,
 )
 from pipeline.data.dataset import Dataset, Split, open_dataset
 from pipeline.errors import DataError, NumericsError, StorageError
@@ -158,7 +159,6 @@ def write_predictions(
 ) -> None:
     """One row per test sample in stored order; the class names are in the file's metadata."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     task = dataset.manifest.task
     columns = {
@@ -170,7 +170,7 @@ def write_predictions(
         "probabilities": _column(probabilities),
     }
     meta = {"classes": json.dumps(dataset.manifest.classes), "task": task}
-    pq.write_table(pa.table(columns).replace_schema_metadata(meta), path, compression="zstd")
+    write_parquet(path, pa.table(columns).replace_schema_metadata(meta))
 
 
 def _column(values: NDArray[Any]) -> Any:

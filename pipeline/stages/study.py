@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from pipeline.artifacts import published_dir, stage_dir, write_json
+from pipeline.artifacts import published_dir, stage_dir, write_json, write_parquet
 from pipeline.errors import ConfigError
 from pipeline.mirror import mirror_study
 from pipeline.schema.cluster import ClusterConfig
@@ -25,8 +25,6 @@ from pipeline.study.tables import cells_table, curves_table
 
 def run(name: str) -> None:
     """Read artifacts/prepare and artifacts/augment, write artifacts/study/NAME."""
-    import pyarrow.parquet as pq
-
     params = read_params()
     definitions = section(params, "study", StudyConfig).definitions
     if name not in definitions:
@@ -44,8 +42,8 @@ def run(name: str) -> None:
     basis = {part: params[part] for part in ("prepare", "augment", "model", "train")}
     basis |= {"study": params["study"]["definitions"][name], "dataset": materials.manifest.digest}
     with published_dir(place) as folder:
-        pq.write_table(cells_table(outcomes), folder / "cells.parquet", compression="zstd")
-        pq.write_table(curves_table(outcomes), folder / "curves.parquet", compression="zstd")
+        write_parquet(folder / "cells.parquet", cells_table(outcomes))
+        write_parquet(folder / "curves.parquet", curves_table(outcomes))
         write_json(folder / "effects.json", {**found, "basis": basis})
     for line in told(found):
         print(f"study {name}: {line}", flush=True)

@@ -15,7 +15,7 @@ from types import FrameType
 
 from pipeline.artifacts import cells_root, runs_root, tensors_digest
 from pipeline.errors import Interrupted, RegattaError, Stopped
-from pipeline.processes import die_with_parent, this_process
+from pipeline.processes import die_with_parent, full_disk_told, memory_limit_told, this_process
 from pipeline.runs.find import LOST
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.stages.entry import read_params, section
@@ -129,7 +129,8 @@ def _begin(work: Callable[[], None], starter: str, receiver: Connection, sender:
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         die_with_parent(starter)
-        work()
+        with memory_limit_told(), full_disk_told():
+            work()
     except (RegattaError, KeyboardInterrupt, BrokenPipeError) as own:
         error = own
     except BaseException:

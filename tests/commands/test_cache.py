@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import cheap_project as cheap
 import pytest
 import yaml
+from commands_run import environment
 
 from pipeline.artifacts import STAGES
 from pipeline.commands.restore import _checkout
@@ -185,3 +189,36 @@ def test_a_lock_of_other_parameters_hands_out_nothing_of_them(project: Values) -
     Path("dvc.lock").write_bytes(lock)
     assert cheap.ran() == ["study"]
     cheap.check_artifacts(other)
+
+
+FILLED = """
+import sys; sys.path.insert(0, sys.argv[1])
+import cheap_project as cheap
+from dvc.repo import Repo
+from pipeline.errors import StorageError
+try:
+    cheap.ran()
+except StorageError as error:
+    print(error)
+with Repo() as repo:
+    locked = [stage.addressing for stage in repo.index.stages if any(out.hash_info for out in stage.outs)]
+    lacking = [out.def_path for out in repo.index.outs if out.use_cache and out.hash_info and out.changed_cache()]
+print(len(locked), lacking)
+"""
+
+
+@pytest.mark.timeout(120)
+def test_a_stage_whose_outputs_a_full_cache_does_not_take_is_not_noted_as_done(tmp_path: Path) -> None:
+    """A file system of its own for the cache, which ends with the process: DVC itself notes such a stage in dvc.lock."""
+    cheap.make(tmp_path, without=["report"])
+    (tmp_path / ".dvc" / "cache").mkdir()
+    mounted = 'mount -t tmpfs -o size=60k tmpfs .dvc/cache && exec "$@"'
+    own = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    if subprocess.run([*own, "mount -t tmpfs tmpfs /mnt"], capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    words = [*own, mounted, "sh", sys.executable, "-c", FILLED, str(Path(cheap.__file__).parent)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 0, done.stderr
+    *_, told, found = done.stdout.splitlines()
+    assert re.fullmatch(r"\.dvc/cache\S*: No space left on device; free space on that disk \(`dvc gc -w` .*", told)
+    assert re.fullmatch(r"[1-6] \[\]", found)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from pipeline import cli
 from pipeline.commands.compose import change
 from pipeline.commands.data import Link, linked
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError, DataError, StorageError
 
 
 @pytest.fixture
@@ -101,3 +103,19 @@ def test_dvc_does_not_take_a_link_or_nothing(project: Path, photos: Path, capsys
     capsys.readouterr()
     assert cli.main(["data", "add", "photos"]) == 3
     assert f"cp -r {photos} data/photos" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # within DVC
+def test_data_that_the_cache_does_not_take_are_not_said_to_be_kept(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("data/mine").mkdir()
+    Path("data/mine/a.bin").write_bytes(os.urandom(5 * 2**20))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4 * 2**20, limits[1]))
+    try:
+        assert cli.main(["data", "add", "mine"]) == StorageError.exit_code
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    said = capfd.readouterr()
+    assert re.search(r"regatta: \.dvc/cache/files/md5/\w\w: File too large; free space on that disk", said.err)
+    assert "is kept" not in said.out
+    assert not Path("data/mine.dvc").exists()
