@@ -107,6 +107,12 @@ def test_dependencies_are_those_of_the_locks_by_their_hashes():
         assert runs[-1] == "python -m pip check"
 
 
+def test_the_image_has_all_code_but_what_is_of_the_work_on_it():
+    copied = {source for rest in values("project", "COPY") for source in rest.split()[:-1]}
+    code = {path.parent.name for path in ROOT.glob("[a-z]*/*.py")}
+    assert code - copied == {"tests", "benchmarks", "docker", "dependencies"}
+
+
 def test_the_build_takes_what_it_copies_and_nothing_else():
     _, stages = instructions()
     copied = {
@@ -194,6 +200,7 @@ def test_an_empty_folder_becomes_a_project_without_git(tmp_path):
     assert enter(tmp_path, "echo", "a b") == "a b\n"
     assert (tmp_path / "pipeline").resolve() == ROOT / "pipeline"
     assert not (tmp_path / ".git").exists()
+    assert [path.name for path in (tmp_path / "hydra_plugins").iterdir()] == ["references_only.py"]
     assert "params.yaml" in enter(tmp_path, sys.executable, "-m", "pipeline.cli", "compose")
     assert "prepare" in enter(tmp_path, sys.executable, "-m", "dvc", "status")
 
