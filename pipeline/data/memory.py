@@ -24,6 +24,7 @@ def free_bytes(device: str) -> int:
 
 
 def lacks_memory(error: Exception) -> bool:
-    """Whether torch or Python could not get memory."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+    """Whether torch, Python or the system could not get memory."""
+    said = str(error).lower()
+    words = ("out of memory", "can't allocate memory", "cannot allocate memory")
+    return isinstance(error, MemoryError) or any(one in said for one in words)

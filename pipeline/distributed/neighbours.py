@@ -135,7 +135,7 @@ def _joined(stack: ExitStack, name: str, timeout_s: float) -> tuple[list[socket.
     with lost_peers():
         one = stack.enter_context(_connected(name, timeout_s))
         if (user := _user_of(one)) != os.getuid():
-            raise PermissionError(f"a process of user {user} has taken the first worker's place")
+            raise ConnectionRefusedError(f"a process of user {user} has taken the first worker's place")
         _, found, *_ = socket.recv_fds(one, 1, 1)
         if not found:
             raise ConnectionResetError("its connection has ended")

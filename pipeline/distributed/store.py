@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from torch.distributed import Store  # type: ignore[attr-defined]
+from torch.distributed import DistStoreError, Store  # type: ignore[attr-defined]
 
 ASK_S = 0.01
 """Between two questions for a key that is not there yet."""
@@ -77,11 +77,11 @@ class KeyStore(Store):
         return self.multi_get([key])[0]
 
     def multi_get(self, keys: list[str]) -> list[bytes]:
-        """The values of all, once they are there; RuntimeError where they do not come."""
+        """The values of all, once they are there; DistStoreError where they do not come."""
         return self._awaited(keys, self.limit)
 
     def wait(self, keys: list[str], timeout: timedelta | None = None) -> None:
-        """Until all are there; RuntimeError where they do not come."""
+        """Until all are there; DistStoreError where they do not come."""
         self._awaited(keys, self.limit if timeout is None else timeout)
 
     def check(self, keys: list[str]) -> bool:
@@ -116,7 +116,7 @@ class KeyStore(Store):
         until = time.monotonic() + limit.total_seconds()
         while (found := self.ask("get", keys)) is None:
             if time.monotonic() > until:
-                raise RuntimeError(f"{', '.join(keys)}: not said within {limit.total_seconds():g} s")
+                raise DistStoreError(f"{', '.join(keys)}: not said within {limit.total_seconds():g} s")
             time.sleep(ASK_S)
         values: list[bytes] = found
         return values

@@ -273,7 +273,7 @@ def _ended(error: Exception) -> Ended:
         return Ended("not_finite", str(error))
     if isinstance(error, PeerLost):
         return Ended("peer", str(error))
-    if isinstance(error, MemoryError | RuntimeError) and lacks_memory(error):
+    if isinstance(error, MemoryError | RuntimeError | OSError) and lacks_memory(error):
         return Ended("memory", " ".join(str(error).split())[:300])
     return Ended("defect", traceback.format_exc())
 

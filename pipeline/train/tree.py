@@ -8,6 +8,7 @@ batch is summed by itself, and the shares are added.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +19,18 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from pipeline.data.memory import lacks_memory
 from pipeline.errors import RegattaError
 
 Span = tuple[int, int]
 """Shards [first, last)."""
+UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
+PEER_WORDS = (
+    "connection reset", "connection closed", "connection refused", "broken pipe", "timed out", "timeout", "socket closed",
+    "no route to host", "unreachable",  # gloo: transport/tcp/pair.cc, unbound_buffer.cc
+    "remote process exited", "ncclremoteerror", "communicator was aborted",  # NCCL
+)  # fmt: skip
+"""In small letters, what torch's backends say of a worker that has gone or is silent."""
 
 
 class PeerLost(RegattaError):  # noqa: N818 - not the user's error: another worker has gone
@@ -169,8 +178,23 @@ class Team:
 
 @contextmanager
 def lost_peers() -> Iterator[None]:
-    """Turn the error of a broken or silent connection, torch's or the system's, into one that says so."""
+    """Turn the error of a broken or silent connection, torch's or the system's, into one that says so.
+
+    Whatever else goes wrong in an exchange, a lack of memory above all, is no loss and would go wrong again.
+    """
     try:
         yield
     except (OSError, RuntimeError) as error:
-        raise PeerLost(f"another worker has gone or is silent ({' '.join(str(error).split())[:200]})") from None
+        if lacks_memory(error) or not tells_of_a_peer(error):
+            raise
+        raise PeerLost(f"another worker has gone or is silent ({' '.join(str(error).split())[:200]})") from error
+
+
+def tells_of_a_peer(error: OSError | RuntimeError) -> bool:
+    """Whether an error is that of a connection. gloo and NCCL give theirs no type of its own, so their words are read."""
+    if isinstance(error, OSError):
+        return isinstance(error, ConnectionError | TimeoutError | BlockingIOError) or error.errno in UNREACHABLE
+    if isinstance(error, dist.DistNetworkError | dist.DistStoreError):
+        return True
+    text = str(error).lower()
+    return any(words in text for words in PEER_WORDS)

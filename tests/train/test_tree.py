@@ -1,6 +1,8 @@
 """The gradient tree: one order of sums on one process and on two."""
 
+import errno
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import torch.multiprocessing as mp
 from training_helpers import lane, train_to_end, training, untimed
 
 from pipeline.data.dataset import open_dataset
-from pipeline.train.tree import Team, finished, shard_bounds, subtrees, tree_sum
+from pipeline.data.memory import lacks_memory
+from pipeline.train.tree import PeerLost, Team, finished, lost_peers, shard_bounds, subtrees, tree_sum
 
 
 def test_the_tree_adds_halves_to_halves():
@@ -73,3 +76,60 @@ def test_two_processes_give_the_bits_of_one(digits, tmp_path, request):
         assert torch.equal(found["flat"], alone.network.flat)
         assert torch.equal(found["best"], alone.best)
         assert found["rows"] == [untimed(rows) for rows in alone.progress.rows]
+
+
+PEERS = [
+    RuntimeError("[gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:14766: Connection reset by peer. This is typically"),
+    RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:38827. This is typically caused by"),
+    RuntimeError("[gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 3000ms for recv operation to complete"),
+    RuntimeError("Application timeout caused pair closure"),
+    dist.DistStoreError("rank0: not said within 3 s"),
+    ConnectionResetError("its connection has ended"),
+    OSError(errno.EHOSTUNREACH, "No route to host"),
+]
+OWN = [
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+    ),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("op.preamble.length <= op.nbytes. 1000 vs 12. Received data size doesn't match expected size."),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
+    OSError(errno.EMFILE, "Too many open files"),
+]
+
+
+@pytest.mark.parametrize("error", PEERS, ids=str)
+def test_the_error_of_a_connection_is_a_lost_worker_and_keeps_its_cause(error):
+    with pytest.raises(PeerLost, match="another worker has gone or is silent") as lost, lost_peers():
+        raise error
+    assert lost.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", OWN, ids=str)
+def test_an_error_of_this_workers_own_is_no_lost_worker(error):
+    with pytest.raises(type(error)) as told, lost_peers():
+        raise error
+    assert told.value is error
+
+
+def _short_of_memory(rank: int, port: int, out: str) -> None:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    mine = torch.ones(10_000_000)
+    if rank == 0:
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + 2 * mine.nbytes,) * 2)  # as much again fits, and no more
+    try:
+        Team(rank, 2)._gathered([mine], 1)
+    except Exception as error:
+        Path(out, str(rank)).write_text(f"{type(error).__name__} {lacks_memory(error)}")
+    os._exit(0)  # at once, so that the other one sees its connection end
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+def test_a_worker_without_memory_is_told_from_one_whose_peer_has_gone(tmp_path):
+    started = mp.spawn(_short_of_memory, (30500 + os.getpid() % 1000, str(tmp_path)), nprocs=2, join=False)
+    for process in started.processes:
+        process.join()
+    assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["RuntimeError True", "PeerLost False"]
