@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from pipeline.commands.root import enter_root, path_from_root, run_said, said_from_root
 from pipeline.commands.signals import stopping
-from pipeline.errors import RegattaError
+from pipeline.errors import ENDS
 from pipeline.processes import STARTER, UNREAD, die_with_parent, full_disk_told, memory_limit_told, quiet_when_unread
 from pipeline.train.stopping import STOPS
 
@@ -35,7 +35,7 @@ def run_command(options: argparse.Namespace) -> int:
             keep_private(Path.cwd() / ".dvc" / "tmp" / "site")
             said_in_root(options)
             return dispatch(options)
-    except RegattaError as error:
+    except ENDS as error:
         if error.exit_code != UNREAD:
             print(f"regatta: {error}", file=sys.stderr, flush=True)
         return error.exit_code

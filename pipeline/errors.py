@@ -1,4 +1,4 @@
-"""The errors a user can meet. Each carries the exit code of its kind (see README)."""
+"""The errors a user can meet, and a stop. Each carries the exit code of its kind (see README)."""
 
 
 class RegattaError(Exception):
@@ -37,8 +37,12 @@ class BusyError(RegattaError):
     exit_code = 6
 
 
-class Stopped(RegattaError):  # noqa: N818 - not an error: somebody asked for it
-    """The run was asked to stop (SIGTERM, SIGHUP or Ctrl-C) and has saved its state; the same command goes on from there."""
+class Stopped(BaseException):
+    """Somebody asked for a stop (SIGTERM, SIGHUP or Ctrl-C); what is worth keeping is saved, and the same command goes on.
+
+    No Exception, for the reason that KeyboardInterrupt is none: a signal may come in the middle of anything, and code that
+    takes an image for damaged, or a study for not yet ready, where an error comes up, is not to take a stop for that.
+    """
 
     exit_code = 143
 
@@ -47,3 +51,7 @@ class Interrupted(Stopped):
     """Stopped so by Ctrl-C."""
 
     exit_code = 130
+
+
+ENDS = (RegattaError, Stopped)
+"""What ends a program with words and an exit code of its own."""

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.artifacts import CODE, make_dir, stage_dir, write_bytes
 from pipeline.commands.dvc_files import holder, keep_lock_file
 from pipeline.commands.signals import Asked, aside, noted
-from pipeline.errors import BusyError, ConfigError, DataError, RegattaError, Stopped, StorageError
+from pipeline.errors import BusyError, ConfigError, DataError, RegattaError, StorageError
 from pipeline.processes import FULL, STARTER, UNREAD, this_process
 from pipeline.report.outdated import mark
 
@@ -51,8 +51,6 @@ def reproduce(
     with noted() as asked:
         try:
             return aside(lambda: _reproduce(names, anew, asked, before), asked)
-        except Stopped:
-            raise
         except RegattaError as error:
             if asked.signal:
                 print(f"regatta: {error}", file=sys.stderr, flush=True)

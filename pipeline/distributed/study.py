@@ -33,7 +33,7 @@ from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes, lacks_memory
 from pipeline.data.views import open_views
 from pipeline.distributed.connection import nodes_alive
 from pipeline.distributed.shared import Shared
-from pipeline.errors import ConfigError, RegattaError, StorageError
+from pipeline.errors import ENDS, ConfigError, RegattaError, StorageError
 from pipeline.runs.identity import CODE
 from pipeline.study.job import Capacity, Job, state_path
 from pipeline.study.schedule import Done, Event, Failed, Lost, Told, clear_state
@@ -70,7 +70,7 @@ class Worker:
 
             own = _with_state_here(job)
             done = Done(run_pack(own, self._tell, _held(job, data, views)))
-        except RegattaError as error:
+        except ENDS as error:
             return Failed(error)
         except (MemoryError, RuntimeError) as error:
             if not lacks_memory(error):

@@ -177,7 +177,7 @@ class Worker:
         try:
             with joined(task, rank, self._ask(first, task.timeout_s)) as team:
                 return self._train(task, team, ray.get(data[0]), [ray.get(view) for view in views], snapshot)
-        except Exception as error:
+        except (Exception, Stopped) as error:
             self.say(f"ended by {type(error).__name__}: {error}")
             return _ended(error)
 
@@ -264,7 +264,7 @@ class WorkerKeeper(Keeper):
             self.worker.outbox.put("epoch", asdict(training.progress))
 
 
-def _ended(error: Exception) -> Ended:
+def _ended(error: Exception | Stopped) -> Ended:
     from pipeline.train.tree import PeerLost
 
     if isinstance(error, Stopped):

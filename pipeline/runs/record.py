@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from pipeline import artifacts
 from pipeline.data.dataset import Manifest
-from pipeline.errors import NumericsError, RegattaError, Stopped, StorageError
+from pipeline.errors import ENDS, NumericsError, Stopped, StorageError
 from pipeline.model.spec import NetworkSpec, named_parameters, slots
 from pipeline.runs.display import ProgressDisplay
 from pipeline.runs.facts import commit, now, versions
@@ -80,7 +80,7 @@ class Record:
             self._end(error.exit_code, state="stopped", stop_reason="signal", error=str(error))
             raise
         except BaseException as error:
-            code = error.exit_code if isinstance(error, RegattaError) else 1
+            code = error.exit_code if isinstance(error, ENDS) else 1
             with contextlib.suppress(StorageError):  # the error itself says more than that its record can't be written
                 self._end(code, state="stopped", stop_reason="error", error=f"{type(error).__name__}: {error}")
             raise

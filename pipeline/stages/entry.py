@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from pipeline.artifacts import PARAMS, held, stage_dir
-from pipeline.errors import ConfigError, Interrupted, RegattaError, Stopped
+from pipeline.errors import ENDS, ConfigError, Interrupted, Stopped
 from pipeline.processes import STARTER, die_with_parent, full_disk_told, memory_limit_told, parent_process, quiet_when_unread
 from pipeline.schema.base import S, validated
 from pipeline.schema.reading import check_conf, check_file
@@ -66,7 +66,7 @@ def run_program(stage: str, body: Callable[[], None]) -> None:
         try:
             with memory_limit_told(), full_disk_told(), held(stage_dir(stage).parent / f".{stage}.lock"):
                 body()
-        except RegattaError as error:
+        except ENDS as error:
             print(f"regatta {stage}: {error}", file=sys.stderr, flush=True)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 
 from pipeline.artifacts import cells_root, runs_root, tensors_digest
-from pipeline.errors import Interrupted, RegattaError, Stopped
+from pipeline.errors import ENDS, Interrupted, RegattaError, Stopped
 from pipeline.processes import die_with_parent, full_disk_told, memory_limit_told, this_process
 from pipeline.runs.find import LOST
 from pipeline.schema.cluster import ClusterConfig
@@ -131,7 +131,7 @@ def _begin(work: Callable[[], None], starter: str, receiver: Connection, sender:
         die_with_parent(starter)
         with memory_limit_told(), full_disk_told():
             work()
-    except (RegattaError, KeyboardInterrupt, BrokenPipeError) as own:
+    except (*ENDS, KeyboardInterrupt, BrokenPipeError) as own:
         error = own
     except BaseException:
         traceback.print_exc()

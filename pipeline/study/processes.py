@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
 from pipeline.data.memory import lacks_memory
-from pipeline.errors import RegattaError
+from pipeline.errors import ENDS, RegattaError
 from pipeline.processes import die_with_parent, this_process
 from pipeline.study.job import Job
 from pipeline.study.schedule import Done, Event, Failed, Lost, Told
@@ -114,7 +114,7 @@ def _work(job: Job, connection: Connection, starter: str) -> None:
 
     try:
         send(Done(run_pack(job, tell)))
-    except RegattaError as error:
+    except ENDS as error:
         send(Failed(error))
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from pipeline.errors import RegattaError
+from pipeline.errors import RegattaError, Stopped
 from pipeline.progress import BAR, Pace, duration
 from pipeline.study.forecast import Forecast
 from pipeline.study.job import Job
@@ -50,7 +50,7 @@ class Lost:
 class Failed:
     """An error that ends the study."""
 
-    error: RegattaError
+    error: RegattaError | Stopped
 
 
 Event = Done | Told | Lost | Failed

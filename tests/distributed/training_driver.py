@@ -11,7 +11,7 @@ import yaml
 from pipeline.config import composed
 from pipeline.data.dataset import open_dataset
 from pipeline.data.views import Views
-from pipeline.errors import RegattaError
+from pipeline.errors import ENDS
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 from pipeline.schema.cluster import ClusterConfig
@@ -62,7 +62,7 @@ def main():
         fit_with(
             dataset, int(epochs), int(workers), reduce, **{k: yaml.safe_load(v) for k, v in (c.split("=") for c in changes)}
         )
-    except RegattaError as error:
+    except ENDS as error:
         print(f"{type(error).__name__}: {error}", flush=True)
         sys.exit(error.exit_code)
 

@@ -18,7 +18,7 @@ from training_helpers import NONE
 
 from pipeline import artifacts
 from pipeline.data.dataset import open_dataset
-from pipeline.errors import RegattaError
+from pipeline.errors import ENDS
 from pipeline.runs.find import all_runs
 from pipeline.train.fit import fit
 
@@ -33,7 +33,7 @@ def child(dataset: str) -> None:
     model, train = configs(**changes)
     try:
         fit(model, train, open_dataset(Path(dataset)), NONE, lambda folder: NoTracker())
-    except RegattaError as error:
+    except ENDS as error:
         os._exit(error.exit_code)
     os._exit(0)
 
