@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_json
+from pipeline.artifacts import read_json, read_parquet
 from pipeline.data.intact import check_intact
 from pipeline.errors import DataError, StorageError
 
@@ -94,9 +94,7 @@ class Dataset:
 
     def sources(self, name: str) -> list[str]:
         """Where each sample of a split came from: a file name or a row, for people to read."""
-        import pyarrow.parquet as pq
-
-        column: list[str] = pq.read_table(self.path / name / "samples.parquet", columns=["source"])["source"].to_pylist()
+        column: list[str] = read_parquet(self.path / name / "samples.parquet", ["source"])["source"].to_pylist()
         return column
 
 

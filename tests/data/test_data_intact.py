@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from pipeline.artifacts import write_parquet
 from pipeline.data import intact
-from pipeline.data.dataset import mapped
+from pipeline.data.dataset import Dataset, mapped
 from pipeline.data.intact import check_intact, digests
 from pipeline.errors import StorageError
 
@@ -64,6 +66,20 @@ def test_cut_and_missing_arrays_are_named(folder: Path, length: int) -> None:
     path.unlink()
     with pytest.raises(StorageError, match=r"inputs.npy: missing, though prepare wrote it"):
         check_intact(folder, written, "prepare")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, None])
+def test_half_a_table_of_where_samples_came_from_is_named(digits: Dataset, tmp_path: Path, share: float | None) -> None:
+    own, table = Dataset(tmp_path, digits.manifest), tmp_path / "val" / "samples.parquet"
+    table.parent.mkdir()
+    write_parquet(table, pa.table({"id": [1, 2], "source": ["a.png", "b.png"]}))
+    assert own.sources("val") == ["a.png", "b.png"]
+    if share is None:
+        table.unlink()
+    else:
+        os.truncate(table, int(share * table.stat().st_size))
+    with pytest.raises(StorageError, match=r"val/samples\.parquet: missing or not a whole table"):
+        own.sources("val")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"train/inputs.npy": 3}'])

@@ -13,6 +13,7 @@ from data_samples import encoded, picture, placed, rejected
 
 from pipeline.data.dataset import Dataset
 from pipeline.errors import DataError
+from pipeline.prepare.sources import parquet
 
 Build = Callable[..., Dataset]
 LENIENT = {"max_bad_fraction": 0.9}
@@ -283,3 +284,51 @@ def test_cells_that_grow_when_they_are_read_are_refused_before(
         pa.set_memory_pool(pool)
     assert words in str(error.value)
     assert measured.max_memory() < 2**20
+
+
+def in_a_dictionary(value: Any, num: int) -> pa.DictionaryArray:
+    """One value to which all rows refer."""
+    return pa.DictionaryArray.from_arrays(pa.array([0] * num, pa.int32()), pa.array([value]))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("image", bytes(16 * 2**20)), ("label", "a" * 16 * 2**20)], ids=["image", "label"]
+)
+def test_a_large_value_to_which_many_rows_refer_is_refused_in_bounded_memory(
+    tmp_path: Path, build: Build, column: str, value: Any
+) -> None:
+    path = tmp_path / "t.parquet"
+    cells = {"image": [*pictures()] * 25, "label": labels(25 * NUM), column: in_a_dictionary(value, 25 * NUM)}
+    pq.write_table(pa.table(cells), path, compression="zstd", store_schema=False, dictionary_pagesize_limit=2**30)
+    assert path.stat().st_size < 400_000
+    pool = pa.default_memory_pool()
+    measured = pa.proxy_memory_pool(pool)
+    pa.set_memory_pool(measured)
+    try:
+        with pytest.raises(
+            DataError, match=r"t\.parquet: its first rows hold \d+ MB in .*: many rows refer to one large value"
+        ):
+            build("parquet", path=str(path))
+    finally:
+        pa.set_memory_pool(pool)
+    assert measured.max_memory() < 600 * 2**20
+
+
+def test_numbers_of_which_a_file_tells_only_how_often_are_refused_before(
+    tmp_path: Path, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "_MAX_DECODED_BYTES", 2**20)
+    pixels = pa.ListArray.from_arrays([0, 150_000], pa.array(np.zeros(150_000, np.int8)))
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"image": pixels, "label": ["a"]}), path, compression="zstd")
+    assert path.stat().st_size < 10_000
+    with pytest.raises(
+        DataError, match=r"in 1 rows \(row group 0\) that are 1 MB of numbers; write it with row groups of less"
+    ):
+        build("parquet", path=str(path))
+
+
+def test_pictures_that_come_twice_are_no_bomb(tmp_path: Path, build: Build) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"image": [*pictures()] * 25, "label": labels(25 * NUM)}), path)
+    assert build("parquet", path=str(path)).manifest.num_read == 25 * NUM

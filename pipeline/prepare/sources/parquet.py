@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,12 @@ from pipeline.schema.data import DataConfig
 
 _BATCH_BYTES, _MAX_BATCH = 8 * 2**20, 1024
 _MAX_CELL_BYTES = 128 * 2**20
+_NUMBER_BYTES = 8
+_MAX_DECODED_BYTES = 8 * _MAX_CELL_BYTES
+"""Of a row group's numbers where they take little room in the file."""
 _MAX_RATIO = 100
 """By which a column of more than that may be compressed. Encoded images are not compressible, arrays of pixels some times."""
+_PAGE = re.compile(rb"\x15[\x80-\xff]*[\0-\x7f]\x15([\x80-\xff]*[\0-\x7f])", re.DOTALL)
 
 
 class _File(NamedTuple):
@@ -91,7 +96,7 @@ def _fits(files: Sequence[_File], column: str, data: DataConfig) -> dict[Path, F
 def _named_files(files: Sequence[_File], column: str) -> Iterator[str]:
     for file in files:
         with _undamaged(file.path, column), _opened(file.path) as opened:
-            for batch in opened.iter_batches(file.batch_size, columns=[column]):
+            for batch in _batches(opened, file, [column]):
                 yield from (image for image in _images(batch.column(column)) if isinstance(image, str))
 
 
@@ -136,9 +141,11 @@ def _file(path: Path, name: str, split: str | None, columns: Columns, key: str) 
         names = None if columns.several else _declared(schema.metadata or {}, columns.labels[0])
         kind = schema.field(columns.labels[0]).type
         task = "multi" if _is_list(kind) else columns.task
-        switches = None if columns.several or names or not _is_list(kind) else _switches(file, path, columns.labels[0])
         size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
         batch = max(1, min(_MAX_BATCH, _BATCH_BYTES * metadata.num_rows // max(size, 1)))
+        batch = max(1, min(batch, _MAX_CELL_BYTES // max(_largest_value(path, metadata, columns), 1)))
+        plain = columns.several or names or not _is_list(kind)
+        switches = None if plain else _switches(file, path, columns.labels[0], batch)
         named = _holds_names(file, columns.image)
         return _File(path, readable_name(name or path.name), split, metadata.num_rows, batch, task, names, switches, named)
 
@@ -158,21 +165,62 @@ def _check_sizes(path: Path, metadata: Any, columns: Columns) -> None:
     """DataError where a column would take far more memory than its file has bytes: by its metadata, before reading."""
     for i in range(metadata.num_row_groups):
         group = metadata.row_group(i)
-        sizes: dict[str, tuple[int, int]] = {}
+        sizes: dict[str, tuple[int, int, int]] = {}
         for part in map(group.column, range(group.num_columns)):
             name = part.path_in_schema.split(".")[0]
-            whole, stored = sizes.get(name, (0, 0))
-            sizes[name] = (whole + part.total_uncompressed_size, stored + part.total_compressed_size)
+            whole, stored, decoded = sizes.get(name, (0, 0, 0))
+            numbers = 0 if part.physical_type == "BYTE_ARRAY" else _NUMBER_BYTES * part.num_values
+            sizes[name] = whole + part.total_uncompressed_size, stored + part.total_compressed_size, decoded + numbers
         for name in set(columns.names) & set(sizes):
-            whole, stored = sizes[name]
+            whole, stored, decoded = sizes[name]
             told = f"{readable_name(path)}: column {name!r} holds {whole >> 20} MB in {group.num_rows} rows (row group {i})"
             if whole > _MAX_CELL_BYTES * max(group.num_rows, 1):
                 raise DataError(f"{told}; a sample may have {_MAX_CELL_BYTES >> 20} MB: cut it, or leave it out")
+            if decoded > max(_MAX_DECODED_BYTES, _MAX_RATIO * stored):
+                raise DataError(
+                    f"{told} that are {decoded >> 20} MB of numbers; write it with row groups of less than "
+                    f"{_MAX_DECODED_BYTES >> 20} MB"
+                )
             if whole > max(_MAX_CELL_BYTES, _MAX_RATIO * stored):
                 raise DataError(
                     f"{told} and {stored:,} bytes in the file, {whole // max(stored, 1)} times as little, as no images are; "
                     f"write it with row groups of less than {_MAX_CELL_BYTES >> 20} MB if it is to be so"
                 )
+
+
+def _largest_value(path: Path, metadata: Any, columns: Columns) -> int:
+    """Bytes that one value may have to which many rows refer: those of the largest dictionary."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    parts = [group.column(i) for group in groups for i in range(group.num_columns)]
+    with path.open("rb") as file:
+        return max((_dictionary_bytes(file, p) for p in parts if p.path_in_schema.split(".")[0] in columns.names), default=0)
+
+
+def _dictionary_bytes(file: BinaryIO, part: Any) -> int:
+    """Of a part of a column, uncompressed: its dictionary begins with a header in Thrift's compact protocol.
+
+    Fields 1 and 2, the kind of page and this size, are numbers in zigzag, seven bits a byte (parquet-format, PageHeader).
+    """
+    if not part.has_dictionary_page:
+        return 0
+    file.seek(part.dictionary_page_offset)
+    found = _PAGE.match(file.read(32))
+    if not found:  # encrypted, say
+        return int(part.total_uncompressed_size)
+    return sum(int(byte & 0x7F) << 7 * i for i, byte in enumerate(found[1])) >> 1
+
+
+def _batches(opened: Any, file: _File, columns: Sequence[str]) -> Iterator[Any]:
+    """Rows in portions; DataError where they hold far more than the file: each refers to the same large value."""
+    stored, given = file.path.stat().st_size, 0
+    for batch in opened.iter_batches(file.batch_size, columns=list(columns)):
+        given += sum(column.nbytes for column in batch.columns if not _is_of_numbers(column.type))
+        if given > max(_MAX_CELL_BYTES, _MAX_RATIO * stored):
+            raise DataError(
+                f"{readable_name(file.path)}: its first rows hold {given >> 20} MB in {', '.join(map(repr, columns))}, and the "
+                f"whole file has {stored:,} bytes: many rows refer to one large value, as no images do; leave such rows out"
+            )
+        yield batch
 
 
 def _opened(path: Path) -> Any:
@@ -196,13 +244,13 @@ def _declared(metadata: Mapping[bytes, bytes], label: str) -> tuple[str, ...] | 
     return tuple(clean(str(name)) for name in names) if unique else None
 
 
-def _switches(file: Any, path: Path, label: str) -> int | None:
+def _switches(file: Any, path: Path, label: str, batch_size: int) -> int | None:
     """The length of a column's lists if all have the same, above 1, and hold only 0 and 1; missing values say nothing."""
     import pyarrow.compute as pc
 
     lengths: set[int] = set()
     with _undamaged(path, label):
-        for batch in file.iter_batches(columns=[label]):
+        for batch in file.iter_batches(batch_size, columns=[label]):
             lists = batch.column(0).drop_null()
             lengths |= set(pc.unique(pc.list_value_length(lists)).to_pylist())
             if len(lengths) > 1 or not _only_0_and_1(lists.flatten().drop_null()):
@@ -249,6 +297,14 @@ def _only_0_and_1(values: Any) -> bool:
     return bool(((numbers == 0) | (numbers == 1) | (numbers != numbers)).all())
 
 
+def _is_of_numbers(kind: Any) -> bool:
+    import pyarrow.types as pt
+
+    while _is_list(kind):
+        kind = kind.value_type
+    return bool(pt.is_integer(kind) or pt.is_floating(kind) or pt.is_boolean(kind))
+
+
 def _is_list(kind: Any) -> bool:
     import pyarrow.types as pt
 
@@ -281,7 +337,7 @@ def _read_file(file: _File, columns: Columns, data: DataConfig, found: Fit | Non
     row = 0
     try:
         with _opened(file.path) as opened:
-            for batch in opened.iter_batches(file.batch_size, columns=columns.names):
+            for batch in _batches(opened, file, columns.names):
                 cells = {name: batch.column(name).to_pylist() for name in columns.names if name != columns.image}
                 for i, image in enumerate(_images(batch.column(columns.image))):
                     row_cells = {name: values[i] for name, values in cells.items()}
