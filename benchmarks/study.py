@@ -41,7 +41,6 @@ from pipeline.artifacts import stage_dir
 from pipeline.config import composed
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import write_view_folder
-from pipeline.model.spec import forward_flops
 from pipeline.prepare.build import build_dataset
 from pipeline.schema.base import validated
 from pipeline.schema.study import StudyDefinition
@@ -141,7 +140,7 @@ def fashion(folder: str, rounds: int) -> None:
 def _gflops(values: dict[str, Any], data: Dataset) -> float:
     """Of the products of all runs: forward and backward of training, the first layer's input gradient apart; evaluation."""
     spec = planned_runs(values, FASHION, 1).jobs[0].program.spec
-    forward, first = forward_flops(spec), 2 * FASHION[0] * FASHION[1]
+    forward, first = spec.forward_flops(), 2 * FASHION[0] * FASHION[1]
     counts = data.manifest.counts
     return RUNS * (counts["train"] * (3 * forward - first) + 2 * counts["val"] * forward) / 1e9
 

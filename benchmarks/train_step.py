@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.harness import ratio, write_row
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import Views
-from pipeline.model.spec import NetworkSpec
+from pipeline.model.stacked.spec import StackedSpec
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 from pipeline.train.program import Lane, Program, threads_for
@@ -103,7 +103,7 @@ def lightning(widths: list[int], images: Tensor, labels: Tensor, batch: int, mea
 
 def program_of(widths: list[int], data: Dataset, batch: int) -> Program:
     """Our program of the same network."""
-    spec = NetworkSpec(tuple(data.manifest.shape), widths[-1], (), tuple(widths[1:-1]), "relu", "none", "auto")
+    spec = StackedSpec(tuple(data.manifest.shape), widths[-1], (), tuple(widths[1:-1]), "relu", "none", "auto")
     return Program(spec, "softmax", "single", 10**6, batch, 1, "adamw", "constant", 0.0, None)
 
 

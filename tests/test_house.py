@@ -67,7 +67,7 @@ def modules():
 
 
 def name_of(file):
-    """cli, model/layers.py -> "cli", "model"."""
+    """cli, model/net.py -> "cli", "model"."""
     return file.relative_to(ROOT / "pipeline").parts[0].removesuffix(".py")
 
 

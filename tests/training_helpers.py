@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from pipeline import artifacts, keyed
 from pipeline.data.dataset import FORMAT, Dataset, Manifest, manifest_dict
 from pipeline.data.views import Views
-from pipeline.model.spec import NetworkSpec
+from pipeline.model.stacked.spec import StackedSpec
 from pipeline.schema.augment import AugmentConfig
 from pipeline.train.program import Lane, Program
 from pipeline.train.training import Training
@@ -74,7 +74,7 @@ def program(**changes) -> Program:
         "schedule": "cosine",
     }
     rest |= {"warmup_epochs": 1.0, "limit": None} | changes
-    return Program(spec=NetworkSpec(**{**spec, **own}, init="auto"), **rest)
+    return Program(spec=StackedSpec(**{**spec, **own}, init="auto"), **rest)
 
 
 def lane(seed: int = 0, **changes) -> Lane:

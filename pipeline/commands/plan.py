@@ -161,13 +161,11 @@ def _sizes(config: Config, data: Manifest) -> dict[str, str]:
 
 
 def _training(config: Config, data: Manifest) -> dict[str, str]:
-    from pipeline.model.spec import slots
-
     try:
         program, lane = planned(config.model, config.train, data)
     except RegattaError as error:
         return {"training": f"would be refused: {error}"}
-    weights = sum(slot.size for slot in slots(program.spec))
+    weights = program.spec.layout().num_parameters
     # Weights, gradient, two averages and the best so far in float32; inputs stay in memory as stored.
     resident = 5 * 4 * weights + math.prod(data.shape) * data.counts["train"] * max(1, config.augment.views)
     return {

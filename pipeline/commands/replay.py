@@ -20,7 +20,6 @@ from pipeline.config import checked, read_values
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import Views, open_views
 from pipeline.errors import ConfigError, StorageError
-from pipeline.model.spec import named_parameters
 from pipeline.runs.find import run_named
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.identity import CODE
@@ -149,14 +148,14 @@ def taken(training: Training) -> Step:
 
     from pipeline.model.losses import sample_losses
 
-    epoch, step, spec = training.progress.epoch, training.progress.step, training.program.spec
+    epoch, step, layout = training.progress.epoch, training.progress.step, training.net.layout
     order = keyed.epoch_order(training.lanes[0].seed, epoch, len(training.ids))
     size = training.program.batch_size
     block = training.batches.of_epoch(epoch)(range(step, step + 1))
-    before = training.network.flat[0].numpy(force=True).copy()
-    training.pending.clear()
+    before = training.net.flat[0].numpy(force=True).copy()
+    training.meter.pending.clear()
     gradient = training.gradient(block, step)
-    logits = torch.cat([part for _, part, _ in training.pending], dim=1)
+    logits = torch.cat([part for _, part, _ in training.meter.pending], dim=1)
     losses = sample_losses(training.program.loss, logits, block.labels, training.smoothing)
     training.update(step, gradient)
     return Step(
@@ -165,9 +164,9 @@ def taken(training: Training) -> Step:
         inputs=block.inputs[0].numpy(force=True),
         logits=logits[0].numpy(force=True),
         losses=losses[0].numpy(force=True),
-        gradient=named_parameters(gradient[0].numpy(force=True), spec),
-        before=named_parameters(before, spec),
-        after=named_parameters(training.network.flat[0].numpy(force=True), spec),
+        gradient=layout.named(gradient[0].numpy(force=True)),
+        before=layout.named(before),
+        after=layout.named(training.net.flat[0].numpy(force=True)),
     )
 
 

@@ -150,11 +150,10 @@ def groups(jobs: Sequence[Job]) -> Iterator[str]:
     for job in jobs:
         alike.setdefault((job.program, job.threads), []).append(job)
     for (program, threads), own in alike.items():
-        spec, sizes = program.spec, [len(job.cells) for job in own]
-        shape = "-".join(map(str, (*spec.channels, *spec.widths, spec.num_outputs)))
+        sizes = [len(job.cells) for job in own]
         memory = bytes_of_one(program) * max(sizes) / 1e6
         yield (
-            f"  {sum(sizes)} runs in {len(own)} group{'s' if len(own) > 1 else ''} side by side: {shape} {spec.activation}, "
+            f"  {sum(sizes)} runs in {len(own)} group{'s' if len(own) > 1 else ''} side by side: {program.spec}, "
             f"batch {program.batch_size}, {program.epochs} epochs, {memory:,.0f} MB a group, threads {threads}"
         )
 

@@ -25,7 +25,6 @@ from pipeline.closure import code_digest
 from pipeline.data.memory import lacks_memory
 from pipeline.distributed.shared import Shared
 from pipeline.errors import NumericsError, Stopped
-from pipeline.model.spec import slots
 from pipeline.runs.identity import CODE
 from pipeline.runs.state import Row, Snapshot
 from pipeline.schema.augment import AugmentConfig
@@ -293,7 +292,7 @@ def joined(task: Task, rank: int, ask: Callable[..., Any]) -> Iterator[Team]:
         from pipeline.distributed.neighbours import neighbours
 
         most = max(map(len, team.spans(team.num_shards(task.program.shards))))
-        columns = sum(slot.room for slot in slots(task.program.spec))
+        columns = task.program.spec.layout().num_columns
         with neighbours(task.nearby, rank, task.size, most, columns, task.timeout_s) as nearby:
             yield replace(team, nearby=nearby)
     else:

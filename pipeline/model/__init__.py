@@ -1,1 +1,1 @@
-"""Networks whose weights are stacked along a leading axis: plain modules without configuration."""
+"""Networks, their losses, and what they predict: plain tensors without configuration."""

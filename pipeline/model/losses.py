@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.model.layers import by_network
-from pipeline.model.spec import SOFTMAX
+from pipeline.model.objective import SOFTMAX
+from pipeline.model.stacked.layers import by_network
 
 
 def sample_losses(loss: str, logits: Tensor, labels: Tensor, smoothing: Tensor | None = None) -> Tensor:

@@ -10,16 +10,17 @@ from torch import Tensor
 
 from pipeline import artifacts
 from pipeline.errors import DataError, StorageError
+from pipeline.model.inputs import normalisation
 from pipeline.model.losses import probabilities, sample_losses
-from pipeline.model.network import Network, normalisation
-from pipeline.model.spec import NetworkSpec
+from pipeline.model.net import Net
+from pipeline.model.stacked.spec import StackedSpec
 
 
 @dataclass(frozen=True)
 class Predictor:
     """The network of one training, without dropout."""
 
-    network: Network
+    net: Net
     loss: str
     task: str
     classes: list[str]
@@ -33,7 +34,7 @@ class Predictor:
         """Inputs (B, *shape) as stored (uint8) to logits (B, num_outputs); DataError for any others."""
         check_inputs(inputs, self.shape)
         x = (inputs.to(self.mean.device, torch.float32) - self.mean) * self.scale
-        return self.network(x.unsqueeze(0))[0]  # type: ignore[no-any-return]
+        return self.net.forward(x.unsqueeze(0))[0]
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Logits (B, num_outputs) to probabilities (B, classes): exclusive classes sum to one, several labels do not."""
@@ -73,11 +74,8 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     if artifacts.file_digest(file) != described["weights_sha256"]:
         raise StorageError(f"{file}: not the weights that {path}/model.json describes; run `dvc repro train` again")
     model, data = described["model"], described["input"]
-    spec = NetworkSpec.of(model, data["shape"], described["num_outputs"])
-    network = Network(spec, 1, device)
-    with torch.no_grad():
-        for slot, place in zip(network.slots, network.views(network.flat), strict=True):
-            place[0].copy_(torch.from_numpy(weights[slot.name]))
-    network.eval()
+    spec = StackedSpec.of(model, data["shape"], described["num_outputs"])
+    net = spec.build(1, device)
+    net.flat[0].copy_(torch.from_numpy(net.layout.row(weights)))
     mean, scale = normalisation(data["mean"], data["std"], spec.input_shape, device)
-    return Predictor(network, model["loss"], described["task"], described["classes"], spec.input_shape, mean, scale)
+    return Predictor(net, model["loss"], described["task"], described["classes"], spec.input_shape, mean, scale)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pipeline import artifacts
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ENDS, NumericsError, Stopped, StorageError
-from pipeline.model.spec import NetworkSpec, named_parameters, slots
+from pipeline.model.net import Spec
 from pipeline.runs.display import ProgressDisplay
 from pipeline.runs.facts import commit, now, versions
 from pipeline.runs.find import FRESH, LOST, shorter_run
@@ -45,7 +45,7 @@ class Outline(Protocol):
     """What a record needs of a training program."""
 
     @property
-    def spec(self) -> NetworkSpec: ...
+    def spec(self) -> Spec: ...
     @property
     def epochs(self) -> int: ...
     @property
@@ -59,7 +59,7 @@ class Record:
         self.folder, self.program, self.num_train = folder, program, num_train
         self.num_threads, self.device = num_threads, device
         self.steps_per_epoch = math.ceil(num_train / program.batch_size)
-        self.num_parameters = sum(slot.size for slot in slots(program.spec))
+        self.num_parameters = program.spec.layout().num_parameters
         self.progress = Progress.of(1)
 
     @contextmanager
@@ -128,7 +128,7 @@ class Record:
         """Write the weights of the best epoch, if there is one, out of the newest state."""
         tensors, progress = self.folder.load_state()
         if progress["best"][0] is not None:
-            weights = named_parameters(tensors["best"][0], self.program.spec)
+            weights = self.program.spec.layout().named(tensors["best"][0])
             artifacts.save_tensors(self.folder.path / "best.safetensors", weights, {"run": self.folder.read()["hashes"]["run"]})
 
     def _end(self, exit_code: int, **outcome: Any) -> None:

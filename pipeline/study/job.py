@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline import artifacts
-from pipeline.model.spec import forward_flops, slots
 from pipeline.schema.augment import AugmentConfig
 from pipeline.train.program import Lane, Program
 
@@ -60,7 +59,7 @@ class Job:
     @property
     def work(self) -> float:
         """Roughly the seconds that it takes on a core: how jobs compare, not how long one of them takes here."""
-        steps, forward = math.ceil(self.num_train / self.program.batch_size), forward_flops(self.program.spec)
+        steps, forward = math.ceil(self.num_train / self.program.batch_size), self.program.spec.forward_flops()
         drawn = sum(cell.policy.active and cell.views_path is None for cell in self.cells)
         flops = len(self.cells) * forward * (3 * self.num_train + 2 * self.num_val)
         pixels = drawn * self.num_train * math.prod(self.program.spec.input_shape)
@@ -85,9 +84,8 @@ def state_path(cells: Sequence[JobCell]) -> str:
 
 def bytes_of_one(program: Program) -> int:
     """Memory of one run: parameters five times over, and a step's activations twice."""
-    parameters = sum(slot.room for slot in slots(program.spec))
-    units = math.prod(program.spec.input_shape) * (1 + sum(program.spec.channels)) + sum(program.spec.widths)
-    return 4 * (5 * parameters + 2 * units * max(program.batch_size // program.shards, EVAL_ROWS))
+    columns, values = program.spec.layout().num_columns, program.spec.num_values()
+    return 4 * (5 * columns + 2 * values * max(program.batch_size // program.shards, EVAL_ROWS))
 
 
 def grouped(cells: Sequence[JobCell], program: Program, capacity: Capacity, device: str) -> list[tuple[JobCell, ...]]:
@@ -96,7 +94,8 @@ def grouped(cells: Sequence[JobCell], program: Program, capacity: Capacity, devi
     Runs that share their batches stay together.
     """
     together = sorted(cells, key=lambda cell: (cell.lane.seed, cell.views))
-    largest = max(1, min(MOST_ON_GPU if device == "cuda" else BEST_GROUP, capacity.bytes_each // bytes_of_one(program)))
+    most = [MOST_ON_GPU if device == "cuda" else BEST_GROUP, capacity.bytes_each // bytes_of_one(program)]
+    largest = max(1, min([*most, *filter(None, [program.spec.max_lanes])]))
     num = -(-len(together) // largest)
     num = min(len(together), -(-num // capacity.num) * capacity.num)
     ends = [len(together) * i // num for i in range(num + 1)]

@@ -16,7 +16,6 @@ from pipeline import artifacts
 from pipeline.data.dataset import Data, open_dataset
 from pipeline.data.views import Views, open_views
 from pipeline.errors import NumericsError, Stopped
-from pipeline.model.spec import forward_flops
 from pipeline.study.job import Job
 from pipeline.study.samples import Judged, judged
 from pipeline.train.device import chosen_device
@@ -98,7 +97,7 @@ def _result(job: Job, training: Training, k: int, seconds: float, on: Judged, te
     rows, best = progress.rows[k], progress.best[k]
     by_place = {(row["epoch"], row["split"]): row for row in rows}
     last = rows[-1]["epoch"] if rows else None
-    metrics = {"num_epochs": last or 0, "num_parameters": training.network.num_parameters, "num_train": len(training.ids)}
+    metrics = {"num_epochs": last or 0, "num_parameters": training.net.layout.num_parameters, "num_train": len(training.ids)}
     for name, epoch in (("", best and best["epoch"]), ("last_", last)):
         val, clean = by_place.get((epoch, "val")), by_place.get((epoch, "train_clean"))
         known = bool(val and clean) and not (name and progress.failures[k])
@@ -112,7 +111,7 @@ def _result(job: Job, training: Training, k: int, seconds: float, on: Judged, te
     metrics |= {
         "best_epoch": best and best["epoch"],
         "seconds": seconds,
-        "flops": 3.0 * forward_flops(job.program.spec) * job.program.batch_size * steps,
+        "flops": 3.0 * job.program.spec.forward_flops() * job.program.batch_size * steps,
     }
     if job.test:
         tested = test if test is not None and best is not None and not progress.failures[k] else {}

@@ -1,4 +1,4 @@
-"""The batches and dropout masks of stacked runs, a few steps at a time: functions of seeds, epoch and step alone."""
+"""The batches of stacked runs, a few steps at a time: functions of seeds, epoch and step alone."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from pipeline.data.batches import Inputs
 from pipeline.data.dataset import Split
 from pipeline.data.views import Views
 from pipeline.kinds.image.views import batch_views
+from pipeline.model.draw import DrawBlock, Draws
 from pipeline.train.program import Lane, Program, lane_seeds
 from pipeline.train.tree import Span, Team, shard_bounds
 
 MOST_BLOCK_STEPS = 16
 BLOCK_VALUES = 2**18
 """Values of a block of steps: 1 MB of float32."""
-CACHED_VALUES = 2**15
-"""Values whose mixing stays in a core's own cache."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,8 @@ class Block:
     """(K, steps x rows, *shape) float32, normalised."""
     labels: Tensor
     """(K, steps x rows) int64, or (K, steps x rows, classes) uint8."""
-    masks: list[Tensor]
-    """Per dropout layer (K, steps, rows, units); empty without dropout."""
+    draws: DrawBlock
+    """What else is random in these steps, for the networks to ask for."""
 
     def place(self, step: int) -> int:
         """Where row 0 of a step's whole batch lies in `inputs` and `labels`, or would lie."""
@@ -80,7 +79,8 @@ class Batches:
         place = [streams.index((own.digest, lane.seed)) for lane, own in zip(lanes, views, strict=True)]
         self.place = None if place == list(range(len(streams))) else torch.tensor(place, device=device)
         """Which stream of batches is each run's; None: one each, in order."""
-        self._dropout()
+        dropout = [lane.dropout for lane in lanes]
+        self.draws = Draws(lane_seeds(lanes), dropout, program.batch_size, device)
 
     def _sources(self, train: Split, views: Sequence[Views]) -> list[Source]:
         """One for each distinct augmentation; those that store no copies share the training set's own images."""
@@ -95,13 +95,6 @@ class Batches:
                 source.seeds.append(lane.seed)
         return list(found.values())
 
-    def _dropout(self) -> None:
-        drop = np.array([lane.dropout for lane in self.lanes])
-        self.thresholds = torch.from_numpy(keyed.dropout_threshold(drop)).view(-1, 1, 1, 1).to(self.device)
-        self.drop_scale = torch.from_numpy((1 / (1 - drop)).astype(np.float32)).view(-1, 1, 1, 1).to(self.device)
-        size, widths = self.program.batch_size, self.program.spec.widths if drop.any() else ()
-        self.dropout_bases = [keyed.dropout_base(size, width, self.device) for width in widths]
-
     @property
     def resident(self) -> bool:
         """Whether all images lie on the device."""
@@ -112,7 +105,8 @@ class Batches:
 
         Where workers share the batches, a smaller last batch is a block of its own: each owns other rows of it.
         """
-        units = max(math.prod(self.program.spec.input_shape), sum(self.program.spec.widths))
+        spec = self.program.spec
+        units = max(math.prod(spec.input_shape), spec.num_masked)
         size = max(1, min(MOST_BLOCK_STEPS, BLOCK_VALUES // (len(self.lanes) * self.program.batch_size * units)))
         last = self.steps_per_epoch
         alike = len(self.ids) // self.program.batch_size if self.team.size > 1 else last
@@ -126,12 +120,17 @@ class Batches:
         return bounds[first][0], bounds[last - 1][1]
 
     def of_epoch(self, epoch: int) -> Callable[[range], Block]:
-        """A function from steps to their batches and masks."""
+        """A function from steps to their batches.
+
+        What is the same for all steps is made once: each seed's order, and labels in it. Runs that share a seed and an
+        augmentation share a stream of batches, which is made once and then laid out for each run.
+        """
         size, num = self.program.batch_size, len(self.ids)
         order_of = {seed: keyed.epoch_order(seed, epoch, num) for source in self.sources for seed in source.seeds}
         plans = [self._plan(source, order_of, epoch) for source in self.sources]
         labels = self.labels[torch.from_numpy(np.concatenate([orders for orders, _ in plans])).to(self.device)]
-        keys = self._dropout_keys(epoch)
+        first = epoch * self.steps_per_epoch
+        draws = self.draws.of_epoch(range(first, first + self.steps_per_epoch))
 
         def block(steps: range) -> Block:
             rows = self.own_rows(min(size, num - steps[0] * size))
@@ -143,9 +142,7 @@ class Batches:
             inputs, targets = images[0] if len(images) == 1 else torch.cat(images), labels[:, part]
             if self.place is not None:
                 inputs, targets = inputs[self.place], targets[self.place]
-            own = [key[:, steps[0] : steps[-1] + 1] for key in keys]
-            masks = [self._masks(key, base[slice(*rows)]) for key, base in zip(own, self.dropout_bases, strict=True)]
-            return Block(steps, rows, inputs, targets, masks)
+            return Block(steps, rows, inputs, targets, draws.block(steps, rows))
 
         return block
 
@@ -172,23 +169,3 @@ class Batches:
         if source.views.drawn:
             images = batch_views(images, self.ids[order.ravel()], numbers.ravel(), source.views.policy)
         return self.normalised(images).view(*order.shape, *images.shape[1:])
-
-    def _dropout_keys(self, epoch: int) -> list[Tensor]:
-        """Per dropout layer int32 (K, steps of the epoch)."""
-        steps = epoch * self.steps_per_epoch + np.arange(self.steps_per_epoch)
-        seeds = np.array(lane_seeds(self.lanes), dtype=np.uint64)
-        keys = [keyed.dropout_keys(seeds, steps, layer) for layer in range(len(self.dropout_bases))]
-        return [torch.from_numpy(key).to(self.device) for key in keys]
-
-    def _masks(self, keys: Tensor, base: Tensor) -> Tensor:
-        """Dropout masks (K, steps, batch, units) of keys (K, steps): 1 / (1 - rate) for a kept unit, else 0.
-
-        A few at a time on a CPU, so that what they are mixed from stays in its cache.
-        """
-        masks = torch.empty(*keys.shape, *base.shape, device=self.device)
-        most = max(1, CACHED_VALUES // max(1, base.numel())) if self.device.type == "cpu" else keys.numel()
-        own = (keys.view(*keys.shape, 1, 1), self.thresholds, self.drop_scale)
-        pairs = (masks.flatten(0, 1), *(each.expand(*keys.shape, 1, 1).flatten(0, 1) for each in own))
-        for out, key, threshold, scale in zip(*(torch.split(each, most) for each in pairs), strict=True):
-            keyed.dropout_keep(base, key, threshold, out).mul_(scale)
-        return masks

@@ -85,7 +85,6 @@ class TrainingModule(pl.LightningModule):
     def __init__(self, training: Training, keeper: Keeper, stop: StopRequest) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.network = training.network
         self.training_program, self.keeper, self.stop = training, keeper, stop
         self.decider = Decider(training, keeper, stop)
         self.measures: dict[str, list[Row]] = {}

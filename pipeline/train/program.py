@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError
-from pipeline.model.spec import NetworkSpec, chosen_loss, forward_flops, num_outputs
+from pipeline.model.net import Spec
+from pipeline.model.objective import chosen_loss, num_outputs
+from pipeline.model.stacked.spec import StackedSpec
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
 
@@ -36,7 +38,7 @@ class Lane:
 class Program:
     """What runs must share to be trained side by side: shapes, batches, number of steps."""
 
-    spec: NetworkSpec
+    spec: Spec
     loss: str
     task: str
     epochs: int
@@ -73,7 +75,7 @@ def planned(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Pro
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes))
     program = Program(
-        spec=NetworkSpec.of(model.model_dump(), data.shape, outputs),
+        spec=StackedSpec.of(model.model_dump(), data.shape, outputs),
         loss=loss,
         task=data.task,
         epochs=train.epochs,
@@ -109,7 +111,7 @@ def threads_for(program: Program, asked: int | None = None, shards: int = 1) -> 
     """
     if asked:
         return asked
-    step = 3 * forward_flops(program.spec) * program.batch_size
+    step = 3 * program.spec.forward_flops() * program.batch_size
     return 1 if step < SMALL_STEP_FLOPS or shards > 1 else len(os.sched_getaffinity(0))
 
 

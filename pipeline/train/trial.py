@@ -11,7 +11,6 @@ import torch
 
 from pipeline.data.dataset import Manifest, Split
 from pipeline.data.views import Views
-from pipeline.model.spec import forward_flops
 from pipeline.train.device import chosen_device
 from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
@@ -69,7 +68,7 @@ def expected_seconds(
 
 def _tried(program: Program, lanes: Sequence[Lane], views: Sequence[Views], data: Manifest, device: str) -> float:
     num_train = min(data.counts["train"], program.limit or data.counts["train"])
-    step = 3 * forward_flops(program.spec) * program.batch_size * len(lanes)
+    step = 3 * program.spec.forward_flops() * program.batch_size * len(lanes)
     num = min(num_train, program.batch_size * max(1, min(MOST_STEPS, int(MOST_FLOPS / step))))
     share = num / num_train
     made_up = MadeUp(data, {"train": num, "val": max(1, round(data.counts["val"] * share))})

@@ -9,7 +9,7 @@ import pytest
 from pipeline.artifacts import load_tensors, read_json
 from pipeline.commands.replay import numbered
 from pipeline.errors import ConfigError
-from pipeline.model.spec import NetworkSpec, named_parameters
+from pipeline.model.stacked.spec import StackedSpec
 
 
 def the_run() -> Path:
@@ -29,8 +29,8 @@ def test_the_last_step_ends_with_the_weights_of_the_run_and_follows_the_one_befo
     said, last = replayed(regatta, num_steps)
     assert f"step {num_steps}: step {num_steps // 2} of {num_steps // 2} in epoch 2" in said
     assert "digits:" in said
-    spec = NetworkSpec((1, 8, 8), 10, (), (16,), "relu", "none", "auto")
-    final = named_parameters(tensors["parameters"][0], spec)
+    spec = StackedSpec((1, 8, 8), 10, (), (16,), "relu", "none", "auto")
+    final = spec.layout().named(tensors["parameters"][0])
     assert all(np.array_equal(last[f"after.{name}"], array) for name, array in final.items())
     _, middle = replayed(regatta, num_steps // 2 + 1)
     again, _ = replayed(regatta, 1, "--epoch=2")

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from pipeline.model.losses import hits, logit_gradients, probabilities, sample_losses
-from pipeline.model.spec import chosen_loss, num_outputs
+from pipeline.model.objective import chosen_loss, num_outputs
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = 3 * torch.randn(2, 13, 5, generator=GENERATOR)

@@ -13,8 +13,8 @@ from sklearn import metrics as sk
 
 from pipeline import artifacts
 from pipeline.errors import DataError, NumericsError, StorageError
-from pipeline.model.network import Network
-from pipeline.model.spec import NetworkSpec, chosen_loss, num_outputs
+from pipeline.model.objective import chosen_loss, num_outputs
+from pipeline.model.stacked.spec import StackedSpec
 from pipeline.stages import evaluate
 
 sys.path.append(str(Path(__file__).parents[1] / "report"))
@@ -31,10 +31,9 @@ def save_network(folder: Path, manifest: dict, scale: float = 1.0) -> None:
     """A network with random weights, as train publishes it."""
     classes, task = manifest["classes"], manifest["task"]
     loss = chosen_loss("auto", task, len(classes))
-    spec = NetworkSpec(tuple(manifest["shape"]), num_outputs(loss, task, len(classes)), (), (16,), "relu", "none", "he")
-    network = Network(spec, 1)
+    spec = StackedSpec(tuple(manifest["shape"]), num_outputs(loss, task, len(classes)), (), (16,), "relu", "none", "he")
     torch.manual_seed(0)
-    weights = {slot.name: scale * torch.randn(slot.shape).numpy() / slot.shape[0] ** 0.5 for slot in network.slots}
+    weights = {slot.name: scale * torch.randn(slot.shape).numpy() / slot.shape[0] ** 0.5 for slot in spec.layout().slots}
     artifacts.make_dir(folder)
     artifacts.save_tensors(folder / "best.safetensors", weights, {})
     model = {"arch": "dnn", "channels": [], "widths": [16], "activation": "relu", "norm": "none", "init": "he", "loss": loss}

@@ -24,8 +24,8 @@ LANES = [
 
 def equal(one, k, other, i=0):
     return (
-        torch.equal(one.network.flat[k], other.network.flat[i])
-        and torch.equal(one.best[k], other.best[i])
+        torch.equal(one.net.flat[k], other.net.flat[i])
+        and torch.equal(one.best.flat[k], other.best.flat[i])
         and untimed(one.progress.rows[k]) == untimed(other.progress.rows[i])
     )
 
@@ -52,8 +52,8 @@ def test_a_run_of_a_stack_equals_itself_alone(digits, changes):
 
 def test_runs_of_one_seed_share_batches_and_initial_weights(digits):
     both = train_to_end(training(digits, [lane(4), lane(4), lane(5)]))
-    assert torch.equal(both.network.flat[0], both.network.flat[1])
-    assert not torch.equal(both.network.flat[0], both.network.flat[2])
+    assert torch.equal(both.net.flat[0], both.net.flat[1])
+    assert not torch.equal(both.net.flat[0], both.net.flat[2])
 
 
 def test_it_learns(digits):
@@ -63,7 +63,7 @@ def test_it_learns(digits):
     assert rows[-1]["accuracy"] > 0.95
     best = trained.progress.best[0]
     assert best["loss"] == min(row["loss"] for row in rows)
-    trained.network.flat.copy_(trained.best)
+    trained.net.flat.copy_(trained.best.flat)
     assert trained.evaluate("val")[0]["loss"] == best["loss"], "the best weights are those of the best epoch"
 
 
@@ -72,7 +72,7 @@ def test_records_count_every_sample_once(digits):
     train_one_epoch(trained)
     train, clean, _val = trained.progress.rows[0]
     everything = trained.batches.sources[0].inputs.take(np.arange(len(trained.ids)))
-    logits = trained.network(trained._normalised(everything).unsqueeze(0))
+    logits = trained.net.forward(trained._normalised(everything).unsqueeze(0))
     mean = float(torch.nn.functional.cross_entropy(logits[0], trained.batches.labels))
     assert train["loss"] == pytest.approx(mean, rel=1e-4), "the last, smaller batch counts as its samples do"
     assert clean["loss"] == pytest.approx(mean, rel=0.1)
@@ -117,11 +117,11 @@ def test_a_loss_that_is_not_finite_names_its_place_and_keeps_the_best(digits):
 def test_the_best_weights_survive_a_failure(digits):
     trained = training(digits, [lane(0)], epochs=5)
     train_one_epoch(trained)
-    best = trained.best.clone()
-    trained.network.flat[0, 0] = float("nan")
+    best = trained.best.flat.clone()
+    trained.net.flat[0, 0] = float("nan")
     with pytest.raises(NumericsError):
         train_to_end(trained)
-    assert torch.equal(trained.best, best)
+    assert torch.equal(trained.best.flat, best)
     assert bool(best.isfinite().all())
 
 
@@ -154,8 +154,8 @@ def test_stored_copies_are_chosen_by_seed_sample_and_epoch(digits):
     plain = train_to_end(training(digits, [lane(0)]))
     same = train_to_end(training(digits, [lane(0)], stored([inputs, inputs])))
     other = train_to_end(training(digits, [lane(0)], stored([inputs, np.roll(inputs, 1, axis=-1)])))
-    assert torch.equal(plain.network.flat, same.network.flat)
-    assert not torch.equal(plain.network.flat, other.network.flat)
+    assert torch.equal(plain.net.flat, same.net.flat)
+    assert not torch.equal(plain.net.flat, other.net.flat)
 
 
 @pytest.mark.parametrize("num", [1, 2, 5, 8, 32])

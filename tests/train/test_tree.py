@@ -46,8 +46,8 @@ def test_the_tree_is_finished_alike_by_any_number_of_workers(shards):
 def test_more_shards_are_the_same_gradient_up_to_rounding(digits):
     one = train_to_end(training(digits, [lane(0)], epochs=1))
     four = train_to_end(training(digits, [lane(0)], epochs=1, shards=4))
-    assert not torch.equal(one.network.flat, four.network.flat)
-    torch.testing.assert_close(one.network.flat, four.network.flat, rtol=0.05, atol=2e-3)
+    assert not torch.equal(one.net.flat, four.net.flat)
+    torch.testing.assert_close(one.net.flat, four.net.flat, rtol=0.05, atol=2e-3)
 
 
 def _worker(rank: int, size: int, port: int, folder: str, out: str, tests: str) -> None:
@@ -57,7 +57,7 @@ def _worker(rank: int, size: int, port: int, folder: str, out: str, tests: str) 
     dist.init_process_group("gloo", rank=rank, world_size=size)
     trained = train_to_end(training(open_dataset(Path(folder)), [lane(0), lane(1)], team=Team(rank, size), shards=4))
     torch.save(
-        {"flat": trained.network.flat, "best": trained.best, "rows": [untimed(r) for r in trained.progress.rows]},
+        {"flat": trained.net.flat, "best": trained.best.flat, "rows": [untimed(r) for r in trained.progress.rows]},
         f"{out}/{rank}.pt",
     )
     dist.destroy_process_group()
@@ -73,8 +73,8 @@ def test_two_processes_give_the_bits_of_one(digits, tmp_path, request):
     mp.spawn(_worker, (2, port, str(digits.path), str(tmp_path), str(Path(__file__).parents[1])), nprocs=2)
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        assert torch.equal(found["flat"], alone.network.flat)
-        assert torch.equal(found["best"], alone.best)
+        assert torch.equal(found["flat"], alone.net.flat)
+        assert torch.equal(found["best"], alone.best.flat)
         assert found["rows"] == [untimed(rows) for rows in alone.progress.rows]
 
 

@@ -6,21 +6,31 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.model.layers import ACTIVATIONS, aligned, aligned_empty, product
 from pipeline.model.losses import logit_gradients, sample_losses
-from pipeline.model.network import Network
-from pipeline.model.spec import NetworkSpec
+from pipeline.model.stacked.layers import ACTIVATIONS, aligned, aligned_empty, product
+from pipeline.model.stacked.spec import StackedSpec
 
-ODD = NetworkSpec((7, 11), 7, (), (21, 13), "relu", "none", "auto")
-IMAGE = NetworkSpec((3, 9, 7), 3, (4, 6), (17,), "relu", "none", "auto")
-ONE_LOGIT = NetworkSpec((64,), 1, (), (31,), "relu", "none", "auto")
-USUAL = NetworkSpec((64,), 10, (), (128, 64), "relu", "none", "auto")
-WIDE = NetworkSpec((1, 28, 28), 10, (), (512, 256), "relu", "none", "auto")
-PLAIN = NetworkSpec((30,), 1, (), (), "relu", "none", "auto")
+ODD = StackedSpec((7, 11), 7, (), (21, 13), "relu", "none", "auto")
+IMAGE = StackedSpec((3, 9, 7), 3, (4, 6), (17,), "relu", "none", "auto")
+ONE_LOGIT = StackedSpec((64,), 1, (), (31,), "relu", "none", "auto")
+USUAL = StackedSpec((64,), 10, (), (128, 64), "relu", "none", "auto")
+WIDE = StackedSpec((1, 28, 28), 10, (), (512, 256), "relu", "none", "auto")
+PLAIN = StackedSpec((30,), 1, (), (), "relu", "none", "auto")
+
+
+class Given:
+    """Masks that are given instead of drawn."""
+
+    def __init__(self, masks):
+        self.given = masks
+
+    def masks(self, layer, units):
+        assert self.given[layer].shape[-1] == units
+        return self.given[layer]
 
 
 def with_(spec, **changes):
-    return NetworkSpec(**{**spec.__dict__, **changes})
+    return StackedSpec(**{**spec.__dict__, **changes})
 
 
 def batch(spec, num_networks, rows):
@@ -33,24 +43,22 @@ def batch(spec, num_networks, rows):
 
 def gradient(spec, seeds, x, y, masks):
     """Logits, losses and gradient of networks `seeds`, each with its own slice."""
-    network = Network(spec, len(seeds))
+    network = spec.build(len(seeds))
     network.initialise(seeds)
     loss = "sigmoid" if spec.num_outputs == 1 else "softmax"
     smoothing = torch.full((len(seeds), 1), 0.1)
     out = torch.zeros_like(network.flat)
-    logits = network.gradient(
-        x.clone(), masks, lambda z: logit_gradients(loss, z, y, smoothing, x.shape[1]), network.views(out)
-    )
+    logits = network.gradient(x.clone(), Given(masks), lambda z: logit_gradients(loss, z, y, smoothing, x.shape[1]), out)
     return logits, sample_losses(loss, logits, y, smoothing), out, network
 
 
 def reference(spec, network, x, y, masks):
     """The same gradient by autograd over torch's own layers, for one network."""
-    names = [slot.name for slot in network.slots]
-    leaves = [part[0].clone().requires_grad_() for part in network.views(network.flat)]
-    p, h = dict(zip(names, leaves, strict=True)), x[0]
+    named = network.layout.named(network.flat[0].numpy())
+    p = {name: torch.from_numpy(array).requires_grad_() for name, array in named.items()}
+    h = x[0]
     functions = {name: function.value for name, function in ACTIVATIONS.items()}
-    for name in network.layer_names:
+    for name in network.layout.layers:
         if name.startswith("conv"):
             h = F.conv2d(h, p[f"{name}.weight"], p[f"{name}.bias"], padding=1)
             h = F.group_norm(h, 1, p[f"{name}.gain"], p[f"{name}.shift"]) if spec.norm == "layer" else h
@@ -61,7 +69,7 @@ def reference(spec, network, x, y, masks):
             h = F.layer_norm(h, h.shape[1:], p[f"{name}.gain"], p[f"{name}.shift"]) if spec.norm == "layer" else h
             h = functions[spec.activation](h) * masks[int(name[5:]) - 1][0]
     loss = "sigmoid" if spec.num_outputs == 1 else "softmax"
-    return torch.autograd.grad(sample_losses(loss, h[None], y, torch.full((1, 1), 0.1)).mean(), leaves)
+    return torch.autograd.grad(sample_losses(loss, h[None], y, torch.full((1, 1), 0.1)).mean(), list(p.values()))
 
 
 @pytest.mark.parametrize("norm", ["none", "layer"])
@@ -71,8 +79,16 @@ def test_gradients_are_those_of_autograd(spec, activation, norm):
     spec = with_(spec, activation=activation, norm=norm)
     x, y, masks = batch(spec, 1, 11)
     _, _, out, network = gradient(spec, [5], x, y, masks)
-    for own, expected in zip(network.views(out), reference(spec, network, x, y, masks), strict=True):
-        torch.testing.assert_close(own[0], expected, rtol=1e-4, atol=1e-6)
+    found = network.layout.named(out[0].numpy()).values()
+    for own, expected in zip(found, reference(spec, network, x, y, masks), strict=True):
+        torch.testing.assert_close(torch.from_numpy(own), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_spare_column_stays_zero():
+    x, y, masks = batch(ONE_LOGIT, 2, 11)
+    _, _, out, network = gradient(ONE_LOGIT, [0, 1], x, y, masks)
+    spare = [view[..., 1] for view in network.layout.views(out)[-2:] + network.layout.views(network.flat)[-2:]]
+    assert not any(part.any() for part in spare)
 
 
 @pytest.mark.parametrize("num_networks", [2, 5, 8, 32])

@@ -13,13 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.model.spec import FLOATS_PER_LINE
+from pipeline.model.net import FLOATS_PER_LINE
+from pipeline.model.stacked.spec import Part
+
+if TYPE_CHECKING:
+    from pipeline.model.draw import Draw
 
 aten: Any = torch.ops.aten
 
@@ -95,8 +99,8 @@ ACTIVATIONS = {
 class Layer(Protocol):
     """One layer of K networks."""
 
-    def forward(self, x: Tensor, masks: Sequence[Tensor]) -> tuple[Tensor, Any]:
-        """x (K, B, ...) to the output and what `backward` needs; masks are those of the dropout layers, or none."""
+    def forward(self, x: Tensor, draw: Draw | None) -> tuple[Tensor, Any]:
+        """x (K, B, ...) to the output and what `backward` needs; draw: of the step, None where nothing is random."""
 
     def backward(self, grad: Tensor, saved: Any, places: Sequence[Tensor], *, first: bool) -> Tensor:
         """Write the parameters' gradients to `places`; return the input's (not computed in the first layer)."""
@@ -104,28 +108,22 @@ class Layer(Protocol):
 
 @dataclass(frozen=True)
 class Dense:
-    """x (K, B, in) to (K, B, out): weight (K, in, out), bias (K, 1, out)."""
+    """x (K, B, in) to (K, B, out): weight (K, in, out), bias (K, 1, out), with a spare column where out is 1."""
 
     weight: Tensor
     bias: Tensor
+    spare: int = 0
 
-    def forward(self, x: Tensor, _masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """A product with one output column is padded to two: alone it takes another path than in a stack."""
+    def forward(self, x: Tensor, _draw: Draw | None) -> tuple[Tensor, Tensor]:
         x = aligned(x)
-        if self.weight.shape[2] > 1:
-            return product(x, self.weight, self.bias), x
-        return product(x, F.pad(self.weight, (0, 1)), F.pad(self.bias, (0, 1)))[..., :1], x
+        out = product(x, self.weight, self.bias)
+        return out[..., :1] if self.spare else out, x
 
     def backward(self, grad: Tensor, x: Tensor, places: Sequence[Tensor], *, first: bool) -> Tensor:
-        """Two products and a sum over the batch."""
-        torch.sum(grad, 1, keepdim=True, out=places[1])
-        if self.weight.shape[2] > 1:
-            grad = aligned(grad)
-            torch.bmm(x.mT, grad, out=places[0])
-            return grad if first else product(grad, self.weight.mT)
-        grad = aligned(F.pad(grad, (0, 1)))
-        places[0].copy_(product(x.mT, grad)[..., :1])
-        return grad if first else product(grad, F.pad(self.weight, (0, 1)).mT)
+        torch.sum(grad, 1, keepdim=True, out=places[1][..., :1] if self.spare else places[1])
+        grad = aligned(F.pad(grad, (0, self.spare)) if self.spare else grad)
+        torch.bmm(x.mT, grad, out=places[0])
+        return grad if first else product(grad, self.weight.mT)
 
 
 @dataclass(frozen=True)
@@ -135,17 +133,18 @@ class Conv:
     weight: Tensor
     bias: Tensor
 
-    def forward(self, x: Tensor, _masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Network by network."""
-        return by_network(lambda image, weight, bias: F.conv2d(image, weight, bias, padding=1), x, self.weight, self.bias), x
+    def forward(self, x: Tensor, _draw: Draw | None) -> tuple[Tensor, Tensor]:
+        def convolved(image: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+            return F.conv2d(image, weight, bias, padding=1)
+
+        return by_network(convolved, x, self.weight, self.bias), x
 
     def backward(self, grad: Tensor, x: Tensor, places: Sequence[Tensor], *, first: bool) -> Tensor:
-        """Network by network."""
-        grads_x = []
+        grads_x, shape, wanted = [], [self.bias.shape[1]], [not first, True, True]
+        one, zero = [1, 1], [0, 0]
         for k in range(len(x)):
-            shape = [self.bias.shape[1]]
             grad_x, grad_weight, grad_bias = aten.convolution_backward(
-                grad[k], x[k], self.weight[k], shape, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [not first, True, True]
+                grad[k], x[k], self.weight[k], shape, one, one, one, False, zero, 1, wanted
             )
             places[0][k].copy_(grad_weight)
             places[1][k].copy_(grad_bias)
@@ -163,8 +162,7 @@ class Norm:
     gain: Tensor
     shift: Tensor
 
-    def forward(self, x: Tensor, _masks: Sequence[Tensor]) -> tuple[Tensor, Any]:
-        """x (K, B, C, ...)."""
+    def forward(self, x: Tensor, _draw: Draw | None) -> tuple[Tensor, Any]:
         shape = list(x.shape[2:])
         parts = [torch.native_layer_norm(part, shape, None, None, 1e-5) for part in x]
         normed = torch.stack([part[0] for part in parts])
@@ -189,21 +187,21 @@ class Norm:
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation, followed by dropout (Srivastava et al. 2014) where there is a mask for it."""
+    """An activation, followed by dropout (Srivastava et al. 2014) where it has a mask."""
 
     name: str
-    mask: int | None
-    """Which of the masks (K, B, units) is this layer's: 0 for a dropped unit, 1 / (1 - rate) for a kept one."""
+    mask: tuple[int, int] | None = None
+    """The number of its mask (K, B, units), and how many units."""
 
-    def forward(self, x: Tensor, masks: Sequence[Tensor]) -> tuple[Tensor, Any]:
+    def forward(self, x: Tensor, draw: Draw | None) -> tuple[Tensor, Any]:
         """x (K, B, ...), which is overwritten where the activation allows."""
         function = ACTIVATIONS[self.name]
-        mask = masks[self.mask] if masks and self.mask is not None else None
+        mask = draw.masks(*self.mask) if draw is not None and self.mask is not None else None
         if self.name == "relu":
             out = x.relu_() if mask is None else x.relu_().mul_(mask)
             return out, (out, mask)
         value = function(x)
-        return (value if mask is None else value * mask), (value if function.of_output else x, mask)
+        return value if mask is None else value * mask, (value if function.of_output else x, mask)
 
     def backward(self, grad: Tensor, saved: Any, _places: Sequence[Tensor], *, first: bool) -> Tensor:
         """Where a unit was dropped the mask makes the gradient zero."""
@@ -213,16 +211,14 @@ class Activation:
 
 @dataclass(frozen=True)
 class MaxPool:
-    """2x2 max pooling of x (K, B, C, H, W); a side of one pixel is left."""
+    """2x2 max pooling of x (K, B, C, H, W); a side of one pixel is left. No sums, so all networks at once."""
 
-    def forward(self, x: Tensor, _masks: Sequence[Tensor]) -> tuple[Tensor, Any]:
-        """No sums, so all networks at once."""
+    def forward(self, x: Tensor, _draw: Draw | None) -> tuple[Tensor, Any]:
         flat, window = x.flatten(0, 1), [min(2, x.shape[3]), min(2, x.shape[4])]
         out, places = aten.max_pool2d_with_indices(flat, window)
         return out.unflatten(0, x.shape[:2]), (flat, window, places)
 
     def backward(self, grad: Tensor, saved: Any, _places: Sequence[Tensor], *, first: bool) -> Tensor:
-        """Each gradient goes to the place of its maximum."""
         x, window, places = saved
         back = aten.max_pool2d_with_indices_backward(grad.flatten(0, 1), x, window, window, [0, 0], [1, 1], False, places)
         return back.unflatten(0, grad.shape[:2])  # type: ignore[no-any-return]
@@ -232,10 +228,24 @@ class MaxPool:
 class Flatten:
     """x (K, B, ...) to (K, B, features)."""
 
-    def forward(self, x: Tensor, _masks: Sequence[Tensor]) -> tuple[Tensor, Any]:
-        """A view."""
+    def forward(self, x: Tensor, _draw: Draw | None) -> tuple[Tensor, Any]:
         return x.flatten(2), x.shape
 
     def backward(self, grad: Tensor, saved: Any, _places: Sequence[Tensor], *, first: bool) -> Tensor:
-        """The same view back."""
         return grad.reshape(saved)
+
+
+def _dense(part: Part, views: Sequence[Tensor]) -> Layer:
+    weight, bias = views
+    return Dense(weight, bias, part.parameters[0].spare)
+
+
+LAYERS: dict[str, Callable[[Part, Sequence[Tensor]], Layer]] = {
+    "conv": lambda part, views: Conv(*views),
+    "dense": _dense,
+    "norm": lambda part, views: Norm(*views),
+    "activation": lambda part, views: Activation(part.function, part.mask),
+    "pool": lambda part, views: MaxPool(),
+    "flatten": lambda part, views: Flatten(),
+}
+"""A layer's class by the kind of its part, over the views (K, *stored) of its parameters."""

@@ -1,0 +1,118 @@
+"""What is measured while runs train: each sample's loss and hit, the norms of gradients, and whether losses are finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.model.losses import hits, sample_losses
+from pipeline.model.net import Layout
+from pipeline.train.tree import Team
+
+NORM_STEPS = 8
+"""An epoch's gradient norms are measured on at least this many steps, evenly spaced, or on all."""
+
+
+class Meter:
+    """The measures of K runs in the current epoch."""
+
+    def __init__(
+        self,
+        loss: str,
+        layout: Layout,
+        num_rows: int,
+        smoothing: Tensor | None,
+        team: Team,
+        lanes: int,
+        device: torch.device,
+    ) -> None:
+        self.loss, self.layout, self.smoothing, self.team, self.device = loss, layout, smoothing, team, device
+        self.row_losses = torch.zeros(lanes, num_rows, device=device)
+        """In the epoch's order; zero where another worker or no step has been."""
+        self.row_hits = torch.zeros_like(self.row_losses)
+        self.norms = np.zeros((lanes, len(layout.layers) + 2))
+        """Sums over the measured steps: each layer's norm, the whole gradient's, and how many."""
+        self.pending: list[tuple[int, Tensor, Tensor]] = []
+        """Of steps not yet measured: first place in the epoch, logits (K, b, outputs), labels."""
+        self.flushed = True
+        """Whether every step so far is measured; the same on every worker of a team."""
+
+    def take(self, place: int, logits: Tensor, labels: Tensor) -> None:
+        """Logits of rows from this place in the epoch on, to be measured a few steps at a time."""
+        self.pending.append((place, logits, labels))
+
+    def flush(self) -> Tensor | None:
+        """Measure what is pending; where not all is finite, on any worker, every row's loss (K, rows)."""
+        if self.flushed:
+            return None
+        self.flushed, finite = True, True
+        if self.pending:
+            finite = self._measure()
+        return None if self.team.agreed(finite, self.device) else self.team.merged(self.row_losses)
+
+    def _measure(self) -> bool:
+        """All pending steps at once, which costs as much as one of them; whether their losses are finite."""
+        logits = torch.cat([logits for _, logits, _ in self.pending], dim=1)
+        labels = torch.cat([labels for _, _, labels in self.pending], dim=1)
+        losses = sample_losses(self.loss, logits, labels, self.smoothing)
+        right, first = hits(self.loss, logits, labels), 0
+        for place, part, _ in self.pending:
+            rows, places = slice(first, first + part.shape[1]), slice(place, place + part.shape[1])
+            self.row_losses[:, places], self.row_hits[:, places] = losses[:, rows], right[:, rows]
+            first = rows.stop
+        self.pending.clear()
+        return bool(losses.sum().isfinite())
+
+    def measure_norms(self, gradient: Tensor, going: Sequence[int]) -> None:
+        """Of a gradient (K, stepped columns), run by run: a reduction over the stack may take another order."""
+        rooms, runs = list(self.layout.layers.values()), gradient.unbind(0)
+        norms = torch._foreach_norm([part for k in going for part in torch.split(runs[k], rooms)])
+        if norms:
+            layers = torch.stack(norms).double().cpu().numpy().reshape(len(going), -1)
+            for k, own in zip(going, layers.tolist(), strict=True):
+                self.norms[k] += [*own, math.hypot(*own), 1.0]
+
+    def means(self) -> list[dict[str, Any]]:
+        """Of each run: losses and hits as they were met, and gradient norms."""
+        num = self.row_losses.shape[1]
+        sums = row_sums(self.team.merged(self.row_losses), self.team.merged(self.row_hits))
+        return [
+            {"loss": loss / num, "accuracy": right / num, **self._mean_norms(norms)}
+            for (loss, right), norms in zip(sums.tolist(), self.norms.tolist(), strict=True)
+        ]
+
+    def _mean_norms(self, sums: list[float]) -> dict[str, Any]:
+        *layers, whole, count = sums
+        count = max(count, 1.0)
+        named = zip(self.layout.layers, layers, strict=True)
+        return {"grad_norm": whole / count, "layer_grad_norms": {name: norm / count for name, norm in named}}
+
+    def state(self) -> dict[str, Tensor]:
+        """The rows that any worker has measured; the norms, which all of them have, are in `norms`."""
+        return {"row_losses": self.team.merged(self.row_losses), "row_hits": self.team.merged(self.row_hits)}
+
+    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        """Go on from a `state`; its rows are the first worker's alone, since they are summed over all."""
+        self.clear()
+        if self.team.rank == 0:
+            self.row_losses.copy_(torch.from_numpy(tensors["row_losses"]))
+            self.row_hits.copy_(torch.from_numpy(tensors["row_hits"]))
+        self.norms[:] = tensors["norms"]
+
+    def clear(self) -> None:
+        """For the next epoch."""
+        self.row_losses.zero_()
+        self.row_hits.zero_()
+        self.norms[:] = 0
+
+
+def row_sums(losses: Tensor, right: Tensor) -> NDArray[np.float64]:
+    """Sums (K, 2) in float64, run by run: a sum over a stack may take another order."""
+    pairs = zip(losses, right, strict=True)
+    return np.array([[float(loss.double().sum()), float(hit.double().sum())] for loss, hit in pairs])
