@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A module imports its own package and what stands in an earlier row.
 ORDER = [
-    {"errors", "keyed", "closure", "progress"},
+    {"errors", "keyed", "closure", "metrics", "progress"},
     {"processes"},
     {"schema", "artifacts"},
     {"kinds", "evaluation", "mirror"},
@@ -176,6 +176,7 @@ def test_light_modules_import_no_torch():
         "errors.py",
         "artifacts.py",
         "closure.py",
+        "metrics.py",
         "progress.py",
         "stages/entry.py",
         "stages/prepare.py",

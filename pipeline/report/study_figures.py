@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from pipeline.metrics import METRICS
 from pipeline.report.figures import log_numbers
 from pipeline.report.studies import Study
 from pipeline.report.svg import BLUE, GREEN, GREY, INK, LINE, MUTED, ORANGE, PAPER, TIP
@@ -138,11 +139,11 @@ def cost(study: Study) -> Figure:
         axes.set_xlim(0, 1.15 * max(times, default=1.0) or 1.0)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axes.margins(y=0.1)
-    values = [y for _, _, y in dots]
-    if metric.endswith("loss") and max(values) > 5 * min(values) > 0:
+    values, shares = [y for _, _, y in dots], METRICS[metric].unit == "share"
+    if METRICS[metric].unit == "nats" and max(values) > 5 * min(values) > 0:
         log_numbers(axes, "y", max(values) / min(values))
     else:
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g}%" if "accuracy" in metric else f"{y:g}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g}%" if shares else f"{y:g}"))
     axes.set_xlabel("seconds of a run")
     axes.set_ylabel(f"{metric_words(metric)} ({better(metric)})")
     _name_dots(axes, [(row["name"], x, y) for row, x, y in dots])

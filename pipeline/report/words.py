@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from unicodedata import combining, east_asian_width
 
+from pipeline.metrics import METRICS
+
 ELLIPSIS = "\u2026"
 JOINS = " -_/.:"
 """Marks after which a name may be broken."""
@@ -131,22 +133,20 @@ def probability(p: float | None) -> str:
 
 def metric_words(metric: str) -> str:
     """ "last_val_loss" as "validation loss of the last epoch"."""
-    last, name = metric.startswith("last_"), metric.removeprefix("last_")
-    words = {"gap": "generalisation gap", "seconds": "time of a run"}.get(name, name)
-    return words.replace("val_", "validation ").replace("_", " ") + (" of the last epoch" if last else "")
+    return METRICS[metric].words
 
 
 def better(metric: str) -> str:
     """Which side of a metric is better."""
-    if metric.endswith(("loss", "error", "gap", "seconds")):
-        return "lower is better"
-    return "higher is better" if metric.endswith("accuracy") else "neither side is better"
+    side = METRICS[metric].better
+    return "neither side is better" if side == "neither" else f"{side} is better"
 
 
 def measure(metric: str, value: float | None) -> str:
     """A metric's value in its own way of writing; a dash for none."""
     if value is None:
         return "\u2013"
-    if metric.endswith("accuracy"):
+    unit = METRICS[metric].unit
+    if unit == "share":
         return percent(value)
-    return duration(value) if metric == "seconds" else number(value)
+    return duration(value) if unit == "s" else number(value)

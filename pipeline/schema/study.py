@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pipeline.metrics import Judged
 from pipeline.schema.base import Section
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Changes = dict[str, Any]
 """Dotted keys and their values, such as {"model.dropout": 0.0}."""
-Metric = Literal["val_loss", "val_accuracy", "last_val_loss", "last_val_accuracy", "gap", "last_gap", "best_epoch"]
 Verdict = Literal["helps", "hurts", "equivalent", "no evidence", "more", "less", "failed"]
 
 
@@ -28,7 +28,7 @@ class StudyDefinition(Section):
     """full: every combination of levels; one_at_a_time: the baseline with one factor changed."""
     seeds: Annotated[int, Field(ge=1)]
     """train.seed and the ones after it; the same for every variant."""
-    metric: Metric = "val_loss"
+    metric: Judged = "val_loss"
     """What the verdict is about."""
     margin: Annotated[float, Field(gt=0.0)] | None = None
     """The largest difference that does not matter, in the metric's unit: needed to find two variants equivalent."""

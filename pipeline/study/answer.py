@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pipeline.metrics import METRICS
 from pipeline.study.statistics import FEWEST_SEEDS
-from pipeline.study.wording import METRICS, contrast_words, numbers, setting, settings, signed
+from pipeline.study.wording import contrast_words, numbers, setting, settings, signed
 
 MORE_SEEDS, MOST_SEEDS = 8, 32
 """The least that is advised where seeds are too few; and beyond so many, more of them are no longer advised."""
@@ -19,7 +20,7 @@ Contrast = Mapping[str, Mapping[str, Any]]
 
 def answer(found: Mapping[str, Any]) -> str:
     """The question's answer: of one variant with all its numbers, of several a summary by verdict."""
-    words = METRICS[found["metric"]][0]
+    words = METRICS[found["metric"]].words
     if len(found["variants"]) == 1:
         return _of_one(found, found["variants"][0], words)
     parts = []

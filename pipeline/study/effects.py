@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from pipeline.metrics import METRICS
 from pipeline.study.answer import advice, answer
 from pipeline.study.statistics import (
     CONFIDENCE,
@@ -17,7 +18,7 @@ from pipeline.study.statistics import (
     paired_difference,
     verdict,
 )
-from pipeline.study.wording import METRICS, contrast_words, label, numbers, shown
+from pipeline.study.wording import contrast_words, label, numbers, shown
 
 UNDECIDED = ("no evidence", "too few seeds")
 VERDICTS = ("helps", "hurts", "more", "less", "equivalent", "failed", *UNDECIDED)
@@ -56,7 +57,7 @@ class Definition(Protocol):
 
     @property
     def metric(self) -> str:
-        """One of `METRICS`."""
+        """By which its variants are judged."""
 
     @property
     def margin(self) -> float | None:
@@ -105,7 +106,7 @@ def effects(
     found = [_compared(variant, values, definition.margin) for variant in compared]
     p_holm = _adjusted([difference.p for difference in found])
     p_equivalent_holm = _adjusted([difference.p_equivalent for difference in found])
-    better, others = METRICS[definition.metric][1], _others(definition.metric, outcomes)
+    better, others = METRICS[definition.metric].better, _others(definition.metric, outcomes)
     otherwise, rows = _otherwise(contrasts, base.name), []
     for variant, difference, p, inside in zip(compared, found, p_holm, p_equivalent_holm, strict=True):
         said = "too few seeds" if difference.mean is None else verdict(difference.mean, p, inside, better)
@@ -196,7 +197,7 @@ def agreement(found: Mapping[str, Any]) -> str | None:
 
 def sentences(found: Mapping[str, Any]) -> list[str]:
     """The effects in words: a line for each variant, each failure with its runs, the notes, the expected finding."""
-    words, num = METRICS[found["metric"]][0], len(found["seeds"])
+    words, num = METRICS[found["metric"]].words, len(found["seeds"])
     lines = [_sentence(variant, words, num, found["margin"]) for variant in found["variants"]]
     failures: dict[str, dict[str, list[int]]] = {}
     for failure in found["failures"]:
@@ -255,8 +256,8 @@ def _notes(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
         notes.append(f"{accepted} of {len(outcomes)} runs were computed by older code, which was accepted")
     if len(devices) > 1:
         notes.append(f"the runs were computed on different devices: {_listed(devices)}")
-    if METRICS[metric][1] == "neither":
-        notes.append(f"{METRICS[metric][0]}: more is neither better nor worse than less")
+    if METRICS[metric].better == "neither":
+        notes.append(f"{METRICS[metric].words}: more is neither better nor worse than less")
     return notes
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-Better = Literal["lower", "higher", "neither"]
+from pipeline.metrics import Better
+
 Interval = tuple[float, float]
 
 LEVEL, CONFIDENCE = 0.05, 0.95

@@ -1,4 +1,4 @@
-"""How a study's metrics, settings and numbers are worded."""
+"""How a study's settings and numbers are worded."""
 
 from __future__ import annotations
 
@@ -6,18 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.study.statistics import Better
-
-METRICS: dict[str, tuple[str, Better]] = {
-    "val_loss": ("validation loss", "lower"),
-    "val_accuracy": ("validation accuracy", "higher"),
-    "last_val_loss": ("validation loss of the last epoch", "lower"),
-    "last_val_accuracy": ("validation accuracy of the last epoch", "higher"),
-    "gap": ("generalisation gap", "lower"),
-    "last_gap": ("generalisation gap of the last epoch", "lower"),
-    "best_epoch": ("best epoch", "neither"),
-}
-"""What a study may be judged by: its words and which side is better."""
 LABELS = {"augment.strength": "augmentation", "train.limit": "training samples", "data.size": "image size"}
 """Keys whose last part says too little by itself."""
 OFF_AT_ZERO = ("model.dropout", "train.weight_decay", "train.label_smoothing", "augment.")

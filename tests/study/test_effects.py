@@ -5,12 +5,13 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
-from pipeline.study.effects import METRICS, VERDICTS, Outcome, agreement, as_expected, effects, sentences
+from pipeline.metrics import METRICS, Judged
+from pipeline.study.effects import VERDICTS, Outcome, agreement, as_expected, effects, sentences
 from pipeline.study.statistics import holm, paired_difference
 
 
@@ -240,9 +241,9 @@ def test_numbers_of_any_size_are_told(scale):
 
 
 def test_every_metric_of_a_study_has_words():
-    for metric, (words, _) in METRICS.items():
+    for metric in get_args(Judged):
         found = study({"baseline": around(0, 0), "v": around(0.02)}, Definition(metric=metric))
-        assert words in sentences(found)[0]
+        assert METRICS[metric].words in sentences(found)[0]
 
 
 def test_no_words_of_ours_reach_the_user():
