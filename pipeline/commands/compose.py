@@ -14,6 +14,7 @@ from pipeline.config import Values, checked, composed, differences, edited, para
 from pipeline.errors import ConfigError
 from pipeline.overrides import Overrides, added, candidate, read_overrides, write_overrides
 from pipeline.schema.data import PATHS, is_descriptor
+from pipeline.schema.reading import check_file
 
 SHOWN = 12
 """Lines of a list of differences."""
@@ -74,7 +75,11 @@ def _overrides_now() -> Overrides | None:
 
 
 def ask(before: Values, after: Values) -> None:
-    """Let the user decide about a `params.yaml` that others wrote; ConfigError unless the answer is yes."""
+    """Let the user decide about a `params.yaml` that others wrote; ConfigError unless the answer is yes.
+
+    One that is not fit to be read is not compared: what is wrong with it is said.
+    """
+    check_file(PARAMS, references=False)
     what = f"{PARAMS} was changed by hand or by `dvc exp run`; composing conf/ would change"
     print(f"{what}:\n" + "\n".join(f"  {line}" for line in shortened(differences(before, after))), flush=True)
     if sys.stdin.isatty() and input("Overwrite it? [y/N] ").strip().lower() in ("y", "yes"):

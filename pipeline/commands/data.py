@@ -6,9 +6,11 @@ import argparse
 import os
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.artifacts import held
 from pipeline.commands.root import DATA_KEYS, inside, path_said
 from pipeline.errors import ConfigError, DataError, StorageError
 from pipeline.prepare.sources.layout import readable_name
@@ -22,6 +24,11 @@ class Link:
 
     path: Path
     target: Path
+
+    @property
+    def replaces(self) -> bool:
+        """Whether a link of this name leads elsewhere now."""
+        return self.path.is_symlink() and self.path.readlink() != self.target
 
     def make(self) -> str:
         """Make it, and say so."""
@@ -40,10 +47,15 @@ class Link:
 
 def data(options: argparse.Namespace) -> int:
     """Run the action."""
+    from pipeline.commands.run import LOCK
+
     if options.action == "link":
-        print(named_link(options.name, options.path).make())
+        link = named_link(options.name, options.path)
+        with held(LOCK) if link.replaces else nullcontext():  # a run may be reading what it led to
+            print(link.make())
     else:
-        add(options.name)
+        with held(LOCK):
+            add(options.name)
     return 0
 
 

@@ -94,3 +94,18 @@ def test_a_mistake_in_conf_is_refused_before_anything_is_written(project: Path, 
     assert "model.dropuot: unknown key (value 0.5); did you mean model.dropout?" in said
     assert "train.epochs = 0: should be greater than or equal to 1" in said
     assert (project / "params.yaml").read_text() == before
+
+
+def test_a_resolver_in_the_parameters_is_named_by_its_key(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    params = project / "params.yaml"
+    before = params.read_text()
+    params.write_text(before.replace("seed: 0", "seed: ${oc.env:HOME}", 1))
+    assert params.read_text() != before
+    for words in (["compose"], ["run"], ["run", "train.epochs=3"]):
+        assert call(*words) == 2
+        said = capsys.readouterr()
+        assert "seed = '${oc.env:HOME}': nothing is replaced here: write the value itself, or compose" in said.err
+        assert said.err.startswith("regatta: params.yaml: ")
+        assert said.out == ""
+    assert call("compose", "--force") == 0
+    assert params.read_text() == before

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli
+from pipeline.artifacts import held
 from pipeline.commands.compose import change
 from pipeline.commands.data import Link, linked
-from pipeline.errors import ConfigError, DataError, StorageError
+from pipeline.commands.run import LOCK
+from pipeline.errors import BusyError, ConfigError, DataError, StorageError
 
 
 @pytest.fixture
@@ -119,3 +121,19 @@ def test_data_that_the_cache_does_not_take_are_not_said_to_be_kept(project: Path
     assert re.search(r"regatta: \.dvc/cache/files/md5/\w\w: File too large; free space on that disk", said.err)
     assert "is kept" not in said.out
     assert not Path("data/mine.dvc").exists()
+
+
+def test_what_a_run_may_be_reading_is_not_replaced(
+    project: Path, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    with held(LOCK):
+        assert cli.main(["data", "link", "mine", str(photos)]) == 0, "a new link is nobody's"
+        assert cli.main(["data", "link", "mine", str(photos)]) == 0
+        assert cli.main(["data", "link", "mine", str(other)]) == BusyError.exit_code
+        assert cli.main(["data", "add", "mine"]) == BusyError.exit_code
+        assert f"held by process {os.getpid()} on" in capfd.readouterr().err
+        assert Path("data/mine").resolve() == photos
+    assert cli.main(["data", "link", "mine", str(other)]) == 0
+    assert Path("data/mine").resolve() == other
