@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -44,6 +45,8 @@ INIT_S = 20.0
 """How long a server that answers may take to open a run."""
 FINISH_S = LIMIT_S - REACH_S - INIT_S - 10.0
 """How long the end of a run waits for what has not been sent; what is left of the limit is for the local file."""
+LEAST_BYTES = 1_500_000 * 1024
+"""Of address space; with less W&B's service ends with pages of Go's and is waited for in vain (1.3 GB do not do, 1.4 do)."""
 SIDE_BY_SIDE = 8
 """Cells that are sent to a server at once: each waits for some answers (0.6 s in all where an answer takes 0.1 s)."""
 STUDY_SETTINGS = {"reinit": "create_new", "x_disable_stats": True}
@@ -117,11 +120,13 @@ class _Losses:
 
 def _main() -> None:
     """The mirror's process; the first line of standard input, JSON, says what is to be mirrored."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # is for the training, which then finishes the mirror
     start = json.loads(sys.stdin.readline())
     start["silent"] = os.environ.get("WANDB_SILENT", "").lower() in TRUE
     os.environ["WANDB_SILENT"] = "true"  # before W&B reads its settings, which it would tell
     try:
-        mode, reason = settled(start["config"]["mode"])
+        room = _lack_of_room()
+        mode, reason = ("disabled", room) if room else settled(start["config"]["mode"])
         if mode == "disabled":
             say(f"nothing is mirrored to W&B ({reason}), although tracking.mode={start['config']['mode']}")
         else:
@@ -129,6 +134,13 @@ def _main() -> None:
     except Exception as error:  # W&B's own errors share no base class with those of its service
         say(f"W&B mirrors no further ({_short(error)}); the records are whole without it")
         _tear_down()
+
+
+def _lack_of_room() -> str:
+    """Why W&B's service can't be started here, if so."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    small = limit != resource.RLIM_INFINITY and limit < LEAST_BYTES
+    return f"`ulimit -v` = {limit // 1024:,} kB is less than its service takes" if small else ""
 
 
 def settled(mode: str) -> tuple[str, str]:
@@ -335,6 +347,7 @@ def _set_up(mode: Any, **settings: Any) -> _Losses:
             init_timeout=INIT_S,
             finish_timeout=FINISH_S,
             finish_timeout_raises=True,
+            stop_fn=_not_stopped,
             **settings,
         )
     )
@@ -343,6 +356,14 @@ def _set_up(mode: Any, **settings: Any) -> _Losses:
     if mode == "online":
         _check_online()
     return losses
+
+
+def _not_stopped() -> None:
+    """What the Stop button of W&B's page does: it would end this process, of which the training would not notice anything.
+
+    Whoever may write into the project there would else end what runs here.
+    """
+    say(f"the Stop button of W&B's page ends nothing here; `kill {os.getppid()}` lets the training save its state and end")
 
 
 def _tear_down() -> None:

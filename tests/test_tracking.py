@@ -195,7 +195,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path.endswith("/file_stream"):
             if self.server.answers_stream == 200:
                 self.server.stream(self.path.split("/")[-2], request)
-            self.answer({}, self.server.answers_stream)
+            self.answer({"stopped": True} if self.server.stopped else {}, self.server.answers_stream)
         else:
             self.answer({})
 
@@ -228,6 +228,8 @@ class Server(ThreadingHTTPServer):
     status = 200
     answers_stream = 200
     """To history alone, which is then not kept."""
+    stopped = False
+    """Whether somebody has pressed Stop."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -258,6 +260,8 @@ class Server(ThreadingHTTPServer):
         if operation == "CreateRunFiles":
             files = [{"name": name, "uploadUrl": f"{self.url}/upload/{name}"} for name in variables["files"]]
             return {"createRunFiles": {"runID": "1", "uploadHeaders": [], "files": files}}
+        if operation == "RunStoppedStatus":
+            return {"project": {"run": {"stopped": self.stopped}}}
         return {}
 
     def stream(self, name, request):
@@ -447,6 +451,17 @@ def test_setting_that_wandb_does_not_take_is_named_without_its_value(tmp_path):
     assert told.count("\n") == 1
 
 
+def test_limit_of_memory_below_what_wandb_takes_costs_one_line(tmp_path):
+    body = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1_200_000 * 1024, -1)); " + WHOLE.format(mode="offline")
+    code, told = run_program(body, tmp_path)
+    assert code == 0
+    assert told == (
+        "tracking: nothing is mirrored to W&B (`ulimit -v` = 1,200,000 kB is less than its service takes), although "
+        "tracking.mode=offline\n"
+    )
+    assert not (tmp_path / "runs" / RUN / "wandb").exists()
+
+
 def test_nothing_private_is_written_or_sent(tmp_path, server):
     for command in ("git init -q .", "git remote add origin https://cox:oarsecret@example.org/x.git"):
         subprocess.run(command.split(), cwd=tmp_path, check=True)
@@ -510,6 +525,20 @@ tracker.finish({}, 0)
 def test_online_run_reaches_the_server(tmp_path, server):
     code, told = run_program(WHOLE.format(mode="online"), tmp_path, **server.env())
     assert (code, told) == (0, f"tracking: W&B shows the run at {server.url}/crew/regatta/runs/{RUN}\n")
+    assert server.steps() == [1, 2, 3]
+    assert server.exit_codes == {RUN: 0}
+
+
+@pytest.mark.slow
+def test_stop_button_ends_nothing_and_says_what_does(tmp_path, server):
+    server.stopped = True
+    body = "import os, time; print(os.getpid()); tracker = start('online'); epochs(tracker, 1, 1); time.sleep(25); "
+    with start_program(body + "epochs(tracker, 2, 3); tracker.finish({}, 0)", tmp_path, **server.env()) as program:
+        said, told = program.communicate(timeout=120)
+    assert program.returncode == 0
+    [_, told] = told.splitlines()
+    how = f"`kill {said.strip()}` lets the training save its state and end"
+    assert told == f"tracking: the Stop button of W&B's page ends nothing here; {how}"
     assert server.steps() == [1, 2, 3]
     assert server.exit_codes == {RUN: 0}
 
