@@ -28,7 +28,7 @@ from pipeline.schema.report import ReportConfig
 from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.schema.train import TrainConfig
-from pipeline.study.plan import LEFT_OUT, left_out_words, problems
+from pipeline.study.plan import LEFT_OUT, SECTIONS, left_out_words, problems
 
 CONF = Path("conf")
 Values = dict[str, Any]
@@ -132,9 +132,19 @@ def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> Values:
     }
 
 
+def key_names(key: str) -> list[str]:
+    """The names on the way to a value. What a study's runs change are keys with dots in them: one name each."""
+    found = _CHANGED.fullmatch(key)
+    if not found:
+        return key.split(".")
+    study, what, name, factor, level, changed = found.groups()
+    below = ["baseline"] if what == "baseline" else ["variants", name] if name else ["factors", factor, level]
+    return ["study", "definitions", study, *below, changed]
+
+
 def with_key(values: Mapping[str, Any], key: str, value: Any) -> Values:
     """The values with one dotted key set; a mapping is merged into a mapping that is there."""
-    for name in reversed(key.split(".")):
+    for name in reversed(key_names(key)):
         value = {name: value}
     return merged(values, value)
 
@@ -153,6 +163,10 @@ def _shown(value: Any, gone: object) -> str:
 
 
 _HEADER = "# Composed from conf/ (digest {}): change it with `regatta run KEY=VALUE`, not by hand."
+_CHANGED = re.compile(
+    r"study\.definitions\.(.+?)\.(baseline|variants\.(.+?)|factors\.(.+?)\.(.+?))"
+    rf"\.((?:{'|'.join(SECTIONS)})\.[a-z_]+)"
+)
 _DIGEST = re.compile(re.escape(_HEADER).replace(r"\{\}", "([0-9a-f]{32})"))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.artifacts import write_bytes
-from pipeline.config import CONF, Values, choices, flat, groups, with_key
+from pipeline.config import CONF, Values, choices, flat, groups, key_names, with_key
 from pipeline.errors import ConfigError
 from pipeline.schema.base import nearest
 from pipeline.schema.reading import check_argument, check_file, check_value
@@ -197,7 +197,7 @@ def defaults(conf: Path = CONF) -> Values:
 def _without(overrides: Overrides, key: str, argument: str) -> Overrides:
     if key in overrides.files:
         return Overrides(_dropped(overrides.files, [key]), _dropped(overrides.values, [key]))
-    kept = _dropped(overrides.values, key.split("."))
+    kept = _dropped(overrides.values, key_names(key))
     if kept == overrides.values:
         now = ", ".join(overrides.words()) or "nothing"
         raise ConfigError(f"{argument}: {key} is not overridden (overridden: {now})")

@@ -46,6 +46,27 @@ def test_files_and_values_are_told_apart(conf: Path) -> None:
     assert found.words() == ["data=folder", "study=[a,b]", "model.dropout=0.5", "model.widths=[16, 8]"]
 
 
+def test_what_the_runs_of_a_study_change_is_one_dotted_key(conf: Path) -> None:
+    above = "study.definitions.d"
+    found = add(
+        conf,
+        f"{above}.baseline.train.epochs=40",
+        f"{above}.baseline.model.widths=[8]",
+        f"{above}.variants.no-decay.train.weight_decay=0.0",
+        f"{above}.factors.depth.2.model.widths=[8,8]",
+        f"{above}.seeds=5",
+    )
+    assert found.values["study"]["definitions"]["d"] == {
+        "baseline": {"train.epochs": 40, "model.widths": [8]},
+        "variants": {"no-decay": {"train.weight_decay": 0.0}},
+        "factors": {"depth": {"2": {"model.widths": [8, 8]}}},
+        "seeds": 5,
+    }
+    assert add(conf, *found.words()) == found
+    left = add(conf, f"~{above}.baseline.train.epochs", to=found)
+    assert left.values["study"]["definitions"]["d"]["baseline"] == {"model.widths": [8]}
+
+
 @pytest.mark.parametrize(
     ("written", "value"),
     [

@@ -62,8 +62,12 @@ def study(options: argparse.Namespace) -> int:
 
 def planned_change(name: str, arguments: list[str]) -> Change:
     """The configuration with the study added; `study.KEY=VALUE` is a key of this study."""
-    own = [f"study.definitions.{name}.{word.removeprefix('study.')}" if _is_own(word) else word for word in arguments]
-    return change(own, start=lambda overrides: with_study(overrides, name))
+    return change(own_keys(name, arguments), start=lambda overrides: with_study(overrides, name))
+
+
+def own_keys(name: str, arguments: Sequence[str]) -> list[str]:
+    """The arguments with `study.KEY` as a key of this study's definition."""
+    return [f"study.definitions.{name}.{word.removeprefix('study.')}" if _is_own(word) else word for word in arguments]
 
 
 def _is_own(word: str) -> bool:

@@ -91,21 +91,22 @@ class Study:
         return [row["mean"] if own else row["others"].get(metric, {"mean": None})["mean"] for row in self.rows]
 
 
-def studies(root: Path, dataset: str) -> list[Study]:
-    """The studies of params.yaml in their order, then those that were run and are no longer there."""
+def studies(root: Path, dataset: str, curves: bool = True) -> list[Study]:
+    """The studies of params.yaml in their order, then those that were run and are no longer there; with their curves or not."""
     params, folder = read_yaml(root / PARAMS), root / "artifacts" / "study"
     definitions = params.get("study", {}).get("definitions", {})
     done = {path.parent.name for path in folder.glob("*/effects.json")}
-    return [_study(name, folder / name, params, dataset) for name in [*definitions, *sorted(done - definitions.keys())]]
+    names = [*definitions, *sorted(done - definitions.keys())]
+    return [_study(name, folder / name, params, dataset, curves) for name in names]
 
 
-def _study(name: str, folder: Path, params: Mapping[str, Any], dataset: str) -> Study:
+def _study(name: str, folder: Path, params: Mapping[str, Any], dataset: str, curves: bool) -> Study:
     definition = params["study"]["definitions"].get(name)
     if not (folder / "effects.json").exists():
         return Study(name, definition["question"], definition.get("finding"), None, {}, [])
     effects = read_json(folder / "effects.json")
-    runs, own = runs_of(folder / "curves.parquet", effects), baseline_changes(effects)
-    stale = [] if definition is None else changes(effects["basis"], params, definition, dataset, own)
+    runs = runs_of(folder / "curves.parquet", effects) if curves else {}
+    stale = [] if definition is None else changes(effects["basis"], params, definition, dataset, baseline_changes(effects))
     return Study(name, effects["question"], effects["finding"], effects, runs, stale, definition is not None)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.report.records import read_records
+from pipeline.report.studies import Study, studies
 from pipeline.report.verdict import verdict
 from pipeline.report.words import number, percent
 
 
 def summary_lines(artifacts: Path) -> list[str]:
-    """What belongs to other data, verdict, test accuracy with its interval, best epoch, what to do next.
+    """What belongs to other data, verdict, test accuracy with its interval, best epoch, what to do next, answers of studies.
 
     StorageError where a record is missing.
     """
@@ -19,4 +20,17 @@ def summary_lines(artifacts: Path) -> list[str]:
     scores = f"validation loss {number(run.best_val_loss)}, accuracy {percent(run.best_val_accuracy)}"
     foreign = [f"{sentence} `regatta run` makes it anew." for sentence in records.foreign]
     lines = [*foreign, said.headline, said.result, f"Best epoch {run.best_epoch} of {run.num_epochs}: {scores}."]
-    return [*lines, *([f"{said.next.text}: {said.next.command}"] if said.next else [])]
+    lines += [f"{said.next.text}: {said.next.command}"] if said.next else []
+    return [*lines, *answer_lines(artifacts.parent, records.manifest.digest)]
+
+
+def answer_lines(root: Path, dataset: str) -> list[str]:
+    """Question and answer of each study of params.yaml that has one."""
+    found = [study for study in studies(root, dataset, curves=False) if study.defined and study.answered]
+    return [_answer(study) for study in found]
+
+
+def _answer(study: Study) -> str:
+    assert study.effects is not None
+    stale = f" (made with other settings; `regatta study {study.name}` asks again)" if study.stale else ""
+    return f"Study {study.name}: {study.question} {study.effects['answer']}{stale}"

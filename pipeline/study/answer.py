@@ -2,27 +2,62 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.metrics import METRICS
 from pipeline.study.statistics import FEWEST_SEEDS
-from pipeline.study.wording import contrast_words, numbers, setting, settings, signed
+from pipeline.study.wording import contrast_words, label, numbers, setting, settings, shown, signed
 
 MORE_SEEDS, MOST_SEEDS = 8, 32
 """The least that is advised where seeds are too few; and beyond so many, more of them are no longer advised."""
 ORDER = ("helps", "more", "less", "hurts", "failed", "equivalent", "no evidence", "too few seeds")
+BUDGET = ("train.epochs", "train.limit")
+"""What a study may spare its runs: epochs, and training samples (None: all)."""
 Advice = dict[str, str | None]
 Contrast = Mapping[str, Mapping[str, Any]]
 """By dotted key: the values of the variant, of its reference, and of the project now."""
 
 
 def answer(found: Mapping[str, Any]) -> str:
-    """The question's answer: of one variant with all its numbers, of several a summary by verdict."""
+    """The question's answer: of one variant with all its numbers, of several a summary by verdict.
+
+    Where the runs had fewer epochs or samples than the project's, these come first: what holds for a short training
+    may not hold for a long one.
+    """
     words = METRICS[found["metric"]].words
-    if len(found["variants"]) == 1:
-        return _of_one(found, found["variants"][0], words)
+    text = _of_one(found, found["variants"][0], words) if len(found["variants"]) == 1 else _of_several(found, words)
+    less = [f"{_much(key, v['variant'])} (yours: {shown(key, v['now'])})" for key, v in less_given(found).items()]
+    return f"With {' and '.join(less)}, {text[0].lower()}{text[1:]}" if less else text
+
+
+def less_given(found: Mapping[str, Any]) -> Contrast:
+    """The keys of `BUDGET`, none of them compared, of which all runs of the study have less than the project's."""
+    return {
+        key: values
+        for key, values in _own(found).items()
+        if key in BUDGET and (values["variant"] or math.inf) < (values["now"] or math.inf)
+    }
+
+
+def beside(base: Contrast, compared: Iterable[Contrast]) -> Contrast:
+    """What all runs of a study have otherwise than the project's, beside what is compared."""
+    keys = {key for contrast in compared for key in contrast}
+    return {key: values for key, values in base.items() if key not in keys}
+
+
+def _own(found: Mapping[str, Any]) -> Contrast:
+    return beside(found["baseline"]["contrast"], (variant["contrast"] for variant in found["variants"]))
+
+
+def _much(key: str, value: Any) -> str:
+    """ "10 epochs"."""
+    return f"{shown(key, value)} {label(key).removesuffix('s') if value == 1 else label(key)}"
+
+
+def _of_several(found: Mapping[str, Any], words: str) -> str:
     parts = []
     for said in ORDER:
         named = [_in_summary(variant) for variant in found["variants"] if variant["verdict"] == said]
@@ -98,15 +133,32 @@ def _taken(found: Mapping[str, Any], contrast: Contrast, side: str, more: str) -
     other = {key: value for key, value in wanted.items() if contrast[key]["now"] != value}
     if not other:
         return [{"text": f"Keep {settings(wanted)}, as your configuration has it{more}", "command": None}]
+    if less_given(found):
+        return [_asked_again(found, f"{settings(wanted)}{more}")]
     more += f", found with {found['otherwise']}" if found["otherwise"] else ""
     return [{"text": f"Take {settings(wanted)}{more}", "command": _command("run", other.items())}]
+
+
+def _asked_again(found: Mapping[str, Any], wanted: str) -> Advice:
+    """To ask with the project's own epochs and samples, before a value is taken that was found with fewer."""
+    own = {key: _own(found)[key]["now"] for key in (*BUDGET, "train.warmup_epochs") if key in _own(found)}
+    less = less_given(found)
+    what = " and ".join(label(key) for key in less)
+    holds, not_for = (" and ".join(shown(key, v[side]) for key, v in less.items()) for side in ("variant", "now"))
+    command = _study(found, [(f"study.baseline.{key}", value) for key, value in own.items()])
+    text = f"Before you take {wanted}, ask with {what} of your own, since what holds for {holds} may not for {not_for}"
+    return {"text": text, "command": command}
+
+
+def _study(found: Mapping[str, Any], pairs: Iterable[tuple[str, Any]]) -> str:
+    return _command(f"study {shlex.quote(found['name'])}", pairs)
 
 
 def _seeds(found: Mapping[str, Any]) -> list[Advice]:
     """More seeds where these decide nothing."""
     num, verdicts = len(found["seeds"]), {variant["verdict"] for variant in found["variants"]}
     wanted = max(MORE_SEEDS, 2 * num)
-    command = _command(f"study {shlex.quote(found['name'])}", [("study.seeds", wanted)])
+    command = _study(found, [("study.seeds", wanted)])
     if found["baseline"]["num_failed"] == found["num_cells"] // (len(found["variants"]) + 1):
         return [{"text": "The baseline failed on every seed, so nothing can be compared with it", "command": None}]
     if "too few seeds" in verdicts:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from pipeline.metrics import METRICS
-from pipeline.study.answer import advice, answer
+from pipeline.study.answer import advice, answer, beside
 from pipeline.study.statistics import (
     CONFIDENCE,
     FEWEST_SEEDS,
@@ -263,8 +263,7 @@ def _notes(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
 
 def _otherwise(contrasts: Contrasts, base: str) -> str:
     """In what all of the runs differ from the project's configuration, beside what is compared."""
-    compared = {key for name, contrast in contrasts.items() if name != base for key in contrast}
-    own = {key: values for key, values in contrasts.get(base, {}).items() if key not in compared}
+    own = beside(contrasts.get(base, {}), (contrast for name, contrast in contrasts.items() if name != base))
     pairs = [f"{label(key)} {shown(key, v['variant'])} (yours: {shown(key, v['now'])})" for key, v in own.items()]
     return _listed(pairs)
 

@@ -201,6 +201,10 @@ def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
             wrong.append(f"{path} = {value!r}: a variant may not change it ({', '.join(FIXED)} are the study's own)")
         elif path in known:
             wrong.append(f"{path} = {value!r}: {WHY}; of data.* only {', '.join(SAME_DATA)}")
+        elif path in SECTIONS and isinstance(value, Mapping):
+            wrong.append(
+                f"{path} = {value!r}: keys are dotted; write {', '.join(f'{path}.{k}: {v!r}' for k, v in value.items())}"
+            )
         else:
             near = alias(path, allowed) or nearest(path, allowed)
             wrong.append(f"{path} = {value!r}: unknown key; {f'did you mean {near}?' if near else 'keys are dotted'}")

@@ -1,21 +1,48 @@
+import dataclasses
 import subprocess
 import sys
 
 import pytest
 import report_builder as rb
+import yaml
 
+from pipeline.artifacts import read_json
 from pipeline.errors import StorageError
-from pipeline.report.summary import summary_lines
+from pipeline.report.summary import answer_lines, summary_lines
 
 
-def test_four_lines_for_a_terminal(tmp_path):
+def test_the_lines_for_a_terminal(tmp_path):
     lines = summary_lines(rb.build(tmp_path))
     assert lines[0] == "The network learned well, with mild overfitting."
     assert lines[1].startswith("It is right on 9")
     assert "95% interval" in lines[1]
     assert lines[2].startswith("Best epoch 27 of 30: validation loss 0.0")
-    assert lines[3:] == ["Erase a patch of some training samples: regatta run augment.erase=0.25"]
+    assert lines[3] == "Erase a patch of some training samples: regatta run augment.erase=0.25"
+    assert lines[4:] == [
+        "Study dropout: Does dropout help, and how much? "
+        + read_json(tmp_path / "artifacts/study/dropout/effects.json")["answer"]
+    ]
     assert all(line.isascii() for line in lines)
+
+
+def test_answers_stand_in_the_studies_order_and_say_where_settings_are_others(tmp_path):
+    artifacts = rb.build(tmp_path, epochs=1)
+    rb.write_study(artifacts / "study", "again", dataclasses.replace(rb.DROPOUT, question="And again?"))
+    rb.write_study(artifacts / "study", "gone")
+    path = tmp_path / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    one = params["study"]["definitions"]["dropout"]
+    params["study"]["definitions"] = {"again": {**one, "question": "And again?"}, "not-run": one, "dropout": one}
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    again, dropout = answer_lines(tmp_path, rb.DATASET)
+    assert again.startswith("Study again: And again? By validation loss, 5 seeds: ")
+    assert dropout.startswith("Study dropout: Does dropout help, and how much? By validation loss, 5 seeds: ")
+    params["train"]["batch_size"] = 96
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    assert answer_lines(tmp_path, rb.DATASET) == [
+        f"{again} (made with other settings; `regatta study again` asks again)",
+        f"{dropout} (made with other settings; `regatta study dropout` asks again)",
+    ]
 
 
 def test_a_missing_record_is_named(tmp_path):

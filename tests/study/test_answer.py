@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from test_effects import BASELINE, Definition, Variant, around, outcome
 
+from pipeline.commands.study import own_keys
 from pipeline.config import composed
+from pipeline.overrides import Overrides, added, candidate
 from pipeline.schema.base import validated
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.effects import effects, told
@@ -101,16 +103,64 @@ def test_what_all_harmful_variants_are_compared_with_is_kept_wherever_it_was_ask
     assert more["command"] == "regatta study activations study.seeds=16"
 
 
-def test_a_value_found_with_other_settings_is_taken_with_a_word_about_them():
-    values = composed(CONF, ["model.dropout=0.0"])
+def planned_values(name, words):
+    """The configuration that `regatta study NAME WORDS` would make of conf/."""
+    overrides, _ = added(Overrides(), own_keys(name, words), CONF)
+    with candidate(overrides, CONF) as conf:
+        return composed(conf)
+
+
+def embedded(shift, *words, num=8):
+    """What the study that comes along finds, where dropout of 0.2 changes the loss by `shift`."""
+    values = planned_values("dropout", words)
     definition = validated(StudyDefinition, values["study"]["definitions"]["dropout"], "study")
-    rows = {"baseline": around(0, 0), "with-dropout": around(-0.02)}
+    rows = {"baseline": around(0, 0, num), "with-dropout": around(shift, 1, num)}
     outcomes = [outcome(name, seed, value) for name, row in rows.items() for seed, value in enumerate(row)]
-    [step] = effects("dropout", definition, variants(definition), outcomes, contrasts(definition, values))["advice"]
-    assert step == {
-        "text": "Take dropout 0.2, found with epochs 10 (yours: 40), warmup epochs 1 (yours: 2)",
-        "command": "regatta run model.dropout=0.2",
+    return effects("dropout", definition, variants(definition), outcomes, contrasts(definition, values))
+
+
+def test_what_is_found_with_fewer_epochs_is_asked_again_before_it_is_taken():
+    found = embedded(0.02)
+    assert found["answer"].startswith("With 10 epochs (yours: 40), dropout 0.2 against none hurts: validation loss 0.5553")
+    [step] = found["advice"]
+    assert step["text"] == ("Before you take no dropout, ask with epochs of your own, since what holds for 10 may not for 40")
+    assert step["command"] == ("regatta study dropout study.baseline.train.epochs=40 study.baseline.train.warmup_epochs=2.0")
+    assert embedded(-0.02, "model.dropout=0.0")["advice"][0]["text"].startswith("Before you take dropout 0.2, ask with epochs ")
+    one = embedded(0.02, "train.epochs=11", "study.baseline.train.epochs=1", "study.baseline.train.limit=300")
+    assert one["answer"].startswith("With 1 epoch (yours: 11) and 300 training samples (yours: all), dropout 0.2 ")
+    assert one["advice"][0]["text"].endswith(
+        "ask with epochs and training samples of your own, since what holds for 1 and 300 may not for 11 and all"
+    )
+    assert "study.baseline.train.limit=null" in one["advice"][0]["command"]
+
+
+def test_the_command_asks_with_the_epochs_of_the_run():
+    name, *words = shlex.split(embedded(0.02)["advice"][0]["command"])[2:]
+    values = planned_values(name, words)
+    assert values["study"]["definitions"]["dropout"]["baseline"] == {
+        "model.dropout": 0.0,
+        "train.epochs": values["train"]["epochs"],
+        "train.warmup_epochs": values["train"]["warmup_epochs"],
     }
+    definition = validated(StudyDefinition, values["study"]["definitions"]["dropout"], "study")
+    assert contrasts(definition, values)["baseline"].keys() == {"model.dropout"}
+
+
+def test_epochs_as_many_or_compared_are_no_reason_to_ask_again():
+    assert embedded(0.02, "train.epochs=10")["answer"].startswith("Dropout 0.2 against none hurts: validation loss")
+    more = embedded(0.02, "train.epochs=5")
+    assert more["answer"].startswith("Dropout 0.2 against none hurts: validation loss")
+    assert more["advice"] == [
+        {
+            "text": "Take no dropout, found with epochs 10 (yours: 5), warmup epochs 1 (yours: 2)",
+            "command": "regatta run model.dropout=0.0",
+        }
+    ]
+    values = composed(CONF, ["study=epochs"])
+    definition = validated(StudyDefinition, values["study"]["definitions"]["epochs"], "study")
+    outcomes = [outcome(v.name, s, 0.5) for v in variants(definition) for s in range(3)]
+    found = effects("epochs", definition, variants(definition), outcomes, contrasts(definition, values))
+    assert found["answer"].startswith("By validation loss of the last epoch, 3 seeds: ")
 
 
 def test_a_baseline_that_fails_on_every_seed_is_said():
@@ -140,11 +190,7 @@ def test_contrasts_are_those_of_the_configurations_that_are_compared():
 
 
 def test_runs_that_are_otherwise_than_the_projects_are_said():
-    values = composed(CONF)
-    definition = validated(StudyDefinition, values["study"]["definitions"]["dropout"], "study")
-    rows = {"baseline": around(0, 0, 3), "with-dropout": around(-0.02, 1, 3)}
-    outcomes = [outcome(name, seed, value) for name, row in rows.items() for seed, value in enumerate(row)]
-    found = effects("dropout", definition, variants(definition), outcomes, contrasts(definition, values))
+    found = embedded(-0.02, num=3)
     assert found["notes"] == ["all of its runs have epochs 10 (yours: 40), warmup epochs 1 (yours: 2)"]
     assert told(found) == [
         "Does dropout of 0.2 help?",

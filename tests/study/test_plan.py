@@ -64,6 +64,10 @@ def test_one_factor_at_a_time(values):
     ("variants", "said"),
     [
         ({"a": {"model.drpout": 0.1}}, r"variant a: model.drpout = 0.1: unknown key; did you mean model.dropout\?"),
+        (
+            {"a": {"train": {"epochs": 4, "limit": 9}}},
+            r"variant a: train = {.*}: keys are dotted; write train.epochs: 4, train.limit: 9$",
+        ),
         ({"a": {"train.seed": 5}}, "variant a: train.seed = 5: a variant may not change it"),
         ({"a": {"train.threads": 2}}, "train.seed, train.device, train.threads, train.save_every_s are the study's own"),
         (
