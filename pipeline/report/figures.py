@@ -47,8 +47,7 @@ def accuracy_curves(curves: Curves, best_epoch: int) -> Figure:
     figure, axes = _figure()
     _lines(axes, curves.epochs, _named(curves.running_accuracy, curves.clean_accuracy, curves.val_accuracy))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g}%"))
-    low = float(np.nanmin([curves.val_accuracy.min(), np.nanquantile(curves.val_accuracy, 0.1) - 0.1]))
-    axes.set_ylim(max(0.0, low - 0.02), min(1.005, axes.get_ylim()[1]))
+    axes.set_ylim(max(-0.005, axes.get_ylim()[0]), min(1.005, axes.get_ylim()[1]))
     axes.set_ylabel("accuracy")
     _mark_best(axes, curves, best_epoch, curves.val_accuracy, percent)
     _epoch_axis(axes, curves.epochs)
@@ -264,18 +263,23 @@ def _mark_best(axes: Axes, curves: Curves, best_epoch: int, values: Floats, told
 
 
 def _label_ends(axes: Axes, apart: float = 13.5) -> None:
-    """Write each line's name at its end, in its colour, at least `apart` points from the next."""
+    """Write each line's name at its end, in its colour, at least `apart` points from the next.
+
+    An end that the axes can't show (a loss of 0 on a log scale) has its name at their edge: far outside it would leave
+    the axes no room.
+    """
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()
     lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
-    ends = [(float(axes.transData.transform((1.0, _last(line.get_ydata())))[1]), line) for line in lines]
+    shown = [float(np.clip(_last(line.get_ydata()), *axes.get_ylim())) for line in lines]
+    ends = [(float(axes.transData.transform((1.0, y))[1]), y, line) for y, line in zip(shown, lines, strict=True)]
     ends.sort(key=lambda end: end[0])
-    placed = _spread([y for y, _ in ends], apart)
-    for y, (own, line) in zip(placed, ends, strict=True):
+    placed = _spread([y for y, _, _ in ends], apart)
+    for y, (own, value, line) in zip(placed, ends, strict=True):
         axes.annotate(
             short(str(line.get_label()), 20),
-            (axes.get_xlim()[1], _last(line.get_ydata())),
+            (axes.get_xlim()[1], value),
             xytext=(5, y - own),
             textcoords="offset points",
             color=MUTED if line.get_color() == GREY else line.get_color(),

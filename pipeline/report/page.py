@@ -26,6 +26,8 @@ from pipeline.schema.report import ReportConfig
 
 HERE = Path(__file__).parent
 REJECTED_SHOWN, CONFUSIONS_SHOWN = 20, 10
+SHOWN_WHOLE = 20
+"""Classes up to which their tables are shown whole; of more they scroll in a box, and the page says so."""
 STOP_REASONS = {"epochs": "the last of its epochs", "early_stop": "early stopping", "not_finite": "a loss that is not finite"}
 
 
@@ -48,7 +50,7 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
     # Of other data there are no pictures here.
     num_mistakes = 0 if records.judged_elsewhere else config.num_mistakes
     mistakes = material.most_confident_mistakes(artifacts, predictions, classes, num_mistakes)
-    pictures = drawn(records, predictions, num_bins)
+    pictures = drawn(records, predictions, num_bins, said.findings)
     of_studies = {study.name: study_pictures(study) for study in found if study.effects}
     html = (
         _environment()
@@ -80,6 +82,7 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
             weights_digest=weights_digest(artifacts / "train"),
             guessing_loss=guessing_loss(records.manifest),
             rejected_shown=REJECTED_SHOWN,
+            shown_whole=SHOWN_WHOLE,
             reasons=STOP_REASONS,
         )
     )

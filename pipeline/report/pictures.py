@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from pipeline import evaluation as ev
 from pipeline.report import figures
 from pipeline.report.material import Predictions
 from pipeline.report.records import Curves, Evaluation, Records
+from pipeline.report.rules.finding import Finding
 from pipeline.report.rules.gradients import gradient_ratio
 from pipeline.report.svg import png, style, svg
 from pipeline.report.words import count, number, percent, points
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 CAPTIONS = {
     "curves": (
         "Loss",
-        "The closer the solid lines stay, the better the network generalises; a blue line that turns upwards is overfitting.",
+        "The closer the solid lines stay, the better the network generalises; a blue line that keeps rising while the "
+        "orange one falls is overfitting.",
     ),
     "accuracy": (
         "Accuracy",
@@ -52,6 +54,8 @@ CAPTIONS = {
     ),
 }
 """Title and caption of each figure."""
+JUDGED = {"curves": "Overfitting", "gap": "Overfitting", "gradients": "Gradients", "calibration": "Calibration"}
+"""The topic whose finding a caption ends with, so that a reader does not judge otherwise than the page."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,19 @@ class Picture:
     png: bytes
 
 
-def drawn(records: Records, predictions: Predictions, num_bins: int) -> dict[str, Picture]:
-    """The figures of a report by name; those without records are left out."""
+def drawn(records: Records, predictions: Predictions, num_bins: int, findings: Sequence[Finding]) -> dict[str, Picture]:
+    """The figures of a report by name; those without records are left out. findings: what the page says of them."""
     with style():
         return {
-            name: picture_of(name, *CAPTIONS[name], alt, figure)
+            name: picture_of(name, CAPTIONS[name][0], caption(name, findings), alt, figure)
             for name, alt, figure in _figures(records, predictions, num_bins)
         }
+
+
+def caption(name: str, findings: Sequence[Finding]) -> str:
+    """How to read a figure, and what was found by it."""
+    said = [finding.headline for finding in findings if finding.topic == JUDGED.get(name)]
+    return " ".join([CAPTIONS[name][1], *(f"Here: {text[0].lower()}{text[1:]}." for text in said)])
 
 
 def picture_of(name: str, title: str, caption: str, alt: str, figure: Figure) -> Picture:

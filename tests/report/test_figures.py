@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from report_builder import HOSTILE
@@ -39,6 +41,37 @@ def test_every_curve_is_drawn_for_any_number_of_epochs(num):
             assert png(figure)
         for draw in (figures.gradient_norms, figures.learning_rate, figures.speed):
             assert svg(draw(curves(num)), "x", "alt")
+
+
+def of(**columns):
+    """Curves of two epochs, with some columns."""
+    return dataclasses.replace(curves(2), **{name: np.array(values, np.float64) for name, values in columns.items()})
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("draw", "columns"),
+    [
+        (figures.accuracy_curves, {"val_accuracy": [1, 1], "clean_accuracy": [0.2, 0.5], "running_accuracy": [0, 0.1]}),
+        (figures.loss_curves, {"clean_loss": [0.5, 0], "val_loss": [0.6, 0.01]}),
+        (figures.loss_curves, {"clean_loss": [0, 0], "val_loss": [0, 0], "running_loss": [0, 0]}),
+    ],
+)
+def test_curves_far_apart_and_losses_of_0_leave_the_axes_their_room(draw, columns):
+    with style():
+        figure = draw(of(**columns), 2)
+        figure.draw_without_rendering()
+        assert figure.axes[0].get_window_extent().width > 200
+
+
+def test_every_point_of_an_accuracy_is_within_the_axes():
+    with style():
+        drawn = of(val_accuracy=[0.9, 1], clean_accuracy=[0.7, 1], running_accuracy=[0.1, 0.95])
+        low, high = figures.accuracy_curves(drawn, 2).axes[0].get_ylim()
+        assert low < 0.1
+        assert 1 < high < 1.01
+        low, _ = figures.accuracy_curves(of(val_accuracy=[0, 1], running_accuracy=[0, 1]), 2).axes[0].get_ylim()
+        assert -0.01 < low < 0
 
 
 def test_lines_are_named_at_their_ends():

@@ -252,6 +252,8 @@ const found = ["measured", page.documentElement.clientWidth];
 for (const e of page.querySelectorAll("html, body *:not(svg *)")) {
   if (e.clientWidth && view.getComputedStyle(e).display != "inline" && e.scrollWidth > e.clientWidth + 1)
     found.push(`${e.tagName}.${e.className} ${e.scrollWidth} > ${e.clientWidth}`);
+  if (view.getComputedStyle(e).overflowY == "auto" && e.scrollHeight > e.clientHeight + 1)
+    found.push(`${e.tagName}.${e.className} shows ${e.clientHeight} of ${e.scrollHeight}`);
 }
 for (const text of page.querySelectorAll("svg text")) {
   const own = text.getBoundingClientRect(), whole = text.ownerSVGElement.getBoundingClientRect();
@@ -263,7 +265,7 @@ document.body.textContent = JSON.stringify(found);
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
 @pytest.mark.parametrize("width", [400, 1200])
-def test_nothing_is_cut_or_scrolls_away_sideways(long_names, tmp_path, width):
+def test_nothing_is_cut_or_scrolls_away(long_names, tmp_path, width):
     """In a frame, since a window of chromium is never narrower than 500."""
     html, _, _ = first_page_of(long_names)
     frame = f'<iframe style="width: {width}px; height: 900px; border: 0" srcdoc="{escape(html)}" onload="measure()"></iframe>'
@@ -273,6 +275,28 @@ def test_nothing_is_cut_or_scrolls_away_sideways(long_names, tmp_path, width):
     place = f"file://{tmp_path / 'frame.html'}"
     done = subprocess.run([*command, profile, "--dump-dom", place], capture_output=True, text=True, check=True, timeout=120)
     assert re.search(r'\["measured",\d.*?\]', unescape(done.stdout))[0] == f'["measured",{width}]'
+
+
+def test_a_table_of_many_classes_scrolls_in_a_box_that_says_so(digits, tmp_path):
+    rb.build(tmp_path, data=rb.many(), epochs=1, studies=False)
+    html, _, page = page_of(tmp_path)
+    assert page.visible().count("All 77 classes are in the box: scroll in it.") == 2
+    assert html.count('class="scroll tall"') == 2
+    html, _, page = first_page_of(digits)
+    assert "in the box" not in page.visible()
+    assert "scroll tall" not in html
+
+
+def test_a_figure_is_not_judged_otherwise_than_the_findings_do(digits):
+    html, _, _ = first_page_of(digits)
+    found = {finding.topic: finding.headline for finding in verdict(read_records(digits / "artifacts")).findings}
+    assert found["Overfitting"] == "Overfits mildly"
+    captions = dict(re.findall('id="figure-(\\w+)">.*?<figcaption>(.*?)</figcaption>', html, re.DOTALL))
+    topics = {"curves": "Overfitting", "gap": "Overfitting", "gradients": "Gradients", "calibration": "Calibration"}
+    for name, topic in topics.items():
+        here = captions[name].partition(" Here: ")[2]
+        assert unescape(here).lower() == f"{found[topic]}.".lower()
+    assert "Here:" not in captions["accuracy"]
 
 
 def test_every_picture_can_be_read_out(digits):
