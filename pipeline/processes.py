@@ -126,11 +126,17 @@ def _cut(text: str, most: int) -> str:
     return f"{text[: most // 2]}...({len(text) - most // 2 - most // 4:,} more)...{text[-(most // 4) :]}"
 
 
+def show_plainly() -> None:
+    """Make plain text of whatever is printed from here on: in a process of its own, to its end."""
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (one if isinstance(one, Plain) else cast(TextIO, Plain(one)) for one in streams)
+
+
 @contextmanager
 def shown_plainly() -> Iterator[None]:
     """Make plain text of whatever is printed."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (one if isinstance(one, Plain) else cast(TextIO, Plain(one)) for one in before)
+    show_plainly()
     try:
         yield
     finally:
@@ -146,10 +152,18 @@ def memory_limit_told() -> Iterator[None]:
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         if limit == resource.RLIM_INFINITY or not _lacks_memory(error):
             raise
-        raise RegattaError(
-            f"the limit of memory set here, `ulimit -v` = {limit // 1024:,} kB, is too small ({_said(error)}); "
-            "say `ulimit -v unlimited`, or ask the system that started this for more, then the same command again"
-        ) from None
+        raise lack_of_memory(_said(error)) from None
+
+
+def lack_of_memory(said: str) -> RegattaError:
+    """What to tell where memory lacks, or may: the limit that is set here, if there is one."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return RegattaError(f"{said}, perhaps for lack of memory; say the same command again")
+    return RegattaError(
+        f"the limit of memory set here, `ulimit -v` = {limit // 1024:,} kB, is too small ({said}); "
+        "say `ulimit -v unlimited`, or ask the system that started this for more, then the same command again"
+    )
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from pipeline.closure import code_digest
 from pipeline.data.memory import lacks_memory
 from pipeline.distributed.shared import Shared
 from pipeline.errors import NumericsError, Stopped
+from pipeline.processes import plain_text
 from pipeline.runs.identity import CODE
 from pipeline.runs.state import Row, Snapshot
 from pipeline.schema.augment import AugmentConfig
@@ -113,9 +114,9 @@ class Outbox:
             self.events = [event for event in self.events if event[0] != kind or kind != "state"] + [(kind, content)]
 
     def say(self, line: str) -> None:
-        """A line of the log."""
+        """A line of the log, which people look at with `cat`."""
         with self.lock:
-            self.lines = [*self.lines[-MOST_LINES:], line]
+            self.lines = [*self.lines[-MOST_LINES:], plain_text(line)]
 
     def emptied(self) -> tuple[list[str], list[tuple[str, Any]]]:
         """All of it, which is then forgotten here."""

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from pipeline.processes import die_with_parent, this_process
+from pipeline.processes import die_with_parent, show_plainly, this_process
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -93,5 +93,6 @@ def _pooled(
 
 def _start_worker(starter: str) -> None:
     """Ctrl-C is the parent's business; a killed parent takes its workers along."""
+    show_plainly()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(starter, by=signal.SIGKILL)

@@ -10,14 +10,21 @@ from multiprocessing.context import ForkServerProcess
 
 from pipeline.data.memory import lacks_memory
 from pipeline.errors import ENDS, RegattaError
-from pipeline.processes import die_with_parent, this_process
+from pipeline.processes import (
+    die_with_parent,
+    full_disk_told,
+    lack_of_memory,
+    memory_limit_told,
+    show_plainly,
+    this_process,
+)
 from pipeline.study.job import Job
 from pipeline.study.schedule import Done, Event, Failed, Lost, Told
 
 TELL_EVERY_S = 0.2
 LAST_S = 60.0
 """How long a worker that was asked to stop may take to save."""
-_TORN = (EOFError, ConnectionResetError)
+_TORN = (EOFError, ConnectionError)
 
 
 class Processes:
@@ -26,7 +33,7 @@ class Processes:
     def __init__(self, cores: int) -> None:
         self.cores = cores
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["pipeline.study.pack"])
+        self.context.set_forkserver_preload(["pipeline.study.preloaded"])
         self.jobs: dict[int, tuple[ForkServerProcess, Connection]] = {}
         self.threads: dict[int, int] = {}
         self.started = 0
@@ -40,7 +47,10 @@ class Processes:
         """Start a job in a process of its own; its number."""
         own, theirs = self.context.Pipe(duplex=False)
         process = self.context.Process(target=_work, args=(job, theirs, this_process()), daemon=True)
-        process.start()
+        try:
+            process.start()
+        except _TORN:
+            raise lack_of_memory("the process that workers are forked from has ended") from None
         theirs.close()
         self.started += 1
         self.jobs[self.started] = process, own
@@ -95,8 +105,7 @@ def _work(job: Job, connection: Connection, starter: str) -> None:
     """A worker's life. Lack of memory and the data's errors are told; any other error is a traceback and exit code 1."""
     die_with_parent(starter)  # its parent is the server of forks, which ends with the starter
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the starter, which asks for a stop
-    from pipeline.study.pack import run_pack
-
+    show_plainly()
     told = float("-inf")  # the first step is told: from then on its pace counts
 
     def send(event: Event) -> None:
@@ -113,7 +122,11 @@ def _work(job: Job, connection: Connection, starter: str) -> None:
         return True
 
     try:
-        send(Done(run_pack(job, tell)))
+        with memory_limit_told():
+            from pipeline.study.pack import run_pack
+        with full_disk_told():
+            done = Done(run_pack(job, tell))
+        send(done)
     except ENDS as error:
         send(Failed(error))
     except (MemoryError, RuntimeError) as error:
