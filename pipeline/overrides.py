@@ -17,6 +17,8 @@ from pipeline.schema.base import nearest
 from pipeline.schema.reading import check_argument, check_file, check_value
 
 FILE = "overrides.yaml"
+TABLES, PHOTOS = ("csv", "parquet"), "preset=photos data.channels=rgb data.size=64"
+"""Data that may be photos or not, and the words for photos: what data=folder takes by itself."""
 _HEADER = """# @package _global_
 # What `regatta run GROUP=FILE KEY=VALUE` has set; it comes last in config.yaml. `regatta run --reset` clears it.
 """
@@ -161,9 +163,16 @@ def _brought(group: str, file: Any, overrides: Overrides, conf: Path) -> list[st
     """What a chosen file brings for other groups that nobody has chosen a file of, and how to have another."""
     others = {name: of for name, of in _choices_in(conf, f"{group}/{file}").items() if name not in overrides.files}
     if not others:
-        return []
+        return _about_photos(file, overrides) if group == "data" else []
     words, name = " ".join(f"{name}={of}" for name, of in others.items()), next(iter(others))
     return [f"{group}={file} takes {words} along; to overrule it say another, such as {name}={defaults(conf)[name]}"]
+
+
+def _about_photos(file: Any, overrides: Overrides) -> list[str]:
+    """What to say for photos where the data's kind takes no preset along, since a table may list other pictures as well."""
+    if file not in TABLES or {"preset", "model"} & overrides.files.keys():
+        return []
+    return [f"data={file} takes no preset along; for photos say {PHOTOS} (a convolutional net and its augmentation)"]
 
 
 def _choices_in(conf: Path, name: str) -> Values:

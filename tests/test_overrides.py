@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config import composed
 from pipeline.errors import ConfigError
-from pipeline.overrides import Overrides, added, candidate, read_overrides, write_overrides
+from pipeline.overrides import PHOTOS, Overrides, added, candidate, read_overrides, write_overrides
 
 
 @pytest.fixture
@@ -165,3 +166,25 @@ def test_what_a_file_chooses_for_other_groups_is_said(conf: Path) -> None:
     assert added(Overrides(), ["data=folder", "model=dnn"], conf)[1] == [
         "data=folder takes study=a along; to overrule it say another, such as study=none"
     ]
+
+
+def test_a_table_of_photos_is_told_the_keys_that_a_folder_takes_by_itself(conf: Path) -> None:
+    for name in ("csv", "parquet", "idx"):
+        (conf / "data" / f"{name}.yaml").write_text(f"defaults: [base, _self_]\nsource: {name}\n")
+    for name in ("csv", "parquet"):
+        found, [note] = added(Overrides(), [f"data={name}"], conf)
+        assert note.startswith(
+            f"data={name} takes no preset along; for photos say preset=photos data.channels=rgb data.size=64 "
+        )
+        assert added(found, [f"data={name}", "train.epochs=3"], conf)[1] == []
+    for arguments in (["data=idx"], ["data=csv", "model=cnn"]):
+        assert added(Overrides(), arguments, conf)[1] == []
+
+
+def test_the_keys_told_for_photos_are_those_that_a_folder_takes() -> None:
+    """Of this project's own conf/."""
+    project = Path(__file__).resolve().parents[1] / "conf"
+    taken = composed(project, ["data=folder", "data.path=data/x"])
+    told = composed(project, ["data=csv", "data.path=data/x", *PHOTOS.split()])
+    assert taken["data"].pop("source") != told["data"].pop("source")
+    assert told == taken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,9 +61,32 @@ def apply(new: Change, force: bool) -> list[str]:
     text = params_text(new.values)
     if not PARAMS.exists() or PARAMS.read_text(encoding="utf-8") != text:
         write_bytes(PARAMS, text.encode())
-        changes = shortened(differences(before, new.values)) if before else ["composed from conf/"]
+        changes = shortened(changed(before, new.values)) if before else ["composed from conf/"]
         lines += [f"{PARAMS}: {line}" for line in changes]
     return lines
+
+
+def changed(before: Values, after: Values) -> list[str]:
+    """What changes, a line a key; a study that comes or goes is one line."""
+    old, new = _studies(before), _studies(after)
+    lines = [
+        f"study {name}: {'removed' if name in old else 'added'}" for name in {**old, **new} if (name in old) != (name in new)
+    ]
+    shared = old.keys() & new.keys()
+    return [*lines, *differences(_with_studies(before, shared), _with_studies(after, shared))]
+
+
+def _studies(values: Values) -> Values:
+    """The definitions of a `params.yaml` that somebody may have edited into anything."""
+    study = values.get("study")
+    found = study.get("definitions") if isinstance(study, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _with_studies(values: Values, names: Collection[str]) -> Values:
+    """The values with the studies of these names alone."""
+    kept = {name: definition for name, definition in _studies(values).items() if name in names}
+    return {**values, "study": {**values["study"], "definitions": kept}} if _studies(values) else values
 
 
 def _overrides_now() -> Overrides | None:
@@ -81,7 +104,7 @@ def ask(before: Values, after: Values) -> None:
     """
     check_file(PARAMS, references=False)
     what = f"{PARAMS} was changed by hand or by `dvc exp run`; composing conf/ would change"
-    print(f"{what}:\n" + "\n".join(f"  {line}" for line in shortened(differences(before, after))), flush=True)
+    print(f"{what}:\n" + "\n".join(f"  {line}" for line in shortened(changed(before, after))), flush=True)
     if sys.stdin.isatty() and input("Overwrite it? [y/N] ").strip().lower() in ("y", "yes"):
         return
     raise ConfigError(

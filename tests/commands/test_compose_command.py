@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli
+from pipeline.commands.compose import changed
 
 Command = Callable[..., str]
 
@@ -109,3 +110,19 @@ def test_a_resolver_in_the_parameters_is_named_by_its_key(project: Path, capsys:
         assert said.out == ""
     assert call("compose", "--force") == 0
     assert params.read_text() == before
+
+
+def test_a_study_that_comes_or_goes_is_one_line() -> None:
+    one = {"question": "?", "baseline": {"train.epochs": 1}, "seeds": 3}
+    before = {"study": {"on_run": None, "definitions": {"a": one, "b": one}}, "train": {"epochs": 4}}
+    after = {"study": {"on_run": None, "definitions": {"b": {**one, "seeds": 5}, "c": one}}, "train": {"epochs": 8}}
+    assert changed(before, after) == [
+        "study a: removed",
+        "study c: added",
+        "study.definitions.b.seeds: 3 -> 5",
+        "train.epochs: 4 -> 8",
+    ]
+    none = {**before, "study": {"on_run": None, "definitions": {}}}
+    assert changed(before, none) == ["study a: removed", "study b: removed"]
+    assert changed(none, before) == ["study a: added", "study b: added"]
+    assert changed({"study": 3}, {"study": {"definitions": {}}}) == ["study: 3 -> (none)", "study.definitions: (none) -> {}"]
