@@ -93,7 +93,7 @@ class Telling(Keeper):
     def __init__(self) -> None:
         self.pace, self.told = Pace(), list[tuple[float, float]]()
 
-    def after_step(self, training: Training) -> None:
+    def after_block(self, training: Training) -> None:
         """Note it."""
         self.pace.at(training.progress.epoch * training.steps_per_epoch + training.progress.step)
 

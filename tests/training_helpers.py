@@ -102,3 +102,12 @@ def train_one_epoch(trained: Training) -> None:
 
 def untimed(rows):
     return [{name: value for name, value in row.items() if name not in ("seconds", "samples_per_s")} for row in rows]
+
+
+def equal(one: Training, k: int, other: Training, i: int = 0) -> bool:
+    """Weights, best weights and records of run k of one and run i of the other."""
+    return (
+        torch.equal(one.net.flat[k], other.net.flat[i])
+        and torch.equal(one.best.flat[k], other.best.flat[i])
+        and untimed(one.progress.rows[k]) == untimed(other.progress.rows[i])
+    )

@@ -250,7 +250,7 @@ class WorkerKeeper(Keeper):
         if self.worker.rank == 0:  # copies, since the training goes on in the same memory
             self.worker.outbox.put("state", ({name: array.copy() for name, array in tensors.items()}, progress))
 
-    def after_step(self, training: Training) -> None:
+    def after_block(self, training: Training) -> None:
         """Log the first."""
         if not self.stepped:
             self.worker.say("first step taken")

@@ -84,7 +84,7 @@ class GroupKeeper(Keeper):
         names = [cell.hash for cell in self.job.cells]
         artifacts.save_tensors(Path(self.job.state), tensors, {"progress": progress, "cells": names, "seconds": seconds})
 
-    def after_step(self, training: Training) -> None:
+    def after_block(self, training: Training) -> None:
         """Tell it."""
         done = training.progress.epoch + training.progress.step / training.steps_per_epoch
         if not self.tell(done / training.program.epochs):

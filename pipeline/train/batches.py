@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -103,15 +104,16 @@ class Batches:
     def blocks(self, first: int) -> list[range]:
         """The steps of an epoch from `first` on, in blocks few enough to stay in the processor's cache.
 
-        Where workers share the batches, a smaller last batch is a block of its own: each owns other rows of it.
+        Where a training goes on in the middle of an epoch, its blocks end where they would have ended. Where
+        workers share the batches, a smaller last batch is a block of its own: each owns other rows of it.
         """
         spec = self.program.spec
         units = max(math.prod(spec.input_shape), spec.num_masked)
         size = max(1, min(MOST_BLOCK_STEPS, BLOCK_VALUES // (len(self.lanes) * self.program.batch_size * units)))
         last = self.steps_per_epoch
         alike = len(self.ids) // self.program.batch_size if self.team.size > 1 else last
-        blocks = [range(a, min(a + size, alike)) for a in range(first, alike, size)]
-        return blocks + ([range(alike, last)] if max(first, alike) < last else [])
+        ends = [*range(size, alike, size), alike, *([last] if alike < last else [])]
+        return [range(max(a, first), b) for a, b in pairwise([0, *ends]) if first < b]
 
     def own_rows(self, num_rows: int) -> Span:
         """This worker's rows [first, last) of a batch."""

@@ -65,7 +65,7 @@ class RunKeeper(Keeper):
         """The resume state, and a summary that says how far it goes."""
         self.record.save(self.training.state())
 
-    def after_step(self, training: Training) -> None:
+    def after_block(self, training: Training) -> None:
         """Show it."""
         self.record.step(training.progress)
 

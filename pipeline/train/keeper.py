@@ -18,8 +18,8 @@ class Keeper:
     def save(self) -> None:
         """Keep the state."""
 
-    def after_step(self, training: Training) -> None:
-        """A step has ended."""
+    def after_block(self, training: Training) -> None:
+        """A few steps have ended."""
 
     def after_epoch(self, training: Training) -> None:
         """An epoch has ended and is in the records."""

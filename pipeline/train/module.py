@@ -1,160 +1,224 @@
-"""Lightning runs the training program: epochs, validation, devices. A batch of Lightning's is a whole epoch's steps.
+"""A `Training` as Lightning runs it: a module, its loaders and its strategy.
 
-Its hooks run at the borders of epochs; the steps inside run at the speed of a bare loop.
+A batch of Lightning's is a block of steps: up to 16 small ones, or a single step of a large network. So Lightning costs
+what it costs a batch, and small steps run at the speed of a bare loop.
 """
 
 from __future__ import annotations
 
 import logging
-import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
+from pytorch_lightning.strategies import SingleDeviceStrategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from pipeline.errors import Stopped
 from pipeline.runs.state import Row
+from pipeline.train.batches import Block
+from pipeline.train.callbacks import Keeping, Untouched
 from pipeline.train.keeper import Keeper
+from pipeline.train.optimizer import LaneOptimizer
 from pipeline.train.stopping import StopRequest
 from pipeline.train.training import Training
 
-GO, SAVE, STOP = DECISIONS = ("go", "save", "stop")
-WORD_EVERY_S = 0.25
-"""So often a team's first worker tells the others whether to save or to stop."""
+NO_ADVICE = (
+    r".*LeafSpec.* is deprecated",  # a name of torch's that Lightning still uses
+    r".*LearningRateMonitor.* no learning rate schedulers",  # the rate is set step by step
+)
+HELD_OUT = ("train_clean", "val")
+"""What is measured after each epoch."""
 
 
-class Once:
-    """What Lightning takes for a loader: the given items, one by one (it would take a plain list for several loaders)."""
+class EndOfEpoch:
+    """A batch without steps: stopped after the last step of an epoch, a training goes on with its end."""
 
-    def __init__(self, *items: str) -> None:
-        self.items = items
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.items)
+class Blocks:
+    """The training loader: in the epoch that a training is resumed in, the rest of its blocks."""
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+
+    def __iter__(self) -> Iterator[Block | EndOfEpoch]:
+        if self.training.progress.step == self.training.steps_per_epoch:
+            yield EndOfEpoch()
+        yield from self.training.blocks()
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.training.batches.blocks(0))
+
+    # Lightning asks for these two where an epoch is resumed in its middle. Here the training itself knows its place.
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        return
 
 
-class Decider:
-    """When to save and when to stop: decided here, or for a whole team by its first worker, a few times a second.
+class Names:
+    """The validation loader: what is measured (Lightning would take a plain list for several loaders)."""
 
-    Saving and stopping are for all workers after the same step, so the others follow the first one's word; it says when the
-    next word comes, in steps, so that steps between two words exchange nothing but gradients.
-    """
+    def __iter__(self) -> Iterator[str]:
+        return iter(HELD_OUT)
 
-    def __init__(self, training: Training, keeper: Keeper, stop: StopRequest) -> None:
-        self.training, self.keeper, self.stop = training, keeper, stop
-        self.saved = self.said = time.monotonic()
-        self.taken, self.gap = 0, 1
-        """Steps since the last word, and how many of them there are to be until the next."""
-
-    def after_step(self) -> str:
-        """What to do now: GO, SAVE or STOP."""
-        self.taken += 1
-        if self.training.team.size > 1 and self.taken < self.gap:
-            return GO
-        return self._agreed(STOP if self.stop.signal else SAVE if self.keeper.save_every_s and self._due() else GO)
-
-    def after_epoch(self) -> str:
-        """The same at the border of two epochs, where a stop waits for the next step."""
-        return self._agreed(SAVE if self._due() else GO)
-
-    def _due(self) -> bool:
-        return time.monotonic() - self.saved > self.keeper.save_every_s
-
-    def _agreed(self, own: str) -> str:
-        if self.training.team.size == 1:
-            return own
-        seconds, self.said = time.monotonic() - self.said, time.monotonic()
-        gap = min(2 * self.taken, round(self.taken * WORD_EVERY_S / max(seconds, 1e-6)))
-        words = [DECISIONS.index(own), max(1, gap), self.stop.signal or 0]
-        number, self.gap, asked = self.training.team.told(words, self.training.device)
-        self.taken = 0
-        if asked:  # else a stop may have come during the exchange: it is for the next word
-            self.stop.signal = signal.Signals(asked)
-        return DECISIONS[number]
+    def __len__(self) -> int:
+        return len(HELD_OUT)
 
 
 class TrainingModule(pl.LightningModule):
-    """A `Training` as Lightning's program."""
+    """Steps, validation and the optimizer of K stacked runs; what is logged is the mean over them."""
 
-    def __init__(self, training: Training, keeper: Keeper, stop: StopRequest) -> None:
+    def __init__(self, training: Training, untouched: Untouched) -> None:
         super().__init__()
-        self.automatic_optimization = False
-        self.training_program, self.keeper, self.stop = training, keeper, stop
-        self.decider = Decider(training, keeper, stop)
+        self.untouched = untouched
+        self.automatic_optimization = False  # gradients are summed over shards and workers in one fixed tree
+        self.training_program = training
         self.measures: dict[str, list[Row]] = {}
 
-    def configure_optimizers(self) -> None:
-        """None of Lightning's: each stacked run has its own settings."""
+    def configure_optimizers(self) -> LaneOptimizer:
+        """A group of parameters for each of the runs."""
+        return self.training_program.optimizer
 
-    def training_step(self, _batch: Any, _index: int) -> None:
-        """The rest of an epoch."""
-        self.training_program.train_epoch(self._after_step)
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Blocks lie on the device."""
+        return batch
 
-    def validation_step(self, batch: str, _index: int) -> None:
+    def training_step(self, block: Block | EndOfEpoch, batch_idx: int) -> None:
+        """A block of steps."""
+        if isinstance(block, EndOfEpoch):
+            return
+        self.untouched.check(self.trainer)
+        before = self.training_program.progress.step
+        self.training_program.take(block)
+        self._count(self.training_program.progress.step - before)
+        self.untouched.note()
+
+    def _count(self, steps: int) -> None:
+        """Have Lightning's global step count steps of the optimizer, which it counts one a batch by itself."""
+        taken = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        for counted in (taken.total, taken.current):
+            counted.ready, counted.completed = counted.ready + steps, counted.completed + steps
+
+    def validation_step(self, name: str, batch_idx: int) -> None:
         """One held-out set, whole."""
         started = time.perf_counter()
-        self.measures[batch] = self.training_program.evaluate(batch)
+        self.measures[name] = self.training_program.evaluate(name)
         self.training_program.progress.seconds += time.perf_counter() - started
 
     def on_validation_epoch_end(self) -> None:
         """The border of two epochs."""
+        self.untouched.check(self.trainer)
         started = time.perf_counter()
         self.training_program.end_epoch(self.measures)
         self.training_program.progress.seconds += time.perf_counter() - started
-        self.keeper.after_epoch(self.training_program)
-        if self.decider.after_epoch() == SAVE:
-            self._save()
+        if self.untouched.names:  # nobody else reads it, and it takes longer than a small validation
+            self._log()
+        self.untouched.note()
         self.trainer.should_stop = self.training_program.done
 
-    def _after_step(self) -> None:
-        decision = self.decider.after_step()
-        if decision == STOP:
-            raise self.stopped()
-        if decision == SAVE:
-            self._save()
-        self.keeper.after_step(self.training_program)
-
-    def stopped(self) -> Stopped:
-        """Save and say where the run stands."""
-        self._save()
-        progress = self.training_program.progress
-        return self.stop.error(f"in epoch {progress.epoch + 1} after step {progress.step}; the same command goes on from there")
-
-    def _save(self) -> None:
-        self.keeper.save()
-        self.decider.saved = time.monotonic()
+    def _log(self) -> None:
+        """For callbacks: train_loss, val_loss, val_accuracy and so on, of the runs that have such a row."""
+        training = self.training_program
+        last = [row for rows in training.progress.rows for row in rows[-3:] if row["epoch"] == training.progress.epoch]
+        for split in dict.fromkeys(row["split"] for row in last):
+            own = [row for row in last if row["split"] == split]
+            means = {f"{split}_{name}": sum(row[name] for row in own) / len(own) for name in ("loss", "accuracy")}
+            # On every worker the same already; what is kept of them is in metrics.jsonl.
+            self.log_dict(means, batch_size=1, sync_dist=True, logger=False)
 
 
-def run_to_end(training: Training, keeper: Keeper, stop: StopRequest | None = None) -> None:
-    """Train until every run has ended. Raises Stopped after a signal (its state is saved), NumericsError, PeerLost."""
-    stop = stop or StopRequest()
-    module = TrainingModule(training, keeper, stop)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Lightning's advice on loaders and loggers, of which there are none here
-        trainer = pl.Trainer(
-            accelerator="gpu" if training.device.type == "cuda" else "cpu",
-            devices=1,
-            max_epochs=training.program.epochs - training.progress.epoch,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            inference_mode=False,
-        )
-        if not training.done:
-            with stop.listening():
-                try:
-                    trainer.fit(module, train_dataloaders=Once("epoch"), val_dataloaders=Once("train_clean", "val"))
-                except SIGTERMException as error:  # raised between steps, where Lightning would exit with status 0
-                    raise module.stopped() from error
-            if stop.signal is not None and not training.done:
-                raise module.stopped()
+class TeamStrategy(SingleDeviceStrategy):
+    """One worker of a team, with its true rank. The team itself sums gradients and merges measures."""
+
+    def __init__(self, training: Training) -> None:
+        super().__init__(training.device)
+        self.global_rank, self.world_size = training.team.rank, training.team.size
+        rank_zero_only.rank = training.team.rank  # type: ignore[attr-defined]  # of this process
+
+    @property
+    def is_global_zero(self) -> bool:
+        return self.global_rank == 0
+
+
+def run_to_end(
+    training: Training,
+    keeper: Keeper,
+    stop: StopRequest | None = None,
+    watching: Sequence[pl.Callback] = (),
+) -> None:
+    """Train until every run has ended.
+
+    watching: a user's callbacks, which may look at all and change nothing. Raises Stopped after a signal (its state is
+    saved), NumericsError, PeerLost, and ConfigError for a callback that changes what is trained.
+    """
+    stop, untouched = stop or StopRequest(), Untouched(training, watching)
+    keeping = Keeping(training, keeper, stop, untouched)
+    if not training.done:
+        trainer = _trainer(training, [*watching, keeping])
+        with stop.listening(), _without_advice():
+            try:
+                trainer.fit(TrainingModule(training, untouched), train_dataloaders=Blocks(training), val_dataloaders=Names())
+            except SIGTERMException as error:  # raised between batches, where Lightning would exit with status 0
+                raise keeping.stopped() from error
+            untouched.check(trainer)
+        if stop.signal is not None and not training.done:
+            raise keeping.stopped()
     keeper.save()
+
+
+def _trainer(training: Training, callbacks: list[pl.Callback]) -> pl.Trainer:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # not which devices there are
+    trainer = pl.Trainer(
+        strategy=TeamStrategy(training),
+        accelerator="gpu" if training.device.type == "cuda" else "cpu",
+        callbacks=callbacks,
+        max_epochs=training.program.epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        inference_mode=False,
+        use_distributed_sampler=False,
+    )
+    if training.progress.epoch or training.progress.step:
+        trainer.fit_loop.load_state_dict(_loop_state(trainer, training))
+    return trainer
+
+
+def _loop_state(trainer: pl.Trainer, training: Training) -> dict[str, Any]:
+    """Lightning's counters where a training goes on, as its own checkpoints hold them."""
+    epoch, step, num_blocks = training.progress.epoch, training.progress.step, len(training.batches.blocks(0))
+    left = max(1, len(training.batches.blocks(step)))
+    block = num_blocks - left
+    """Blocks of this epoch that are done: a block that was left in its middle counts as not begun."""
+    begun = epoch + (block > 0)
+    epochs = {"ready": begun, "started": begun, "processed": epoch, "completed": epoch}
+    states = ("ready", "started", "processed", "completed")
+    steps = dict.fromkeys(("ready", "completed"), epoch * training.steps_per_epoch + step)
+    own = {
+        "epoch_progress": {"total": epochs, "current": epochs},
+        "epoch_loop.state_dict": {"_batches_that_stepped": epoch * num_blocks + block},
+        "epoch_loop.batch_progress": {
+            "total": dict.fromkeys(states, epoch * num_blocks + block),
+            "current": dict.fromkeys(states, block),
+            "is_last_batch": False,
+        },
+        "epoch_loop.manual_optimization.optim_step_progress": {"total": steps, "current": steps},
+    }
+    return {**trainer.fit_loop.state_dict(), **own}
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Without what Lightning says that no user can mend; other warnings are shown."""
+    with warnings.catch_warnings():
+        for words in NO_ADVICE:
+            warnings.filterwarnings("ignore", message=words)
+        yield

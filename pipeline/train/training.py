@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -83,19 +83,34 @@ class Training:
         """The runs that have not ended."""
         return [k for k, ended in enumerate(self.progress.ended) if not ended]
 
-    def train_epoch(self, after_step: Callable[[], None] = lambda: None) -> None:
-        """The rest of the current epoch. after_step may save, and may raise to stop."""
+    def blocks(self) -> Iterator[Block]:
+        """The rest of the current epoch, a few steps at a time."""
         fetch, todo = self.batches.of_epoch(self.progress.epoch), self.batches.blocks(self.progress.step)
         blocks = (fetch(steps) for steps in todo) if self.batches.resident else fetched_ahead(fetch, todo)
+        while True:
+            started = time.perf_counter()
+            block = next(blocks, None)
+            self.progress.epoch_seconds += time.perf_counter() - started
+            if block is None:
+                return
+            yield block
+
+    def take(self, block: Block, after_step: Callable[[], None] = lambda: None) -> None:
+        """Take the steps of a block; after_step may raise to stop."""
         started = time.perf_counter()
-        for block in blocks:
-            for step in block.steps:
-                self.update(step, self.gradient(block, step))
-                self.progress.step = step + 1
-                self.progress.epoch_seconds += time.perf_counter() - started
-                after_step()
-                started = time.perf_counter()
-            self._flush()
+        for step in block.steps:
+            self.update(step, self.gradient(block, step))
+            self.progress.step = step + 1
+            self.progress.epoch_seconds += time.perf_counter() - started
+            after_step()
+            started = time.perf_counter()
+        self._flush()
+        self.progress.epoch_seconds += time.perf_counter() - started
+
+    def train_epoch(self, after_step: Callable[[], None] = lambda: None) -> None:
+        """The rest of the current epoch."""
+        for block in self.blocks():
+            self.take(block, after_step)
 
     def _normalised(self, images: Tensor) -> Tensor:
         """uint8 to float32 with the training split's mean and deviation: the one cast there is."""
@@ -151,7 +166,7 @@ class Training:
             gradient = gradient[:, : self.num_stepped]
         if step % max(1, self.steps_per_epoch // NORM_STEPS) == 0:
             self.meter.measure_norms(gradient, going)
-        self.optimizer.step(going, self._clipped(gradient, going), num_steps, factor)
+        self.optimizer.step_lanes(going, self._clipped(gradient, going), num_steps, factor)
 
     def _clipped(self, gradient: Tensor, going: Sequence[int]) -> Tensor:
         limits = [(k, limit) for k in going if (limit := self.lanes[k].clip_norm) is not None]

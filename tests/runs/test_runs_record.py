@@ -31,7 +31,7 @@ def test_an_error_of_another_kind_is_in_the_record(digits, monkeypatch):
     def full(*_):
         raise StorageError("disk full")
 
-    monkeypatch.setattr(fit_module.RunKeeper, "after_step", full)
+    monkeypatch.setattr(fit_module.RunKeeper, "after_block", full)
     with pytest.raises(StorageError):
         run(digits)
     ((_, facts),) = all_runs()

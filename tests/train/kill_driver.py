@@ -26,9 +26,9 @@ SLOW_SYNC_S = 0.02
 """A sync takes this long, so that a good part of the kills hits a save."""
 
 
-def child(dataset: str) -> None:
+def child(dataset: str, told: int) -> None:
     synced = os.fsync
-    os.fsync = lambda descriptor: (time.sleep(SLOW_SYNC_S), synced(descriptor))[1]
+    os.fsync = lambda descriptor: (time.sleep(SLOW_SYNC_S), synced(descriptor), os.write(told, b"."))[1]
     changes = {"train__epochs": 12, "model__widths": [32], "train__save_every_s": 0.0, "train__threads": 1, "train__shards": 2}
     model, train = configs(**changes)
     try:
@@ -39,13 +39,18 @@ def child(dataset: str) -> None:
 
 
 def attempt(dataset: str, draw: random.Random | None) -> int:
+    heard, told = os.pipe()
     pid = os.fork()
     if not pid:
-        child(dataset)
+        child(dataset, told)
+    os.close(told)
     if draw is not None:
-        time.sleep(draw.uniform(0.1, 0.9))
+        os.read(heard, 1)  # something has been written, however busy the machine is
+        time.sleep(draw.uniform(0.0, 0.8))
         os.kill(pid, signal.SIGTERM if draw.random() < 0.3 else signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    status = os.waitpid(pid, 0)[1]
+    os.close(heard)
+    return os.waitstatus_to_exitcode(status)
 
 
 def main() -> None:

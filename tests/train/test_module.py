@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 from training_helpers import lane, training
@@ -12,8 +11,7 @@ from training_helpers import lane, training
 from pipeline.errors import Stopped
 from pipeline.runs.display import ProgressDisplay
 from pipeline.train.keeper import Keeper
-from pipeline.train.module import GO, STOP, Decider, run_to_end
-from pipeline.train.stopping import StopRequest
+from pipeline.train.module import run_to_end
 
 
 class StoppingKeeper(Keeper):
@@ -25,31 +23,9 @@ class StoppingKeeper(Keeper):
     def save(self):
         self.saved_at.append(self.at.progress.step)
 
-    def after_step(self, trained):
-        if trained.progress.step == 5:
+    def after_block(self, trained):
+        if trained.progress.step == 16:
             os.kill(os.getpid(), self.number)
-
-
-class SlowTeam:
-    """Of two, in which a stop is asked for while the first worker tells its word."""
-
-    size = 2
-
-    def __init__(self, stop):
-        self.stop = stop
-
-    def told(self, words, device):
-        self.stop.signal = signal.SIGTERM
-        return words
-
-
-def test_a_stop_that_comes_while_workers_agree_is_heard_with_the_next_word():
-    stop = StopRequest()
-    own = SimpleNamespace(team=SlowTeam(stop), device=None)
-    decider = Decider(own, SimpleNamespace(save_every_s=None), stop)
-    assert (decider.after_step(), stop.signal) == (GO, signal.SIGTERM)
-    decider.gap = 1
-    assert decider.after_step() == STOP
 
 
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "Ctrl-C")])
@@ -57,9 +33,9 @@ def test_a_signal_stops_after_the_step_with_the_state_saved(digits, number, name
     trained = training(digits, [lane(0)])
     keeper = StoppingKeeper(trained, number)
     before = signal.getsignal(number)
-    with pytest.raises(Stopped, match=f"stopped by {name} in epoch 1 after step 6; the same command goes on"):
+    with pytest.raises(Stopped, match=f"stopped by {name} in epoch 1 after step 16; the same command goes on"):
         run_to_end(trained, keeper)
-    assert keeper.saved_at == [6]
+    assert keeper.saved_at == [16]
     assert signal.getsignal(number) is before
 
 
@@ -80,7 +56,7 @@ def test_plain_lines_tell_of_the_first_and_the_last_epoch_and_the_log_of_all(dig
     display = ProgressDisplay(tmp_path / "log.txt", trained.program.epochs, trained.steps_per_epoch, trained.progress)
 
     class Showing(Keeper):
-        def after_step(self, trained):
+        def after_block(self, trained):
             display.step(trained.progress)
 
         def after_epoch(self, trained):

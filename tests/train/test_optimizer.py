@@ -21,7 +21,7 @@ def test_steps_are_torchs(name):
     flat = start.clone()
     own = LaneOptimizer(name, LANES, flat)
     for step in range(5):
-        own.step(range(4), grads[step].clone(), step, 1 / (step + 1))
+        own.step_lanes(range(4), grads[step].clone(), step, 1 / (step + 1))
     for k, settings in enumerate(LANES):
         parameter = torch.nn.Parameter(start[k].clone())
         usual = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
@@ -39,7 +39,7 @@ def test_steps_are_torchs(name):
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_a_run_that_has_ended_is_left_as_it_is(name):
     flat = torch.ones(4, 48)
-    LaneOptimizer(name, LANES, flat).step([1, 3], torch.ones(4, 48), 0, 1.0)
+    LaneOptimizer(name, LANES, flat).step_lanes([1, 3], torch.ones(4, 48), 0, 1.0)
     assert [bool((row == 1).all()) for row in flat] == [True, False, True, False]
 
 

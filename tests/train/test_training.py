@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from training_helpers import NONE, OFF, lane, train_one_epoch, train_to_end, training, untimed
+from training_helpers import NONE, OFF, equal, lane, train_one_epoch, train_to_end, training
 
 from pipeline.data.dataset import Dataset
 from pipeline.data.views import Views, views_digest
@@ -20,14 +20,6 @@ LANES = [
     lane(3, momentum=0.5, clip_norm=2.0, early_stop=1, learning_rate=0.03),
     lane(1, monitor="val_accuracy"),
 ]
-
-
-def equal(one, k, other, i=0):
-    return (
-        torch.equal(one.net.flat[k], other.net.flat[i])
-        and torch.equal(one.best.flat[k], other.best.flat[i])
-        and untimed(one.progress.rows[k]) == untimed(other.progress.rows[i])
-    )
 
 
 @pytest.mark.parametrize(
