@@ -99,7 +99,7 @@ def fashion(folder: Path) -> None:
         dataset, views = prepared(values, Path(scratch))
         for seed in range(SEEDS):
             training = trained(values, dataset, views, [seed])
-            seconds.append(sum(row["seconds"] for row in training.progress.rows[0] if row["split"] == "train"))
+            seconds.append(sum(row["seconds"] for row in training.rows[0] if row["split"] == "train"))
             own += test_accuracy(training, dataset)
             print(f"seed {seed}: test accuracy {own[-1]:.4f}, {seconds[-1]:.0f} s", flush=True)
     write_row("accuracy_fashion", _accuracy(own) | {"seeds": SEEDS, "training_s": [round(s, 1) for s in seconds]}, {})

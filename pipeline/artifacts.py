@@ -267,7 +267,16 @@ def _is_number(cell: str) -> bool:
 
 def append_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append one line of JSON per row."""
-    append_lines(path, [json.dumps(row, allow_nan=False, ensure_ascii=False) for row in rows])
+    append_lines(path, [_line(row) for row in rows])
+
+
+def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write one line of JSON per row, whole or not at all."""
+    write_bytes(path, "".join(f"{_line(row)}\n" for row in rows).encode())
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, allow_nan=False, ensure_ascii=False)
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:
@@ -279,8 +288,8 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
         file.write(("\n" * torn + "".join(f"{line}\n" for line in lines)).encode())
 
 
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Read the whole lines of a file of JSON lines; a torn last line (a killed writer) is left out.
+def read_jsonl(path: Path, most: int | None = None) -> list[dict[str, Any]]:
+    """Read the whole lines of a file of JSON lines, or the first of them; a torn last line (a killed writer) is left out.
 
     StorageError where another line is none.
     """
@@ -288,7 +297,8 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
         return []
     with storage_errors(path):
         lines = path.read_bytes().split(b"\n")[:-1]
-    return [_record_in(line, path, number) for number, line in enumerate(lines, start=1) if line]
+    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line]
+    return [_record_in(line, path, number) for number, line in numbered[:most]]
 
 
 def _record_in(line: bytes, path: Path, number: int) -> dict[str, Any]:
@@ -320,7 +330,7 @@ def published_dir(path: Path) -> Iterator[Path]:
         with storage_errors(path):
             for file in sorted(partial.rglob("*")):
                 if file.is_file():
-                    _sync_file(file)
+                    sync_file(file)
             for folder in [partial, *(f for f in partial.rglob("*") if f.is_dir())]:
                 _sync_dir(folder)
             if path.exists():
@@ -413,8 +423,9 @@ def abandoned(path: Path) -> bool:
     return not words or (here and not Path("/proc", words[1]).exists())
 
 
-def _sync_file(path: Path) -> None:
-    with path.open("rb") as file:
+def sync_file(path: Path) -> None:
+    """Wait until what was written is on the disk."""
+    with storage_errors(path), path.open("rb") as file:
         os.fsync(file.fileno())
 
 

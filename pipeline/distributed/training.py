@@ -239,7 +239,8 @@ class Watch:
             if kind == "state":
                 self.driver.keep(content)
             else:
-                self.record.epoch(Progress(**content))
+                progress, rows = content
+                self.record.epoch(Progress(**progress), rows)
         if rank == 0:
             self.record.step(Progress(epoch=report.epoch, step=report.step))
 

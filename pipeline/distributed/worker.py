@@ -27,7 +27,7 @@ from pipeline.distributed.shared import Shared
 from pipeline.errors import NumericsError, Stopped
 from pipeline.processes import plain_text
 from pipeline.runs.identity import CODE
-from pipeline.runs.state import Row, Snapshot
+from pipeline.runs.state import Snapshot
 from pipeline.schema.augment import AugmentConfig
 from pipeline.train.keeper import Keeper
 from pipeline.train.program import Lane, Program
@@ -88,7 +88,7 @@ class Report:
     step: int
     lines: list[str]
     events: list[tuple[str, Any]]
-    """("epoch", progress as plain values) and ("state", snapshot), in order; of the first worker only."""
+    """("epoch", (progress as plain values, its records)) and ("state", snapshot), in order; of the first worker only."""
 
 
 def facts_here() -> dict[str, str]:
@@ -258,10 +258,10 @@ class WorkerKeeper(Keeper):
 
     def after_epoch(self, training: Training) -> None:
         """Hand on the epoch."""
-        row: Row = training.progress.rows[0][-1] if training.progress.rows[0] else {}
-        self.worker.say(f"epoch {training.progress.epoch} ended, validation loss {row.get('loss')}")
+        rows = training.latest_rows()
+        self.worker.say(f"epoch {training.progress.epoch} ended, validation loss {rows[-1]['loss'] if rows else None}")
         if self.worker.rank == 0:
-            self.worker.outbox.put("epoch", asdict(training.progress))
+            self.worker.outbox.put("epoch", (asdict(training.progress), rows))
 
 
 def _ended(error: Exception | Stopped) -> Ended:

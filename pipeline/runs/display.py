@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from pipeline.artifacts import append_lines
 from pipeline.progress import BAR, Pace, duration
-from pipeline.runs.state import Progress
+from pipeline.runs.state import Progress, Row
 
 LINE_EVERY_S = 5.0
 SILENCE_S = 30.0
@@ -50,10 +51,10 @@ class ProgressDisplay:
             where = f"epoch {progress.epoch + 1}/{self.epochs}, step {progress.step}/{self.steps_per_epoch}"
             self.say(f"{where}{self._left()}")
 
-    def epoch(self, progress: Progress) -> None:
-        """An epoch has ended."""
+    def epoch(self, progress: Progress, rows: Sequence[Row]) -> None:
+        """An epoch has ended. rows: of train, train_clean, val."""
         total = self.epochs
-        train, clean, val = progress.rows[0][-3:]
+        train, clean, val = rows
         best = progress.best[0]
         assert best is not None
         text = (

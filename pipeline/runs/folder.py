@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pipeline import artifacts
 from pipeline.errors import StorageError
 
-RECORD = "record"
-"""The key of a state's copy of run.json, beside those of its progress."""
+RECORD, ROWS = "record", "records"
+"""The keys of a state's copies of run.json and, once the run has ended, of metrics.jsonl, beside those of its progress."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,16 @@ class RunFolder:
     def _named(self, word: str) -> Path:
         return self.path / f"state.{word}.safetensors"
 
-    def save_state(self, tensors: Mapping[str, NDArray[Any]], progress: Mapping[str, Any]) -> None:
+    def save_state(self, tensors: Mapping[str, NDArray[Any]], progress: Mapping[str, Any], ended: bool = False) -> None:
         """Keep a resume state and the one before it; killed at any moment, at least one of them is whole.
 
-        It holds a copy of the record, from which a torn one is taken back.
+        It counts the records, which are on the disk before it. It holds a copy of run.json and, of a run that has ended, of
+        the records, from which a torn file is taken back.
         """
-        artifacts.save_tensors(self._named("new"), tensors, {**progress, RECORD: self.read()})
+        if self.metrics.exists():
+            artifacts.sync_file(self.metrics)
+        copies = {RECORD: self.read(), **({ROWS: artifacts.read_jsonl(self.metrics)} if ended else {})}
+        artifacts.save_tensors(self._named("new"), tensors, {**progress, **copies})
         with artifacts.storage_errors(self.state):
             if self.state.exists():
                 self.state.replace(self._named("before"))
@@ -82,7 +86,7 @@ class RunFolder:
     def loaded(state: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """A resume state's tensors, and how far it is; StorageError where it is not whole."""
         tensors, progress = artifacts.load_tensors(state)
-        return tensors, {name: value for name, value in progress.items() if name != RECORD}
+        return tensors, {name: value for name, value in progress.items() if name not in (RECORD, ROWS)}
 
     @property
     def record(self) -> Path:
@@ -99,18 +103,35 @@ class RunFolder:
         try:
             return artifacts.read_json(self.record)
         except StorageError as error:
-            kept = self._kept_record()
+            kept: dict[str, Any] | None = self._kept(RECORD)
             if kept is None:
                 raise
             said = str(error).partition("; ")[0]
             print(f"{said}; it is taken as the last save has it", flush=True)
             return kept
 
-    def _kept_record(self) -> dict[str, Any] | None:
+    def _kept(self, name: str) -> Any:
+        """A copy that the newest whole state holds; None where it holds none."""
         for path in self.states:
             with contextlib.suppress(StorageError):
-                return artifacts.load_tensors(path)[1].get(RECORD)  # none in a state of older code
+                return artifacts.load_tensors(path)[1].get(name)
         return None
+
+    def cut_records(self, num: int) -> None:
+        """Leave the first `num` records: what was written after the last save happens again.
+
+        Where they are not whole they are taken from the state of a run that has ended; StorageError where there is none.
+        """
+        try:
+            rows, why = artifacts.read_jsonl(self.metrics, num), ""
+        except StorageError as error:
+            rows, why = [], f" ({error})"
+        if len(rows) < num and len(rows := self._kept(ROWS) or rows) < num:
+            raise StorageError(
+                f"{self.metrics}: holds {len(rows)} whole records, and the last save counts {num}{why}; "
+                "`regatta run --fresh` trains again from the start and keeps this folder"
+            )
+        artifacts.write_jsonl(self.metrics, rows)
 
     def write(self, **changes: Any) -> dict[str, Any]:
         """Take changes into `run.json`."""
@@ -123,7 +144,7 @@ class RunFolder:
         try:
             artifacts.read_json(self.record)
             artifacts.load_tensors(self.path / "best.safetensors")
-            if artifacts.read_jsonl(self.metrics) != self.load_state()[1]["rows"][0]:
+            if artifacts.read_jsonl(self.metrics) != self._kept(ROWS):
                 raise StorageError(f"{self.metrics}: not the records that the last save has")
         except StorageError as error:
             said = str(error).partition("; ")[0]

@@ -21,7 +21,7 @@ from pipeline.runs.facts import commit, now, versions
 from pipeline.runs.find import FRESH, LOST, shorter_run
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.identity import Identity
-from pipeline.runs.state import Progress, Row, Snapshot
+from pipeline.runs.state import ROWS_PER_EPOCH, Progress, Row, Snapshot
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
 
@@ -67,7 +67,6 @@ class Record:
         """Mirror and show what happens in the block, and write how it ends, by an error or without."""
         self.tracker = open_tracker(self.folder)
         self.progress = _progress(snapshot)
-        self.rewrite()
         self.display = ProgressDisplay(self.folder.path / "log.txt", self.program.epochs, self.steps_per_epoch, self.progress)
         self.display.say(self._headline())
         try:
@@ -90,15 +89,10 @@ class Record:
         self.folder.forget_older_state()
         self._end(0, state="finished", stop_reason=self.progress.ended[0] or "epochs", error=None)
 
-    def rewrite(self) -> None:
-        """The records as far as `progress` goes: what was written after the last save happens again."""
-        self.folder.metrics.unlink(missing_ok=True)
-        artifacts.append_jsonl(self.folder.metrics, self.progress.rows[0])
-
     def save(self, snapshot: Snapshot) -> None:
         """The resume state, and a summary that says how far it goes."""
-        self.folder.save_state(*snapshot)
-        progress = Progress(**snapshot[1])
+        progress = Progress.read(snapshot[1])
+        self.folder.save_state(*snapshot, ended=progress.epoch >= self.program.epochs or all(progress.ended))
         self.folder.write(**self._summary(progress))
         if (progress.epoch, progress.step) >= (self.progress.epoch, self.progress.step):
             self.progress = progress
@@ -107,20 +101,20 @@ class Record:
         """Show how far it is."""
         self.display.step(progress)
 
-    def epoch(self, progress: Progress) -> None:
+    def epoch(self, progress: Progress, rows: list[Row]) -> None:
         """Record, mirror and show an epoch that has ended; one that failed has no rows."""
         self.progress = progress
-        if rows := [row for row in progress.rows[0] if row["epoch"] == progress.epoch]:
+        if rows:
             artifacts.append_jsonl(self.folder.metrics, rows)
             self.tracker.log(progress.epoch, rows)
-            self.display.epoch(progress)
+            self.display.epoch(progress, rows)
 
     def go_back(self, snapshot: Snapshot | None, reason: str) -> None:
         """Note and say that the run goes on from a state, or where there is none from its beginning; the records end there."""
         self.progress = _progress(snapshot)
         before, entry = self.folder.read(), _interruption(reason, self.progress)
         self.folder.write(restarts=before["restarts"] + 1, interruptions=[*before["interruptions"], entry])
-        self.rewrite()
+        self.folder.cut_records(self.progress.num_rows[0])
         where = f"epoch {self.progress.epoch + 1}, step {self.progress.step}"
         self.display.say(f"train: {reason}; goes on from the last save, {where}")
 
@@ -137,14 +131,13 @@ class Record:
 
     def _summary(self, progress: Progress) -> Row:
         best = progress.best[0]
-        rows = [row for row in progress.rows[0] if row["split"] == "train"]
-        seconds = sum(row["seconds"] for row in rows)
+        seconds, num_epochs = progress.step_seconds, progress.num_rows[0] // ROWS_PER_EPOCH
         return {
             "num_epochs": progress.epoch,
             "best_epoch": best and best["epoch"],
             "best_val_loss": best and best["loss"],
             "best_val_accuracy": best and best["accuracy"],
-            "samples_per_s": self.num_train * len(rows) / seconds if seconds else None,
+            "samples_per_s": self.num_train * num_epochs / seconds if seconds else None,
             "wall_s": progress.seconds + seconds + progress.epoch_seconds,
         }
 
@@ -164,6 +157,9 @@ def begin(record: Record, identity: Identity, train: TrainConfig, *, resume: boo
     snapshot = folder.load_state() if resume else shorter.load_state() if shorter else None
     for left in folder.path.glob("*.partial-*"):  # by a writer that was killed
         left.unlink()
+    if shorter:
+        artifacts.copy_whole(shorter.metrics, folder.metrics)
+    folder.cut_records(_progress(snapshot).num_rows[0])
     lost = [_interruption(os.environ[LOST], _progress(snapshot))] if LOST in os.environ else []
     new = {"restarts": len(lost) - 1, "started": now(), "continued_from": shorter and shorter.id}
     before: Row = folder.read() if resume else new
@@ -198,7 +194,7 @@ def begin(record: Record, identity: Identity, train: TrainConfig, *, resume: boo
 
 def _progress(snapshot: Snapshot | None) -> Progress:
     """Of the one run that a snapshot holds."""
-    return Progress(**snapshot[1]) if snapshot else Progress.of(1)
+    return Progress.read(snapshot[1]) if snapshot else Progress.of(1)
 
 
 def _interruption(reason: str, progress: Progress) -> Row:

@@ -74,6 +74,7 @@ class GroupKeeper(Keeper):
             tensors, values = artifacts.load_tensors(state)
             self.seconds_before = values["seconds"]
             training.restore(tensors, values["progress"])
+            training.rows = values["rows"]
 
     def save(self) -> None:
         """All that interrupted runs need, and which runs they are; nothing once they have ended: they are results then."""
@@ -82,7 +83,8 @@ class GroupKeeper(Keeper):
         tensors, progress = self.training.state()
         seconds = self.seconds_before + time.perf_counter() - self.started
         names = [cell.hash for cell in self.job.cells]
-        artifacts.save_tensors(Path(self.job.state), tensors, {"progress": progress, "cells": names, "seconds": seconds})
+        more = {"progress": progress, "rows": self.training.rows, "cells": names, "seconds": seconds}
+        artifacts.save_tensors(Path(self.job.state), tensors, more)
 
     def after_block(self, training: Training) -> None:
         """Tell it."""
@@ -94,7 +96,7 @@ class GroupKeeper(Keeper):
 
 def _result(job: Job, training: Training, k: int, seconds: float, on: Judged, test: dict[str, float] | None) -> dict[str, Any]:
     cell, progress = job.cells[k], training.progress
-    rows, best = progress.rows[k], progress.best[k]
+    rows, best = training.rows[k], progress.best[k]
     by_place = {(row["epoch"], row["split"]): row for row in rows}
     last = rows[-1]["epoch"] if rows else None
     metrics = {"num_epochs": last or 0, "num_parameters": training.net.layout.num_parameters, "num_train": len(training.ids)}

@@ -71,4 +71,4 @@ class RunKeeper(Keeper):
 
     def after_epoch(self, training: Training) -> None:
         """Record, mirror and show it."""
-        self.record.epoch(training.progress)
+        self.record.epoch(training.progress, training.latest_rows())

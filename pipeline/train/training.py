@@ -23,7 +23,7 @@ from pipeline.data.views import Views
 from pipeline.errors import NumericsError, StorageError
 from pipeline.model.inputs import normalisation
 from pipeline.model.losses import hits, logit_gradients, sample_losses
-from pipeline.runs.state import Progress, Row
+from pipeline.runs.state import ROWS_PER_EPOCH, Progress, Row
 from pipeline.train.batches import Batches, Block
 from pipeline.train.best import Best
 from pipeline.train.meter import NORM_STEPS, Meter, row_sums
@@ -61,6 +61,8 @@ class Training:
         self.ids, self.steps_per_epoch = self.batches.ids, self.batches.steps_per_epoch
         self.held_out = {"train_clean": self._clean(train, len(val)), "val": _held_out(val, device)}
         self.progress = Progress.of(len(lanes))
+        self.rows: list[list[Row]] = [[] for _ in lanes]
+        """Per run, the records of the epochs that have ended here; a state counts them, and whoever keeps it keeps them."""
         smoothing = torch.tensor([lane.label_smoothing for lane in self.lanes], device=device).view(-1, 1)
         self.smoothing = smoothing if smoothing.any() else None
         self.meter = Meter(program.loss, self.net.layout, len(self.ids), self.smoothing, self.team, len(lanes), device)
@@ -233,16 +235,22 @@ class Training:
                 "not_finite",
                 f"epoch {epoch}: the loss or the gradient is not finite; lower train.learning_rate or set train.clip_norm",
             )
+        self.progress.step_seconds += self.progress.epoch_seconds
         self.progress.epoch, self.progress.step, self.progress.epoch_seconds = epoch, 0, 0.0
         self.meter.clear()
 
     def _record(self, k: int, rows: list[Row]) -> None:
         """Of a run's epoch; its last row is the validation's."""
-        self.progress.rows[k] += rows
+        self.rows[k] += rows
+        self.progress.num_rows[k] += len(rows)
         self.best.offer(self.progress, k, rows[-1], self.net.flat[k])
         patience, stale = self.lanes[k].early_stop, self.progress.stale[k]
         if patience and stale >= patience:
             self._end(k, "early_stop")
+
+    def latest_rows(self, k: int = 0) -> list[Row]:
+        """A run's records of the epoch that has just ended; none where it failed."""
+        return [row for row in self.rows[k][-ROWS_PER_EPOCH:] if row["epoch"] == self.progress.epoch]
 
     def _running_rows(self) -> list[Row]:
         """The epoch's own means, learning rate and speed."""
@@ -279,7 +287,7 @@ class Training:
                 )
             place.copy_(torch.from_numpy(tensors[name]))
         self.meter.restore(tensors)
-        self.progress = Progress(**progress)
+        self.progress = Progress.read(progress)
 
     def _places(self) -> dict[str, Tensor]:
         return {

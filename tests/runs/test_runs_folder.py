@@ -1,10 +1,14 @@
 """A run's folder: what is torn in it is named and made again, or stops the run."""
 
+import dataclasses
+import json
+
 import pytest
 from run_helpers import damage, interrupted, run, weights
 
 from pipeline import artifacts
 from pipeline.errors import ConfigError, StorageError
+from pipeline.runs.state import Progress
 from pipeline.train import fit as fit_module
 
 
@@ -78,3 +82,39 @@ def test_where_no_state_is_whole_nothing_starts_from_scratch_unasked(digits):
         damage(state, 0.5)
     with pytest.raises(StorageError, match=r"(?s)neither it nor the state before it is whole.*--fresh"):
         run(digits)
+
+
+def test_a_state_counts_the_records_and_holds_them_at_the_end_alone(digits):
+    folder = interrupted(digits)
+    rows = artifacts.read_jsonl(folder.metrics)
+    unfinished, before = (artifacts.load_tensors(path)[1] for path in folder.states)
+    assert unfinished["num_rows"] == before["num_rows"] == [len(rows)] == [9]
+    assert "records" not in unfinished
+    assert before["records"] == rows
+
+
+def test_records_after_the_last_save_are_cut_and_come_again_as_they_were(digits):
+    folder = interrupted(digits)
+    rows = artifacts.read_jsonl(folder.metrics)
+    with folder.metrics.open("a") as file:
+        file.write(json.dumps({**rows[-1], "epoch": 4}) + "\n" + "{torn")
+    assert run(digits)[0] == folder
+    assert artifacts.read_jsonl(folder.metrics) == rows
+
+
+@pytest.mark.parametrize("how", [0.0, 0.4, 0.99])
+def test_torn_records_of_an_unfinished_run_are_named_and_nothing_goes_on_without_them(digits, how):
+    folder = interrupted(digits)
+    damage(folder.metrics, how)
+    left = folder.metrics.read_bytes()
+    with pytest.raises(StorageError, match=r"metrics.jsonl: holds \d whole records, and the last save counts 9.*--fresh"):
+        run(digits)
+    assert folder.metrics.read_bytes() == left
+
+
+def test_a_state_of_an_older_version_is_read():
+    rows = [{"epoch": 1, "split": split, "seconds": 2.0} for split in ("train", "train_clean", "val")]
+    values = {**dataclasses.asdict(Progress.of(1)), "epoch": 1, "rows": [rows]}
+    del values["num_rows"], values["step_seconds"]
+    progress = Progress.read(values)
+    assert (progress.epoch, progress.num_rows, progress.step_seconds) == (1, [3], 2.0)

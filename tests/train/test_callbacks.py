@@ -72,7 +72,7 @@ def test_callbacks_see_the_epoch_the_step_the_rate_and_the_measures(digits):
     run_to_end(trained, Keeper(), watching=[watching])
     assert watching.seen == WHOLE
     assert watching.rates[:3] == [(16, pytest.approx(2e-3 * 16 / 20)), (20, 2e-3), (36, 2e-3)]
-    train, clean, val = trained.progress.rows[0][-3:]
+    train, clean, val = trained.rows[0][-3:]
     expected = {
         f"{name}_{what}": row[what]
         for name, row in (("train", train), ("train_clean", clean), ("val", val))

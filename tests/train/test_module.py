@@ -60,7 +60,7 @@ def test_plain_lines_tell_of_the_first_and_the_last_epoch_and_the_log_of_all(dig
             display.step(trained.progress)
 
         def after_epoch(self, trained):
-            display.epoch(trained.progress)
+            display.epoch(trained.progress, trained.latest_rows())
 
     run_to_end(trained, Showing())
     lines = capsys.readouterr().out.splitlines()

@@ -50,7 +50,7 @@ def test_runs_of_one_seed_share_batches_and_initial_weights(digits):
 
 def test_it_learns(digits):
     trained = train_to_end(training(digits, [lane(0)], epochs=20))
-    rows = [row for row in trained.progress.rows[0] if row["split"] == "val"]
+    rows = [row for row in trained.rows[0] if row["split"] == "val"]
     assert rows[0]["loss"] > 1
     assert rows[-1]["accuracy"] > 0.95
     best = trained.progress.best[0]
@@ -62,7 +62,7 @@ def test_it_learns(digits):
 def test_records_count_every_sample_once(digits):
     trained = training(digits, [lane(0, learning_rate=1e-9, weight_decay=0.0, dropout=0.0)], batch_size=100, epochs=1)
     train_one_epoch(trained)
-    train, clean, _val = trained.progress.rows[0]
+    train, clean, _val = trained.rows[0]
     everything = trained.batches.sources[0].inputs.take(np.arange(len(trained.ids)))
     logits = trained.net.forward(trained._normalised(everything).unsqueeze(0))
     mean = float(torch.nn.functional.cross_entropy(logits[0], trained.batches.labels))
@@ -96,6 +96,8 @@ def test_an_interrupted_run_goes_on_bit_for_bit(digits, stop_after, changes):
     tensors, progress = first.state()
     second = training(digits, LANES, **changes)
     second.restore({name: array.copy() for name, array in tensors.items()}, progress)
+    assert progress["num_rows"] == [len(rows) for rows in first.rows]
+    second.rows = [list(rows) for rows in first.rows]
     train_to_end(second)
     assert all(equal(whole, k, second, k) for k in range(len(LANES)))
 
@@ -134,7 +136,7 @@ def test_early_stopping(digits):
 def test_gradient_norms_are_those_of_the_layers(digits):
     trained = training(digits, [lane(0, dropout=0.0)], epochs=1, batch_size=1248)
     train_one_epoch(trained)
-    row = trained.progress.rows[0][0]
+    row = trained.rows[0][0]
     layers = row["layer_grad_norms"]
     assert list(layers) == ["dense1", "dense2", "output"]
     assert row["grad_norm"] == pytest.approx(sum(norm**2 for norm in layers.values()) ** 0.5)

@@ -57,7 +57,7 @@ def _worker(rank: int, size: int, port: int, folder: str, out: str, tests: str) 
     dist.init_process_group("gloo", rank=rank, world_size=size)
     trained = train_to_end(training(open_dataset(Path(folder)), [lane(0), lane(1)], team=Team(rank, size), shards=4))
     torch.save(
-        {"flat": trained.net.flat, "best": trained.best.flat, "rows": [untimed(r) for r in trained.progress.rows]},
+        {"flat": trained.net.flat, "best": trained.best.flat, "rows": [untimed(r) for r in trained.rows]},
         f"{out}/{rank}.pt",
     )
     dist.destroy_process_group()
@@ -75,7 +75,7 @@ def test_two_processes_give_the_bits_of_one(digits, tmp_path, request):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert torch.equal(found["flat"], alone.net.flat)
         assert torch.equal(found["best"], alone.best.flat)
-        assert found["rows"] == [untimed(rows) for rows in alone.progress.rows]
+        assert found["rows"] == [untimed(rows) for rows in alone.rows]
 
 
 PEERS = [
