@@ -6,6 +6,7 @@ import yaml
 from training_helpers import NONE
 
 from pipeline import artifacts
+from pipeline.runs.find import NOTHING
 from pipeline.runs.identity import Identity
 from pipeline.schema.base import validated
 from pipeline.schema.model import ModelConfig
@@ -32,7 +33,7 @@ class NoTracker:
         self.summary = summary
 
 
-def run(data, **changes):
+def run(data, asked=NOTHING, **changes):
     small = {
         "train__epochs": 3,
         "model__widths": [16],
@@ -41,7 +42,7 @@ def run(data, **changes):
         "train__warmup_epochs": 1.0,
     }
     model, train = configs(**(small | changes))
-    return fit(model, train, data, NONE, lambda folder: NoTracker()), model
+    return fit(model, train, data, NONE, lambda folder: NoTracker(), asked), model
 
 
 def identity_of(folder):

@@ -31,6 +31,7 @@ from pipeline.config import Values
 from pipeline.errors import DataError
 from pipeline.prepare.sources.layout import readable_name
 from pipeline.report.summary import summary_lines
+from pipeline.stages.supervised import ACCEPT_CODE, FRESH
 
 LOCK = Path("artifacts/.run.lock")
 NO_LINKS: Mapping[Path, Path] = {}
@@ -147,6 +148,6 @@ def summary(stages: list[str], stood: Path = ROOT) -> list[str]:
 def pass_on(options: argparse.Namespace) -> None:
     """What the train stage is told by its environment, since it changes no result."""
     if options.accept_code:
-        os.environ["REGATTA_ACCEPT_CODE"] = "1"
+        os.environ[ACCEPT_CODE] = "1"
     if getattr(options, "fresh", False):
-        os.environ["REGATTA_FRESH"] = secrets.token_hex(8)
+        os.environ[FRESH] = secrets.token_hex(8)

@@ -22,7 +22,6 @@ from ray.exceptions import RayError
 import pipeline
 from pipeline.distributed.local import guarded_folder, start_options
 from pipeline.errors import ConfigError, RegattaError, Stopped
-from pipeline.runs.find import LOST
 from pipeline.schema.cluster import ClusterConfig
 
 ANSWER_S = 10.0
@@ -34,7 +33,7 @@ BACK_S, TELL_S = 600.0, 10.0
 
 
 @contextmanager
-def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
+def connected(config: ClusterConfig, cores: int, again: bool = False) -> Iterator[None]:
     """Connected to the cluster that the configuration names, or to one of this machine's cores that ends with the block.
 
     Where this process is connected already, it stays so.
@@ -45,16 +44,16 @@ def connected(config: ClusterConfig, cores: int) -> Iterator[None]:
     _authenticate(config)
     with guarded_folder() if config.address is None else nullcontext() as folder:
         try:
-            _take_part(config, cores, folder)
+            _take_part(config, cores, folder, again)
             with _head_watched():
                 yield
         finally:
             ray.shutdown()
 
 
-def _take_part(config: ClusterConfig, cores: int, folder: Path | None) -> None:
+def _take_part(config: ClusterConfig, cores: int, folder: Path | None, again: bool) -> None:
     """Connect; where the cluster has gone while this was at work, wait for it to come back."""
-    if config.address is None or LOST not in os.environ:
+    if config.address is None or not again:
         _connect(config, cores, folder)
         return
     until = time.monotonic() + BACK_S

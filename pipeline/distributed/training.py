@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 import secrets
 import sys
 import time
@@ -24,7 +23,7 @@ from pipeline.distributed.crew import Crew, Needs, NotHired, hired, needs_of, wa
 from pipeline.distributed.shared import Shared
 from pipeline.distributed.worker import Ended, Report, Task
 from pipeline.errors import ConfigError, NumericsError, RegattaError
-from pipeline.runs.find import LOST, find_run
+from pipeline.runs.find import NOTHING, Asked, find_run
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.identity import identity
 from pipeline.runs.record import OpenTracker, Record, begin
@@ -45,7 +44,13 @@ MOST_LOSSES = 4
 
 
 def fit_on_cluster(
-    model: ModelConfig, train: TrainConfig, data: Dataset, views: Views, open_tracker: OpenTracker, cluster: ClusterConfig
+    model: ModelConfig,
+    train: TrainConfig,
+    data: Dataset,
+    views: Views,
+    open_tracker: OpenTracker,
+    cluster: ClusterConfig,
+    asked: Asked = NOTHING,
 ) -> RunFolder:
     """Train one run with `cluster.workers` processes that share each batch, and return its folder.
 
@@ -58,19 +63,20 @@ def fit_on_cluster(
     device, threads = build_device(train.device), threads_for(program, train.threads, max(2, train.shards))
     needs = needs_of(cluster, device, threads)
     own = identity(model, train, data.manifest.digest, views.digest, device, cluster.reduce)
-    folder, todo = find_run(own)
+    folder, todo = find_run(own, asked)
     if todo == "done":
         return folder
     with folder.held():
         num_train = min(data.manifest.counts["train"], program.limit or data.manifest.counts["train"])
         record = Record(folder, program, num_train, threads, device)
-        snapshot = begin(record, own, train, resume=todo == "resume", reduce=cluster.reduce, num_workers=cluster.workers)
+        snapshot = begin(record, own, train, asked, resume=todo == "resume", reduce=cluster.reduce, num_workers=cluster.workers)
         task = Task(
             program, lane, views.policy, views.digest, device, threads, cluster.workers, cluster.reduce, cluster.timeout_s,
             train.save_every_s,
         )  # fmt: skip
-        with record.shown(snapshot, open_tracker), connected(cluster, threads * cluster.workers):
-            Driver(record, task, cluster, needs).run(data, views, snapshot)
+        again = asked.lost is not None
+        with record.shown(snapshot, open_tracker), connected(cluster, threads * cluster.workers, again):
+            Driver(record, task, cluster, needs, again).run(data, views, snapshot)
     return folder
 
 
@@ -104,6 +110,8 @@ class Driver:
     task: Task
     cluster: ClusterConfig
     needs: Needs
+    again: bool = False
+    """Whether workers were at work before, so that there is room for them."""
     losses: int = 0
     """In a row, without a state saved that goes further."""
     saved: tuple[int, int] = (0, 0)
@@ -115,7 +123,7 @@ class Driver:
         """To the end, whatever is lost on the way."""
         shared = [ray.put(Shared.of(data, ("train", "val")))]
         stored = [ray.put(np.array(array)) for array in views.arrays]
-        before = self.cluster.workers if LOST in os.environ else None
+        before = self.cluster.workers if self.again else None
         with self.stop.listening():
             while True:
                 start = [ray.put(snapshot)]  # none, too: where this node has gone, Ray ends this process now

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import os
 import re
 from collections.abc import Container
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline import artifacts
@@ -13,11 +13,20 @@ from pipeline.errors import ConfigError, StorageError
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.identity import Identity
 
-ACCEPT_CODE = "REGATTA_ACCEPT_CODE"
-FRESH = "REGATTA_FRESH"
-"""A word that is kept with the runs that begin under it; only they are gone on with."""
-LOST = "REGATTA_LOST"
-"""Why the process before this one has gone, where a run is started again by itself."""
+
+@dataclass(frozen=True)
+class Asked:
+    """What is said of the runs that may be there already."""
+
+    accept_code: bool = False
+    """Whether to go on with a run that was interrupted under other code."""
+    fresh: str | None = None
+    """A word that is kept with the runs that begin under it; only they are gone on with."""
+    lost: str | None = None
+    """Why the process before this one has gone, where a run is started again by itself."""
+
+
+NOTHING = Asked()
 
 
 def all_runs() -> list[tuple[RunFolder, dict[str, Any]]]:
@@ -47,13 +56,13 @@ def _folders() -> list[RunFolder]:
     return [RunFolder(path.name, path) for path in sorted({file.parent for file in files})]
 
 
-def find_run(identity: Identity) -> tuple[RunFolder, str]:
+def find_run(identity: Identity, asked: Asked = NOTHING) -> tuple[RunFolder, str]:
     """The folder for a run and what to do in it: "new", "resume", or "done".
 
     A finished run of the same identity is done; an unfinished one goes on, from its beginning where nothing was saved. One
-    that was interrupted under other code needs REGATTA_ACCEPT_CODE. REGATTA_FRESH asks for a new start.
+    that was interrupted under other code goes on where that is accepted.
     """
-    runs = _eligible()
+    runs = _eligible(asked)
     for folder, run in reversed(runs):
         if run["hashes"]["run"] == identity.run and folder.states:
             if run["state"] == "finished":
@@ -66,9 +75,11 @@ def find_run(identity: Identity) -> tuple[RunFolder, str]:
     for folder, run in reversed(runs):
         same = run["hashes"]["without_code"] == identity.without_code and run["hashes"]["code"] != identity.code
         if same and run["state"] in ("running", "stopped") and folder.states:
-            _ask_for_code(folder, run)
+            if not asked.accept_code:
+                raise _other_code(folder, run)
             return folder, "resume"
-    _check_lost(identity, {folder.id for folder, _ in runs})
+    if not asked.fresh:
+        _check_lost(identity, {folder.id for folder, _ in runs})
     started = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     names = (f"{started}-{identity.run[:8]}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 100))))
     name = next(name for name in names if not (artifacts.runs_root() / name).exists())
@@ -81,17 +92,14 @@ def _say_done(folder: RunFolder, run: dict[str, Any]) -> str:
     return "done"
 
 
-def _eligible() -> list[tuple[RunFolder, dict[str, Any]]]:
-    """All runs that say what they are, or those of them that have begun under the same REGATTA_FRESH."""
-    word = os.environ.get(FRESH)
+def _eligible(asked: Asked) -> list[tuple[RunFolder, dict[str, Any]]]:
+    """All runs that say what they are, or those of them that have begun under the same word."""
     whole = [(folder, run) for folder, run in all_runs() if {"hashes", "state", "num_epochs"} <= run.keys()]
-    return [(folder, run) for folder, run in whole if not word or run.get("fresh") == word]
+    return [(folder, run) for folder, run in whole if not asked.fresh or run.get("fresh") == asked.fresh]
 
 
 def _check_lost(identity: Identity, known: Container[str]) -> None:
     """StorageError where a folder of this run has states, but neither record nor state says how far it is."""
-    if os.environ.get(FRESH):
-        return
     named = re.compile(rf"\d{{8}}-\d{{6}}-{identity.run[:8]}(-\d+)?")
     for folder in _folders():
         if named.fullmatch(folder.id) and folder.id not in known and folder.states:
@@ -101,19 +109,18 @@ def _check_lost(identity: Identity, known: Container[str]) -> None:
             )
 
 
-def _ask_for_code(folder: RunFolder, run: dict[str, Any]) -> None:
-    if not os.environ.get(ACCEPT_CODE):
-        raise ConfigError(
-            f"{folder.path}: this run was interrupted in epoch {run.get('num_epochs', 0) + 1}, and the code has changed since. "
-            "`regatta run --accept-code` goes on with the new code; `regatta run --fresh` starts again and keeps the old folder"
-        )
+def _other_code(folder: RunFolder, run: dict[str, Any]) -> ConfigError:
+    return ConfigError(
+        f"{folder.path}: this run was interrupted in epoch {run.get('num_epochs', 0) + 1}, and the code has changed since. "
+        "`regatta run --accept-code` goes on with the new code; `regatta run --fresh` starts again and keeps the old folder"
+    )
 
 
-def shorter_run(identity: Identity, epochs: int) -> RunFolder | None:
-    """The longest finished run that differs in fewer epochs alone; none where REGATTA_FRESH asks for a new start."""
+def shorter_run(identity: Identity, epochs: int, asked: Asked = NOTHING) -> RunFolder | None:
+    """The longest finished run that differs in fewer epochs alone; of a new start none."""
     found = [
         (run["num_epochs"], folder.id, folder)
-        for folder, run in _eligible()
+        for folder, run in _eligible(asked)
         if run["hashes"]["without_epochs"] == identity.without_epochs and run["state"] == "finished"
         and run["max_epochs"] < epochs and folder.states
     ]  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from pipeline.errors import ENDS, NumericsError, Stopped, StorageError
 from pipeline.model.net import Spec
 from pipeline.runs.display import ProgressDisplay
 from pipeline.runs.facts import commit, now, versions
-from pipeline.runs.find import FRESH, LOST, shorter_run
+from pipeline.runs.find import Asked, shorter_run
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.identity import Identity
 from pipeline.runs.state import ROWS_PER_EPOCH, Progress, Row, Snapshot
@@ -150,17 +149,19 @@ class Record:
         )
 
 
-def begin(record: Record, identity: Identity, train: TrainConfig, *, resume: bool, **more: Any) -> Snapshot | None:
+def begin(
+    record: Record, identity: Identity, train: TrainConfig, asked: Asked, *, resume: bool, **more: Any
+) -> Snapshot | None:
     """Write the facts of a run that starts or goes on, and give what it goes on from. more: further facts."""
     folder = record.folder
-    shorter = shorter_run(identity, train.epochs) if not resume and train.schedule == "constant" else None
+    shorter = shorter_run(identity, train.epochs, asked) if not resume and train.schedule == "constant" else None
     snapshot = folder.load_state() if resume else shorter.load_state() if shorter else None
     for left in folder.path.glob("*.partial-*"):  # by a writer that was killed
         left.unlink()
     if shorter:
         artifacts.copy_whole(shorter.metrics, folder.metrics)
     folder.cut_records(_progress(snapshot).num_rows[0])
-    lost = [_interruption(os.environ[LOST], _progress(snapshot))] if LOST in os.environ else []
+    lost = [_interruption(asked.lost, _progress(snapshot))] if asked.lost else []
     new = {"restarts": len(lost) - 1, "started": now(), "continued_from": shorter and shorter.id}
     before: Row = folder.read() if resume else new
     facts = {
@@ -185,7 +186,7 @@ def begin(record: Record, identity: Identity, train: TrainConfig, *, resume: boo
         folder.write(**facts, accepted_code=[*before.get("accepted_code", []), *older])
         _compare_threads(before["num_threads"], record.num_threads)
         return snapshot
-    start = {"num_epochs": _progress(snapshot).epoch, "wall_s": 0.0, "fresh": os.environ.get(FRESH)}
+    start = {"num_epochs": _progress(snapshot).epoch, "wall_s": 0.0, "fresh": asked.fresh}
     names = [name for name in (artifacts.PARAMS, Path("conf/overrides.yaml")) if name.exists()]
     files = {name.name: artifacts.copy_whole(name, folder.path / name.name) for name in names}
     folder.write(**before | facts | start, files=files)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from pipeline.artifacts import published_dir, stage_dir, write_json, write_parquet
 from pipeline.errors import ConfigError
 from pipeline.mirror import mirror_study
+from pipeline.runs.find import Asked
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
@@ -23,15 +25,15 @@ from pipeline.study.schedule import Workers
 from pipeline.study.tables import cells_table, curves_table
 
 
-def run(name: str) -> None:
+def run(name: str, asked: Asked) -> None:
     """Read artifacts/prepare and artifacts/augment, write artifacts/study/NAME."""
     params = read_params()
     definitions = section(params, "study", StudyConfig).definitions
     if name not in definitions:
         raise ConfigError(f"study {name!r}: not defined; defined are {', '.join(definitions) or 'none'}")
     definition, place, materials = definitions[name], stage_dir("study") / name, open_materials(params)
-    with pool_of(section(params, "cluster", ClusterConfig)) as (connect, workers):
-        todo = plan(name, definition, params, materials, place, connect=connect)
+    with pool_of(section(params, "cluster", ClusterConfig), asked.lost is not None) as (connect, workers):
+        todo = plan(name, definition, params, materials, place, connect=connect, accept_code=asked.accept_code)
         print(
             f"study {name}: {len(todo.cells)} runs, {len(todo.cells) - todo.num_missing} of them known already, "
             f"{len(todo.jobs)} groups side by side",
@@ -65,7 +67,7 @@ def run(name: str) -> None:
 
 
 @contextmanager
-def pool_of(config: ClusterConfig) -> Iterator[tuple[Callable[[], CapacityOf], Workers]]:
+def pool_of(config: ClusterConfig, again: bool) -> Iterator[tuple[Callable[[], CapacityOf], Workers]]:
     """How to connect to the workers, which tells what they can take, and the workers: processes here, or actors on Ray."""
     if config.kind == "local":
         yield lambda: capacity_here, Processes(cores())
@@ -76,7 +78,7 @@ def pool_of(config: ClusterConfig) -> Iterator[tuple[Callable[[], CapacityOf], W
     with ExitStack() as connection:
 
         def connect() -> CapacityOf:
-            connection.enter_context(connected(config, cores()))
+            connection.enter_context(connected(config, cores(), again))
             return capacity_there
 
         yield connect, actors()
@@ -84,4 +86,4 @@ def pool_of(config: ClusterConfig) -> Iterator[tuple[Callable[[], CapacityOf], W
 
 if __name__ == "__main__":
     name = sys.argv[1]
-    run_stage(f"study-{name}", lambda: supervised(f"study {name}", lambda: run(name)))
+    run_stage(f"study-{name}", lambda: supervised(f"study {name}", partial(run, name)))

@@ -10,41 +10,52 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from types import FrameType
 
 from pipeline.artifacts import cells_root, runs_root, tensors_digest
 from pipeline.errors import ENDS, Interrupted, RegattaError, Stopped
 from pipeline.processes import die_with_parent, full_disk_told, memory_limit_told, this_process
-from pipeline.runs.find import LOST
+from pipeline.runs.find import Asked
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.stages.entry import read_params, section
 from pipeline.train.stopping import STOPS, Process, handle, handled
 
+ACCEPT_CODE, FRESH = "REGATTA_ACCEPT_CODE", "REGATTA_FRESH"
 CTRL_C = "Ctrl-C"
 MOST_ENDS = 4
 """So often in a row the process may be ended without anything saved in between."""
 
 
-def supervised(stage: str, work: Callable[[], None]) -> None:
-    """Run the work; on Ray in a process that is started again whenever it is ended from outside, to go on from the last save.
+def supervised(stage: str, work: Callable[[Asked], None]) -> None:
+    """Run the work, told what is asked of the runs that are there.
+
+    On Ray it is in a process that is started again whenever it is ended from outside, to go on from the last save.
 
     Raises what the work raises, Stopped after a signal, and RegattaError where it is ended again and again.
     """
     if section(read_params(), "cluster", ClusterConfig).kind == "local":
-        work()
+        work(asked())
         return
-    ends = 0
+    ends, how = 0, None
     while True:
         before = _saved()
-        how = _ended(work)
+        how = _ended(partial(work, asked(how)))
         if how is None:
             return
         ends = ends + 1 if _saved() == before else 1
         if ends == MOST_ENDS:
             raise RegattaError(f"{how}. So it went {ends} times in a row without anything saved; say the same command again")
-        os.environ[LOST] = how
         print(f"{stage}: {how}; starts again", flush=True)
+
+
+def asked(lost: str | None = None) -> Asked:
+    """What `regatta run` hands its stages about runs that are there, in its environment since it changes no result.
+
+    lost: why a process before this one has gone.
+    """
+    return Asked(bool(os.environ.get(ACCEPT_CODE)), os.environ.get(FRESH) or None, lost)
 
 
 def _saved() -> set[tuple[str, str]]:

@@ -6,6 +6,7 @@ from pipeline.artifacts import stage_dir
 from pipeline.data.dataset import open_dataset
 from pipeline.data.views import open_views
 from pipeline.mirror import Tracker, open_tracker
+from pipeline.runs.find import Asked
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.record import publish
 from pipeline.schema.cluster import ClusterConfig
@@ -17,7 +18,7 @@ from pipeline.stages.supervised import supervised
 from pipeline.train.program import planned
 
 
-def run() -> None:
+def run(asked: Asked) -> None:
     """Read artifacts/prepare and artifacts/augment, write artifacts/train."""
     params = read_params()
     model, train = section(params, "model", ModelConfig), section(params, "train", TrainConfig)
@@ -32,11 +33,11 @@ def run() -> None:
     if cluster.workers > 1:
         from pipeline.distributed.training import fit_on_cluster
 
-        folder = fit_on_cluster(model, train, data, views, mirrored, cluster)
+        folder = fit_on_cluster(model, train, data, views, mirrored, cluster, asked)
     else:
         from pipeline.train.fit import fit
 
-        folder = fit(model, train, data, views, mirrored)
+        folder = fit(model, train, data, views, mirrored, asked)
     publish(folder, stage_dir("train"), model, data.manifest, planned(model, train, data.manifest)[0].loss)
 
 

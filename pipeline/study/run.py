@@ -19,7 +19,6 @@ from pipeline.closure import code_digest
 from pipeline.data.dataset import Manifest, open_dataset
 from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes
 from pipeline.errors import BusyError, ConfigError, StorageError
-from pipeline.runs.find import ACCEPT_CODE
 from pipeline.runs.identity import CODE, Identity, identity
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.claims import Claims
@@ -84,12 +83,13 @@ def plan(
     tables: Path | None = None,
     make: bool = True,
     connect: Callable[[], CapacityOf] = lambda: capacity_here,
+    accept_code: bool = False,
 ) -> Planned:
     """The runs of a study on the prepared data. tables: a folder with cells.parquet and curves.parquet of earlier runs.
 
     make: write datasets and augmented copies that runs without a result need and that are not there. connect: to where
-    they are computed, called where there are such runs, before anything is made. ConfigError names
-    every variant that can't work, or is judged on other samples than others, before anything is computed.
+    they are computed, called where there are such runs, before anything is made. accept_code: take results of older code.
+    ConfigError names every variant that can't work, or is judged on other samples than others, before anything is computed.
     """
     if wrong := problems(definition, values, materials.manifest):
         raise ConfigError("\n".join(f"study {name}: {line}" for line in wrong))
@@ -99,7 +99,7 @@ def plan(
         identity(cell.config.model, cell.config.train, material.dataset, material.views, materials.device)
         for cell, material in zip(chosen, found, strict=True)
     ]
-    known, accepted = known_results(names, definition.test, tables)
+    known, accepted = known_results(names, definition.test, tables, accept_code)
     missing = [(cell, material, own) for cell, material, own in zip(chosen, found, names, strict=True) if own.run not in known]
     capacity = connect() if missing else capacity_here
     _check_samples(name, definition, list(zip(chosen, found, names, strict=True)), known, materials, make)
@@ -133,7 +133,9 @@ def _check_samples(
         raise ConfigError("\n".join(lines))
 
 
-def known_results(names: Sequence[Identity], test: bool, tables: Path | None) -> tuple[dict[str, Result], set[str]]:
+def known_results(
+    names: Sequence[Identity], test: bool, tables: Path | None, accept_code: bool
+) -> tuple[dict[str, Result], set[str]]:
     """Results by the hash of the run that is wanted, and the hashes of those that older code computed (--accept-code)."""
     stored = pulled_results(tables)
     known: dict[str, Result] = {}
@@ -142,7 +144,7 @@ def known_results(names: Sequence[Identity], test: bool, tables: Path | None) ->
         result = _stored(own.run, stored)
         if result is not None and usable(result, test):
             known[own.run] = result
-    if os.environ.get(ACCEPT_CODE) and len(known) < len(names):
+    if accept_code and len(known) < len(names):
         older = {result["without_code"]: result for result in [*_all_stored(), *stored.values()] if usable(result, test)}
         for own in names:
             if own.run not in known and own.without_code in older:

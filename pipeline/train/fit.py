@@ -7,7 +7,7 @@ import torch
 from pipeline.data.dataset import Dataset
 from pipeline.data.views import Views
 from pipeline.errors import NumericsError
-from pipeline.runs.find import find_run
+from pipeline.runs.find import NOTHING, Asked, find_run
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.identity import identity
 from pipeline.runs.record import OpenTracker, Record, begin
@@ -20,7 +20,14 @@ from pipeline.train.program import planned, threads_for
 from pipeline.train.training import Training
 
 
-def fit(model: ModelConfig, train: TrainConfig, data: Dataset, views: Views, open_tracker: OpenTracker) -> RunFolder:
+def fit(
+    model: ModelConfig,
+    train: TrainConfig,
+    data: Dataset,
+    views: Views,
+    open_tracker: OpenTracker,
+    asked: Asked = NOTHING,
+) -> RunFolder:
     """Train one run to the end and return its folder.
 
     The same configuration, data and code find the same folder again: finished, it is returned as it is; interrupted, it
@@ -31,13 +38,13 @@ def fit(model: ModelConfig, train: TrainConfig, data: Dataset, views: Views, ope
     program, lane = planned(model, train, data.manifest)
     torch.set_num_threads(threads_for(program, train.threads, train.shards))
     own = identity(model, train, data.manifest.digest, views.digest, device.type)
-    folder, todo = find_run(own)
+    folder, todo = find_run(own, asked)
     if todo == "done":
         return folder
     with folder.held():
         training = Training(program, [lane], data, [views], device)
         record = Record(folder, program, len(training.ids), torch.get_num_threads(), device.type)
-        snapshot = begin(record, own, train, resume=todo == "resume")
+        snapshot = begin(record, own, train, asked, resume=todo == "resume")
         if snapshot:
             training.restore(*snapshot)
         with record.shown(snapshot, open_tracker):

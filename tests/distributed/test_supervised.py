@@ -21,8 +21,8 @@ from test_distributed_training import epochs_kept, run_in, same_run
 
 from pipeline.artifacts import save_tensors
 from pipeline.errors import ConfigError, RegattaError, Stopped
-from pipeline.runs.find import LOST
-from pipeline.stages.supervised import MOST_ENDS, supervised
+from pipeline.runs.find import Asked
+from pipeline.stages.supervised import MOST_ENDS, asked, supervised
 from pipeline.train.stopping import StopRequest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,8 +173,6 @@ def test_a_cluster_that_comes_back_is_waited_for(folder, tmp_path):
 def ray_chosen(tmp_path, monkeypatch):
     """Parameters that choose Ray, in the current directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(LOST, "")  # so that it is what it was after the test
-    monkeypatch.delenv(LOST)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"cluster": two_workers()}))
     return tmp_path / "seen"
 
@@ -192,19 +190,18 @@ def raises(error):
 
 def test_what_the_work_raises_is_raised(ray_chosen):
     with pytest.raises(ConfigError, match="a shard too few"):
-        supervised("train", lambda: raises(ConfigError("a shard too few")))
+        supervised("train", lambda asked: raises(ConfigError("a shard too few")))
     with pytest.raises(SystemExit) as ended:
-        supervised("train", lambda: 1 / 0)
+        supervised("train", lambda asked: 1 / 0)
     assert ended.value.code == 1
-    assert LOST not in os.environ
 
 
 @pytest.mark.parametrize(("code", "how"), [(1, "exit code 1, as when its Ray cluster has gone"), (-9, "SIGKILL")])
 def test_work_that_is_ended_goes_on_and_knows_why(ray_chosen, code, how):
-    def work():
+    def work(asked):
         if note(ray_chosen) == 1:
             os._exit(code) if code > 0 else os.kill(os.getpid(), -code)
-        assert os.environ[LOST] == f"the process that led the work has gone ({how})"
+        assert asked.lost == f"the process that led the work has gone ({how})"
 
     supervised("train", work)
     assert note(ray_chosen) == 3
@@ -215,7 +212,7 @@ def test_work_that_is_ended_again_and_again_is_given_up_unless_it_saves(ray_chos
     state = Path("runs") / "one" / "state.safetensors"
     state.parent.mkdir(parents=True)
 
-    def work():
+    def work(asked):
         number = note(ray_chosen)
         save_tensors(state, {}, {"epoch": min(number, 3)})  # the first three get further
         os._exit(1)
@@ -246,15 +243,14 @@ def test_a_stop_that_comes_before_the_work_is_heard(ray_chosen, monkeypatch, num
 
     monkeypatch.setattr(os, "fork", signalled)
     with pytest.raises((Stopped, KeyboardInterrupt)):
-        supervised("train", lambda: time.sleep(20))
-    assert LOST not in os.environ
+        supervised("train", lambda asked: time.sleep(20))
 
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_is_not_answered_by_another_start(ray_chosen, times):
     """Once: the work has noted it, and then is ended from outside. Twice: it ends at once, by that signal."""
 
-    def work():
+    def work(asked):
         note(ray_chosen)
         stop = StopRequest()
         with stop.listening():
@@ -269,7 +265,7 @@ def test_ctrl_c_is_not_answered_by_another_start(ray_chosen, times):
 
 
 def test_sigterm_while_the_work_waits_is_a_stop(ray_chosen):
-    def work():
+    def work(asked):
         os.kill(os.getppid(), signal.SIGTERM)
         time.sleep(20)
 
@@ -279,7 +275,7 @@ def test_sigterm_while_the_work_waits_is_a_stop(ray_chosen):
 
 def test_more_than_a_pipe_holds_is_raised_whole(ray_chosen):
     with pytest.raises(ConfigError) as found:
-        supervised("train", lambda: raises(ConfigError("x" * 200_000)))
+        supervised("train", lambda asked: raises(ConfigError("x" * 200_000)))
     assert len(str(found.value)) == 200_000
 
 
@@ -300,3 +296,13 @@ def test_a_study_goes_on_from_the_results_that_there_are(ray_folder, ray_referen
     for result in (*found.values(), *expected.values()):
         result.pop("num_together")  # those that were left are put together anew
     same(found, expected)
+
+
+def test_what_a_run_is_asked_is_read_once(ray_chosen, monkeypatch):
+    """From the environment that DVC hands down, beside what is known here."""
+    monkeypatch.setenv("REGATTA_FRESH", "a word")
+    monkeypatch.setenv("REGATTA_ACCEPT_CODE", "1")
+    assert asked("gone") == Asked(accept_code=True, fresh="a word", lost="gone")
+    for name in ("REGATTA_FRESH", "REGATTA_ACCEPT_CODE"):
+        monkeypatch.setenv(name, "")
+    assert asked() == Asked()

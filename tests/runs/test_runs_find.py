@@ -8,7 +8,7 @@ from training_helpers import untimed
 
 from pipeline import artifacts
 from pipeline.errors import ConfigError
-from pipeline.runs.find import all_runs, find_run, run_named
+from pipeline.runs.find import Asked, all_runs, find_run, run_named
 from pipeline.train import fit as fit_module
 
 
@@ -50,10 +50,10 @@ def test_a_run_that_stopped_early_is_not_longer_with_more_epochs(digits, monkeyp
     assert all((weights(longer)[name] == array).all() for name, array in weights(fresh).items())
 
 
-def test_a_fresh_start_continues_nothing(digits, monkeypatch):
+def test_a_fresh_start_continues_nothing(digits):
     run(digits, train__schedule="constant")
-    monkeypatch.setenv("REGATTA_FRESH", "1")
-    assert run(digits, train__schedule="constant", train__epochs=6)[0].read()["continued_from"] is None
+    again = run(digits, Asked(fresh="1"), train__schedule="constant", train__epochs=6)[0]
+    assert again.read()["continued_from"] is None
 
 
 def test_a_record_that_cannot_be_read_stops_nothing(digits, capsys):
@@ -69,47 +69,42 @@ def test_a_schedule_that_depends_on_the_length_starts_again(digits):
     assert run(digits, train__epochs=6)[0].read()["continued_from"] is None
 
 
-def test_other_code_is_not_resumed_unasked(digits, monkeypatch):
+def test_other_code_is_not_resumed_unasked(digits):
     folder = interrupted(digits)
     folder.write(hashes={**folder.read()["hashes"], "code": "old", "run": "old"})
     with pytest.raises(ConfigError, match="--accept-code"):
         run(digits)
-    monkeypatch.setenv("REGATTA_ACCEPT_CODE", "1")
-    assert run(digits)[0] == folder
+    assert run(digits, Asked(accept_code=True))[0] == folder
     assert folder.read()["accepted_code"] == ["old"]
 
 
-def test_a_fresh_start_keeps_the_old_folder(digits, monkeypatch):
+def test_a_fresh_start_keeps_the_old_folder(digits):
     folder = interrupted(digits)
     folder.write(id="older")
     folder.path.rename(folder.path.with_name("20000101-000000-older"))
-    monkeypatch.setenv("REGATTA_FRESH", "1")
-    run(digits)
+    run(digits, Asked(fresh="1"))
     assert len(all_runs()) == 2
 
 
-def test_a_fresh_start_that_was_ended_goes_on_as_such(digits, monkeypatch):
+def test_a_fresh_start_that_was_ended_goes_on_as_such(digits):
     older, _ = run(digits)
-    monkeypatch.setenv("REGATTA_FRESH", "a word")
-    fresh, todo = find_run(identity_of(older))
+    word = Asked(fresh="a word")
+    fresh, todo = find_run(identity_of(older), word)
     assert todo == "new"
     fresh.path.mkdir()
     fresh.write(**older.read() | {"id": fresh.id, "state": "running", "fresh": "a word"})
-    assert find_run(identity_of(older)) == (fresh, "new")  # in its folder, since nothing was saved
+    assert find_run(identity_of(older), word) == (fresh, "new")  # in its folder, since nothing was saved
     artifacts.save_tensors(fresh.state, *older.load_state())
-    assert find_run(identity_of(older)) == (fresh, "resume")
-    monkeypatch.setenv("REGATTA_FRESH", "another")
-    assert find_run(identity_of(older))[0] not in (older, fresh)
-    monkeypatch.delenv("REGATTA_FRESH")
+    assert find_run(identity_of(older), word) == (fresh, "resume")
+    assert find_run(identity_of(older), Asked(fresh="another"))[0] not in (older, fresh)
     assert find_run(identity_of(older)) == (fresh, "resume")
 
 
-def test_a_run_that_was_ended_before_it_saved_begins_in_its_folder(digits, monkeypatch):
+def test_a_run_that_was_ended_before_it_saved_begins_in_its_folder(digits):
     folder = interrupted(digits)
     for state in folder.states:
         state.unlink()
-    monkeypatch.setenv("REGATTA_LOST", "its cluster has gone")
-    assert run(digits)[0] == folder
+    assert run(digits, Asked(lost="its cluster has gone"))[0] == folder
     assert len(all_runs()) == 1
     facts = folder.read()
     assert facts["restarts"] == 1

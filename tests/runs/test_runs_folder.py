@@ -8,6 +8,7 @@ from run_helpers import damage, interrupted, run, weights
 
 from pipeline import artifacts
 from pipeline.errors import ConfigError, StorageError
+from pipeline.runs.find import Asked
 from pipeline.runs.state import Progress
 from pipeline.train import fit as fit_module
 
@@ -40,14 +41,13 @@ def test_a_torn_record_of_an_unfinished_run_is_taken_from_its_state(digits, how,
     assert all((weights(folder)[name] == array).all() for name, array in whole.items())
 
 
-def test_neither_record_nor_state_whole_stops_and_says_what_to_do(digits, monkeypatch):
+def test_neither_record_nor_state_whole_stops_and_says_what_to_do(digits):
     folder = interrupted(digits)
     for path in (*folder.states, folder.path / "run.json"):
         damage(path, 0.5)
     with pytest.raises(StorageError, match=r"neither run.json nor a saved state is whole.*--fresh"):
         run(digits)
-    monkeypatch.setenv("REGATTA_FRESH", "a word")
-    assert run(digits)[0] != folder
+    assert run(digits, Asked(fresh="a word"))[0] != folder
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "best.safetensors", "run.json"])

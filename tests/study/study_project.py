@@ -30,9 +30,9 @@ def definition(variants, seeds=3, **more) -> StudyDefinition:
     return validated(StudyDefinition, own | more, "study")
 
 
-def planned_study(chosen: StudyDefinition, tables=None):
+def planned_study(chosen: StudyDefinition, tables=None, accept_code=False):
     values = yaml.safe_load(Path("values.yaml").read_text())
-    return plan("s", chosen, values, open_materials(values), tables)
+    return plan("s", chosen, values, open_materials(values), tables, accept_code=accept_code)
 
 
 def run_study(seeds: int, epochs: int = 3):

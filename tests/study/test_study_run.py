@@ -61,9 +61,9 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def computed(chosen, tables=None):
+def computed(chosen, tables=None, accept_code=False):
     workers = Inline()
-    return compute(planned_study(chosen, tables), workers), workers.started
+    return compute(planned_study(chosen, tables, accept_code), workers), workers.started
 
 
 def claims_left():
@@ -156,12 +156,10 @@ def test_results_of_older_code_are_taken_when_they_are_accepted(project, monkeyp
     import pipeline.runs.identity as identity_module
 
     monkeypatch.setattr(identity_module, "code_digest", lambda file: "other code")
-    monkeypatch.setenv("REGATTA_ACCEPT_CODE", "1")
-    outcomes, started = computed(definition(NONE, seeds=4))
+    outcomes, started = computed(definition(NONE, seeds=4), accept_code=True)
     assert sum(started) == 2, "the new seed has no older result"
     assert [outcome.accepted for outcome in outcomes] == [True, True, True, False] * 2
     assert outcomes[0].result == before[0].result
-    monkeypatch.delenv("REGATTA_ACCEPT_CODE")
     assert sum(computed(definition(NONE, seeds=4))[1]) == 6
 
 
