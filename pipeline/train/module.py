@@ -125,7 +125,7 @@ class TrainingModule(pl.LightningModule):
     def _log(self) -> None:
         """For callbacks: train_loss, val_loss, val_accuracy and so on, of the runs that have such a row."""
         training = self.training_program
-        last = [row for rows in training.rows for row in rows[-3:] if row["epoch"] == training.progress.epoch]
+        last = [row for k in range(len(training.lanes)) for row in training.latest_rows(k)]
         for split in dict.fromkeys(row["split"] for row in last):
             own = [row for row in last if row["split"] == split]
             means = {f"{split}_{name}": sum(row[name] for row in own) / len(own) for name in ("loss", "accuracy")}
