@@ -109,5 +109,5 @@ def equal(one: Training, k: int, other: Training, i: int = 0) -> bool:
     return (
         torch.equal(one.net.flat[k], other.net.flat[i])
         and torch.equal(one.best.flat[k], other.best.flat[i])
-        and untimed(one.rows[k]) == untimed(other.progress.rows[i])
+        and untimed(one.rows[k]) == untimed(other.rows[i])
     )
