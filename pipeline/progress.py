@@ -1,10 +1,15 @@
-"""How far work is, and how long the rest of it takes."""
+"""How far work is, and how long the rest of it takes: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from types import TracebackType
+from typing import Any
 
+LINE_EVERY_S = 10.0
+"""Between two plain lines."""
 BASIS_S = 1.0
 """Before so much of something has been seen, nobody says how long the rest takes."""
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}s [{elapsed}{postfix}]"
@@ -45,3 +50,71 @@ class Pace:
 def duration(seconds: float) -> str:
     """A time to read."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+class Display:
+    """Shows what is done of `total` (None: unknown); `note` stands beside the bar, before the time left."""
+
+    note = ""
+
+    def __init__(self, name: str, unit: str, total: int | None, done: float = 0, every_s: float | None = None) -> None:
+        self.name, self.unit, self.total, self.done = name, unit, total, done
+        self.every_s = LINE_EVERY_S if every_s is None else every_s
+        self.bar = self._bar() if sys.stderr.isatty() else None
+        self.begin()
+
+    def begin(self) -> None:
+        """The time left is told by what is done from now on."""
+        self.pace, self.told = Pace(), time.monotonic()
+
+    def _bar(self) -> Any:
+        from tqdm import tqdm
+
+        endless = self.total is None  # for which tqdm has a form of its own
+        form: Any = {"unit": f" {self.unit}s"} if endless else {"unit": self.unit, "bar_format": BAR}
+        return tqdm(total=self.total, initial=self.done, desc=self.name, leave=False, **form)
+
+    def at(self, done: float, left: str | None = None) -> bool:
+        """So much is done by now. left: the time left in words, else told by the pace. Whether a plain line is due."""
+        self.done = done
+        self.pace.at(done)
+        if self.bar is not None:
+            self.bar.set_postfix_str(", ".join(filter(None, [self.note, self.left() if left is None else left])), refresh=False)
+            self.bar.update(done - self.bar.n)
+            return False
+        return time.monotonic() - self.told > self.every_s
+
+    def advance(self, num: int) -> None:
+        """So much more is done."""
+        if self.at(self.done + num):
+            self.say(self.line())
+
+    def left(self) -> str:
+        """The time left in words; nothing before there is a basis."""
+        seconds = self.pace.left(self.total) if self.total else None
+        return "" if seconds is None else f"{duration(seconds)} left"
+
+    def line(self, left: str | None = None) -> str:
+        """How far it is, plainly."""
+        of = f" of {self.total:,}" if self.total is not None else ""
+        words = [f"{self.name}: {self.done:,.0f}{of} {self.unit}s", self.left() if left is None else left]
+        return ", ".join(filter(None, words))
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        if self.bar is not None:
+            self.bar.write(text, file=sys.stdout)
+        else:
+            print(text, flush=True)
+        self.told = time.monotonic()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.close()
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

@@ -1,8 +1,10 @@
 """The time left: none before there is a basis, then from the pace alone."""
 
+import sys
+
 import pytest
 
-from pipeline.progress import Pace, duration
+from pipeline.progress import Display, Pace, duration
 
 
 class Clock:
@@ -65,3 +67,38 @@ def test_the_time_left_passes_while_nothing_is_heard_and_is_never_below_nothing(
 @pytest.mark.parametrize(("seconds", "shown"), [(0.2, "0 s"), (119, "119 s"), (600, "10 min"), (9000, "2.5 h")])
 def test_a_time_is_shown_in_its_own_unit(seconds, shown):
     assert duration(seconds) == shown
+
+
+def test_lines_tell_how_far_it_is_and_how_long_the_rest_takes(capsys):
+    with Display("prepare: reading", "sample", 2000, every_s=-1.0) as display:
+        display.advance(500)
+        display.pace.first = (display.pace.first[0] - 10.0, 0.0)
+        display.advance(500)
+    with Display("prepare: reading", "sample", None, every_s=-1.0) as endless:
+        endless.advance(1200)
+    assert capsys.readouterr().out.splitlines() == [
+        "prepare: reading: 500 of 2,000 samples",
+        "prepare: reading: 1,000 of 2,000 samples, 10 s left",
+        "prepare: reading: 1,200 samples",
+    ]
+
+
+def test_lines_come_now_and_then(capsys):
+    display = Display("augment", "image", 10, every_s=60.0)
+    display.advance(1)
+    display.told -= 61
+    display.advance(1)
+    display.advance(1)
+    assert capsys.readouterr().out == "augment: 2 of 10 images\n"
+
+
+def test_a_bar_on_a_terminal_has_the_note_and_the_time_left(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with Display("train", "step", 100) as display:
+        display.note = "val loss 0.5"
+        assert not display.at(40)
+        assert (display.bar.n, display.bar.postfix) == (40, "val loss 0.5")
+        display.say("a line")
+    said = capsys.readouterr()
+    assert "train:   0%|" in said.err
+    assert "a line" in said.out

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +16,7 @@ from pipeline.artifacts import storage_errors, view_path
 from pipeline.errors import StorageError
 from pipeline.keyed import U64
 from pipeline.kinds.image.views import batch_views
+from pipeline.progress import Display
 from pipeline.schema.augment import AugmentConfig
 
 HEADER_BYTES = 128
@@ -25,7 +24,6 @@ BATCH_BYTES, CUDA_BATCH_BYTES = 2**26, 2**30
 """Most bytes of images read at once for a CPU and for a GPU."""
 CUDA_COPIES = 64
 """Bytes of GPU memory that a byte of image may take: some sixteen float32 copies (image, maps, colour, noise)."""
-LINE_EVERY_S = 5.0
 
 
 def stored_bytes(shape: tuple[int, ...], views: int) -> int:
@@ -70,16 +68,9 @@ def _batch_size(inputs: NDArray[Any], device: torch.device) -> int:
 
 
 def _batches(num: int, size: int, views: int) -> Iterator[tuple[int, int]]:
-    """Starts and ends of the batches, with a bar on a terminal and a line now and then elsewhere."""
-    from tqdm import tqdm
-
-    started = told = time.monotonic()
-    with tqdm(total=num * views, unit=" images", desc="augment", disable=not sys.stderr.isatty()) as bar:
+    """Starts and ends of the batches of samples, shown as they are done."""
+    with Display("augment", "image", num * views) as display:
         for start in range(0, num, size):
             end = min(start + size, num)
             yield start, end
-            bar.update((end - start) * views)
-            if bar.disable and end < num and time.monotonic() - told > LINE_EVERY_S:
-                told = time.monotonic()
-                left = (told - started) / end * (num - end)
-                print(f"augment: {end:,} of {num:,} samples, about {left:.0f} s left", flush=True)
+            display.advance((end - start) * views)

@@ -22,8 +22,8 @@ from pipeline.data.dataset import SPLITS
 from pipeline.errors import DataError
 from pipeline.kinds.kind import BadSampleError, Content, loaded
 from pipeline.prepare.parallel import CrashError, ordered
-from pipeline.prepare.progress import Progress
 from pipeline.prepare.raw import Raw, Source
+from pipeline.progress import Display
 
 Inspect = Callable[[Content], tuple[int, ...]]
 """What the header of a content says, as `NUM_FACTS` integers; BadSampleError where it is none."""
@@ -90,10 +90,10 @@ def scan(source: Source, inspect: Inspect, max_bytes: int, workers: int) -> Samp
     """Read every sample once: its content number and header. Contents of more than `max_bytes` are not read."""
     columns = _Columns()
     tasks = chunks((_capped(raw, max_bytes) for raw in source.read()), lambda raw: raw.num_bytes)
-    with Progress("prepare: reading", source.num_samples) as progress, crashes_explained():
+    with Display("prepare: reading", "sample", source.num_samples) as display, crashes_explained():
         for chunk, found in ordered(partial(_inspected, inspect), tasks, _weight, workers):
             columns.add(chunk, found)
-            progress.advance(len(chunk))
+            display.advance(len(chunk))
     return columns.samples()
 
 

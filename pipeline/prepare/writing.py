@@ -24,9 +24,9 @@ from pipeline.artifacts import storage_errors
 from pipeline.errors import DataError
 from pipeline.kinds.kind import BadSampleError, Content, loaded
 from pipeline.prepare.parallel import ordered
-from pipeline.prepare.progress import Progress
 from pipeline.prepare.raw import Source
 from pipeline.prepare.scan import Column, Samples, chunks, content_number, crashes_explained
+from pipeline.progress import Display
 
 Decode = Callable[[Content], NDArray[Any]]
 """A content as an array of the dataset's shape and dtype; BadSampleError where it is damaged."""
@@ -84,10 +84,10 @@ def decoded(
         path.touch()
         os.truncate(path, len(readers) * layout.num_bytes)
     tasks = chunks(_jobs(source, samples, readers), lambda job: job.num_bytes + job.decode_bytes // 16)
-    with Progress("prepare: decoding", len(readers)) as progress, crashes_explained():
+    with Display("prepare: decoding", "sample", len(readers)) as display, crashes_explained():
         for task, problems in ordered(partial(_decode_to, path, decode, layout), tasks, _weight, workers):
             bad.update(problems)
-            progress.advance(len(task))
+            display.advance(len(task))
     rows = np.memmap(path, layout.dtype, "r", shape=(len(readers), *layout.shape))
     failed = chosen[np.isin(row_of[chosen], list(bad))]
     return Decoded(rows, row_of, {int(i): bad[int(row_of[i])] for i in failed})

@@ -1,53 +1,39 @@
-"""How far a training is, shown: a bar with the time left on a terminal, plain lines elsewhere."""
+"""How far a training is, shown: a bar with the time left on a terminal, plain lines elsewhere, every epoch's in a file."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pipeline.artifacts import append_lines
-from pipeline.progress import BAR, Pace, duration
+from pipeline.progress import Display
 from pipeline.runs.state import Progress, Row
 
-LINE_EVERY_S = 5.0
+EPOCH_EVERY_S = 5.0
 SILENCE_S = 30.0
 """In a long epoch a plain line tells after this time how far it is."""
 
 
-class ProgressDisplay:
+class EpochDisplay:
     """Shows the first run's epochs as they end, and how far a long one is; keeps every epoch's line in a log file."""
 
     def __init__(self, log: Path, epochs: int, steps_per_epoch: int, progress: Progress) -> None:
         self.log, self.epochs, self.steps_per_epoch = log, epochs, steps_per_epoch
-        self.total = epochs * steps_per_epoch
-        self.begin()
-        shown, first = sys.stderr.isatty(), self._steps(progress)
-        self.bar = tqdm(total=self.total, initial=first, unit="step", leave=False, bar_format=BAR) if shown else None
+        self.shown = Display("train", "step", epochs * steps_per_epoch, self._steps(progress), SILENCE_S)
 
     def begin(self) -> None:
         """The time left is reckoned from now and here."""
-        self.pace = Pace()
-        self.last_line = time.monotonic()
+        self.shown.begin()
 
     def say(self, text: str) -> None:
         """Print a line, and keep it."""
-        if self.bar is not None:
-            self.bar.write(text, file=sys.stdout)
-        else:
-            print(text, flush=True)
-        self.last_line = time.monotonic()
+        self.shown.say(text)
         self._keep(text)
 
     def step(self, progress: Progress) -> None:
         """A step has ended."""
-        self.pace.at(self._steps(progress))
-        if self.bar is not None:
-            self.bar.update(self._steps(progress) - self.bar.n)
-        elif time.monotonic() - self.last_line > SILENCE_S:
+        if self.shown.at(self._steps(progress)):
             where = f"epoch {progress.epoch + 1}/{self.epochs}, step {progress.step}/{self.steps_per_epoch}"
             self.say(f"{where}{self._left()}")
 
@@ -61,13 +47,11 @@ class ProgressDisplay:
             f"epoch {val['epoch']}/{total}  train loss {clean['loss']:.4f}  val loss {val['loss']:.4f}  "
             f"val accuracy {val['accuracy']:.4f}  best epoch {best['epoch']}  {train['samples_per_s']:,.0f} samples/s"
         )
-        if self.bar is not None:
-            self.bar.set_description_str(f"epoch {val['epoch']}/{total}")
-            self.bar.set_postfix_str(
-                f"val loss {val['loss']:.4f}, best {best['loss']:.4f} at {best['epoch']}{self._left(', ')}"
-            )
+        if self.shown.bar is not None:
+            self.shown.note = f"val loss {val['loss']:.4f}, best {best['loss']:.4f} at {best['epoch']}"
+            self.shown.bar.set_description_str(f"epoch {val['epoch']}/{total}")
             self._keep(text)
-        elif progress.epoch in (1, total) or time.monotonic() - self.last_line > LINE_EVERY_S:
+        elif progress.epoch in (1, total) or time.monotonic() - self.shown.told > EPOCH_EVERY_S:
             self.say(f"{text}{self._left()}")
         else:
             self._keep(text)
@@ -75,14 +59,13 @@ class ProgressDisplay:
     def _steps(self, progress: Progress) -> int:
         return progress.epoch * self.steps_per_epoch + progress.step
 
-    def _left(self, between: str = "  ") -> str:
-        left = self.pace.left(self.total)
-        return "" if left is None else f"{between}{duration(left)} left"
+    def _left(self) -> str:
+        left = self.shown.left()
+        return f"  {left}" if left else ""
 
     def close(self) -> None:
         """Take the bar away."""
-        if self.bar is not None:
-            self.bar.close()
+        self.shown.close()
 
     def _keep(self, text: str) -> None:
         append_lines(self.log, [text])

@@ -15,7 +15,7 @@ from pipeline import artifacts
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ENDS, NumericsError, Stopped, StorageError
 from pipeline.model.net import Spec
-from pipeline.runs.display import ProgressDisplay
+from pipeline.runs.display import EpochDisplay
 from pipeline.runs.facts import commit, now, versions
 from pipeline.runs.find import Asked, shorter_run
 from pipeline.runs.folder import RunFolder
@@ -66,7 +66,7 @@ class Record:
         """Mirror and show what happens in the block, and write how it ends, by an error or without."""
         self.tracker = open_tracker(self.folder)
         self.progress = _progress(snapshot)
-        self.display = ProgressDisplay(self.folder.path / "log.txt", self.program.epochs, self.steps_per_epoch, self.progress)
+        self.display = EpochDisplay(self.folder.path / "log.txt", self.program.epochs, self.steps_per_epoch, self.progress)
         self.display.say(self._headline())
         try:
             yield

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from tqdm import tqdm
-
 from pipeline.errors import RegattaError, Stopped
-from pipeline.progress import BAR, Pace, duration
+from pipeline.progress import Display, Pace, duration
 from pipeline.study.forecast import Forecast
 from pipeline.study.job import Job
 from pipeline.train.stopping import StopRequest
 
-LINE_EVERY_S, WAIT_S = 10.0, 0.5
+WAIT_S = 0.5
 MOST_LOSSES = 3
 """So often a single run may take its worker with it."""
 Result = dict[str, Any]
@@ -119,7 +116,7 @@ def carried_out(source: Source, workers: Workers) -> None:
     """
     waiting = queue(source.jobs)
     running: dict[int, Running] = {}
-    display = Display(source.jobs, source.known)
+    display = StudyDisplay(source.jobs, source.known)
     stop = StopRequest()
     with stop.listening():
         try:
@@ -142,7 +139,7 @@ def carried_out(source: Source, workers: Workers) -> None:
                             display.done(own.job)
                         case Lost(reason, memory):
                             own = running.pop(number)
-                            display.say(f"study: {reason}; its {len(own.job.cells)} runs start again")
+                            display.shown.say(f"study: {reason}; its {len(own.job.cells)} runs start again")
                             again = after_loss(own.job, own.losses + 1, memory)
                             waiting += again
                             if not again:
@@ -154,7 +151,7 @@ def carried_out(source: Source, workers: Workers) -> None:
                 display.show([(own.job, own.pace) for own in running.values()], [job for job, _ in waiting])
         finally:
             workers.stop()
-            display.close()
+            display.shown.close()
 
 
 def queue(jobs: Sequence[Job]) -> list[tuple[Job, int]]:
@@ -175,15 +172,12 @@ def after_loss(job: Job, losses: int, memory: bool) -> list[tuple[Job, int]]:
     return [] if memory or losses >= MOST_LOSSES else [(job, losses)]
 
 
-class Display:
-    """A bar over runs with the time left on a terminal, lines elsewhere."""
+class StudyDisplay:
+    """Shows how many runs have results, those at work as far as they are, and how long the rest takes."""
 
     def __init__(self, jobs: Sequence[Job], known: int) -> None:
-        self.total, self.known = sum(len(job.cells) for job in jobs), known
-        self.num_done, self.forecast, self.told = 0, Forecast(), time.monotonic()
-        shown = sys.stderr.isatty()
-        num = self.total + known
-        self.bar = tqdm(total=num, initial=known, unit="run", leave=False, desc="study", bar_format=BAR) if shown else None
+        self.known, self.num_done, self.forecast = known, 0, Forecast()
+        self.shown = Display("study", "run", known + sum(len(job.cells) for job in jobs), known)
 
     def done(self, job: Job) -> None:
         """A job's runs have their results."""
@@ -194,33 +188,15 @@ class Display:
         for job in done:
             self.done(job)
         for line in lines:
-            self.say(line)
+            self.shown.say(line)
 
     def show(self, running: Sequence[tuple[Job, Pace]], waiting: Sequence[Job]) -> None:
         """How far it is, and once there is something to tell it from, how long it takes; others' runs aside."""
         done = self.known + self.num_done + sum(len(job.cells) * pace.done for job, pace in running)
         seconds = self.forecast.left(running, waiting)
-        if self.bar is None and time.monotonic() - self.told <= LINE_EVERY_S:
-            return
         left = "" if seconds is None else f"{duration(seconds)} left"
-        if self.bar is not None:
-            self.bar.n = round(done, 1)
-            self.bar.set_postfix_str(left)
-            return
-        print(f"study: {done:.0f} of {self.known + self.total} runs{', ' if left else ''}{left}", flush=True)
-        self.told = time.monotonic()
-
-    def say(self, text: str) -> None:
-        """A line beside the bar."""
-        if self.bar is not None:
-            self.bar.write(text, file=sys.stdout)
-        else:
-            print(text, flush=True)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if self.bar is not None:
-            self.bar.close()
+        if self.shown.at(round(done, 1), left):
+            self.shown.say(self.shown.line(left))
 
 
 def clear_state(job: Job) -> None:

@@ -58,8 +58,8 @@ def test_a_disk_that_fills_up_is_a_storage_error(batch, policy, tmp_path):
 def test_lines_instead_of_a_bar_without_a_terminal(batch, policy, tmp_path, monkeypatch, capsys):
     images, ids, _ = batch(20, 1, 8, 8)
     monkeypatch.setattr("pipeline.data.view_files.BATCH_BYTES", 64 * 10)
-    monkeypatch.setattr("pipeline.data.view_files.LINE_EVERY_S", -1.0)
+    monkeypatch.setattr("pipeline.progress.LINE_EVERY_S", -1.0)
     write_views(images.numpy(), ids, policy("light", views=1), tmp_path, CPU)
     out = capsys.readouterr()
-    assert "augment: 10 of 20 samples, about 0 s left" in out.out
+    assert "augment: 10 of 20 images" in out.out
     assert out.err == ""

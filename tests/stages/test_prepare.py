@@ -104,12 +104,12 @@ def photo_folder(folder: Path, num: int) -> None:
 
 
 def test_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from pipeline.prepare import progress
+    from pipeline import progress
 
     photo_folder(Path("photos"), 100)
     monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
     prepared(source="folder", path="photos")
-    lines = capsys.readouterr().err.splitlines()
+    lines = capsys.readouterr().out.splitlines()
     assert "prepare: reading: 200 of 200 samples" in lines
     assert "prepare: decoding: 200 of 200 samples" in lines
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)

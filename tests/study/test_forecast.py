@@ -9,7 +9,7 @@ from pipeline import artifacts
 from pipeline.data.dataset import open_dataset
 from pipeline.progress import Pace
 from pipeline.study.forecast import Forecast, makespan, tried
-from pipeline.study.schedule import Display
+from pipeline.study.schedule import StudyDisplay
 
 WIDTHS = {"small": {"model.widths": [8]}, "large": {"model.widths": [512, 512]}, "batch": {"train.batch_size": 16}}
 
@@ -89,8 +89,8 @@ def test_the_work_of_a_job_goes_with_epochs_samples_and_shapes(jobs):
 
 
 def test_lines_tell_of_the_time_left_once_it_is_known(jobs, capsys, monkeypatch):
-    monkeypatch.setattr("pipeline.study.schedule.LINE_EVERY_S", -1.0)
-    display = Display(jobs, 3)
+    monkeypatch.setattr("pipeline.progress.LINE_EVERY_S", -1.0)
+    display = StudyDisplay(jobs, 3)
     num = sum(len(job.cells) for job in jobs) + 3
     display.show([(jobs[0], Pace())], [])
     display.show([(jobs[0], gone(0.5, 10))], [])

@@ -9,7 +9,7 @@ import pytest
 from training_helpers import lane, training
 
 from pipeline.errors import Stopped
-from pipeline.runs.display import ProgressDisplay
+from pipeline.runs.display import EpochDisplay
 from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
 
@@ -53,7 +53,7 @@ def test_a_second_ctrl_c_ends_at_once():
 
 def test_plain_lines_tell_of_the_first_and_the_last_epoch_and_the_log_of_all(digits, tmp_path, capsys):
     trained = training(digits, [lane(0)], epochs=4)
-    display = ProgressDisplay(tmp_path / "log.txt", trained.program.epochs, trained.steps_per_epoch, trained.progress)
+    display = EpochDisplay(tmp_path / "log.txt", trained.program.epochs, trained.steps_per_epoch, trained.progress)
 
     class Showing(Keeper):
         def after_block(self, trained):
@@ -71,8 +71,8 @@ def test_plain_lines_tell_of_the_first_and_the_last_epoch_and_the_log_of_all(dig
 
 def test_a_long_epoch_is_not_silent(digits, tmp_path, capsys):
     trained = training(digits, [lane(0)])
-    display = ProgressDisplay(tmp_path / "log.txt", trained.program.epochs, trained.steps_per_epoch, trained.progress)
-    display.last_line -= 60
+    display = EpochDisplay(tmp_path / "log.txt", trained.program.epochs, trained.steps_per_epoch, trained.progress)
+    display.shown.told -= 60
     trained.progress.step = 7
     display.step(trained.progress)
     display.step(trained.progress)
