@@ -23,7 +23,7 @@ from pipeline.schema.data import PATHS, DataConfig, is_descriptor
 from pipeline.schema.evaluate import EvaluateConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.prepare import PrepareConfig
-from pipeline.schema.reading import check_conf, check_file, check_references
+from pipeline.schema.reading import check_conf, check_references, flat, read_parameters
 from pipeline.schema.report import ReportConfig
 from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
@@ -97,11 +97,9 @@ def params_text(values: Values) -> str:
 def read_values(path: Path = PARAMS) -> Values | None:
     """The values of a parameter file as they stand; None where there is no file, or it is not fit to be one."""
     try:
-        check_file(path, references=False)
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (ConfigError, OSError, ValueError, yaml.YAMLError):
+        return read_parameters(path)
+    except (ConfigError, OSError):
         return None
-    return values if isinstance(values, dict) else None
 
 
 def edited(path: Path = PARAMS) -> bool:
@@ -113,15 +111,6 @@ def edited(path: Path = PARAMS) -> bool:
         return found is None or found[1] != digest(read_values(path))
     except (TypeError, ValueError):
         return True
-
-
-def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested values under dotted keys; an empty mapping is a leaf."""
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
 
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> Values:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.artifacts import write_bytes
-from pipeline.config import CONF, Values, choices, flat, groups, key_names, with_key
+from pipeline.config import CONF, Values, choices, groups, key_names, with_key
 from pipeline.errors import ConfigError
 from pipeline.schema.base import nearest
-from pipeline.schema.reading import check_argument, check_file, check_value
+from pipeline.schema.reading import check_argument, check_file, check_value, flat
 
 FILE = "overrides.yaml"
 TABLES, PHOTOS = ("csv", "parquet"), "preset=photos data.channels=rgb data.size=64"

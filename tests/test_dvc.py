@@ -17,8 +17,9 @@ from PIL import Image
 
 from pipeline.artifacts import CODE, STAGES, load_tensors, read_csv, read_json
 from pipeline.closure import import_closure
-from pipeline.config import flat, read_values
+from pipeline.config import read_values
 from pipeline.schema.data import DataConfig
+from pipeline.schema.reading import flat
 from pipeline.study.plan import LEFT_OUT
 
 Command = Callable[..., str]

@@ -13,12 +13,13 @@ from typing import Any
 
 from pipeline.artifacts import abandoned, kept_dir, read_json, runs_root, stage_dir, weights_digest
 from pipeline.commands.compose import shortened
-from pipeline.config import CONF, Values, differences, flat, read_values
+from pipeline.config import CONF, Values, differences, read_values
 from pipeline.errors import ConfigError, StorageError
 from pipeline.overrides import read_overrides
 from pipeline.report.words import columns, percent, short
 from pipeline.runs.find import all_runs
 from pipeline.runs.folder import RunFolder
+from pipeline.schema.reading import flat
 from pipeline.study.wording import setting
 
 ASIDE = ("study", "report", "cluster", "tracking")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from pipeline import evaluation as ev
 from pipeline.artifacts import PARAMS, REJECTED, file_digest, read_csv, read_parquet, storage_errors
 from pipeline.data.dataset import open_dataset
 from pipeline.errors import StorageError
+from pipeline.schema.reading import flat, read_parameters
 
 THUMBNAIL = 160
 """Longest side of a picture on the page, in pixels of the picture."""
@@ -159,7 +159,7 @@ def rejected(artifacts: Path, num: int) -> list[dict[str, str]]:
 
 def settings(root: Path) -> list[Settings]:
     """params.yaml by section, with what conf/overrides.yaml sets; tracking is left out, since it changes nothing here."""
-    params = read_yaml(root / PARAMS)
+    params = read_parameters(root / PARAMS)
     overrides = read_yaml(root / "conf" / "overrides.yaml")
     files = {}
     for entry in overrides.pop("defaults", []):
@@ -185,15 +185,6 @@ def params_digest(root: Path) -> str:
     """SHA-256 of params.yaml."""
     with storage_errors(root / PARAMS):
         return file_digest(root / PARAMS)
-
-
-def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values."""
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from pipeline.artifacts import PARAMS, read_csv, read_json, read_jsonl, remedy, 
 from pipeline.data.dataset import Manifest, open_dataset
 from pipeline.errors import StorageError
 from pipeline.evaluation import Floats, Ints
-from pipeline.report.material import read_yaml
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, validated
 from pipeline.schema.data import DataConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.prepare import PrepareConfig
+from pipeline.schema.reading import read_parameters
 from pipeline.schema.train import TrainConfig
 
 CLASS_COLUMNS = {"single": ("actual", "predicted"), "multi": ("label",)}
@@ -220,10 +220,8 @@ def class_counts_of(rows: list[dict[str, str]], manifest: Manifest) -> ClassCoun
 
 
 def read_project(params: Path) -> Project:
-    """Read a parameter file; StorageError where there is none."""
-    if not params.exists():
-        raise StorageError(f"{params}: missing; compose it with `regatta compose`")
-    return project_of(read_yaml(params))
+    """Read a parameter file; ConfigError where there is none."""
+    return project_of(read_parameters(params))
 
 
 def project_of(params: Mapping[str, Any]) -> Project:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.artifacts import PARAMS, read_json, read_parquet
 from pipeline.evaluation import Floats, Ints
-from pipeline.report.material import flat, read_yaml
+from pipeline.schema.reading import flat, read_parameters
 
 NO_DIFFERENCE = ("train.device", "train.threads", "train.save_every_s")
 """Keys that are no part of a run, as in `pipeline.runs.identity`."""
@@ -93,7 +93,7 @@ class Study:
 
 def studies(root: Path, dataset: str, curves: bool = True) -> list[Study]:
     """The studies of params.yaml in their order, then those that were run and are no longer there; with their curves or not."""
-    params, folder = read_yaml(root / PARAMS), root / "artifacts" / "study"
+    params, folder = read_parameters(root / PARAMS), root / "artifacts" / "study"
     definitions = params.get("study", {}).get("definitions", {})
     done = {path.parent.name for path in folder.glob("*/effects.json")}
     names = [*definitions, *sorted(done - definitions.keys())]

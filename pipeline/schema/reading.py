@@ -55,6 +55,29 @@ class _Read:
     """Values and levels of what an alias stands for."""
 
 
+def read_parameters(path: Path) -> dict[str, Any]:
+    """A parameter file as it stands; ConfigError where it is missing or not fit to be one."""
+    try:
+        check_file(path, references=False)
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: missing; compose it with `regatta compose`") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML ({error}); compose it again with `regatta compose --force`") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must hold sections, not {type(values).__name__}; compose it with `regatta compose --force`")
+    return values
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested values under dotted keys; an empty mapping is a leaf."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
 def check_conf(conf: Path, shown: str) -> None:
     """ConfigError where the files of a folder are not fit to be composed: names the file and the key."""
     left_bytes, left_values = MAX_BYTES, MAX_VALUES

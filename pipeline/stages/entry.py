@@ -15,7 +15,7 @@ from pipeline.artifacts import PARAMS, held, stage_dir
 from pipeline.errors import ENDS, ConfigError, Interrupted, Stopped
 from pipeline.processes import STARTER, die_with_parent, full_disk_told, memory_limit_told, parent_process, quiet_when_unread
 from pipeline.schema.base import S, validated
-from pipeline.schema.reading import check_conf, check_file
+from pipeline.schema.reading import check_conf, read_parameters
 from pipeline.train.stopping import Process, handle
 
 OVERRIDES = Path("conf/overrides.yaml")
@@ -23,18 +23,7 @@ OVERRIDES = Path("conf/overrides.yaml")
 
 def read_params() -> dict[str, Any]:
     """`params.yaml` as it stands."""
-    try:
-        check_file(PARAMS, references=False)
-        values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{PARAMS}: missing; compose it with `regatta compose`") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{PARAMS}: not YAML ({error}); compose it again with `regatta compose --force`") from None
-    if not isinstance(values, dict):
-        raise ConfigError(
-            f"{PARAMS}: must hold sections, not {type(values).__name__}; compose it with `regatta compose --force`"
-        )
-    return values
+    return read_parameters(PARAMS)
 
 
 def section(params: dict[str, Any], name: str, schema: type[S]) -> S:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.commands.verify import Found, equal_rows, equal_state, largest_difference
-from pipeline.config import flat, read_values
+from pipeline.config import read_values
+from pipeline.schema.reading import flat
 
 ROWS = [{"epoch": epoch, "split": split, "loss": 1 / epoch} for epoch in (1, 2) for split in ("train", "val")]
 

@@ -4,7 +4,7 @@ import report_builder as rb
 from made_up import manifest
 
 from pipeline.artifacts import read_csv, read_json, write_json
-from pipeline.errors import StorageError
+from pipeline.errors import ConfigError, StorageError
 from pipeline.report.records import Effect, class_counts_of, curves_of, effects_of, read_records
 from pipeline.stages.evaluate import write_confusion
 
@@ -78,7 +78,7 @@ def test_what_the_parameters_set_is_read_beside_the_artifacts(tmp_path):
     artifacts = rb.build(tmp_path, epochs=1, studies=False)
     assert read_records(artifacts).project.value("model.widths") == [48, 32]
     (tmp_path / "params.yaml").unlink()
-    with pytest.raises(StorageError, match=r"params\.yaml: missing; compose it with `regatta compose`"):
+    with pytest.raises(ConfigError, match=r"params\.yaml: missing; compose it with `regatta compose`"):
         read_records(artifacts)
 
 

@@ -11,11 +11,12 @@ import pytest
 from made_up import majority, manifest, records, spread
 
 from pipeline.cli import parsed
-from pipeline.config import checked, composed, flat, merged
+from pipeline.config import checked, composed, merged
 from pipeline.overrides import Overrides, added, candidate
 from pipeline.report.records import Effect, project_of
 from pipeline.report.rules.finding import TOPICS
 from pipeline.report.verdict import verdict
+from pipeline.schema.reading import flat
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
