@@ -37,6 +37,8 @@ class Slot:
     role: str = TRAINED
     spare: int = 0
     """Columns of zeros beside its own, where products of so few columns differ from those of more."""
+    vector: bool = False
+    """Of one axis, though its shape has two: a bias as products take it."""
 
     @property
     def stored(self) -> tuple[int, ...]:

@@ -12,6 +12,15 @@ Positive = Annotated[int, Field(ge=1)]
 Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
+class FactorsConfig(Section):
+    """An entry of `train.factors`: tensors by their names, and what their settings are multiplied by."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """A pattern, such as dense1.* or *.bias; several that fit are multiplied."""
+    learning_rate: Annotated[float, Field(ge=0.0)] = 1.0
+    weight_decay: Annotated[float, Field(ge=0.0)] = 1.0
+
+
 class TrainConfig(Section):
     """`train.*`."""
 
@@ -27,6 +36,10 @@ class TrainConfig(Section):
     optimizer: Literal["adamw", "sgd"]
     learning_rate: Annotated[float, Field(gt=0.0)]
     weight_decay: Annotated[float, Field(ge=0.0)]
+    decayed: Literal["matrices", "all"]
+    """What is decayed: "matrices" leaves out biases and the scales and shifts of norms."""
+    factors: list[FactorsConfig]
+    """Other learning rates or decays for some tensors, by name."""
     betas: Annotated[list[Beta], Field(min_length=2, max_length=2)]
     """AdamW's two averaging factors."""
     momentum: Beta

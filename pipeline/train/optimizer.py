@@ -5,17 +5,31 @@ torch's fused kernels do the arithmetic, run by run, so that a run's bits do not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.sgd import sgd
 
+from pipeline.train.groups import Columns
 from pipeline.train.program import Lane
 
 EPSILON = 1e-8
 """AdamW's, the default of Kingma and Ba 2015."""
+
+
+@dataclass(frozen=True)
+class Together:
+    """Parts of rows that one call steps: of runs with the same settings, columns with the same factors."""
+
+    lane: Lane
+    rate: float
+    decay: float
+    """Factor of the learning rate; the weight decay itself."""
+    parts: list[int]
+    runs: list[int]
 
 
 class LaneOptimizer(Optimizer):
@@ -24,7 +38,8 @@ class LaneOptimizer(Optimizer):
     A group of parameters for each run tells its settings and its learning rate, for whoever watches.
     """
 
-    def __init__(self, name: str, lanes: Sequence[Lane], flat: Tensor) -> None:
+    def __init__(self, name: str, lanes: Sequence[Lane], flat: Tensor, columns: Sequence[Columns] = ()) -> None:
+        """columns: all of them, in order; none: all are stepped alike."""
         own = ("weight_decay", "betas") if name == "adamw" else ("weight_decay", "momentum")
         settings = [{key: getattr(lane, key) for key in own} for lane in lanes]
         groups = zip(flat.unbind(0), lanes, settings, strict=True)
@@ -35,10 +50,16 @@ class LaneOptimizer(Optimizer):
         self.second = torch.zeros_like(flat) if name == "adamw" else flat.new_empty(0)
         """Running mean of its square (AdamW)."""
         self.taken = torch.zeros((), device=flat.device)
-        settled = [(lane.learning_rate, lane.weight_decay, lane.betas, lane.momentum) for lane in lanes]
-        self.alike = [[k for k, each in enumerate(settled) if each == one] for one in dict.fromkeys(settled)]
-        """Runs of the same settings are stepped by one call."""
-        self.rows = [list(state.unbind(0)) for state in (flat, self.first, self.second)]
+        columns = columns or [Columns(0, flat.shape[1], 1.0, 1.0)]
+        self.together = [*_together(lanes, columns)]
+        self.sizes = _sizes(columns)
+        self.states = [self._parts(state) for state in (flat, self.first, self.second)]
+        self.gradient, self.gradients = flat, self.states[0]
+        """The last gradient and its parts: mostly it lies in one place for all steps."""
+
+    def _parts(self, matrix: Tensor) -> list[Sequence[Tensor]]:
+        """Each row in parts that are stepped alike."""
+        return [row.split_with_sizes(self.sizes) if len(row) else () for row in matrix.unbind(0)] if matrix.ndim > 1 else []
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Refuse: a step needs the whole batch's gradient, and `Training.take` takes it."""
@@ -46,31 +67,49 @@ class LaneOptimizer(Optimizer):
 
     def step_lanes(self, going: Sequence[int], gradient: Tensor, num_steps: int, rate_factor: float) -> None:
         """Step these runs with their rows of the gradient (K, columns); num_steps have been taken before."""
-        gradients, left = gradient.unbind(0), set(going)
+        left = set(going)
         self.taken.fill_(num_steps + 1)
-        for alike in self.alike:
-            if runs := [k for k in alike if k in left]:
-                own, (flat, first, second) = self.lanes[runs[0]], ([rows[k] for k in runs if rows] for rows in self.rows)
-                rate = own.learning_rate * rate_factor
-                self._step(own, rate, flat, [gradients[k] for k in runs], first, second)
-                for k in runs:
-                    self.param_groups[k]["lr"] = rate
+        if gradient is not self.gradient:
+            self.gradient, self.gradients = gradient, self._parts(gradient)
+        for own in self.together:
+            if runs := [k for k in own.runs if k in left]:
+                places = [(k, i) for k in runs for i in own.parts]
+                flat, first, second = ([state[k][i] for k, i in places if state] for state in self.states)
+                self._step(own, rate_factor, flat, [self.gradients[k][i] for k, i in places], first, second)
+        for k in going:
+            self.param_groups[k]["lr"] = self.lanes[k].learning_rate * rate_factor
 
     def _step(
-        self, own: Lane, rate: float, flat: list[Tensor], grads: list[Tensor], first: list[Tensor], second: list[Tensor]
+        self, own: Together, factor: float, flat: list[Tensor], grads: list[Tensor], first: list[Tensor], second: list[Tensor]
     ) -> None:
+        lane, rate = own.lane, own.lane.learning_rate * factor * own.rate
         if self.name == "sgd":
             sgd(
-                flat, grads, [state if own.momentum else None for state in first], fused=True, foreach=False,
-                momentum=own.momentum, weight_decay=own.weight_decay, lr=rate, dampening=0.0, nesterov=False, maximize=False,
+                flat, grads, [state if lane.momentum else None for state in first], fused=True, foreach=False,
+                momentum=lane.momentum, weight_decay=own.decay, lr=rate, dampening=0.0, nesterov=False, maximize=False,
                 has_sparse_grad=False,
             )  # fmt: skip
             return
         # What torch.optim.AdamW(fused=True) calls, without 30 us of preparations, a tenth of a small step.
         torch._fused_adamw_(
             flat, grads, first, second, [], [self.taken] * len(flat), amsgrad=False, maximize=False, lr=rate,
-            beta1=own.betas[0], beta2=own.betas[1], weight_decay=own.weight_decay, eps=EPSILON,
+            beta1=lane.betas[0], beta2=lane.betas[1], weight_decay=own.decay, eps=EPSILON,
         )  # fmt: skip
+
+
+def _together(lanes: Sequence[Lane], columns: Sequence[Columns]) -> Iterator[Together]:
+    """What one call each steps; where nothing is decayed, columns that differ in that alone are stepped together."""
+    settings = [(lane.learning_rate, lane.weight_decay, lane.betas, lane.momentum) for lane in lanes]
+    for one in dict.fromkeys(settings):
+        runs = [k for k, each in enumerate(settings) if each == one]
+        lane = lanes[runs[0]]
+        factors = [(part.rate, lane.weight_decay * part.decay) for part in columns]
+        for rate, decay in dict.fromkeys(factors):
+            yield Together(lane, rate, decay, [i for i, each in enumerate(factors) if each == (rate, decay)], runs)
+
+
+def _sizes(columns: Sequence[Columns]) -> list[int]:
+    return [part.last - part.first for part in columns]
 
 
 def clip_scale(grad: Tensor, largest: float) -> float:

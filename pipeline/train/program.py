@@ -14,6 +14,7 @@ from pipeline.model.objective import chosen_loss, num_outputs
 from pipeline.model.stacked.spec import StackedSpec
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
+from pipeline.train.groups import Factors, check_factors
 
 SMALL_STEP_FLOPS = 50_000_000
 
@@ -50,6 +51,8 @@ class Program:
     warmup_epochs: float
     limit: int | None
     """Training samples used, a fixed subset; None: all."""
+    decayed: str = "matrices"
+    factors: tuple[Factors, ...] = ()
 
 
 def planned(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Program, Lane]:
@@ -85,7 +88,10 @@ def planned(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Pro
         schedule=train.schedule,
         warmup_epochs=train.warmup_taken,
         limit=train.limit if train.limit and train.limit < data.counts["train"] else None,
+        decayed=train.decayed,
+        factors=tuple(Factors(own.name, own.learning_rate, own.weight_decay) for own in train.factors),
     )
+    check_factors(program.spec.layout(), program.factors)
     lane = Lane(
         seed=train.seed,
         learning_rate=train.learning_rate,

@@ -26,6 +26,7 @@ from pipeline.model.losses import hits, logit_gradients, sample_losses
 from pipeline.runs.state import ROWS_PER_EPOCH, Progress, Row
 from pipeline.train.batches import Batches, Block
 from pipeline.train.best import Best
+from pipeline.train.groups import column_factors
 from pipeline.train.meter import NORM_STEPS, Meter, row_sums
 from pipeline.train.optimizer import LaneOptimizer, clip_scale
 from pipeline.train.program import Lane, Program, lane_seeds, rate_factor
@@ -53,7 +54,8 @@ class Training:
         self.net = program.spec.build(len(lanes), device)
         self.net.initialise(lane_seeds(lanes))
         self.num_stepped = self.net.layout.num_stepped
-        self.optimizer = LaneOptimizer(program.optimizer, lanes, self.net.flat[:, : self.num_stepped])
+        factors = column_factors(self.net.layout, program.decayed, program.factors)
+        self.optimizer = LaneOptimizer(program.optimizer, lanes, self.net.flat[:, : self.num_stepped], factors)
         self.best = Best(self.lanes, self.net.flat)
         self.mean, self.scale = normalisation(data.manifest.mean, data.manifest.std, program.spec.input_shape, device)
         train, val = data.split("train"), data.split("val")

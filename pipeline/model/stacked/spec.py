@@ -127,7 +127,7 @@ def _dense(spec: StackedSpec, name: str, features: int, width: int, *, hidden: b
     """Of one column two: a product with one takes another path alone than in a stack."""
     std, spare = _std(spec, features, width, hidden=hidden), int(width == 1)
     weight = Parameter(f"{name}.weight", (features, width), name, spare=spare, std=std)
-    bias = Parameter(f"{name}.bias", (1, width), name, spare=spare)
+    bias = Parameter(f"{name}.bias", (1, width), name, spare=spare, vector=True)
     return Part("dense", (weight, bias), 2 * weight.size)
 
 
