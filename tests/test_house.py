@@ -134,6 +134,12 @@ def test_imports_point_one_way():
     assert wrong == []
 
 
+def test_what_the_page_says_of_runs_and_of_studies_knows_nothing_of_each_other():
+    for one, other in (("run", "study"), ("study", "run")):
+        for file in (ROOT / "pipeline" / "report" / one).rglob("*.py"):
+            assert [name for name in imports(tree(file)) if name.startswith(f"pipeline.report.{other}")] == [], file
+
+
 def test_no_two_modules_need_each_other_to_load():
     files = {short(file).removesuffix(".py").removesuffix("/__init__").replace("/", "."): file for file in modules()}
     graph = {}

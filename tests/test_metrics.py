@@ -1,7 +1,7 @@
 from typing import get_args
 
 from pipeline.metrics import METRICS, Judged
-from pipeline.report.studies import BESIDE
+from pipeline.report.study.studies import BESIDE
 
 
 def test_what_studies_are_judged_by_and_show_is_in_the_table():

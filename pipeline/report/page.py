@@ -16,12 +16,12 @@ from pipeline import evaluation as ev
 from pipeline.artifacts import weights_digest
 from pipeline.report import material, words
 from pipeline.report.material import Predictions
-from pipeline.report.pictures import confidence_bins, drawn
-from pipeline.report.records import Curves, Records, read_records
-from pipeline.report.rules.guessing import accuracy_range, guessing_loss
-from pipeline.report.studies import studies
-from pipeline.report.study_pictures import study_pictures
-from pipeline.report.verdict import verdict
+from pipeline.report.run.pictures import confidence_bins, drawn
+from pipeline.report.run.records import Curves, Records, read_records
+from pipeline.report.run.rules.guessing import accuracy_range, guessing_loss
+from pipeline.report.run.verdict import verdict
+from pipeline.report.study.pictures import study_pictures
+from pipeline.report.study.studies import studies
 from pipeline.schema.report import ReportConfig
 
 HERE = Path(__file__).parent
@@ -91,7 +91,7 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
+        loader=jinja2.FileSystemLoader([HERE, HERE / "study"]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.report.records import read_records
-from pipeline.report.studies import Study, studies
-from pipeline.report.verdict import verdict
+from pipeline.report.run.records import read_records
+from pipeline.report.run.verdict import verdict
+from pipeline.report.study.studies import Study, studies
 from pipeline.report.words import number, percent
 
 

@@ -8,8 +8,8 @@ import yaml
 
 from pipeline.config import merged
 from pipeline.data.dataset import FORMAT, Manifest
-from pipeline.report.records import ClassCounts, Evaluation, Records, Run, curves_of, project_of
-from pipeline.report.verdict import verdict
+from pipeline.report.run.records import ClassCounts, Evaluation, Records, Run, curves_of, project_of
+from pipeline.report.run.verdict import verdict
 
 PARAMS = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())
 GUESS = float(np.log(10))

@@ -17,8 +17,8 @@ from PIL import Image
 from pipeline.artifacts import read_json, write_csv, write_json
 from pipeline.errors import StorageError
 from pipeline.report.page import rendered
-from pipeline.report.records import read_records
-from pipeline.report.verdict import verdict
+from pipeline.report.run.records import read_records
+from pipeline.report.run.verdict import verdict
 from pipeline.schema.report import ReportConfig
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}

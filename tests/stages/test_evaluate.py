@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import report_builder as rb
 import torch
 import yaml
 from sklearn import metrics as sk
@@ -16,9 +17,6 @@ from pipeline.errors import DataError, NumericsError, StorageError
 from pipeline.model.objective import chosen_loss, num_outputs
 from pipeline.model.stacked.spec import StackedSpec
 from pipeline.stages import evaluate
-
-sys.path.append(str(Path(__file__).parents[1] / "report"))
-import report_builder as rb
 
 KINDS = {
     "ten classes": (rb.digits, "single"),

@@ -1,13 +1,10 @@
-import sys
 from pathlib import Path
 
 import pytest
+import report_builder as rb
 
 from pipeline.errors import ConfigError, StorageError
 from pipeline.stages import report
-
-sys.path.append(str(Path(__file__).parents[1] / "report"))
-import report_builder as rb
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import report_builder as rb
 
 from pipeline.artifacts import read_json
 from pipeline.errors import StorageError
-from pipeline.report.studies import NO_DIFFERENCE, baseline_changes, changes, studies
+from pipeline.report.study.studies import NO_DIFFERENCE, baseline_changes, changes, studies
 from pipeline.runs.identity import NOT_IDENTITY
 
 DEFINITION = {"question": "?", "finding": None, "margin": None, "variants": {"a": {"model.dropout": 0.0}}}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pipeline.report import study_figures, study_panels
-from pipeline.report.pictures import Picture, picture_of
-from pipeline.report.studies import Study
+from pipeline.report.picture import Picture, picture_of
+from pipeline.report.study import figures, panels
+from pipeline.report.study.studies import Study
 from pipeline.report.svg import style
 from pipeline.report.words import count, duration, metric_words, signed
 
@@ -57,12 +57,12 @@ def _study_figures(study: Study) -> Iterator[tuple[str, tuple[str, str], str, Fi
     if effects["margin"]:
         caption += f" What lies within the blue band, \u00b1{effects['margin']:g}, was said not to matter."
     titles = ("Differences", caption)
-    yield "", titles, f"Differences in {metric}. {told}.", study_figures.forest(effects)
+    yield "", titles, f"Differences in {metric}. {told}.", figures.forest(effects)
     pairs = list(zip(study.rows, study.means("train_loss"), study.means("val_loss"), strict=True))
     if any(train is not None and val is not None for _, train, val in pairs):
         gaps = [f"{row['name']}: {signed(val - train)}" for row, train, val in pairs if train is not None and val is not None]
         alt = f"Validation less training loss. {'; '.join(gaps)}."
-        yield ".gap", CAPTIONS["gap"], alt, study_figures.losses(study)
+        yield ".gap", CAPTIONS["gap"], alt, figures.losses(study)
     times = list(zip(study.rows, study.means("seconds"), study.means(effects["metric"]), strict=True))
     if any(seconds is not None and value is not None for _, seconds, value in times):
         each = [f"{row['name']}: {duration(s)}" for row, s, value in times if s is not None and value is not None]
@@ -70,12 +70,12 @@ def _study_figures(study: Study) -> Iterator[tuple[str, tuple[str, str], str, Fi
             ".time",
             CAPTIONS["time"],
             f"{metric} over the time of a run. {'; '.join(each)}.",
-            study_figures.cost(study),
+            figures.cost(study),
         )
     if study.runs:
         alt = f"Validation loss per epoch of {count(len(variants))} variants, each with what it is compared with."
-        yield ".curves", CAPTIONS["curves"], alt, study_panels.curves(study)
+        yield ".curves", CAPTIONS["curves"], alt, panels.curves(study)
     mapped = [runs for runs in study.runs.values() if runs.layers]
     if mapped:
         alt = f"Gradient norm by layer and epoch of {count(len(mapped))} configurations."
-        yield ".gradients", CAPTIONS["gradients"], alt, study_panels.gradients(study)
+        yield ".gradients", CAPTIONS["gradients"], alt, panels.gradients(study)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.report.records import Curves, Records
-from pipeline.report.rules import remedies
-from pipeline.report.rules.finding import Finding
+from pipeline.report.run.records import Curves, Records
+from pipeline.report.run.rules import remedies
+from pipeline.report.run.rules.finding import Finding
 from pipeline.report.words import number
 
 GRADIENT_WEAK, GRADIENT_VANISHES, GRADIENT_EXPLODES = 0.1, 0.03, 100.0

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from made_up import FLAT, GUESS, finding, manifest, project, records
 
-from pipeline.report.records import ClassCounts, Effect
-from pipeline.report.rules import remedies
-from pipeline.report.rules.finding import Step
-from pipeline.report.rules.guessing import hits_by_chance
-from pipeline.report.verdict import verdict
+from pipeline.report.run.records import ClassCounts, Effect
+from pipeline.report.run.rules import remedies
+from pipeline.report.run.rules.finding import Step
+from pipeline.report.run.rules.guessing import hits_by_chance
+from pipeline.report.run.verdict import verdict
 
 
 def rare(train=(2000, 12), val=(300, 2), test=(600, 3)):

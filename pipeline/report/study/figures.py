@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pipeline.metrics import METRICS
-from pipeline.report.figures import log_numbers
-from pipeline.report.studies import Study
+from pipeline.report.axes import log_numbers
+from pipeline.report.study.studies import Study
 from pipeline.report.svg import BLUE, GREEN, GREY, INK, LINE, MUTED, ORANGE, PAPER, TIP
 from pipeline.report.words import better, columns, duration, lines, measure, metric_words, number, signed
 

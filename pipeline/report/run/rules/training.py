@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.report.records import Curves, Records
-from pipeline.report.rules import remedies
-from pipeline.report.rules.finding import Finding, Step
-from pipeline.report.rules.gradients import GRADIENT_VANISHES, gradient_ratio
-from pipeline.report.rules.guessing import TINY, guessing_loss
+from pipeline.report.run.records import Curves, Records
+from pipeline.report.run.rules import remedies
+from pipeline.report.run.rules.finding import Finding, Step
+from pipeline.report.run.rules.gradients import GRADIENT_VANISHES, gradient_ratio
+from pipeline.report.run.rules.guessing import TINY, guessing_loss
 from pipeline.report.words import number, percent, plural
 
 GAP_MILD, GAP_STRONG = 0.02, 0.10

@@ -13,12 +13,12 @@ from made_up import majority, manifest, records, spread
 from pipeline.cli import parsed
 from pipeline.config import checked, composed, merged
 from pipeline.overrides import Overrides, added, candidate
-from pipeline.report.records import Effect, project_of
-from pipeline.report.rules.finding import TOPICS
-from pipeline.report.verdict import verdict
+from pipeline.report.run.records import Effect, project_of
+from pipeline.report.run.rules.finding import TOPICS
+from pipeline.report.run.verdict import verdict
 from pipeline.schema.reading import flat
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+CONF = Path(__file__).resolve().parents[3] / "conf"
 
 # What is said, as (topic, beginning of the headline), and which question it answers how. Nothing of pipeline/ is used here.
 CLAIMS = {

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.data.dataset import FEW
-from pipeline.report.records import Effect, Records
-from pipeline.report.rules.finding import Step
+from pipeline.report.run.records import Effect, Records
+from pipeline.report.run.rules.finding import Step
 
 NUM_STEPS = 2
 """So many are said of one finding; the rest is for when these have been tried."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 
 from pipeline import evaluation as ev
-from pipeline.report import figures
 from pipeline.report.material import Predictions
-from pipeline.report.records import Curves, Evaluation, Records
-from pipeline.report.rules.finding import Finding
-from pipeline.report.rules.gradients import gradient_ratio
-from pipeline.report.svg import png, style, svg
+from pipeline.report.picture import Picture, picture_of
+from pipeline.report.run import figures
+from pipeline.report.run.records import Curves, Evaluation, Records
+from pipeline.report.run.rules.finding import Finding
+from pipeline.report.run.rules.gradients import gradient_ratio
+from pipeline.report.svg import style
 from pipeline.report.words import count, number, percent, points
 
 if TYPE_CHECKING:
@@ -58,17 +57,6 @@ JUDGED = {"curves": "Overfitting", "gap": "Overfitting", "gradients": "Gradients
 """The topic whose finding a caption ends with, so that a reader does not judge otherwise than the page."""
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One figure of the page."""
-
-    name: str
-    title: str
-    caption: str
-    svg: Markup
-    png: bytes
-
-
 def drawn(records: Records, predictions: Predictions, num_bins: int, findings: Sequence[Finding]) -> dict[str, Picture]:
     """The figures of a report by name; those without records are left out. findings: what the page says of them."""
     with style():
@@ -82,15 +70,6 @@ def caption(name: str, findings: Sequence[Finding]) -> str:
     """How to read a figure, and what was found by it."""
     said = [finding.headline for finding in findings if finding.topic == JUDGED.get(name)]
     return " ".join([CAPTIONS[name][1], *(f"Here: {text[0].lower()}{text[1:]}." for text in said)])
-
-
-def picture_of(name: str, title: str, caption: str, alt: str, figure: Figure) -> Picture:
-    """The figure in both formats."""
-    # The layout is settled once, not again for each of the two formats.
-    if figure.get_layout_engine():
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-    return Picture(name, title, caption, Markup(svg(figure, name, alt)), png(figure))
 
 
 def _figures(records: Records, predictions: Predictions, num_bins: int) -> Iterator[tuple[str, str, Figure]]:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from made_up import FLAT, GUESS, finding, manifest, records, sized
 
-from pipeline.report import rules
-from pipeline.report.rules.finding import TOPICS
-from pipeline.report.rules.guessing import guessing_accuracy, guessing_loss
-from pipeline.report.verdict import HEADLINES, verdict
+from pipeline.report.run import rules
+from pipeline.report.run.rules.finding import TOPICS
+from pipeline.report.run.rules.guessing import guessing_accuracy, guessing_loss
+from pipeline.report.run.verdict import HEADLINES, verdict
 
 
 def test_a_good_training_has_nothing_to_complain_about():

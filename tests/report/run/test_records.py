@@ -5,7 +5,7 @@ from made_up import manifest
 
 from pipeline.artifacts import read_csv, read_json, write_json
 from pipeline.errors import ConfigError, StorageError
-from pipeline.report.records import Effect, class_counts_of, curves_of, effects_of, read_records
+from pipeline.report.run.records import Effect, class_counts_of, curves_of, effects_of, read_records
 from pipeline.stages.evaluate import write_confusion
 
 

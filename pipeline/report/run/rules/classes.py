@@ -6,10 +6,10 @@ import numpy as np
 
 from pipeline.data.dataset import FEW
 from pipeline.evaluation import Ints, wilson_interval
-from pipeline.report.records import Records
-from pipeline.report.rules import remedies
-from pipeline.report.rules.finding import Finding, Step
-from pipeline.report.rules.training import learns_by_heart, vanishing
+from pipeline.report.run.records import Records
+from pipeline.report.run.rules import remedies
+from pipeline.report.run.rules.finding import Finding, Step
+from pipeline.report.run.rules.training import learns_by_heart, vanishing
 from pipeline.report.words import percent, plain, plural, short
 
 MISSED = 0.5

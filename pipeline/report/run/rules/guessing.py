@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.dataset import Manifest
 from pipeline.evaluation import wilson_interval
-from pipeline.report.records import ClassCounts, Evaluation
+from pipeline.report.run.records import ClassCounts, Evaluation
 from pipeline.report.words import interval, percent, plural
 
 TINY = 1e-12

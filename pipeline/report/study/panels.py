@@ -20,8 +20,8 @@ from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from pipeline.evaluation import Floats
-from pipeline.report.studies import Runs, Study
-from pipeline.report.study_figures import colour_of
+from pipeline.report.study.figures import colour_of
+from pipeline.report.study.studies import Runs, Study
 from pipeline.report.svg import BLUE, GREY, INK, LINE, MUTED, TIP
 from pipeline.report.words import lines, number, short
 

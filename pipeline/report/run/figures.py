@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from pipeline.evaluation import Bins, Floats, Ints, wilson_interval
-from pipeline.report.records import Curves
+from pipeline.report.axes import log_numbers
+from pipeline.report.run.records import Curves
 from pipeline.report.svg import BLUE, GREY, INK, LINE, MUTED, ORANGE, PAPER, TIP
 from pipeline.report.words import columns, count, number, percent, plural, short
 
@@ -233,15 +234,6 @@ def _log_if_wide(axes: Axes, series: Sequence[Floats]) -> None:
 def _log_axis(axes: Axes, values: Floats) -> None:
     finite = values[np.isfinite(values)]
     log_numbers(axes, "y", float(finite.max() / finite.min()) if len(finite) else 1.0)
-
-
-def log_numbers(axes: Axes, which: str, ratio: float) -> None:
-    """A log scale with plain numbers, for values whose largest is `ratio` times the smallest."""
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    axis.set_major_locator(LogLocator(subs=(1.0,) if ratio > 300 else (1.0, 2.0, 5.0), numticks=12))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 1)))
-    axis.set_minor_locator(NullLocator())
 
 
 def _mark_best(axes: Axes, curves: Curves, best_epoch: int, values: Floats, told: Any) -> None:

@@ -5,8 +5,8 @@ import pytest
 from report_builder import HOSTILE
 
 from pipeline.evaluation import reliability_bins
-from pipeline.report import figures
-from pipeline.report.records import curves_of
+from pipeline.report.run import figures
+from pipeline.report.run.records import curves_of
 from pipeline.report.svg import png, style, svg
 
 

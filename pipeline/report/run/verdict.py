@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.data.dataset import Manifest
-from pipeline.report.records import Evaluation, Records, Run
-from pipeline.report.rules import outcome, training
-from pipeline.report.rules.classes import classes
-from pipeline.report.rules.finding import Finding, Level, Step
-from pipeline.report.rules.gradients import gradients
-from pipeline.report.rules.guessing import accuracy_range, guessing_loss
-from pipeline.report.rules.remedies import opposed
+from pipeline.report.run.records import Evaluation, Records, Run
+from pipeline.report.run.rules import outcome, training
+from pipeline.report.run.rules.classes import classes
+from pipeline.report.run.rules.finding import Finding, Level, Step
+from pipeline.report.run.rules.gradients import gradients
+from pipeline.report.run.rules.guessing import accuracy_range, guessing_loss
+from pipeline.report.run.rules.remedies import opposed
 from pipeline.report.words import count, interval, percent
 
 LEVELS: tuple[Level, ...] = ("good", "note", "warn")

@@ -6,12 +6,12 @@ import math
 
 from pipeline.data.dataset import FEW
 from pipeline.evaluation import Z95
-from pipeline.report.records import Evaluation, Records
-from pipeline.report.rules import remedies
-from pipeline.report.rules.classes import for_rare, imbalanced
-from pipeline.report.rules.finding import Finding, Level
-from pipeline.report.rules.guessing import Against, accuracy_range, against_chance, tells_apart
-from pipeline.report.rules.training import from_nothing, too_short
+from pipeline.report.run.records import Evaluation, Records
+from pipeline.report.run.rules import remedies
+from pipeline.report.run.rules.classes import for_rare, imbalanced
+from pipeline.report.run.rules.finding import Finding, Level
+from pipeline.report.run.rules.guessing import Against, accuracy_range, against_chance, tells_apart
+from pipeline.report.run.rules.training import from_nothing, too_short
 from pipeline.report.words import count, interval, percent, plural, points
 
 CALIBRATED = 0.02

@@ -1,0 +1,1 @@
+"""What the page says of a run: its records, figures, rules and verdict."""
