@@ -33,7 +33,7 @@ from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
-from pipeline.train.program import planned, threads_for
+from pipeline.train.program import program_of, threads_for
 from pipeline.train.training import Training
 
 SEEDS, SPLITS = 3, 5
@@ -52,7 +52,7 @@ def trained(values: dict[str, Any], dataset: Dataset, views: Views, seeds: list[
     """Runs of the configuration with these seeds, side by side."""
     model = validated(ModelConfig, values["model"], "model")
     configs = [validated(TrainConfig, {**values["train"], "seed": seed}, "train") for seed in seeds]
-    plans = [planned(model, train, dataset.manifest) for train in configs]
+    plans = [program_of(model, train, dataset.manifest) for train in configs]
     torch.set_num_threads(threads_for(plans[0][0]))
     training = Training(plans[0][0], [lane for _, lane in plans], dataset, [views] * len(plans), torch.device("cpu"))
     run_to_end(training, Keeper())

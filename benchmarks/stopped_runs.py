@@ -86,7 +86,7 @@ def tried(folder: Path, num: int, seed: int) -> list[Trial]:
     """Stop `num` runs, each in a clone of its own, at moments drawn by the seed."""
     started = time.monotonic()
     clone = cloned(folder / "whole")
-    code, said = ended(begun(clone, "whole"))
+    code, said = ended(start_run(clone, "whole"))
     assert code == 0, said
     lasts, expected = time.monotonic() - started, artifacts(clone)
     draw = random.Random(seed)
@@ -103,14 +103,14 @@ def tried(folder: Path, num: int, seed: int) -> list[Trial]:
 def stopped(clone: Path, number: signal.Signals, after_s: float, expected: dict[str, str]) -> Trial:
     """Stop one run, look what is left of it, and say the same command again."""
     mark = f"{clone}-{after_s}"
-    process = begun(clone, mark)
+    process = start_run(clone, mark)
     time.sleep(after_s)
     if process.poll() is None:
         os.killpg(process.pid, number) if number == signal.SIGINT else os.kill(process.pid, number)
     code, said = ended(process)
     time.sleep(GONE_WITHIN_S)
     left = alive(mark)
-    second, more = ended(begun(clone, mark))
+    second, more = ended(start_run(clone, mark))
     return Trial(number, after_s, code, left, second, second == 0 and artifacts(clone) == expected, said + more)
 
 
@@ -125,7 +125,7 @@ def cloned(folder: Path) -> Path:
     return folder
 
 
-def begun(clone: Path, mark: str) -> subprocess.Popen[bytes]:
+def start_run(clone: Path, mark: str) -> subprocess.Popen[bytes]:
     """`regatta run` in a session of its own; its processes carry the mark in their environment."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(clone), MARK: mark}

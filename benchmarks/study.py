@@ -46,7 +46,7 @@ from pipeline.schema.base import validated
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.plan import configuration
 from pipeline.study.processes import Processes
-from pipeline.study.run import Planned, compute, cores, open_materials, plan
+from pipeline.study.run import StudyPlan, compute, cores, open_materials, plan
 
 RUNS = 64
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -69,7 +69,7 @@ def project(overrides: list[str]) -> Iterator[dict[str, Any]]:
             os.chdir(before)
 
 
-def planned_runs(values: dict[str, Any], widths: tuple[int, ...], epochs: int) -> Planned:
+def planned_runs(values: dict[str, Any], widths: tuple[int, ...], epochs: int) -> StudyPlan:
     """The peers' runs as a study: their settings, and as many seeds as make `RUNS`."""
     settings = {f"s{i}": {"model.dropout": drop, "train.learning_rate": rate} for i, (drop, rate) in enumerate(SETTINGS)}
     first = settings.pop("s0")

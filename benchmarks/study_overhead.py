@@ -35,7 +35,7 @@ from pipeline import artifacts
 from pipeline.study import processes
 from pipeline.study.job import Job
 from pipeline.study.pack import SAVE_EVERY_S, GroupKeeper, run_pack
-from pipeline.study.run import Shared
+from pipeline.study.run import SharedAgenda
 
 STUDY = "dropout"
 EFFECTS = Path("artifacts") / "study" / STUDY / "effects.json"
@@ -93,7 +93,7 @@ def timed(values: dict[str, Any]) -> float:
 
     with contextlib.ExitStack() as stack:
         for name in STORING:
-            stack.enter_context(mock.patch.object(Shared, name, clocked(getattr(Shared, name))))
+            stack.enter_context(mock.patch.object(SharedAgenda, name, clocked(getattr(SharedAgenda, name))))
         ours(values, DIGITS, EPOCHS)
     return total
 

@@ -33,7 +33,7 @@ from pipeline.study.run import compute, cores, open_materials, plan
 from pipeline.train.device import chosen_device
 from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
-from pipeline.train.program import planned, threads_for
+from pipeline.train.program import program_of, threads_for
 from pipeline.train.training import Training
 from pipeline.train.trial import expected_seconds
 
@@ -78,7 +78,7 @@ def of_study(name: str, definition: StudyDefinition, values: dict[str, Any]) -> 
 def of_training(values: dict[str, Any]) -> dict[str, float]:
     """A training of the network that comes along."""
     own, data, views = configuration(values), open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
-    program, lane = planned(own.model, own.train, data.manifest)
+    program, lane = program_of(own.model, own.train, data.manifest)
     threads = threads_for(program)
     expected = expected_seconds(program, [lane], [views], data.manifest, "cpu", threads)
     torch.set_num_threads(threads)

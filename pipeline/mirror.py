@@ -31,7 +31,7 @@ NOT_HANDED_ON = {
 COMMAND = [sys.executable, "-m", "pipeline.tracking"]
 
 
-class Tracker:
+class Mirror:
     """Holds the mirror of one run; without a process it mirrors nothing."""
 
     def __init__(self, process: subprocess.Popen[bytes] | None = None) -> None:
@@ -57,10 +57,10 @@ class Tracker:
             say(f"W&B's part of the run ended early (exit code {process.returncode}); the run's own records are whole")
 
 
-def open_tracker(config: TrackingConfig, run_id: str, folder: Path, params: Mapping[str, Any]) -> Tracker:
+def open_tracker(config: TrackingConfig, run_id: str, folder: Path, params: Mapping[str, Any]) -> Mirror:
     """Start mirroring `folder`/metrics.jsonl as run `run_id`, whose configuration is `params`, to `folder`/wandb."""
     if config.mode == "disabled":
-        return Tracker()
+        return Mirror()
     process = subprocess.Popen(
         COMMAND,
         stdin=subprocess.PIPE,
@@ -74,7 +74,7 @@ def open_tracker(config: TrackingConfig, run_id: str, folder: Path, params: Mapp
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write(json.dumps(start).encode() + b"\n")
     os.set_blocking(process.stdin.fileno(), False)
-    return Tracker(process)
+    return Mirror(process)
 
 
 def mirror_study(config: TrackingConfig, study: str, cells: Sequence[Mapping[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from pipeline.data.dataset import Manifest
 from pipeline.errors import RegattaError
 from pipeline.progress import duration
 from pipeline.stages.code import locked_digest
-from pipeline.train.program import Lane, Program, planned, threads_for
+from pipeline.train.program import Lane, Program, program_of, threads_for
 
 Stage = Mapping[str, Any]
 LOCK, PIPELINE = Path("dvc.lock"), Path("dvc.yaml")
@@ -162,7 +162,7 @@ def _sizes(config: Config, data: Manifest) -> dict[str, str]:
 
 def _training(config: Config, data: Manifest) -> dict[str, str]:
     try:
-        program, lane = planned(config.model, config.train, data)
+        program, lane = program_of(config.model, config.train, data)
     except RegattaError as error:
         return {"training": f"would be refused: {error}"}
     weights = program.spec.layout().num_parameters

@@ -61,7 +61,7 @@ def replay(options: argparse.Namespace) -> int:
     training = rebuilt(folder, data, views)
     number = numbered(options, training.program.epochs, training.steps_per_epoch)
     go_to(training, folder, number - 1)
-    step = taken(training)
+    step = take_step(training)
     path = folder.path / "replay" / f"step-{number}.safetensors"
     keep(step, path)
     for line in described(step, training, data, number):
@@ -100,7 +100,7 @@ def rebuilt(folder: RunFolder, data: Dataset, views: Views) -> Training:
     import torch
 
     from pipeline.train.device import chosen_device
-    from pipeline.train.program import planned
+    from pipeline.train.program import program_of
     from pipeline.train.training import Training
 
     run = folder.read()
@@ -110,7 +110,7 @@ def rebuilt(folder: RunFolder, data: Dataset, views: Views) -> Training:
         raise StorageError(f"{folder.path / PARAMS.name}: missing; a run can't be rebuilt without it")
     config = checked(values)
     torch.set_num_threads(run["num_threads"])
-    program, lane = planned(config.model, config.train, data.manifest)
+    program, lane = program_of(config.model, config.train, data.manifest)
     return Training(program, [lane], data, [views], chosen_device(run["device"]))
 
 
@@ -142,7 +142,7 @@ def go_to(training: Training, folder: RunFolder, num_steps: int) -> None:
             training.end_epoch({name: training.evaluate(name) for name in ("train_clean", "val")})
 
 
-def taken(training: Training) -> Step:
+def take_step(training: Training) -> Step:
     """Take the next step and look at it."""
     import torch
 

@@ -37,7 +37,7 @@ Row = tuple[str, str, bool]
 
 
 @dataclass(frozen=True)
-class Found:
+class Outcome:
     """A training's records and last state."""
 
     rows: list[dict[str, Any]]
@@ -133,14 +133,14 @@ class Trial:
         short = {"epochs": epochs, "limit": num, "batch_size": min(own.batch_size, num), "schedule": "constant"}
         return own.model_copy(update=short | {"warmup_epochs": 0.0, "early_stop": 0, "shards": shards, "threads": 1})
 
-    def one(self, epochs: int) -> Found:
+    def one(self, epochs: int) -> Outcome:
         """By one worker, in this process."""
         from pipeline.train.fit import fit
 
         with self._apart():
-            return found(fit(self.config.model, self.train(epochs), self.data, self.views, lambda run: Nobody()))
+            return outcome_of(fit(self.config.model, self.train(epochs), self.data, self.views, lambda run: Nobody()))
 
-    def several(self, epochs: int, reduce: str, lose_one: bool = False) -> Found:
+    def several(self, epochs: int, reduce: str, lose_one: bool = False) -> Outcome:
         """By all workers; perhaps the last of them is ended on the way."""
         from pipeline.distributed.training import fit_on_cluster, worker_names
 
@@ -150,7 +150,7 @@ class Trial:
             return Saboteur(f"{worker_names(run)}/1/{cluster.workers - 1}") if lose_one else Nobody()
 
         with self._apart():
-            return found(fit_on_cluster(self.config.model, self.train(epochs), self.data, self.views, tracker, cluster))
+            return outcome_of(fit_on_cluster(self.config.model, self.train(epochs), self.data, self.views, tracker, cluster))
 
     @contextmanager
     def _apart(self) -> Iterator[None]:
@@ -161,11 +161,11 @@ class Trial:
             yield
 
 
-def found(run: RunFolder) -> Found:
+def outcome_of(run: RunFolder) -> Outcome:
     """What a training has left."""
     rows = [{key: value for key, value in row.items() if key not in TIMES} for row in read_jsonl(run.metrics)]
     facts = run.read()
-    return Found(rows, run.load_state()[0], facts["restarts"], facts["wall_s"])
+    return Outcome(rows, run.load_state()[0], facts["restarts"], facts["wall_s"])
 
 
 def checks(trial: Trial) -> Iterator[Row]:
@@ -197,21 +197,21 @@ def checks(trial: Trial) -> Iterator[Row]:
         )
 
 
-def equal_state(one: Found, other: Found) -> tuple[str, bool]:
+def equal_state(one: Outcome, other: Outcome) -> tuple[str, bool]:
     """Bit for bit."""
     differing = [name for name, array in one.state.items() if not np.array_equal(array, other.state[name])]
     num = sum(array.size for array in one.state.values())
     return (f"differ in {', '.join(differing)}" if differing else f"{num:,} numbers, same bits"), not differing
 
 
-def equal_rows(one: Found, other: Found, split: str) -> tuple[str, bool]:
+def equal_rows(one: Outcome, other: Outcome, split: str) -> tuple[str, bool]:
     """The records of a split, bit for bit."""
     pairs = list(zip(*([row for row in own.rows if row["split"] == split] for own in (one, other)), strict=True))
     epochs = [first["epoch"] for first, second in pairs if first != second]
     return (f"differ from epoch {epochs[0]} on" if epochs else f"{pairs[-1][0]['loss']:.6f}, same bits"), not epochs
 
 
-def largest_difference(one: Found, other: Found) -> float:
+def largest_difference(one: Outcome, other: Outcome) -> float:
     """Of a weight, relative to the largest weight."""
     first, second = one.state["parameters"], other.state["parameters"]
     return float(np.abs(first - second).max() / np.abs(first).max())

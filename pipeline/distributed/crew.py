@@ -83,7 +83,7 @@ def needs_of(cluster: ClusterConfig, device: str, threads: int) -> Needs:
     return Needs(threads, gpus)
 
 
-def room(needs: Needs) -> int:
+def num_places(needs: Needs) -> int:
     """How many workers the nodes that are alive could hold if nothing else ran on them."""
     return sum(fitting(resources, needs) for resources in nodes_alive())
 
@@ -101,7 +101,7 @@ def wanted(cluster: ClusterConfig, needs: Needs, before: int | None, stop: Calla
     """
     started = told = time.monotonic()
     while True:
-        places = room(needs)
+        places = num_places(needs)
         if places >= cluster.workers:
             return cluster.workers
         enough = places >= cluster.min_workers
@@ -135,7 +135,7 @@ def described() -> str:
     return f"{len(nodes)} node{'s' if len(nodes) != 1 else ''}: {', '.join(parts) or 'none'}"
 
 
-def hired(num: int, needs: Needs, name: str, stop: Callable[[], None]) -> Crew:
+def hire(num: int, needs: Needs, name: str, stop: Callable[[], None]) -> Crew:
     """Workers placed all at once, so that two trainings never hold half of what both need; NotHired where one goes at once.
 
     While others hold the room, says what it waits for. name: theirs in the cluster, before the rank.
@@ -171,7 +171,7 @@ def _wait_for_room(group: PlacementGroup, num: int, needs: Needs, stop: Callable
                 shown = ", ".join(f"{free.get(kind, 0):g} {kind}s" for kind in needs.bundle)
                 print(f"train: waiting for room for {num} workers of {needs} each; free now: {shown}", flush=True)
                 told = time.monotonic()
-            if room(needs) < num:
+            if num_places(needs) < num:
                 raise NotHired("a node has gone before the workers were placed")
             stop()
     except BaseException:

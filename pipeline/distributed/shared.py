@@ -11,14 +11,14 @@ from pipeline.data.dataset import Dataset, Manifest, Split
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedData:
     """A dataset's arrays by split."""
 
     manifest: Manifest
     splits: dict[str, Split]
 
     @classmethod
-    def of(cls, data: Dataset, names: Sequence[str]) -> Shared:
+    def of(cls, data: Dataset, names: Sequence[str]) -> SharedData:
         """These splits of a dataset; nothing is read before they are put into the store."""
         own = {name: data.split(name) for name in names}
         return cls(data.manifest, {name: Split(*map(np.asarray, (s.inputs, s.labels, s.ids))) for name, s in own.items()})

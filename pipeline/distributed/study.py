@@ -32,11 +32,11 @@ from pipeline.data.dataset import open_dataset
 from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes, lacks_memory
 from pipeline.data.views import open_views
 from pipeline.distributed.connection import nodes_alive
-from pipeline.distributed.shared import Shared
+from pipeline.distributed.shared import SharedData
 from pipeline.errors import ENDS, ConfigError, RegattaError, StorageError
 from pipeline.runs.identity import CODE
 from pipeline.study.job import Capacity, Job, state_path
-from pipeline.study.schedule import Done, Event, Failed, Lost, Told, clear_state
+from pipeline.study.schedule import Done, Event, Failed, JobLost, Told, clear_state
 
 if TYPE_CHECKING:
     from pipeline.study.pack import Held
@@ -55,7 +55,7 @@ Need = tuple[float, float]
 """CPUs and GPUs, of a job or of a node."""
 
 
-class Worker:
+class StudyWorker:
     """A resident actor's body: one job at a time, and how far it is."""
 
     def __init__(self, torch_version: str) -> None:
@@ -75,7 +75,7 @@ class Worker:
         except (MemoryError, RuntimeError) as error:
             if not lacks_memory(error):
                 raise
-            return Lost(f"{len(job.cells)} runs side by side do not fit into memory", memory=True)
+            return JobLost(f"{len(job.cells)} runs side by side do not fit into memory", memory=True)
         finally:
             self.share = 0.0
         if own.state != job.state:
@@ -171,7 +171,7 @@ class Actors:
     last_asked: float = 0.0
     last_said: float = 0.0
 
-    def room(self, job: Job) -> bool:
+    def has_place(self, job: Job) -> bool:
         """Whether cores, or a GPU, are left on one of the nodes; always where nothing runs."""
         if not self.running:
             return True
@@ -182,10 +182,10 @@ class Actors:
         """Hand a job to an idle actor of as many threads, or to a new one; its number."""
         make_dir(Path(job.state).parent)  # actors that see it keep their states there
         self.started += 1
-        self.running[self.started] = self._begun(job, self._idle_actor(job) or self._new_actor(job))
+        self.running[self.started] = self._begin(job, self._idle_actor(job) or self._new_actor(job))
         return self.started
 
-    def _begun(self, job: Job, actor: Actor, vanished: int = 0) -> Running:
+    def _begin(self, job: Job, actor: Actor, vanished: int = 0) -> Running:
         views = {path: self._views(path) for path in {cell.views_path for cell in job.cells} if path is not None}
         result = actor.handle.run.remote(job, [self._data(job)], views)  # within a list: read by the actor, not handed over
         return Running(job, actor, result, actor.handle.told.remote(), vanished)
@@ -203,7 +203,7 @@ class Actors:
         while self.idle and not fits([*taken, *(other.need for other in self.idle), own], places):
             self._dismiss(self.idle[0])
         options = {"num_cpus": own[0], "num_gpus": own[1], "max_concurrency": 2}
-        handle = ray.remote(Worker).options(**options).remote(version("torch"))
+        handle = ray.remote(StudyWorker).options(**options).remote(version("torch"))
         return Actor(handle, job.threads, own, time.monotonic())
 
     def _dismiss(self, *idle: Actor) -> None:
@@ -216,7 +216,7 @@ class Actors:
         key = f"{job.data_path}:{','.join(names)}"
         if key not in self.objects:
             data = open_dataset(Path(job.data_path))
-            self.objects[key] = _put(Shared.of(data, names), job.data_path)
+            self.objects[key] = _put(SharedData.of(data, names), job.data_path)
         return self.objects[key]
 
     def _views(self, path: str) -> Any:
@@ -243,7 +243,7 @@ class Actors:
             ray.kill(own.actor.handle)
             self._dismiss(*self.idle)  # those of a lost node have gone as well
             event = without_result(error)
-            lost = isinstance(event, Lost) and not event.memory
+            lost = isinstance(event, JobLost) and not event.memory
             return [] if lost and self._begins_elsewhere(number, own) else [(number, event)]
         own.actor.heard = True
         self.idle.append(own.actor)
@@ -254,7 +254,7 @@ class Actors:
         self._hear(own)
         if own.actor.heard or own.vanished == MOST_PLACES:
             return False
-        self.running[number] = self._begun(own.job, self._new_actor(own.job), own.vanished + 1)
+        self.running[number] = self._begin(own.job, self._new_actor(own.job), own.vanished + 1)
         return True
 
     def _told(self) -> list[tuple[int, Event]]:
@@ -279,7 +279,7 @@ class Actors:
             idle = self._idle_actor(own.job) if own.actor.late else None
             if idle is not None:
                 ray.kill(own.actor.handle)
-                self.running[number] = self._begun(own.job, idle)
+                self.running[number] = self._begin(own.job, idle)
         late = [own.actor.need for own in self.running.values() if own.actor.late]
         if late and time.monotonic() - self.last_said > LATE_S:
             self.last_said = time.monotonic()
@@ -342,10 +342,10 @@ def fits(needs: Sequence[Need], places: Sequence[Need]) -> bool:
 def without_result(error: RayError) -> Event:
     """What it means that an actor has no result: it has gone, perhaps for lack of memory, or its program has a defect."""
     if isinstance(error, OutOfMemoryError):
-        return Lost("Ray has ended an actor for lack of memory", memory=True)
+        return JobLost("Ray has ended an actor for lack of memory", memory=True)
     if isinstance(error, GONE) and not (isinstance(error, RayActorError) and error.actor_init_failed):
         why = "it can't be reached" if isinstance(error, ActorUnavailableError) else _said(error)
-        return Lost(f"an actor has gone ({why})")
+        return JobLost(f"an actor has gone ({why})")
     print(error, file=sys.stderr, flush=True)
     lines = [line.strip() for line in str(error).strip().splitlines()]
     where = next((line for line in reversed(lines) if line.startswith("File ")), "no file of ours")

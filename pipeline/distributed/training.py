@@ -19,8 +19,8 @@ from pipeline import artifacts
 from pipeline.data.dataset import Dataset
 from pipeline.data.views import Views
 from pipeline.distributed.connection import connected
-from pipeline.distributed.crew import Crew, Needs, NotHired, hired, needs_of, wanted
-from pipeline.distributed.shared import Shared
+from pipeline.distributed.crew import Crew, Needs, NotHired, hire, needs_of, wanted
+from pipeline.distributed.shared import SharedData
 from pipeline.distributed.worker import Ended, Report, Task
 from pipeline.errors import ConfigError, NumericsError, RegattaError
 from pipeline.runs.find import NOTHING, Asked, find_run
@@ -32,7 +32,7 @@ from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.train.device import build_device
-from pipeline.train.program import planned, threads_for
+from pipeline.train.program import program_of, threads_for
 from pipeline.train.stopping import StopRequest
 
 POLL_S = 0.5
@@ -58,7 +58,7 @@ def fit_on_cluster(
     folder. Lost workers cost what was done since the last save. Raises what `fit` raises, and ConfigError for a cluster
     that can't hold the workers.
     """
-    program, lane = planned(model, train, data.manifest)
+    program, lane = program_of(model, train, data.manifest)
     check_shards(train, cluster)
     device, threads = build_device(train.device), threads_for(program, train.threads, max(2, train.shards))
     needs = needs_of(cluster, device, threads)
@@ -96,7 +96,7 @@ def check_shards(train: TrainConfig, cluster: ClusterConfig) -> None:
 
 
 @dataclass
-class Lost(Exception):  # noqa: N818 - no error: the training goes on
+class CrewLost(Exception):  # noqa: N818 - no error: the training goes on
     """A worker has gone; the reason in words."""
 
     reason: str
@@ -121,7 +121,7 @@ class Driver:
 
     def run(self, data: Dataset, views: Views, snapshot: Snapshot | None) -> None:
         """To the end, whatever is lost on the way."""
-        shared = [ray.put(Shared.of(data, ("train", "val")))]
+        shared = [ray.put(SharedData.of(data, ("train", "val")))]
         stored = [ray.put(np.array(array)) for array in views.arrays]
         before = self.cluster.workers if self.again else None
         with self.stop.listening():
@@ -130,14 +130,14 @@ class Driver:
                 try:
                     before = self._attempt(shared, stored, start, before)
                     return
-                except (Lost, NotHired) as loss:
+                except (CrewLost, NotHired) as loss:
                     snapshot = self._after(str(getattr(loss, "reason", loss)))
                     before = self.cluster.workers
 
     def _attempt(self, data: list[Any], views: list[Any], start: list[Any], before: int | None) -> int:
         num = wanted(self.cluster, self.needs, before, self._stop_early)
         self.hires += 1
-        crew = hired(num, self.needs, f"{worker_names(self.record.folder)}/{self.hires}", self._stop_early)
+        crew = hire(num, self.needs, f"{worker_names(self.record.folder)}/{self.hires}", self._stop_early)
         try:
             self.record.display.say(f"train: {crew}, {self.cluster.reduce} sums")
             self.record.display.begin()
@@ -186,7 +186,7 @@ class Watch:
         self.asked_to_stop = False
 
     def until_ended(self, data: list[Any], views: list[Any], start: list[Any]) -> None:
-        """Raises Lost, Stopped, NumericsError, or what else has ended the training; returns when it is done."""
+        """Raises CrewLost, Stopped, NumericsError, or what else has ended the training; returns when it is done."""
         task, first = self._task(), self.crew.actors[0]
         running = {actor.run.remote(task, rank, first, data, views, start): rank for rank, actor in enumerate(self.crew.actors)}
         ended: dict[int, Ended] = {}
@@ -220,7 +220,7 @@ class Watch:
         return ended
 
     def _ask(self) -> None:
-        """For a report of each worker that has none outstanding; Lost where one has been silent for too long."""
+        """For a report of each worker that has none outstanding; CrewLost where one has been silent for too long."""
         now, waiting = time.monotonic(), set(self.asked.values())
         deaf_s = max(0.0, now - self.asked_at - POLL_S)  # frozen itself, or at work: nobody was silent meanwhile
         self.heard, self.asked_at = [min(heard + deaf_s, now) for heard in self.heard], now
@@ -228,7 +228,7 @@ class Watch:
             if rank in waiting:
                 if now - self.heard[rank] > self.driver.task.timeout_s:
                     facts = self.crew.facts[rank]
-                    raise Lost(
+                    raise CrewLost(
                         f"worker {rank} on {facts.host} (process {facts.pid}) has been silent for "
                         f"{now - self.heard[rank]:.0f} s (cluster.timeout_s): it is frozen, or its network is cut"
                     )
@@ -267,7 +267,7 @@ class Watch:
         if found := by_kind.get("memory"):
             raise ConfigError(too_large(self.driver.task, self.crew.facts[found[0]].host, found[1]))
         if found := by_kind.get("peer"):
-            raise Lost(f"worker {found[0]}: {found[1]}")
+            raise CrewLost(f"worker {found[0]}: {found[1]}")
         if found := by_kind.get("not_finite"):
             raise NumericsError(found[1])
         if found := by_kind.get("stopped"):
@@ -292,7 +292,7 @@ def _losses() -> Iterator[None]:
     try:
         yield
     except RayError as error:
-        raise Lost(f"a worker has gone ({type(error).__name__}: {' '.join(str(error).split())[:200]})") from None
+        raise CrewLost(f"a worker has gone ({type(error).__name__}: {' '.join(str(error).split())[:200]})") from None
 
 
 def worker_names(folder: RunFolder) -> str:

@@ -23,7 +23,7 @@ from ray.exceptions import RayError
 
 from pipeline.closure import code_digest
 from pipeline.data.memory import lacks_memory
-from pipeline.distributed.shared import Shared
+from pipeline.distributed.shared import SharedData
 from pipeline.errors import NumericsError, Stopped
 from pipeline.processes import plain_text
 from pipeline.runs.identity import CODE
@@ -192,7 +192,7 @@ class Worker:
 
         return ask if self.rank else self.key
 
-    def _train(self, task: Task, team: Team, data: Shared, views: list[Any], snapshot: Snapshot | None) -> Ended:
+    def _train(self, task: Task, team: Team, data: SharedData, views: list[Any], snapshot: Snapshot | None) -> Ended:
         import torch
 
         from pipeline.data.views import Views

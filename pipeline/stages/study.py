@@ -16,7 +16,7 @@ from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.stages.entry import read_params, run_stage, section
-from pipeline.stages.supervised import supervised
+from pipeline.stages.supervised import supervise
 from pipeline.study.effects import effects, told
 from pipeline.study.plan import contrasts, variants
 from pipeline.study.processes import Processes
@@ -86,4 +86,4 @@ def pool_of(config: ClusterConfig, again: bool) -> Iterator[tuple[Callable[[], C
 
 if __name__ == "__main__":
     name = sys.argv[1]
-    run_stage(f"study-{name}", lambda: supervised(f"study {name}", partial(run, name)))
+    run_stage(f"study-{name}", lambda: supervise(f"study {name}", partial(run, name)))

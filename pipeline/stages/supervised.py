@@ -28,7 +28,7 @@ MOST_ENDS = 4
 """So often in a row the process may be ended without anything saved in between."""
 
 
-def supervised(stage: str, work: Callable[[Asked], None]) -> None:
+def supervise(stage: str, work: Callable[[Asked], None]) -> None:
     """Run the work, told what is asked of the runs that are there.
 
     On Ray it is in a process that is started again whenever it is ended from outside, to go on from the last save.
@@ -73,7 +73,7 @@ def _ended(work: Callable[[], None]) -> str | None:
         process.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         assert process.pid is not None
-        taken.begun(process.pid)
+        taken.lead_to(process.pid)
         sender.close()
         try:
             error: BaseException | None = receiver.recv()
@@ -108,7 +108,7 @@ class _Taken:
         elif number != signal.SIGINT:
             self._hand_on(number)
 
-    def begun(self, pid: int) -> None:
+    def lead_to(self, pid: int) -> None:
         """The process is there."""
         self.pid = pid
         if self.early is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.artifacts import stage_dir
 from pipeline.data.dataset import open_dataset
 from pipeline.data.views import open_views
-from pipeline.mirror import Tracker, open_tracker
+from pipeline.mirror import Mirror, open_tracker
 from pipeline.runs.find import Asked
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.record import publish
@@ -14,8 +14,8 @@ from pipeline.schema.model import ModelConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.stages.entry import read_params, run_stage, section
-from pipeline.stages.supervised import supervised
-from pipeline.train.program import planned
+from pipeline.stages.supervised import supervise
+from pipeline.train.program import program_of
 
 
 def run(asked: Asked) -> None:
@@ -27,7 +27,7 @@ def run(asked: Asked) -> None:
     data, views = open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
     cluster = section(params, "cluster", ClusterConfig)
 
-    def mirrored(run: RunFolder) -> Tracker:
+    def mirrored(run: RunFolder) -> Mirror:
         return open_tracker(tracking, run.id, run.path, params)
 
     if cluster.workers > 1:
@@ -38,7 +38,7 @@ def run(asked: Asked) -> None:
         from pipeline.train.fit import fit
 
         folder = fit(model, train, data, views, mirrored, asked)
-    publish(folder, stage_dir("train"), model, data.manifest, planned(model, train, data.manifest)[0].loss)
+    publish(folder, stage_dir("train"), model, data.manifest, program_of(model, train, data.manifest)[0].loss)
 
 
 def note_warmup(train: TrainConfig) -> None:
@@ -52,4 +52,4 @@ def note_warmup(train: TrainConfig) -> None:
 
 
 if __name__ == "__main__":
-    run_stage("train", lambda: supervised("train", run))
+    run_stage("train", lambda: supervise("train", run))

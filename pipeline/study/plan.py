@@ -18,7 +18,7 @@ from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.study import StudyDefinition
 from pipeline.schema.train import TrainConfig
 from pipeline.study.samples import WHY, certain_problems
-from pipeline.train.program import planned
+from pipeline.train.program import program_of
 
 BASELINE = "baseline"
 LEFT_OUT = ("size", "nfiles")
@@ -127,7 +127,7 @@ def problems(definition: StudyDefinition, values: Mapping[str, Any], data: Manif
             break
         config = configuration(own)
         try:
-            planned(config.model, config.train, data)
+            program_of(config.model, config.train, data)
         except RegattaError as error:
             found.append(f"variant {name}: {error}")
     return found

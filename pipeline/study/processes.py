@@ -19,7 +19,7 @@ from pipeline.processes import (
     this_process,
 )
 from pipeline.study.job import Job
-from pipeline.study.schedule import Done, Event, Failed, Lost, Told
+from pipeline.study.schedule import Done, Event, Failed, JobLost, Told
 
 TELL_EVERY_S = 0.2
 LAST_S = 60.0
@@ -38,7 +38,7 @@ class Processes:
         self.threads: dict[int, int] = {}
         self.started = 0
 
-    def room(self, job: Job) -> bool:
+    def has_place(self, job: Job) -> bool:
         """Whether there are cores left for its threads, or nothing runs; a GPU is for one job alone."""
         taken = sum(self.threads.values())
         return not taken or (job.device == "cpu" and taken + job.threads <= self.cores)
@@ -97,7 +97,7 @@ def _ended(code: int | None) -> Event:
     """Of a worker that has gone without a word: killed, or ended by an error that is no run's own."""
     if code is not None and code < 0:
         name = signal.Signals(-code).name
-        return Lost(f"a worker process has gone ({name}{', perhaps for lack of memory' if name == 'SIGKILL' else ''})")
+        return JobLost(f"a worker process has gone ({name}{', perhaps for lack of memory' if name == 'SIGKILL' else ''})")
     return Failed(RegattaError(f"a worker process ended with exit code {code}; what went wrong is said above"))
 
 
@@ -132,4 +132,4 @@ def _work(job: Job, connection: Connection, starter: str) -> None:
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
             raise
-        send(Lost(f"{len(job.cells)} runs side by side do not fit into memory", memory=True))
+        send(JobLost(f"{len(job.cells)} runs side by side do not fit into memory", memory=True))

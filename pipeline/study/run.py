@@ -27,10 +27,10 @@ from pipeline.study.job import Capacity, Job, JobCell, grouped, state_path
 from pipeline.study.materials import Material, Materials
 from pipeline.study.plan import Cell, Configuration, cells, configuration, problems, variants
 from pipeline.study.samples import Judged, judged, other_samples
-from pipeline.study.schedule import Result, Workers, carried_out, clear_state
+from pipeline.study.schedule import Result, Workers, carry_out, clear_state
 from pipeline.study.tables import results_of
 from pipeline.train.device import device_type
-from pipeline.train.program import planned
+from pipeline.train.program import program_of
 
 LOOK_EVERY_S = 1.0
 T = TypeVar("T")
@@ -52,7 +52,7 @@ def capacity_here(threads: int, device: str) -> Capacity:
 
 
 @dataclass(frozen=True)
-class Planned:
+class StudyPlan:
     """A study's runs, which of them have results, and the jobs for the others."""
 
     cells: list[Cell]
@@ -84,7 +84,7 @@ def plan(
     make: bool = True,
     connect: Callable[[], CapacityOf] = lambda: capacity_here,
     accept_code: bool = False,
-) -> Planned:
+) -> StudyPlan:
     """The runs of a study on the prepared data. tables: a folder with cells.parquet and curves.parquet of earlier runs.
 
     make: write datasets and augmented copies that runs without a result need and that are not there. connect: to where
@@ -103,8 +103,8 @@ def plan(
     missing = [(cell, material, own) for cell, material, own in zip(chosen, found, names, strict=True) if own.run not in known]
     capacity = connect() if missing else capacity_here
     _check_samples(name, definition, list(zip(chosen, found, names, strict=True)), known, materials, make)
-    jobs = cut(_jobs(missing, materials, definition.test, make), capacity, tidy=make)
-    return Planned(chosen, names, known, accepted, jobs, capacity)
+    jobs = cut_to_fit(_jobs(missing, materials, definition.test, make), capacity, tidy=make)
+    return StudyPlan(chosen, names, known, accepted, jobs, capacity)
 
 
 def _check_samples(
@@ -216,7 +216,7 @@ def _jobs(
         if own.run in jobs:
             continue
         manifest = _manifest(materials, cell, material, make)
-        program, lane = planned(cell.config.model, cell.config.train, manifest)
+        program, lane = program_of(cell.config.model, cell.config.train, manifest)
         if make:
             _patiently(lambda cell=cell: materials.make_views(cell.config))  # type: ignore[misc]
         views_path = str(material.views_path.absolute()) if material.views_path else None
@@ -228,7 +228,7 @@ def _jobs(
     return list(jobs.values())
 
 
-def cut(jobs: Iterable[Job], capacity: CapacityOf, tidy: bool = True) -> list[Job]:
+def cut_to_fit(jobs: Iterable[Job], capacity: CapacityOf, tidy: bool = True) -> list[Job]:
     """The same runs side by side where program and dataset agree; first those whose saved state can be gone on from.
 
     tidy: delete states that are torn.
@@ -290,13 +290,13 @@ def clear_old_states() -> None:
             file.unlink(missing_ok=True)
 
 
-def compute(planned_study: Planned, workers: Workers) -> list[Outcome]:
+def compute(planned_study: StudyPlan, workers: Workers) -> list[Outcome]:
     """The outcome of every run; those without a result are computed now, by this runner or another, each stored as it comes."""
     results = planned_study.known
     if planned_study.jobs:
         with Claims(artifacts.cells_root() / "claims") as claims:
-            shared = Shared(planned_study, claims)
-            carried_out(shared, workers)
+            shared = SharedAgenda(planned_study, claims)
+            carry_out(shared, workers)
         results = shared.results
     clear_old_states()
     return [
@@ -305,13 +305,13 @@ def compute(planned_study: Planned, workers: Workers) -> list[Outcome]:
     ]
 
 
-class Shared:
+class SharedAgenda:
     """The runs of a study that have no result, as this runner and others over the same folder of results compute them.
 
     A runner claims no more than what it is starting, so that one that comes later finds something to do.
     """
 
-    def __init__(self, planned_study: Planned, claims: Claims) -> None:
+    def __init__(self, planned_study: StudyPlan, claims: Claims) -> None:
         self.claims, self.capacity = claims, planned_study.capacity
         self.jobs, self.known = planned_study.jobs, len(planned_study.known)
         self.results = dict(planned_study.known)
@@ -335,7 +335,7 @@ class Shared:
         self.elsewhere = self.claims.others(wanted)
         free = [name for name in wanted if name not in self.elsewhere]
         self._pick_up(free)
-        jobs = cut([self.single[name] for name in free if name not in self.results], self.capacity)
+        jobs = cut_to_fit([self.single[name] for name in free if name not in self.results], self.capacity)
         self.looked = time.monotonic()
         return jobs
 

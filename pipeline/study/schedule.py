@@ -36,7 +36,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Lost:
+class JobLost:
     """A worker that has gone, or lacked memory."""
 
     reason: str
@@ -50,13 +50,13 @@ class Failed:
     error: RegattaError | Stopped
 
 
-Event = Done | Told | Lost | Failed
+Event = Done | Told | JobLost | Failed
 
 
 class Workers(Protocol):
     """Where jobs run."""
 
-    def room(self, job: Job) -> bool:
+    def has_place(self, job: Job) -> bool:
         """Whether another job can start beside those at work."""
 
     def start(self, job: Job) -> int:
@@ -69,7 +69,7 @@ class Workers(Protocol):
         """Ask the jobs to save and end, and wait for them."""
 
 
-class Source(Protocol):
+class Agenda(Protocol):
     """Where jobs come from and their results go; other processes may be at the same runs."""
 
     jobs: list[Job]
@@ -107,43 +107,43 @@ class Running:
     pace: Pace = field(default_factory=Pace)
 
 
-def carried_out(source: Source, workers: Workers) -> None:
+def carry_out(agenda: Agenda, workers: Workers) -> None:
     """Run all jobs, the longest first, and hand each one's results back as it ends, until every run has a result.
 
     A job whose worker is lost starts again where it was saved, the second time in halves, and so does one that lacks memory.
     Single runs that took their workers with them `MOST_LOSSES` times are given up. Raises Stopped after a signal, and the
     first error that is not a run's own.
     """
-    waiting = queue(source.jobs)
+    waiting = queue(agenda.jobs)
     running: dict[int, Running] = {}
-    display = StudyDisplay(source.jobs, source.known)
+    display = StudyDisplay(agenda.jobs, agenda.known)
     stop = StopRequest()
     with stop.listening():
         try:
-            while not source.complete:
-                waiting = waiting or queue(source.look())
-                while waiting and workers.room(waiting[-1][0]):
+            while not agenda.complete:
+                waiting = waiting or queue(agenda.look())
+                while waiting and workers.has_place(waiting[-1][0]):
                     job, losses = waiting.pop()
-                    if (own_job := source.claim(job)) is not None:
+                    if (own_job := agenda.claim(job)) is not None:
                         running[workers.start(own_job)] = Running(own_job, losses)
-                display.hear(*source.news(idle=not running))
+                display.hear(*agenda.news(idle=not running))
                 for number, event in workers.events(WAIT_S) if running else nothing(WAIT_S):
                     match event:
                         case Told(share):
                             running[number].pace.at(share)
                         case Done(results):
                             own = running.pop(number)
-                            source.take(own.job, results)
+                            agenda.take(own.job, results)
                             own.pace.at(1.0)
                             display.forecast.ended(own.job, own.pace, own.started)
                             display.done(own.job)
-                        case Lost(reason, memory):
+                        case JobLost(reason, memory):
                             own = running.pop(number)
                             display.shown.say(f"study: {reason}; its {len(own.job.cells)} runs start again")
                             again = after_loss(own.job, own.losses + 1, memory)
                             waiting += again
                             if not again:
-                                source.give_up(own.job, reason)
+                                agenda.give_up(own.job, reason)
                         case Failed(error):
                             raise error
                 if stop.signal:

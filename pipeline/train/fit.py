@@ -16,7 +16,7 @@ from pipeline.schema.train import TrainConfig
 from pipeline.train.device import chosen_device
 from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
-from pipeline.train.program import planned, threads_for
+from pipeline.train.program import program_of, threads_for
 from pipeline.train.training import Training
 
 
@@ -35,7 +35,7 @@ def fit(
     ConfigError, StorageError, BusyError.
     """
     device = chosen_device(train.device)
-    program, lane = planned(model, train, data.manifest)
+    program, lane = program_of(model, train, data.manifest)
     torch.set_num_threads(threads_for(program, train.threads, train.shards))
     own = identity(model, train, data.manifest.digest, views.digest, device.type)
     folder, todo = find_run(own, asked)

@@ -55,7 +55,7 @@ class Program:
     factors: tuple[Factors, ...] = ()
 
 
-def planned(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Program, Lane]:
+def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Program, Lane]:
     """Split a run's configuration into its program and its own settings; ConfigError where it does not fit the data."""
     num_train = min(data.counts["train"], train.limit or data.counts["train"])
     if not data.counts["val"]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.commands.verify import Found, equal_rows, equal_state, largest_difference
+from pipeline.commands.verify import Outcome, equal_rows, equal_state, largest_difference
 from pipeline.config import read_values
 from pipeline.schema.reading import flat
 
@@ -15,7 +15,7 @@ ROWS = [{"epoch": epoch, "split": split, "loss": 1 / epoch} for epoch in (1, 2) 
 
 def trained_as(loss=0.5, weight=1.0):
     rows = [row | {"loss": loss} if (row["epoch"], row["split"]) == (2, "val") else row for row in ROWS]
-    return Found(rows, {"parameters": np.array([[weight, -4.0]], np.float32)}, 0, 1.0)
+    return Outcome(rows, {"parameters": np.array([[weight, -4.0]], np.float32)}, 0, 1.0)
 
 
 def test_a_difference_of_one_bit_is_noticed():

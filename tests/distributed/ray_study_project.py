@@ -83,7 +83,7 @@ def actors_at_work(pid: int, cpu_s: float = 5.0) -> list[psutil.Process]:
     found = []
     for process in below(pid):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if " ".join(process.cmdline()).startswith("ray::Worker") and process.cpu_times().user > cpu_s:
+            if " ".join(process.cmdline()).startswith("ray::StudyWorker") and process.cpu_times().user > cpu_s:
                 found.append(process)
     return found
 

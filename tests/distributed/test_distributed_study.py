@@ -13,10 +13,10 @@ from ray_study_project import EPOCHS, SEEDS, actors_at_work, chosen, same
 from study.study_project import by_hash, planned_study
 
 from pipeline.distributed import study as study_module
-from pipeline.distributed.study import Actors, Worker, actors, capacity_there, fits, need, without_result
+from pipeline.distributed.study import Actors, StudyWorker, actors, capacity_there, fits, need, without_result
 from pipeline.errors import ConfigError, RegattaError, Stopped
 from pipeline.study.run import compute
-from pipeline.study.schedule import Done, Failed, Lost, Told
+from pipeline.study.schedule import Done, Failed, JobLost, Told
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_an_actor_of_other_code_or_another_torch_is_refused(project):
         ConfigError, match=r"node .*: its code of Regatta is not the study's .*; install the same on every node"
     ):
         compute(dataclasses.replace(planned, jobs=[dataclasses.replace(job, code="other")]), actors())
-    event = Worker("1.0").run(job, [], {})
+    event = StudyWorker("1.0").run(job, [], {})
     assert isinstance(event, Failed)
     assert f"has torch {version('torch')}, the study needs 1.0" in str(event.error)
 
@@ -96,12 +96,12 @@ def test_a_state_is_kept_on_the_node_where_the_studys_folder_is_not_there(projec
     [job, *_] = planned_study(chosen(seeds=1)).jobs
     job = dataclasses.replace(job, state=str(tmp_path / "elsewhere" / "s.safetensors"))
     data = [Actors()._data(job)]
-    stopped = Worker(version("torch"))
+    stopped = StudyWorker(version("torch"))
     stopped.end()
     event = stopped.run(job, data, {})
     assert isinstance(event.error, Stopped)
     [kept] = (tmp_path / "home" / ".cache" / "regatta").glob("*.safetensors")
-    event = Worker(version("torch")).run(job, data, {})
+    event = StudyWorker(version("torch")).run(job, data, {})
     assert isinstance(event, Done)
     assert len(event.results) == len(job.cells)
     assert not kept.exists()
@@ -124,14 +124,16 @@ def test_the_pool_is_as_large_as_the_cluster(project):
     assert capacity_there(2, "cpu").num == 1
     [job, *_] = planned_study(chosen(seeds=1)).jobs
     workers = actors()
-    assert workers.room(job)
+    assert workers.has_place(job)
     workers.start(job)
-    assert workers.room(job)
-    assert not workers.room(dataclasses.replace(job, threads=2))
+    assert workers.has_place(job)
+    assert not workers.has_place(dataclasses.replace(job, threads=2))
     workers.start(job)
-    assert not workers.room(job)
+    assert not workers.has_place(job)
     workers.stop()
 
 
 def test_an_actor_that_ray_ends_for_lack_of_memory_lacks_memory():
-    assert without_result(OutOfMemoryError("low on memory")) == Lost("Ray has ended an actor for lack of memory", memory=True)
+    assert without_result(OutOfMemoryError("low on memory")) == JobLost(
+        "Ray has ended an actor for lack of memory", memory=True
+    )

@@ -22,7 +22,7 @@ from pipeline.distributed.training import check_shards, too_large
 from pipeline.distributed.worker import Task, _ended
 from pipeline.errors import BusyError, ConfigError, RegattaError
 from pipeline.runs.folder import RunFolder
-from pipeline.train.program import planned
+from pipeline.train.program import program_of
 
 HERE = Path(__file__).resolve().parent
 
@@ -152,7 +152,7 @@ def test_a_shard_that_does_not_fit_is_told_with_what_may(digits, reduce, rows):
     ended = _ended(found.value)
     assert ended.how == "memory"
     model, train, _, policy = configs(3, shards=4, batch_size=64)
-    task = Task(*planned(model, train, digits.manifest), policy, "none", "cpu", 1, 2, reduce, 60.0, 10.0)
+    task = Task(*program_of(model, train, digits.manifest), policy, "none", "cpu", 1, 2, reduce, 60.0, 10.0)
     said = too_large(task, "there", ended.text)
     assert f"train.shards = 4: a shard of {rows} samples does not fit into the memory of there" in said
     assert "can't allocate memory" in said

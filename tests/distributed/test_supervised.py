@@ -22,7 +22,7 @@ from test_distributed_training import epochs_kept, run_in, same_run
 from pipeline.artifacts import save_tensors
 from pipeline.errors import ConfigError, RegattaError, Stopped
 from pipeline.runs.find import Asked
-from pipeline.stages.supervised import MOST_ENDS, asked, supervised
+from pipeline.stages.supervised import MOST_ENDS, asked, supervise
 from pipeline.train.stopping import StopRequest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,9 +190,9 @@ def raises(error):
 
 def test_what_the_work_raises_is_raised(ray_chosen):
     with pytest.raises(ConfigError, match="a shard too few"):
-        supervised("train", lambda asked: raises(ConfigError("a shard too few")))
+        supervise("train", lambda asked: raises(ConfigError("a shard too few")))
     with pytest.raises(SystemExit) as ended:
-        supervised("train", lambda asked: 1 / 0)
+        supervise("train", lambda asked: 1 / 0)
     assert ended.value.code == 1
 
 
@@ -203,7 +203,7 @@ def test_work_that_is_ended_goes_on_and_knows_why(ray_chosen, code, how):
             os._exit(code) if code > 0 else os.kill(os.getpid(), -code)
         assert asked.lost == f"the process that led the work has gone ({how})"
 
-    supervised("train", work)
+    supervise("train", work)
     assert note(ray_chosen) == 3
 
 
@@ -218,7 +218,7 @@ def test_work_that_is_ended_again_and_again_is_given_up_unless_it_saves(ray_chos
         os._exit(1)
 
     with pytest.raises(RegattaError, match=f"exit code 1.* {MOST_ENDS} times in a row without anything saved"):
-        supervised("train", work)
+        supervise("train", work)
     assert note(ray_chosen) - 1 == 3 + MOST_ENDS - 1
 
 
@@ -243,7 +243,7 @@ def test_a_stop_that_comes_before_the_work_is_heard(ray_chosen, monkeypatch, num
 
     monkeypatch.setattr(os, "fork", signalled)
     with pytest.raises((Stopped, KeyboardInterrupt)):
-        supervised("train", lambda asked: time.sleep(20))
+        supervise("train", lambda asked: time.sleep(20))
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -260,7 +260,7 @@ def test_ctrl_c_is_not_answered_by_another_start(ray_chosen, times):
         os._exit(1)
 
     with pytest.raises(Stopped, match="stopped by Ctrl-C; the same command goes on"):
-        supervised("train", work)
+        supervise("train", work)
     assert note(ray_chosen) == 2
 
 
@@ -270,12 +270,12 @@ def test_sigterm_while_the_work_waits_is_a_stop(ray_chosen):
         time.sleep(20)
 
     with pytest.raises(Stopped, match="stopped by SIGTERM"):
-        supervised("train", work)
+        supervise("train", work)
 
 
 def test_more_than_a_pipe_holds_is_raised_whole(ray_chosen):
     with pytest.raises(ConfigError) as found:
-        supervised("train", lambda asked: raises(ConfigError("x" * 200_000)))
+        supervise("train", lambda asked: raises(ConfigError("x" * 200_000)))
     assert len(str(found.value)) == 200_000
 
 

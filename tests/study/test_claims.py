@@ -22,7 +22,7 @@ from pipeline.study.claims import LEASE_S, SIGN, TAKING, Claims, this_runner
 from pipeline.study.job import Capacity, state_path
 from pipeline.study.pack import run_pack
 from pipeline.study.processes import LAST_S, Processes
-from pipeline.study.run import Shared, compute, cut
+from pipeline.study.run import SharedAgenda, compute, cut_to_fit
 
 RUNS = ["a", "b", "c"]
 FAR = {"machine": "another", "host": "far"}
@@ -269,7 +269,7 @@ def test_what_another_computes_is_awaited_and_picked_up(project, monkeypatch, ca
     def finish(other, planned):
         for job in planned.jobs:
             if job.cells[0].hash in other.held:
-                Shared(planned, other).take(job, run_pack(job, lambda share: True))
+                SharedAgenda(planned, other).take(job, run_pack(job, lambda share: True))
 
     outcomes, started = with_another(
         monkeypatch, chosen, lambda planned: [job.cells[0].hash for job in planned.jobs[:2]], finish
@@ -307,7 +307,7 @@ def test_a_group_that_another_has_a_part_of_is_cut_anew(project, monkeypatch):
 def test_a_result_that_lacks_what_is_asked_for_is_not_taken_from_another(project, monkeypatch):
     def finish(other, planned):
         for job in planned.jobs:
-            Shared(planned, other).take(job, run_pack(dataclasses.replace(job, test=False), lambda share: True))
+            SharedAgenda(planned, other).take(job, run_pack(dataclasses.replace(job, test=False), lambda share: True))
 
     chosen = definition(SIX_SHAPES, seeds=1, test=True)
     everything = lambda planned: [one.hash for job in planned.jobs for one in job.cells]  # noqa: E731
@@ -326,7 +326,7 @@ def test_a_state_is_gone_on_from_under_the_name_of_its_new_runner(project):
             common.with_name(f"{common.stem}{name}.safetensors"), {}, {"cells": [job.cells[0].hash], "mark": mark}
         )
     with Claims(artifacts.runs_root() / "cells" / "claims") as claims:
-        own = Shared(planned, claims).claim(job)
+        own = SharedAgenda(planned, claims).claim(job)
     assert own.state != job.state == state_path(job.cells)
     assert artifacts.load_tensors(Path(own.state))[1]["mark"] == 2, "the newest"
     assert [str(file) for file in common.parent.glob("*.safetensors")] == [own.state]
@@ -363,7 +363,7 @@ def cut_for_one_worker(planned):
     def capacity(threads, device):
         return Capacity(1, 10**12)
 
-    return dataclasses.replace(planned, jobs=cut(planned.jobs, capacity), capacity=capacity)
+    return dataclasses.replace(planned, jobs=cut_to_fit(planned.jobs, capacity), capacity=capacity)
 
 
 def runner(name, variants, seeds, epochs):

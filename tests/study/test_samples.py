@@ -80,7 +80,7 @@ def pictures(tmp_path, monkeypatch):
     return values
 
 
-def planned(chosen, values):
+def plan_of(chosen, values):
     return plan("s", chosen, values, open_materials(values))
 
 
@@ -88,7 +88,7 @@ def test_a_variant_whose_dataset_validates_on_other_samples_is_refused_before_an
     chosen = definition({"small": {"prepare.max_pixels": 200}}, seeds=2)
     assert problems(chosen, pictures) == [], "the keys alone do not tell"
     with pytest.raises(ConfigError) as caught:
-        planned(chosen, pictures)
+        plan_of(chosen, pictures)
     assert str(caught.value) == (
         f"study s: variant small: its validation samples are others than baseline (prepare.max_pixels = 200): {OTHER}"
     )
@@ -98,12 +98,12 @@ def test_a_variant_whose_dataset_validates_on_other_samples_is_refused_before_an
 def test_the_test_samples_count_where_the_study_reads_them(pictures):
     less = {"less": {"prepare.test_fraction": 0.3}}
     with pytest.raises(ConfigError, match="variant less: its test samples are others than baseline"):
-        planned(definition(less, seeds=2, test=True), pictures)
-    planned(definition(less, seeds=2), pictures)
+        plan_of(definition(less, seeds=2, test=True), pictures)
+    plan_of(definition(less, seeds=2), pictures)
 
 
 def test_the_same_samples_shown_otherwise_are_compared(pictures):
-    outcomes = compute(planned(definition({"tiny": {"data.size": 4}, "few": {"train.limit": 20}}, seeds=1), pictures), Inline())
+    outcomes = compute(plan_of(definition({"tiny": {"data.size": 4}, "few": {"train.limit": 20}}, seeds=1), pictures), Inline())
     assert [outcome.result["failure"] for outcome in outcomes] == [None] * 3
     assert {o.result["val_samples"] for o in outcomes} == {samples_digest(open_dataset(artifacts.stage_dir("prepare")), "val")}
     assert {o.result["test_samples"] for o in outcomes} == {None}
@@ -111,14 +111,14 @@ def test_the_same_samples_shown_otherwise_are_compared(pictures):
 
 def test_known_results_of_other_samples_are_refused_too(pictures):
     chosen = definition({"half": {"model.dropout": 0.5}}, seeds=1)
-    outcomes = compute(planned(chosen, pictures), Inline())
+    outcomes = compute(plan_of(chosen, pictures), Inline())
     file = artifacts.cells_root() / f"{outcomes[1].result['hash']}.json"
     artifacts.write_json(file, {**outcomes[1].result, "val_samples": "others"})
     with pytest.raises(ConfigError, match="variant half: its validation samples are others than baseline"):
-        planned(chosen, pictures)
+        plan_of(chosen, pictures)
     older = {key: value for key, value in outcomes[1].result.items() if not key.endswith("_samples")}
     artifacts.write_json(file, older)
-    assert planned(chosen, pictures).num_missing == 1, "a result that does not say on which samples is computed again"
+    assert plan_of(chosen, pictures).num_missing == 1, "a result that does not say on which samples is computed again"
 
 
 def test_labels_are_part_of_the_samples_and_how_they_are_shown_is_not(pictures):

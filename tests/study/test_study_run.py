@@ -24,7 +24,7 @@ from pipeline.study.pack import run_pack
 from pipeline.study.plan import variants
 from pipeline.study.processes import Processes
 from pipeline.study.run import compute, open_materials, place, plan
-from pipeline.study.schedule import Done, Failed, Lost, after_loss
+from pipeline.study.schedule import Done, Failed, JobLost, after_loss
 from pipeline.study.tables import cells_table, curves_table
 
 EPOCHS = 400
@@ -38,7 +38,7 @@ class Inline:
     def __init__(self):
         self.waiting, self.started = [], []
 
-    def room(self, _job):
+    def has_place(self, _job):
         return not self.waiting
 
     def start(self, job):
@@ -333,7 +333,7 @@ def test_a_run_that_takes_its_workers_with_it_is_given_up_and_tried_again_next_t
     class Losing(Inline):
         def events(self, _timeout_s):
             self.waiting.pop()
-            return [(len(self.started), Lost("gone"))]
+            return [(len(self.started), JobLost("gone"))]
 
     outcomes = compute(planned_study(definition(NONE, seeds=1)), Losing())
     assert [outcome.result["failure"] for outcome in outcomes] == ["gone", "gone"]

@@ -9,28 +9,28 @@ from training_helpers import lane, program
 
 from pipeline.errors import ConfigError
 from pipeline.runs.identity import identity
-from pipeline.train.program import planned, rate_factor
+from pipeline.train.program import program_of, rate_factor
 
 
 def test_what_runs_share_and_what_is_their_own(digits):
-    one = planned(*configs(), digits.manifest)
-    other = planned(*configs(model__dropout=0.5, train__seed=9, train__learning_rate=0.1), digits.manifest)
+    one = program_of(*configs(), digits.manifest)
+    other = program_of(*configs(model__dropout=0.5, train__seed=9, train__learning_rate=0.1), digits.manifest)
     assert one[0] == other[0]
     assert (other[1].seed, other[1].dropout, other[1].learning_rate) == (9, 0.5, 0.1)
-    assert planned(*configs(model__widths=[8]), digits.manifest)[0] != one[0]
+    assert program_of(*configs(model__widths=[8]), digits.manifest)[0] != one[0]
 
 
 def test_two_classes_make_one_logit(digits):
     two = dataclasses.replace(digits.manifest, classes=["no", "yes"])
-    assert planned(*configs(), two)[0].spec.num_outputs == 1
-    assert planned(*configs(model__loss="softmax"), two)[0].spec.num_outputs == 2
+    assert program_of(*configs(), two)[0].spec.num_outputs == 1
+    assert program_of(*configs(model__loss="softmax"), two)[0].spec.num_outputs == 2
     several = dataclasses.replace(digits.manifest, task="multi")
-    assert planned(*configs(), several)[0].loss == "sigmoid"
+    assert program_of(*configs(), several)[0].loss == "sigmoid"
 
 
 def test_an_empty_validation_split_is_refused(digits):
     with pytest.raises(ConfigError, match="the validation split is empty"):
-        planned(*configs(), dataclasses.replace(digits.manifest, counts={"train": 100, "val": 0, "test": 0}))
+        program_of(*configs(), dataclasses.replace(digits.manifest, counts={"train": 100, "val": 0, "test": 0}))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_an_empty_validation_split_is_refused(digits):
 )
 def test_what_does_not_fit_the_data_is_refused(digits, changes, said):
     with pytest.raises(ConfigError, match=said):
-        planned(*configs(**changes), digits.manifest)
+        program_of(*configs(**changes), digits.manifest)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_what_is_out_of_range_is_refused(changes, said):
 )
 def test_the_warmup_is_at_most_half_of_the_epochs(digits, epochs, asked, taken):
     model, train = configs(train__epochs=epochs, train__warmup_epochs=asked)
-    assert planned(model, train, digits.manifest)[0].warmup_epochs == taken
+    assert program_of(model, train, digits.manifest)[0].warmup_epochs == taken
 
 
 def test_one_epoch_rises_and_falls(digits):
-    one = planned(*configs(train__epochs=1), digits.manifest)[0]
+    one = program_of(*configs(train__epochs=1), digits.manifest)[0]
     factors = [rate_factor(one, step, 10) for step in range(10)]
     assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert factors[5] == 1.0
@@ -79,7 +79,7 @@ def test_one_epoch_rises_and_falls(digits):
 
 
 def test_the_warmup_of_the_default_is_that_of_its_first_steps(digits):
-    default = planned(*configs(), digits.manifest)[0]
+    default = program_of(*configs(), digits.manifest)[0]
     factors = [rate_factor(default, step, 23) for step in range(47)]
     assert factors[:46] == pytest.approx([i / 46 for i in range(1, 47)])
     assert factors[45] == factors[46] == 1.0
