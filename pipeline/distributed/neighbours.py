@@ -25,7 +25,7 @@ ASK_S = 0.01
 """Between two looks for the first worker, which may begin later than the others."""
 
 
-class Neighbours:
+class SharedMemory:
     """All workers of a training, on one machine; this one is `rank`. They share `rooms` (size, most, columns) float32."""
 
     def __init__(self, rank: int, connections: list[socket.socket], rooms: Tensor, total: Tensor) -> None:
@@ -36,7 +36,7 @@ class Neighbours:
         """The columns that this worker sums for all."""
 
     @property
-    def room(self) -> Tensor:
+    def place(self) -> Tensor:
         """(1, columns): where this worker's part of a sum is best computed, since it needs no copying then."""
         return self.rooms[self.rank, :1]
 
@@ -89,7 +89,7 @@ class Neighbours:
 
 
 @contextmanager
-def neighbours(name: str, rank: int, size: int, most: int, columns: int, timeout_s: float) -> Iterator[Neighbours]:
+def neighbours(name: str, rank: int, size: int, most: int, columns: int, timeout_s: float) -> Iterator[SharedMemory]:
     """Join the other workers of this machine. most: parts of a sum that one worker may bring.
 
     name: that nobody else can guess. PeerLost where one of them has gone, or another user's process is at the other end.
@@ -107,7 +107,7 @@ def neighbours(name: str, rank: int, size: int, most: int, columns: int, timeout
                 one.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", *divmod(int(1e6 * timeout_s), 10**6)))
         shared = torch.frombuffer(mmap.mmap(memory, num_bytes), dtype=torch.float32)
         rooms, total = torch.split(shared, columns * size * most)
-        yield Neighbours(rank, connections, rooms.view(size, most, columns), total)
+        yield SharedMemory(rank, connections, rooms.view(size, most, columns), total)
 
 
 def _hosted(stack: ExitStack, name: str, size: int, num_bytes: int, timeout_s: float) -> tuple[list[socket.socket], int]:

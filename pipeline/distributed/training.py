@@ -211,8 +211,8 @@ class Watch:
     def _task(self) -> Task:
         """Of this crew."""
         task, facts = self.driver.task, self.crew.facts
-        nearby = task.device == "cpu" and sys.platform == "linux" and len({one.node for one in facts}) == 1
-        return replace(task, size=len(facts), nearby=secrets.token_hex(16) if nearby else None)
+        one_machine = task.device == "cpu" and sys.platform == "linux" and len({one.node for one in facts}) == 1
+        return replace(task, size=len(facts), meeting=secrets.token_hex(16) if one_machine else None)
 
     def _end_of(self, reference: Any) -> Ended:
         with _losses():

@@ -56,7 +56,7 @@ class Task:
     reduce: str
     timeout_s: float
     save_every_s: float
-    nearby: str | None = None
+    meeting: str | None = None
     """Where all workers share memory: the name under which they meet, which only they know."""
 
 
@@ -207,7 +207,7 @@ class Worker:
         self.training = training
         self.say(
             f"worker {self.rank} of {task.size}, process {os.getpid()}, {task.threads} threads, {task.device}; "
-            f"{'memory shared with the others, ' if team.nearby else ''}its imports took {self.import_s:.2f} s"
+            f"{'memory shared with the others, ' if team.neighbours else ''}its imports took {self.import_s:.2f} s"
         )
         keeper = WorkerKeeper(self, training, task)
         try:
@@ -289,13 +289,13 @@ def joined(task: Task, rank: int, ask: Callable[..., Any]) -> Iterator[Team]:
     team = Team(rank, task.size, task.reduce)
     if task.size == 1:
         yield team
-    elif task.nearby:
+    elif task.meeting:
         from pipeline.distributed.neighbours import neighbours
 
         most = max(map(len, team.spans(team.num_shards(task.program.shards))))
         columns = task.program.spec.layout().num_columns
-        with neighbours(task.nearby, rank, task.size, most, columns, task.timeout_s) as nearby:
-            yield replace(team, nearby=nearby)
+        with neighbours(task.meeting, rank, task.size, most, columns, task.timeout_s) as memory:
+            yield replace(team, neighbours=memory)
     else:
         with process_group("nccl" if task.device == "cuda" else "gloo", rank, task.size, task.timeout_s, ask):
             yield team

@@ -68,8 +68,9 @@ class Training:
         smoothing = torch.tensor([lane.label_smoothing for lane in self.lanes], device=device).view(-1, 1)
         self.smoothing = smoothing if smoothing.any() else None
         self.meter = Meter(program.loss, self.net.layout, len(self.ids), self.smoothing, self.team, len(lanes), device)
-        room = self.team.nearby.room if self.team.nearby else torch.empty_like(self.net.flat)
-        self.own_gradient = room.zero_()
+        alone = torch.empty_like(self.net.flat)
+        place = self.team.neighbours.place if self.team.neighbours else alone
+        self.own_gradient = place.zero_()
 
     def _clean(self, train: Split, num: int) -> tuple[Inputs, Tensor]:
         """As many training samples as there are to validate on, as they are stored."""

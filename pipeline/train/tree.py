@@ -76,11 +76,11 @@ def finished(parts: Mapping[Span, Tensor], first: int, last: int, out: Tensor | 
     return torch.add(left, right, out=left if out is None else out)
 
 
-class Nearby(Protocol):
+class Neighbours(Protocol):
     """How workers of one machine reach each other past the network (distributed/neighbours.py)."""
 
     @property
-    def room(self) -> Tensor:
+    def place(self) -> Tensor:
         """(1, columns): where this worker's part of a sum is best computed."""
 
     def summed(self, own: list[Tensor], spans: list[list[Span]], num_shards: int) -> Tensor:
@@ -98,12 +98,12 @@ class Nearby(Protocol):
 
 @dataclass(frozen=True)
 class Team:
-    """The workers that share each batch: this one is `rank` of `size`, in torch's default process group unless nearby."""
+    """The workers that share each batch: this one is `rank` of `size`, in torch's default process group unless neighbours."""
 
     rank: int = 0
     size: int = 1
     reduce: str = "exact"
-    nearby: Nearby | None = None
+    neighbours: Neighbours | None = None
     """Where all of them are on one machine."""
 
     def num_shards(self, asked: int) -> int:
@@ -126,9 +126,9 @@ class Team:
         own = [tree_sum(leaf, *span) for span in spans[self.rank]]
         if self.size == 1:
             return own[0]
-        if self.nearby:
+        if self.neighbours:
             shares = [[(rank, rank + 1)] for rank in range(self.size)]  # in the order of the workers, of any number
-            return self.nearby.summed(own, *((spans, num_shards) if self.reduce == "exact" else (shares, self.size)))
+            return self.neighbours.summed(own, *((spans, num_shards) if self.reduce == "exact" else (shares, self.size)))
         if self.reduce == "fast":
             with lost_peers():
                 dist.all_reduce(own[0])
@@ -149,8 +149,8 @@ class Team:
         """The sum of tensors of which, at each place, all workers but one hold zero: exact in any order."""
         if self.size == 1:
             return own
-        if self.nearby:
-            return self.nearby.merged(own)
+        if self.neighbours:
+            return self.neighbours.merged(own)
         whole = own.clone()
         with lost_peers():
             dist.all_reduce(whole)
@@ -158,8 +158,8 @@ class Team:
 
     def agreed(self, true: bool, device: torch.device) -> bool:
         """Whether it is true on every worker."""
-        if self.nearby:
-            return not self.nearby.true_anywhere(not true)
+        if self.neighbours:
+            return not self.neighbours.true_anywhere(not true)
         return true if self.size == 1 else not bool(self.merged(torch.tensor(float(not true), device=device)))
 
     def told(self, words: list[int], device: torch.device) -> list[int]:
@@ -167,8 +167,8 @@ class Team:
         if self.size == 1:
             return words
         tensor = torch.tensor(words, dtype=torch.int64, device=device)
-        if self.nearby:
-            tensor = self.nearby.told(tensor)
+        if self.neighbours:
+            tensor = self.neighbours.told(tensor)
         else:
             with lost_peers():
                 dist.broadcast(tensor, src=0)

@@ -76,7 +76,7 @@ def test_exact_sums_are_those_of_one_process(size, shards, tmp_path):
             alone = team.own_shards(shards)[1] - team.own_shards(shards)[0] == 1
 
             def part(step, shard):  # as a training does it: a single part is computed in its room
-                return near.room.copy_(leaf(step, shard)) if alone else leaf(step, shard)
+                return near.place.copy_(leaf(step, shard)) if alone else leaf(step, shard)
 
             return [own.total(lambda shard, step=step: part(step, shard), shards).tolist() for step in range(STEPS)]
 
