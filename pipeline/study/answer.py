@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.metrics import METRICS
+from pipeline.study.found import Advice, Contrast, Effect, Effects
 from pipeline.study.statistics import FEWEST_SEEDS
 from pipeline.study.wording import contrast_words, label, numbers, setting, settings, shown, signed
 
@@ -16,24 +17,21 @@ MORE_SEEDS, MOST_SEEDS = 8, 32
 ORDER = ("helps", "more", "less", "hurts", "failed", "equivalent", "no evidence", "too few seeds")
 BUDGET = ("train.epochs", "train.limit")
 """What a study may spare its runs: epochs, and training samples (None: all)."""
-Advice = dict[str, str | None]
-Contrast = Mapping[str, Mapping[str, Any]]
-"""By dotted key: the values of the variant, of its reference, and of the project now."""
 
 
-def answer(found: Mapping[str, Any]) -> str:
+def answer(found: Effects) -> str:
     """The question's answer: of one variant with all its numbers, of several a summary by verdict.
 
     Where the runs had fewer epochs or samples than the project's, these come first: what holds for a short training
     may not hold for a long one.
     """
-    words = METRICS[found["metric"]].words
-    text = _of_one(found, found["variants"][0], words) if len(found["variants"]) == 1 else _of_several(found, words)
+    words = METRICS[found.metric].words
+    text = _of_one(found, found.variants[0], words) if len(found.variants) == 1 else _of_several(found, words)
     less = [f"{_much(key, v['variant'])} (yours: {shown(key, v['now'])})" for key, v in less_given(found).items()]
     return f"With {' and '.join(less)}, {text[0].lower()}{text[1:]}" if less else text
 
 
-def less_given(found: Mapping[str, Any]) -> Contrast:
+def less_given(found: Effects) -> Contrast:
     """The keys of `BUDGET`, none of them compared, of which all runs of the study have less than the project's."""
     return {
         key: values
@@ -48,8 +46,8 @@ def beside(base: Contrast, compared: Iterable[Contrast]) -> Contrast:
     return {key: values for key, values in base.items() if key not in keys}
 
 
-def _own(found: Mapping[str, Any]) -> Contrast:
-    return beside(found["baseline"]["contrast"], (variant["contrast"] for variant in found["variants"]))
+def _own(found: Effects) -> Contrast:
+    return beside(found.baseline.contrast, (variant.contrast for variant in found.variants))
 
 
 def _much(key: str, value: Any) -> str:
@@ -57,60 +55,60 @@ def _much(key: str, value: Any) -> str:
     return f"{shown(key, value)} {label(key).removesuffix('s') if value == 1 else label(key)}"
 
 
-def _of_several(found: Mapping[str, Any], words: str) -> str:
+def _of_several(found: Effects, words: str) -> str:
     parts = []
     for said in ORDER:
-        named = [_in_summary(variant) for variant in found["variants"] if variant["verdict"] == said]
+        named = [_in_summary(variant) for variant in found.variants if variant.verdict == said]
         parts += [f"{said}: {', '.join(named)}"] if named else []
-    num = len(found["seeds"])
+    num = len(found.seeds)
     return f"By {words}, {num} seed{'s' if num > 1 else ''}: {'; '.join(parts)}"
 
 
-def advice(found: Mapping[str, Any]) -> list[Advice]:
+def advice(found: Effects) -> list[Advice]:
     """What to do next: texts, each with a command to paste where there is one."""
     return [*_choice(found), *_seeds(found)]
 
 
-def _of_one(found: Mapping[str, Any], variant: Mapping[str, Any], words: str) -> str:
-    what, said = contrast_words(variant), variant["verdict"]
+def _of_one(found: Effects, variant: Effect, words: str) -> str:
+    what, said = contrast_words(variant), variant.verdict
     head = {
         "helps": f"{what} helps",
         "hurts": f"{what} hurts",
-        "equivalent": f"{what} is equivalent within {found['margin'] or 0:g}",
-        "failed": f"{what} failed on {variant['num_failed']} of {len(found['seeds'])} seeds",
+        "equivalent": f"{what} is equivalent within {found.margin or 0:g}",
+        "failed": f"{what} failed on {variant.num_failed} of {len(found.seeds)} seeds",
         "no evidence": f"No evidence that {what} makes a difference",
-        "too few seeds": f"{variant['num_seeds']} of the {FEWEST_SEEDS} seeds that a verdict needs: {what}",
+        "too few seeds": f"{variant.num_seeds} of the {FEWEST_SEEDS} seeds that a verdict needs: {what}",
     }.get(said, f"{what} means {said}")
     return f"{head[0].upper()}{head[1:]}{_means(found, variant, words)}"
 
 
-def _means(found: Mapping[str, Any], variant: Mapping[str, Any], words: str) -> str:
+def _means(found: Effects, variant: Effect, words: str) -> str:
     """ ": validation loss 0.142 against 0.163, a difference of -0.021 [...], 8 seeds, p = 0.0003 (Holm)"."""
-    if variant["difference"] is None:
+    if variant.difference is None:
         return ""
-    whole = not variant["num_failed"] and not found["baseline"]["num_failed"]
-    means = f" {variant['mean']:.4g} against {found['baseline']['mean']:.4g}" if whole else ""
+    whole = not variant.num_failed and not found.baseline.num_failed
+    means = f" {variant.mean:.4g} against {found.baseline.mean:.4g}" if whole else ""
     return f": {words}{means}, a difference of {numbers(variant)}"
 
 
-def _in_summary(variant: Mapping[str, Any]) -> str:
-    return f"{variant['name']}{f' ({signed(variant)})' if variant['difference'] is not None else ''}"
+def _in_summary(variant: Effect) -> str:
+    return f"{variant.name}{f' ({signed(variant)})' if variant.difference is not None else ''}"
 
 
-def _choice(found: Mapping[str, Any]) -> list[Advice]:
+def _choice(found: Effects) -> list[Advice]:
     """Which values to take."""
-    helping = [variant for variant in found["variants"] if variant["verdict"] == "helps"]
-    harmful = [variant for variant in found["variants"] if variant["verdict"] in ("hurts", "failed")]
+    helping = [variant for variant in found.variants if variant.verdict == "helps"]
+    harmful = [variant for variant in found.variants if variant.verdict in ("hurts", "failed")]
     if helping:
-        direct = [variant for variant in helping if variant["against"] == "baseline"]
-        best = max(direct or helping, key=lambda variant: abs(variant["difference"]))
-        many = f" (of those that help, {best['name']} helps most)" if len(helping) > 1 else ""
-        return _taken(found, best["contrast"], "variant", many)
+        direct = [variant for variant in helping if variant.against == "baseline"]
+        best = max(direct or helping, key=lambda variant: abs(variant.difference or 0.0))
+        many = f" (of those that help, {best.name} helps most)" if len(helping) > 1 else ""
+        return _taken(found, best.contrast, "variant", many)
     if harmful:
-        many = " (none of the variants helps)" if len(found["variants"]) > 1 else ""
-        return _taken(found, _agreed(variant["contrast"] for variant in harmful), "reference", many)
-    if found["variants"] and all(variant["verdict"] == "equivalent" for variant in found["variants"]):
-        return [{"text": f"Within {found['margin']:g} all are the same: take what is cheapest", "command": None}]
+        many = " (none of the variants helps)" if len(found.variants) > 1 else ""
+        return _taken(found, _agreed(variant.contrast for variant in harmful), "reference", many)
+    if found.variants and all(variant.verdict == "equivalent" for variant in found.variants):
+        return [Advice(f"Within {found.margin:g} all are the same: take what is cheapest")]
     return []
 
 
@@ -125,21 +123,21 @@ def _agreed(contrasts: Iterable[Contrast]) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _taken(found: Mapping[str, Any], contrast: Contrast, side: str, more: str) -> list[Advice]:
+def _taken(found: Effects, contrast: Contrast, side: str, more: str) -> list[Advice]:
     """To keep or to take the values of one side of a comparison, as the project's configuration has them or not."""
     if not contrast:
         return []
     wanted = {key: values[side] for key, values in contrast.items()}
     other = {key: value for key, value in wanted.items() if contrast[key]["now"] != value}
     if not other:
-        return [{"text": f"Keep {settings(wanted)}, as your configuration has it{more}", "command": None}]
+        return [Advice(f"Keep {settings(wanted)}, as your configuration has it{more}")]
     if less_given(found):
         return [_asked_again(found, f"{settings(wanted)}{more}")]
-    more += f", found with {found['otherwise']}" if found["otherwise"] else ""
-    return [{"text": f"Take {settings(wanted)}{more}", "command": _command("run", other.items())}]
+    more += f", found with {found.otherwise}" if found.otherwise else ""
+    return [Advice(f"Take {settings(wanted)}{more}", _command("run", other.items()))]
 
 
-def _asked_again(found: Mapping[str, Any], wanted: str) -> Advice:
+def _asked_again(found: Effects, wanted: str) -> Advice:
     """To ask with the project's own epochs and samples, before a value is taken that was found with fewer."""
     own = {key: _own(found)[key]["now"] for key in (*BUDGET, "train.warmup_epochs") if key in _own(found)}
     less = less_given(found)
@@ -147,29 +145,29 @@ def _asked_again(found: Mapping[str, Any], wanted: str) -> Advice:
     holds, not_for = (" and ".join(shown(key, v[side]) for key, v in less.items()) for side in ("variant", "now"))
     command = _study(found, [(f"study.baseline.{key}", value) for key, value in own.items()])
     text = f"Before you take {wanted}, ask with {what} of your own, since what holds for {holds} may not for {not_for}"
-    return {"text": text, "command": command}
+    return Advice(text, command)
 
 
-def _study(found: Mapping[str, Any], pairs: Iterable[tuple[str, Any]]) -> str:
-    return _command(f"study {shlex.quote(found['name'])}", pairs)
+def _study(found: Effects, pairs: Iterable[tuple[str, Any]]) -> str:
+    return _command(f"study {shlex.quote(found.name)}", pairs)
 
 
-def _seeds(found: Mapping[str, Any]) -> list[Advice]:
+def _seeds(found: Effects) -> list[Advice]:
     """More seeds where these decide nothing."""
-    num, verdicts = len(found["seeds"]), {variant["verdict"] for variant in found["variants"]}
+    num, verdicts = len(found.seeds), {variant.verdict for variant in found.variants}
     wanted = max(MORE_SEEDS, 2 * num)
     command = _study(found, [("study.seeds", wanted)])
-    if found["baseline"]["num_failed"] == found["num_cells"] // (len(found["variants"]) + 1):
-        return [{"text": "The baseline failed on every seed, so nothing can be compared with it", "command": None}]
+    if found.baseline.num_failed == found.num_cells // (len(found.variants) + 1):
+        return [Advice("The baseline failed on every seed, so nothing can be compared with it")]
     if "too few seeds" in verdicts:
-        return [{"text": f"A verdict needs {FEWEST_SEEDS} seeds, and {wanted} say more", "command": command}]
+        return [Advice(f"A verdict needs {FEWEST_SEEDS} seeds, and {wanted} say more", command)]
     if "no evidence" not in verdicts:
         return []
-    open_ones = _listed(variant["name"] for variant in found["variants"] if variant["verdict"] == "no evidence")
+    open_ones = _listed(variant.name for variant in found.variants if variant.verdict == "no evidence")
     if num >= MOST_SEEDS:
         text = "say with study.margin which difference would matter: the runs may then show that it is smaller"
-        return [{"text": f"{num} seeds leave open {open_ones}; {text}", "command": None}]
-    return [{"text": f"{num} seeds leave open {open_ones}; more seeds may tell", "command": command}]
+        return [Advice(f"{num} seeds leave open {open_ones}; {text}")]
+    return [Advice(f"{num} seeds leave open {open_ones}; more seeds may tell", command)]
 
 
 def _command(name: str, pairs: Iterable[tuple[str, Any]]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pipeline.metrics import METRICS
 from pipeline.study.answer import advice, answer, beside
+from pipeline.study.found import Baseline, Contrast, Effect, Effects, Failure, Mean, Shift
 from pipeline.study.statistics import (
     CONFIDENCE,
     FEWEST_SEEDS,
@@ -20,52 +21,16 @@ from pipeline.study.statistics import (
 )
 from pipeline.study.wording import contrast_words, label, numbers, shown
 
+if TYPE_CHECKING:
+    from pipeline.schema.study import StudyDefinition
+    from pipeline.study.plan import Variant
+
 UNDECIDED = ("no evidence", "too few seeds")
 VERDICTS = ("helps", "hurts", "more", "less", "equivalent", "failed", *UNDECIDED)
 
 
-class Variant(Protocol):
-    """A named difference in configuration."""
-
-    @property
-    def name(self) -> str:
-        """Of one study, each its own."""
-
-    @property
-    def changes(self) -> Mapping[str, Any]:
-        """Dotted keys and their values."""
-
-    @property
-    def against(self) -> str:
-        """The variant it is compared with; empty for the baseline."""
-
-
-class Definition(Protocol):
-    """What a study asks, expects and is judged by."""
-
-    @property
-    def question(self) -> str:
-        """In the user's words."""
-
-    @property
-    def finding(self) -> str | None:
-        """The expected finding in words."""
-
-    @property
-    def expected(self) -> Mapping[str, str]:
-        """The expected verdict of some variants."""
-
-    @property
-    def metric(self) -> str:
-        """By which its variants are judged."""
-
-    @property
-    def margin(self) -> float | None:
-        """The smallest difference of the metric that matters."""
-
-
-Contrasts = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""By variant and dotted key: the value of the `variant`, of its `reference`, and what the project's configuration has `now`."""
+Contrasts = Mapping[str, Contrast]
+"""By variant."""
 
 
 @dataclass(frozen=True)
@@ -85,91 +50,121 @@ class Outcome:
 
 def effects(
     name: str,
-    definition: Definition,
+    definition: StudyDefinition,
     variants: Sequence[Variant],
     outcomes: Sequence[Outcome],
     contrasts: Contrasts = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """The content of `effects.json`: differences over the seeds that both runs of a pair have finished.
+    """The content of `effects.json`: what was measured, and that in words."""
+    return to_json(measured(name, definition, variants, outcomes, contrasts))
+
+
+def to_json(found: Effects) -> dict[str, Any]:
+    """As plain values, with the words."""
+    words = {
+        "agreement": agreement(found),
+        "answer": answer(found),
+        "advice": [asdict(step) for step in advice(found)],
+        "sentences": sentences(found),
+    }
+    return {**asdict(found), **words}
+
+
+def measured(
+    name: str,
+    definition: StudyDefinition,
+    variants: Sequence[Variant],
+    outcomes: Sequence[Outcome],
+    contrasts: Contrasts = MappingProxyType({}),
+) -> Effects:
+    """Differences over the seeds that both runs of a pair have finished.
 
     contrasts: what each variant differs in from what it is compared with, for the words alone (plan.contrasts).
+    """
+    metric = definition.metric
+    values = {variant.name: _finished(variant.name, metric, outcomes) for variant in variants}
+    failed = {
+        variant.name: sum(o.variant == variant.name for o in outcomes) - len(values[variant.name]) for variant in variants
+    }
+    base, others = next(variant for variant in variants if not variant.against), _others(metric, outcomes)
+    otherwise = _otherwise(contrasts, base.name)
+    return Effects(
+        name=name,
+        question=definition.question,
+        finding=definition.finding,
+        metric=metric,
+        seeds=sorted({outcome.seed for outcome in outcomes}),
+        confidence=CONFIDENCE,
+        margin=definition.margin,
+        num_cells=len(outcomes),
+        num_failed=sum(failed.values()),
+        num_accepted=sum(outcome.accepted for outcome in outcomes),
+        baseline=Baseline(
+            mean=_mean(values[base.name]),
+            changes=dict(base.changes),
+            contrast=dict(contrasts.get(base.name, {})),
+            num_failed=failed[base.name],
+            others={other: Mean(_mean(_finished(base.name, other, outcomes))) for other in others},
+        ),
+        variants=_effects(definition, variants, outcomes, contrasts, values, failed),
+        failures=[
+            Failure(outcome.variant, outcome.seed, outcome.result["failure"] or "no value of the metric")
+            for outcome in outcomes
+            if outcome.value(metric) is None
+        ],
+        otherwise=otherwise,
+        notes=[*_notes(metric, outcomes), *([f"all of its runs have {otherwise}"] if otherwise else [])],
+    )
+
+
+def _effects(
+    definition: StudyDefinition,
+    variants: Sequence[Variant],
+    outcomes: Sequence[Outcome],
+    contrasts: Contrasts,
+    values: Mapping[str, Mapping[int, float]],
+    failed: Mapping[str, int],
+) -> list[Effect]:
+    """Of each variant but the baseline.
 
     Holm's adjustment is over all variants, of the two kinds of claim (a difference, an equivalence) each by itself. A variant
     that failed on a seed that its reference finished is "failed" whatever its other seeds say, but for "hurts".
     """
-    values = {variant.name: _finished(variant.name, definition.metric, outcomes) for variant in variants}
-    failed = {
-        variant.name: sum(o.variant == variant.name for o in outcomes) - len(values[variant.name]) for variant in variants
-    }
-    base = next(variant for variant in variants if not variant.against)
     compared = [variant for variant in variants if variant.against]
-    found = [_compared(variant, values, definition.margin) for variant in compared]
-    p_holm = _adjusted([difference.p for difference in found])
-    p_equivalent_holm = _adjusted([difference.p_equivalent for difference in found])
+    differences = [_compared(variant, values, definition.margin) for variant in compared]
+    p_holm = _adjusted([difference.p for difference in differences])
+    p_equivalent_holm = _adjusted([difference.p_equivalent for difference in differences])
     better, others = METRICS[definition.metric].better, _others(definition.metric, outcomes)
-    otherwise, rows = _otherwise(contrasts, base.name), []
-    for variant, difference, p, inside in zip(compared, found, p_holm, p_equivalent_holm, strict=True):
+    rows = []
+    for variant, difference, p, inside in zip(compared, differences, p_holm, p_equivalent_holm, strict=True):
         said = "too few seeds" if difference.mean is None else verdict(difference.mean, p, inside, better)
         lost = values[variant.against].keys() - values[variant.name].keys()
         said = "failed" if said != "hurts" and (lost or not values[variant.name]) else said
         expected, bootstrap = definition.expected.get(variant.name), bootstrap_interval(difference)
         rows.append(
-            {
-                "name": variant.name,
-                "changes": dict(variant.changes),
-                "contrast": dict(contrasts.get(variant.name, {})),
-                "against": variant.against,
-                "mean": _mean(values[variant.name]),
-                "difference": difference.mean,
-                "interval": difference.interval and list(difference.interval),
-                "bootstrap": bootstrap and list(bootstrap),
-                "differences": list(difference.differences),
-                "p": difference.p,
-                "p_holm": p,
-                "p_equivalent": difference.p_equivalent,
-                "p_equivalent_holm": inside,
-                "verdict": said,
-                "num_seeds": difference.num_seeds,
-                "num_failed": failed[variant.name],
-                "expected": expected,
-                "as_expected": as_expected(said, expected),
-                "others": {metric: _other(variant, metric, outcomes) for metric in others},
-            }
+            Effect(
+                name=variant.name,
+                changes=dict(variant.changes),
+                contrast=dict(contrasts.get(variant.name, {})),
+                against=variant.against,
+                mean=_mean(values[variant.name]),
+                difference=difference.mean,
+                interval=list(difference.interval) if difference.interval else None,
+                bootstrap=list(bootstrap) if bootstrap else None,
+                differences=list(difference.differences),
+                p=difference.p,
+                p_holm=p,
+                p_equivalent=difference.p_equivalent,
+                p_equivalent_holm=inside,
+                verdict=said,
+                num_seeds=difference.num_seeds,
+                num_failed=failed[variant.name],
+                expected=expected,
+                as_expected=as_expected(said, expected),
+                others={metric: _other(variant, metric, outcomes) for metric in others},
+            )
         )
-    result = {
-        "name": name,
-        "question": definition.question,
-        "finding": definition.finding,
-        "metric": definition.metric,
-        "seeds": sorted({outcome.seed for outcome in outcomes}),
-        "confidence": CONFIDENCE,
-        "margin": definition.margin,
-        "num_cells": len(outcomes),
-        "num_failed": sum(failed.values()),
-        "num_accepted": sum(outcome.accepted for outcome in outcomes),
-        "baseline": {
-            "mean": _mean(values[base.name]),
-            "changes": dict(base.changes),
-            "contrast": dict(contrasts.get(base.name, {})),
-            "num_failed": failed[base.name],
-            "others": {metric: {"mean": _mean(_finished(base.name, metric, outcomes))} for metric in others},
-        },
-        "variants": rows,
-        "failures": [
-            {"variant": outcome.variant, "seed": outcome.seed, "failure": outcome.result["failure"] or "no value of the metric"}
-            for outcome in outcomes
-            if outcome.value(definition.metric) is None
-        ],
-        "otherwise": otherwise,
-        "notes": [*_notes(definition.metric, outcomes), *([f"all of its runs have {otherwise}"] if otherwise else [])],
-    }
-    return {
-        **result,
-        "agreement": agreement(result),
-        "answer": answer(result),
-        "advice": advice(result),
-        "sentences": sentences(result),
-    }
+    return rows
 
 
 def as_expected(said: str, expected: str | None) -> bool | None:
@@ -183,11 +178,11 @@ def as_expected(said: str, expected: str | None) -> bool | None:
     return None if undecided else False
 
 
-def agreement(found: Mapping[str, Any]) -> str | None:
+def agreement(found: Effects) -> str | None:
     """Whether the verdicts are the expected ones, in words; None where none was expected."""
-    expected = [variant for variant in found["variants"] if variant["expected"] is not None]
-    against = [variant["name"] for variant in expected if variant["as_expected"] is False]
-    undecided = [variant["name"] for variant in expected if variant["as_expected"] is None]
+    expected = [variant for variant in found.variants if variant.expected is not None]
+    against = [variant.name for variant in expected if variant.as_expected is False]
+    undecided = [variant.name for variant in expected if variant.as_expected is None]
     if not expected:
         return None
     if against:
@@ -195,21 +190,21 @@ def agreement(found: Mapping[str, Any]) -> str | None:
     return f"still open: {_listed(undecided)}" if undecided else "the runs agree"
 
 
-def sentences(found: Mapping[str, Any]) -> list[str]:
+def sentences(found: Effects) -> list[str]:
     """The effects in words: a line for each variant, each failure with its runs, the notes, the expected finding."""
-    words, num = METRICS[found["metric"]].words, len(found["seeds"])
-    lines = [_sentence(variant, words, num, found["margin"]) for variant in found["variants"]]
+    words, num = METRICS[found.metric].words, len(found.seeds)
+    lines = [_sentence(variant, words, num, found.margin) for variant in found.variants]
     failures: dict[str, dict[str, list[int]]] = {}
-    for failure in found["failures"]:
-        failures.setdefault(failure["failure"], {}).setdefault(failure["variant"], []).append(failure["seed"])
+    for failure in found.failures:
+        failures.setdefault(failure.failure, {}).setdefault(failure.variant, []).append(failure.seed)
     for text, where in failures.items():
         runs = _listed([f"{name} (seed{'s' if len(seeds) > 1 else ''} {_listed(seeds)})" for name, seeds in where.items()])
         lines.append(f"failed: {runs}: {text}")
-    lines += found["notes"]
+    lines += found.notes
     said = agreement(found)
     if said:
         lines.append(
-            f"expected finding: {found['finding'].rstrip('.')}; {said}" if found["finding"] else f"expected verdicts: {said}"
+            f"expected finding: {found.finding.rstrip('.')}; {said}" if found.finding else f"expected verdicts: {said}"
         )
     return lines
 
@@ -221,20 +216,20 @@ def told(found: Mapping[str, Any]) -> list[str]:
     return [found["question"], *every, f"Answer: {found['answer']}", *next_steps]
 
 
-def _sentence(variant: Mapping[str, Any], words: str, num: int, margin: float | None) -> str:
-    said, seeds = variant["verdict"], variant["num_seeds"]
-    name = f"{variant['name']} ({contrast_words(variant)})" if variant["contrast"] else variant["name"]
-    against = "" if variant["against"] == "baseline" else f" (against {variant['against']})"
-    told = "" if variant["difference"] is None else f"{words} {numbers(variant)}"
+def _sentence(variant: Effect, words: str, num: int, margin: float | None) -> str:
+    said, seeds = variant.verdict, variant.num_seeds
+    name = f"{variant.name} ({contrast_words(variant)})" if variant.contrast else variant.name
+    against = "" if variant.against == "baseline" else f" (against {variant.against})"
+    told = "" if variant.difference is None else f"{words} {numbers(variant)}"
     if said == "too few seeds":
         head = f"{name}{against}: too few seeds for a verdict ({seeds}; {FEWEST_SEEDS} are needed)"
         text = f"{head}, {told}" if told else head
     elif said == "failed":
-        head = f"{name}{against} failed on {variant['num_failed']} of {num} seeds"
+        head = f"{name}{against} failed on {variant.num_failed} of {num} seeds"
         text = f"{head}; on the others: {told}" if told else head
     elif said in ("helps", "hurts"):
         text = f"{name} {said}{against}: {told}"
-        text += f"; failed on {variant['num_failed']} of {num} seeds" if variant["num_failed"] else ""
+        text += f"; failed on {variant.num_failed} of {num} seeds" if variant.num_failed else ""
     elif said == "equivalent":
         text = f"{name} is equivalent within {margin:g}{against}: {told}"
     else:
@@ -242,11 +237,11 @@ def _sentence(variant: Mapping[str, Any], words: str, num: int, margin: float | 
     return text + _expectation(variant)
 
 
-def _expectation(variant: Mapping[str, Any]) -> str:
-    if variant["expected"] is None:
+def _expectation(variant: Effect) -> str:
+    if variant.expected is None:
         return ""
     marks = {True: "", False: ", which these runs contradict", None: ", which is still open"}
-    return f"; expected: {variant['expected']}{marks[variant['as_expected']]}"
+    return f"; expected: {variant.expected}{marks[variant.as_expected]}"
 
 
 def _notes(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
@@ -286,11 +281,11 @@ def _others(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
     return [name for name in names if name != metric and any(outcome.value(name) is not None for outcome in outcomes)]
 
 
-def _other(variant: Variant, metric: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _other(variant: Variant, metric: str, outcomes: Sequence[Outcome]) -> Shift:
     values = {name: _finished(name, metric, outcomes) for name in (variant.name, variant.against)}
     difference = _compared(variant, values, None)
-    interval = difference.interval and list(difference.interval)
-    return {"mean": _mean(values[variant.name]), "difference": difference.mean, "interval": interval}
+    interval = list(difference.interval) if difference.interval else None
+    return Shift(_mean(values[variant.name]), difference.mean, interval)
 
 
 def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:

@@ -6,16 +6,18 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.study.found import Effect
+
 LABELS = {"augment.strength": "augmentation", "train.limit": "training samples", "data.size": "image size"}
 """Keys whose last part says too little by itself."""
 OFF_AT_ZERO = ("model.dropout", "train.weight_decay", "train.label_smoothing", "augment.")
 
 
-def contrast_words(variant: Mapping[str, Any]) -> str:
+def contrast_words(variant: Effect) -> str:
     """ "dropout 0.2 against none"; the variant's name where nothing is known of what it differs in."""
-    contrast = variant["contrast"]
+    contrast = variant.contrast
     if not contrast:
-        return str(variant["name"])
+        return variant.name
     own = settings({key: values["variant"] for key, values in contrast.items()})
     if len(contrast) == 1:
         [(key, values)] = contrast.items()
@@ -50,24 +52,24 @@ def setting(value: Any) -> str:
     return f"[{','.join(map(setting, value))}]" if isinstance(value, list) else str(value)
 
 
-def signed(variant: Mapping[str, Any]) -> str:
+def signed(variant: Effect) -> str:
     """A variant's difference, to the digits that its interval leaves."""
-    return f"{variant['difference']:+{_form(variant)}}"
+    return f"{variant.difference:+{_form(variant)}}"
 
 
-def numbers(variant: Mapping[str, Any]) -> str:
+def numbers(variant: Effect) -> str:
     """ "+0.0213 [0.0142, 0.0284], 8 seeds, p = 0.0003 (Holm)", as much of it as there is."""
-    text, interval = signed(variant), variant["interval"]
-    if variant["p_holm"] is None:
+    text, interval = signed(variant), variant.interval
+    if variant.p_holm is None:
         return text
     form = _form(variant)
     text += f" [{interval[0]:{form}}, {interval[1]:{form}}]" if interval else " on every seed"
-    inside = variant["p_equivalent_holm"] if variant["verdict"] == "equivalent" else None
-    p = variant["p_holm"] if inside is None else inside
+    inside = variant.p_equivalent_holm if variant.verdict == "equivalent" else None
+    p = variant.p_holm if inside is None else inside
     shown_p = "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
-    return f"{text}, {variant['num_seeds']} seeds, {shown_p} ({'Holm' if inside is None else 'two one-sided tests, Holm'})"
+    return f"{text}, {variant.num_seeds} seeds, {shown_p} ({'Holm' if inside is None else 'two one-sided tests, Holm'})"
 
 
-def _form(variant: Mapping[str, Any]) -> str:
-    largest = max(abs(value) for value in (variant["difference"], *(variant["interval"] or [])))
+def _form(variant: Effect) -> str:
+    largest = max(abs(value) for value in (variant.difference, *(variant.interval or [])) if value is not None)
     return f"z.{max(0, 2 - math.floor(math.log10(largest)))}f" if 1e-9 < largest < 1e6 else "z.3g"

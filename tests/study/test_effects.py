@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.metrics import METRICS, Judged
-from pipeline.study.effects import VERDICTS, Outcome, agreement, as_expected, effects, sentences
+from pipeline.study.effects import VERDICTS, Outcome, as_expected, effects
 from pipeline.study.statistics import holm, paired_difference
 
 
@@ -208,7 +208,7 @@ def test_the_expected_finding_is_told():
     wrong = study(rows, Definition(expected={"a": "helps", "b": "helps"}))
     assert wrong["sentences"][0].endswith("; expected: helps, which these runs contradict")
     assert wrong["sentences"][-1] == "expected verdicts: the runs contradict it: a"
-    assert agreement(study(rows)) is None
+    assert study(rows)["agreement"] is None
 
 
 def test_accepted_results_and_other_devices_are_noted():
@@ -243,7 +243,7 @@ def test_numbers_of_any_size_are_told(scale):
 def test_every_metric_of_a_study_has_words():
     for metric in get_args(Judged):
         found = study({"baseline": around(0, 0), "v": around(0.02)}, Definition(metric=metric))
-        assert METRICS[metric].words in sentences(found)[0]
+        assert METRICS[metric].words in found["sentences"][0]
 
 
 def test_no_words_of_ours_reach_the_user():
