@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Container, Sequence
@@ -12,7 +13,6 @@ from typing import Any
 import yaml
 
 from pipeline.artifacts import CODE, STAGES
-from pipeline.commands.plan import pipeline_stages
 from pipeline.commands.reproduce import reproduce
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,7 +54,7 @@ with open("ran.txt", "a") as ran:
 def make(folder: Path, without: Container[str] = ()) -> None:
     """Write the project: dvc.yaml with other commands, params.yaml as it is (in JSON, which is YAML, too)."""
     (folder / "stage.py").write_text(COMMAND)
-    every = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    every = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
     stages = {name: stage for name, stage in every.items() if name not in without}
     for name, stage in stages.items():
         params = list(STAGES) if name == CODE else stage["params"]
@@ -110,6 +110,29 @@ def check_artifacts(values: Values) -> None:
             for dep, digest in written["read"].items():
                 assert seen.setdefault(dep, digest) == digest, f"{file} has read another {dep} than other stages"
     assert len(seen) >= len(STAGES)
+
+
+def pipeline_stages(values: Values) -> Values:
+    """The stages of dvc.yaml with the values put in, one for each study: by other means than DVC's own."""
+    found: Values = {}
+    for name, stage in yaml.safe_load(Path("dvc.yaml").read_text())["stages"].items():
+        if "matrix" in stage:
+            for item in values["study"]["definitions"]:
+                found[f"{name}@{item}"] = filled(stage, {**values, "item": {"name": item}})
+        else:
+            found[name] = filled(stage, values)
+    return found
+
+
+def filled(node: Any, values: Values) -> Any:
+    """A part of dvc.yaml without templates."""
+    if isinstance(node, dict):
+        return {filled(key, values): filled(value, values) for key, value in node.items()}
+    if isinstance(node, list):
+        return [filled(part, values) for part in node]
+    if not isinstance(node, str):
+        return node
+    return re.sub(r"\$\{([\w.]+)\}", lambda named: str(at(values, named[1].split("."))), node)
 
 
 def at(values: Any, key: Sequence[str]) -> Any:

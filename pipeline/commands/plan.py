@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.artifacts import CODE, read_json, stage_dir
 from pipeline.commands.compose import Change, given_paths, shortened
+from pipeline.commands.reproduce import in_order
 from pipeline.config import Config, Values, checked, differences, read_values
 from pipeline.data.dataset import Manifest
 from pipeline.errors import RegattaError
@@ -19,8 +17,6 @@ from pipeline.progress import duration
 from pipeline.stages.code import locked_digest
 from pipeline.train.program import Lane, Program, program_of, threads_for
 
-Stage = Mapping[str, Any]
-LOCK, PIPELINE = Path("dvc.lock"), Path("dvc.yaml")
 DIGESTS = stage_dir(CODE)
 
 
@@ -30,7 +26,7 @@ def show_plan(new: Change) -> None:
         print(line)
     for line in shortened(differences(read_values() or {}, new.values)):
         print(f"params.yaml would change: {line}")
-    stale = stale_stages(new.values, dvc_status())
+    stale = stale_stages(new.values)
     for name, reasons in stale.items():
         print(f"{name:10s} {'would run: ' + '; '.join(reasons) if reasons else 'is up to date'}")
     prepared = not stale.get("prepare", ["?"])
@@ -39,69 +35,41 @@ def show_plan(new: Change) -> None:
         print(f"{name + ':':22s} {value}")
 
 
-def stale_stages(values: Values, status: Mapping[str, list[Any]]) -> dict[str, list[str]]:
-    """The stages in order, each with the reasons for which it would run."""
-    locked = (yaml.safe_load(LOCK.read_text(encoding="utf-8")) or {}).get("stages", {}) if LOCK.exists() else {}
-    stages = pipeline_stages(values)
-    found: dict[str, list[str]] = {}
-    for name, stage in stages.items():
-        reasons = [] if name in locked else ["it has never run here"]
-        reasons += _param_reasons(stage, locked.get(name, {}), values) if name in locked else []
-        reasons += _status_reasons(status.get(name, [])) if name in locked else []
-        reasons += _code_reasons(stage, locked[name]) if name in locked else []
-        above = [other for other in found if found[other] and other != CODE and _follows(stage, stages[other])]
-        reasons += [f"it follows {', '.join(above)}"] if above else []
-        found[name] = reasons
-    return found
-
-
-def pipeline_stages(values: Values) -> dict[str, Stage]:
-    """The stages of dvc.yaml with the values put in: one per study for the study stage."""
-    found: dict[str, Stage] = {}
-    for name, stage in yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["stages"].items():
-        if "matrix" in stage:
-            for item in values["study"]["definitions"]:
-                found[f"{name}@{item}"] = _filled(stage, {**values, "item": {"name": item}})
-        else:
-            found[name] = _filled(stage, values)
-    return found
-
-
-def dvc_status() -> dict[str, list[Any]]:
-    """What DVC says of the pipeline as it stands; nothing where it can't say (no params.yaml yet)."""
+def stale_stages(values: Values) -> dict[str, list[str]]:
+    """The stages in order, each with the reasons for which DVC would run it under these values; none where DVC can't say."""
     from dvc.exceptions import DvcException
 
-    from pipeline.commands.project import Project
+    from pipeline.commands.project import Project, foreseen
 
     try:
         with Project() as repo:
-            status: dict[str, list[Any]] = repo.status()
+            repo.fs = foreseen(values)
+            return _stale(repo.index.graph, repo.status())
     except (DvcException, OSError, UnicodeError) as error:
-        print(f"DVC can't say what has changed on disk ({' '.join(str(error).split())})")
+        print(f"DVC can't say what has changed ({' '.join(str(error).split())})")
         return {}
-    return status
 
 
-def _filled(node: Any, values: Mapping[str, Any]) -> Any:
-    """dvc.yaml's templates, as far as its stages use them."""
-    if isinstance(node, Mapping):
-        return {_filled(key, values): _filled(value, values) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_filled(part, values) for part in node]
-    return re.sub(r"\$\{([\w.]+)\}", lambda found: str(_at(values, found[1])), node) if isinstance(node, str) else node
+def _stale(graph: Any, status: Mapping[str, list[Any]]) -> dict[str, list[str]]:
+    stages = {stage.addressing: stage for stage in graph}
+    found: dict[str, list[str]] = {}
+    for name in in_order(graph, [], []):
+        stage = stages[name]
+        known = any(dep.hash_info for dep in stage.deps)
+        reasons = [*_param_reasons(stage), *_status_reasons(status.get(name, [])), *_code_reasons(stage)] if known else []
+        read = {other.addressing for other in graph.successors(stage)}
+        above = [other for other in found if found[other] and other != CODE and other in read]
+        follows = [f"it follows {', '.join(above)}"] if above else []
+        found[name] = [*(reasons if known else ["it has never run here"]), *follows]
+    return found
 
 
-def _at(values: Any, key: str) -> Any:
-    for name in key.split("."):
-        values = values[name]
-    return values
-
-
-def _param_reasons(stage: Stage, locked: Mapping[str, Any], values: Values) -> list[str]:
+def _param_reasons(stage: Any) -> list[str]:
     """Keys whose values differ from those that the stage last ran with."""
-    before = locked.get("params", {}).get("params.yaml", {})
-    now = {key: _at(values, key) for key in stage.get("params", [])}
-    changed = differences(before, now)
+    from dvc.dependency.param import ParamsDependency
+
+    deps = [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
+    changed = [line for dep in deps for line in differences(dep.hash_info.value or {}, dep.read_params())]
     return [", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")] if changed else []
 
 
@@ -117,26 +85,11 @@ def _status_reasons(entries: list[Any]) -> list[str]:
     return reasons
 
 
-def _code_reasons(stage: Stage, locked: Mapping[str, Any]) -> list[str]:
+def _code_reasons(stage: Any) -> list[str]:
     """Whether the code is another than that of the last time, known before `code` has run again."""
-    before = {dep["path"]: dep.get("md5") for dep in locked.get("deps", [])}
-    own = [path for path in map(Path, stage["deps"]) if path.parent == DIGESTS]
-    changed = [path for path in own if before.get(path.as_posix()) != locked_digest(path.name)]
+    own = [dep for dep in stage.deps if Path(dep.def_path).parent == DIGESTS]
+    changed = [dep for dep in own if dep.hash_info.value != locked_digest(Path(dep.def_path).name)]
     return ["its code changed"] if changed else []
-
-
-def _follows(stage: Stage, above: Stage) -> bool:
-    """Whether a stage reads what another writes."""
-    written = [
-        next(iter(out)) if isinstance(out, Mapping) else out
-        for key in ("outs", "metrics", "plots")
-        for out in above.get(key, [])
-    ]
-    return any(
-        Path(dep) == Path(out) or Path(dep) in Path(out).parents or Path(out) in Path(dep).parents
-        for dep in stage["deps"]
-        for out in written
-    )
 
 
 def estimates(new: Change, prepared: bool) -> dict[str, str]:

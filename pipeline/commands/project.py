@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dvc.dependency.param import ParamsDependency
+from dvc.fs import LocalFileSystem
 from dvc.ignore import DvcIgnoreFilter
 from dvc.repo import Repo
 
+from pipeline.artifacts import PARAMS
 from pipeline.commands import dvc_files
 from pipeline.commands.cache import CheckedFiles, CheckedRuns
+from pipeline.config import Values, params_text
 from pipeline.errors import ConfigError
 from pipeline.prepare.watch import Watch
 
@@ -98,3 +102,26 @@ class Project(Repo):  # type: ignore[misc]
         ran = stage.reproduce(force=force, **how)
         self.stage_cache.check_inputs()  # of a stage that DVC does not remember
         return ran
+
+
+def foreseen(values: Values) -> LocalFileSystem:
+    """The files of the project with other values in params.yaml, which DVC reads in them; nothing is written."""
+    return _Foreseen(os.path.abspath(PARAMS), params_text(values))
+
+
+class _Foreseen(LocalFileSystem):  # type: ignore[misc]
+    def __init__(self, path: str, text: str) -> None:
+        super().__init__()
+        self.foreseen, self.text = path, text
+
+    def _is_foreseen(self, path: Any) -> bool:
+        return isinstance(path, str) and os.path.abspath(path) == self.foreseen
+
+    def open(self, path: str, mode: str = "r", **how: Any) -> Any:
+        return io.StringIO(self.text) if self._is_foreseen(path) else super().open(path, mode=mode, **how)
+
+    def exists(self, path: Any, **how: Any) -> Any:
+        return self._is_foreseen(path) or super().exists(path, **how)
+
+    def isdir(self, path: str) -> bool:
+        return not self._is_foreseen(path) and bool(super().isdir(path))

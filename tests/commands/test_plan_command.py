@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline import cli
 from pipeline.commands.plan import stale_stages
@@ -33,13 +34,13 @@ def values(trained: Path) -> dict[str, object]:
 
 
 def test_what_has_run_is_up_to_date(values: dict[str, object]) -> None:
-    assert stale_stages(values, {}) == {
+    assert stale_stages(values) == {
         name: [] for name in ("code", "prepare", "augment", "train", "evaluate", "study@tiny", "report")
     }
 
 
 def test_a_changed_key_makes_its_stage_and_those_after_it_stale(values: dict[str, object]) -> None:
-    found = stale_stages(with_key(values, "model.dropout", 0.5), {})
+    found = stale_stages(with_key(values, "model.dropout", 0.5))
     assert found["prepare"] == found["augment"] == []
     assert found["train"] == ["model.dropout: 0.2 -> 0.5"]
     assert found["evaluate"] == ["it follows train"]
@@ -49,20 +50,20 @@ def test_a_changed_key_makes_its_stage_and_those_after_it_stale(values: dict[str
 
 def test_a_new_study_leaves_the_old_one_alone(values: dict[str, object]) -> None:
     more = {"question": "?", "baseline": {}, "variants": {"a": {"model.dropout": 0.1}}, "seeds": 2}
-    found = stale_stages(with_key(values, "study.definitions.more", more), {})
+    found = stale_stages(with_key(values, "study.definitions.more", more))
     assert found["study@tiny"] == found["train"] == []
     assert found["study@more"] == ["it has never run here"]
     assert found["report"][-1] == "it follows study@more"
 
 
 def test_changes_on_disk_are_named(values: dict[str, object]) -> None:
-    status = {
-        "evaluate": [
-            {"changed deps": {"data/a": "modified", "artifacts/code/evaluate": "modified", "params.yaml": {"x": "modified"}}},
-            "changed command",
-        ]
-    }
-    assert stale_stages(values, status)["evaluate"] == ["its command changed", "input data/a modified"]
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    lock["stages"]["evaluate"]["cmd"] = "another"
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    Path("artifacts/train/run.json").write_text("{}")
+    found = stale_stages(values)
+    assert found["train"] == ["output artifacts/train modified"]
+    assert found["evaluate"] == ["its command changed", "input artifacts/train modified", "it follows train"]
 
 
 def test_the_plan_tells_sizes_time_and_memory_and_changes_nothing(trained: Path, dry_run: Callable[..., str]) -> None:
