@@ -53,7 +53,6 @@ def program() -> NoReturn:
 
 
 def dispatch(options: argparse.Namespace) -> int:
-    """Call the command's function."""
     match options.command:
         case "run":
             from pipeline.commands.run import run

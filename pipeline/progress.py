@@ -109,7 +109,6 @@ class Display:
         self.told = time.monotonic()
 
     def close(self) -> None:
-        """Take the bar away."""
         if self.bar is not None:
             self.bar.close()
 

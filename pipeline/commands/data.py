@@ -46,7 +46,6 @@ class Link:
 
 
 def data(options: argparse.Namespace) -> int:
-    """Run the action."""
     from pipeline.commands.run import LOCK
 
     if options.action == "link":

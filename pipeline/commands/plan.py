@@ -21,7 +21,6 @@ DIGESTS = stage_dir(CODE)
 
 
 def show_plan(new: Change) -> None:
-    """Print the plan."""
     for line in (f"would make {link}" for link in new.links):
         print(line)
     for line in shortened(differences(read_values() or {}, new.values)):

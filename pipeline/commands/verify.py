@@ -50,10 +50,10 @@ class Nobody:
     """Takes records and keeps none."""
 
     def log(self, epoch: int, rows: list[dict[str, Any]]) -> None:
-        """Nothing."""
+        pass
 
     def finish(self, summary: dict[str, Any], exit_code: int) -> None:
-        """Nothing."""
+        pass
 
 
 @dataclass
@@ -64,7 +64,6 @@ class Saboteur(Nobody):
     done: bool = False
 
     def log(self, epoch: int, rows: list[dict[str, Any]]) -> None:
-        """Strike."""
         from pipeline.distributed.crew import kill_worker
 
         if not self.done:

@@ -69,7 +69,6 @@ class KeyStore(Store):
         self.ask, self.limit = ask, timeout
 
     def set(self, key: str, value: str | bytes) -> None:
-        """As Keys."""
         self.ask("set", key, _bytes(value))
 
     def get(self, key: str) -> bytes:
@@ -89,22 +88,18 @@ class KeyStore(Store):
         return self.ask("get", keys) is not None
 
     def add(self, key: str, number: int) -> int:
-        """As Keys."""
         found: int = self.ask("add", key, number)
         return found
 
     def compare_set(self, key: str, expected: str | bytes, desired: str | bytes) -> bytes:
-        """As Keys."""
         found: bytes = self.ask("compare_set", key, _bytes(expected), _bytes(desired))
         return found
 
     def delete_key(self, key: str) -> bool:
-        """As Keys."""
         found: bool = self.ask("delete_key", key)
         return found
 
     def num_keys(self) -> int:
-        """As Keys."""
         found: int = self.ask("num_keys")
         return found
 

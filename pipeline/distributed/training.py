@@ -62,14 +62,16 @@ def fit_on_cluster(
     check_shards(train, cluster)
     device, threads = build_device(train.device), threads_for(program, train.threads, max(2, train.shards))
     needs = needs_of(cluster, device, threads)
-    own = identity(model, train, data.manifest.digest, views.digest, device, cluster.reduce)
-    folder, todo = find_run(own, asked)
+    this_run = identity(model, train, data.manifest.digest, views.digest, device, cluster.reduce)
+    folder, todo = find_run(this_run, asked)
     if todo == "done":
         return folder
     with folder.held():
         num_train = min(data.manifest.counts["train"], program.limit or data.manifest.counts["train"])
         record = Record(folder, program, num_train, threads, device)
-        snapshot = begin(record, own, train, asked, resume=todo == "resume", reduce=cluster.reduce, num_workers=cluster.workers)
+        snapshot = begin(
+            record, this_run, train, asked, resume=todo == "resume", reduce=cluster.reduce, num_workers=cluster.workers
+        )
         task = Task(
             program, lane, views.policy, views.digest, device, threads, cluster.workers, cluster.reduce, cluster.timeout_s,
             train.save_every_s,

@@ -133,7 +133,6 @@ class Tee(io.TextIOBase):
         self.stream, self.worker, self.rest = stream, worker, ""
 
     def write(self, text: str) -> int:
-        """As a file would."""
         self.stream.write(text)
         *lines, self.rest = (self.rest + text).split("\n")
         for line in filter(str.strip, lines):
@@ -141,7 +140,6 @@ class Tee(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """As a file would."""
         self.stream.flush()
 
 
@@ -251,13 +249,11 @@ class WorkerKeeper(Keeper):
             self.worker.outbox.put("state", ({name: array.copy() for name, array in tensors.items()}, progress))
 
     def after_block(self, training: Training) -> None:
-        """Log the first."""
         if not self.stepped:
             self.worker.say("first step taken")
             self.stepped = True
 
     def after_epoch(self, training: Training) -> None:
-        """Hand on the epoch."""
         rows = training.latest_rows()
         self.worker.say(f"epoch {training.progress.epoch} ended, validation loss {rows[-1]['loss'] if rows else None}")
         if self.worker.rank == 0:

@@ -151,7 +151,6 @@ def write_inputs(path: Path, decoded: Decoded, order: Column, layout: Layout) ->
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
-    """Write a small array."""
     with storage_errors(path):
         np.save(path, array, allow_pickle=False)
 

@@ -182,7 +182,6 @@ def output_hashes(root: Path) -> list[tuple[str, str]]:
 
 
 def params_digest(root: Path) -> str:
-    """SHA-256 of params.yaml."""
     with storage_errors(root / PARAMS):
         return file_digest(root / PARAMS)
 

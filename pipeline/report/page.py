@@ -125,7 +125,6 @@ def _environment() -> jinja2.Environment:
 
 
 def tiles(records: Records) -> list[Tile]:
-    """The key numbers."""
     run, test, manifest = records.run, records.test, records.manifest
     several = test.exact_match is not None
     exact = [Tile("All labels right", words.percent(test.exact_match or 0.0), "of a sample, at once")] if several else []

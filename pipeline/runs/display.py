@@ -32,7 +32,6 @@ class EpochDisplay:
         self._keep(text)
 
     def step(self, progress: Progress) -> None:
-        """A step has ended."""
         if self.shown.at(self._steps(progress)):
             where = f"epoch {progress.epoch + 1}/{self.epochs}, step {progress.step}/{self.steps_per_epoch}"
             self.say(f"{where}{self._left()}")
@@ -64,7 +63,6 @@ class EpochDisplay:
         return f"  {left}" if left else ""
 
     def close(self) -> None:
-        """Take the bar away."""
         self.shown.close()
 
     def _keep(self, text: str) -> None:

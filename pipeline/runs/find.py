@@ -31,13 +31,13 @@ NOTHING = Asked()
 
 def all_runs() -> list[tuple[RunFolder, dict[str, Any]]]:
     """All runs with their `run.json`, oldest first; one that can't be read is named and left out."""
-    found = []
+    readable = []
     for folder in _folders():
         try:
-            found.append((folder, folder.read()))
+            readable.append((folder, folder.read()))
         except StorageError as error:
             print(f"runs: {error}", flush=True)
-    return found
+    return readable
 
 
 def run_named(name: str) -> RunFolder:
@@ -118,10 +118,10 @@ def _other_code(folder: RunFolder, run: dict[str, Any]) -> ConfigError:
 
 def shorter_run(identity: Identity, epochs: int, asked: Asked = NOTHING) -> RunFolder | None:
     """The longest finished run that differs in fewer epochs alone; of a new start none."""
-    found = [
+    shorter = [
         (run["num_epochs"], folder.id, folder)
         for folder, run in _eligible(asked)
         if run["hashes"]["without_epochs"] == identity.without_epochs and run["state"] == "finished"
         and run["max_epochs"] < epochs and folder.states
     ]  # fmt: skip
-    return max(found)[2] if found else None
+    return max(shorter)[2] if shorter else None

@@ -87,7 +87,6 @@ class GroupKeeper(Keeper):
         artifacts.save_tensors(Path(self.job.state), tensors, more)
 
     def after_block(self, training: Training) -> None:
-        """Tell it."""
         done = training.progress.epoch + training.progress.step / training.steps_per_epoch
         if not self.tell(done / training.program.epochs):
             self.save()

@@ -23,12 +23,10 @@ class Compared(Protocol):
     """A variant, and the one that it is compared with ("" for none)."""
 
     @property
-    def name(self) -> str:
-        """Its name."""
+    def name(self) -> str: ...
 
     @property
-    def against(self) -> str:
-        """The other's."""
+    def against(self) -> str: ...
 
 
 @dataclass(frozen=True)

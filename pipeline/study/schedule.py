@@ -87,8 +87,7 @@ class Agenda(Protocol):
     def claim(self, job: Job) -> Job | None:
         """The job to start; None: others have its runs."""
 
-    def take(self, job: Job, results: list[Result]) -> None:
-        """Store a job's results."""
+    def take(self, job: Job, results: list[Result]) -> None: ...
 
     def give_up(self, job: Job, reason: str) -> None:
         """Go on without a job's results."""

@@ -37,14 +37,14 @@ def fit(
     device = chosen_device(train.device)
     program, lane = program_of(model, train, data.manifest)
     torch.set_num_threads(threads_for(program, train.threads, train.shards))
-    own = identity(model, train, data.manifest.digest, views.digest, device.type)
-    folder, todo = find_run(own, asked)
+    this_run = identity(model, train, data.manifest.digest, views.digest, device.type)
+    folder, todo = find_run(this_run, asked)
     if todo == "done":
         return folder
     with folder.held():
         training = Training(program, [lane], data, [views], device)
         record = Record(folder, program, len(training.ids), torch.get_num_threads(), device.type)
-        snapshot = begin(record, own, train, asked, resume=todo == "resume")
+        snapshot = begin(record, this_run, train, asked, resume=todo == "resume")
         if snapshot:
             training.restore(*snapshot)
         with record.shown(snapshot, open_tracker):
@@ -73,9 +73,7 @@ class RunKeeper(Keeper):
         self.record.save(self.training.state())
 
     def after_block(self, training: Training) -> None:
-        """Show it."""
         self.record.step(training.progress)
 
     def after_epoch(self, training: Training) -> None:
-        """Record, mirror and show it."""
         self.record.epoch(training.progress, training.latest_rows())

@@ -16,7 +16,7 @@ class Keeper:
     """0: save after each epoch."""
 
     def save(self) -> None:
-        """Keep the state."""
+        pass
 
     def after_block(self, training: Training) -> None:
         """A few steps have ended."""

@@ -47,7 +47,6 @@ class Clock(Keeper):
         self.ended: list[float] = []
 
     def after_epoch(self, training: Training) -> None:
-        """Note it."""
         self.ended.append(time.perf_counter())
 
 

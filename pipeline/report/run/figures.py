@@ -88,7 +88,6 @@ def gradient_norms(curves: Curves) -> Figure:
 
 
 def learning_rate(curves: Curves) -> Figure:
-    """Learning rate per epoch."""
     figure, axes = _figure(height=210)
     _lines(axes, curves.epochs, {"learning rate": (curves.learning_rate, INK, "-")})
     axes.set_ylim(bottom=0)
