@@ -24,10 +24,9 @@ from benchmarks.harness import write_row
 from pipeline.config import composed
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import Views, open_views, write_view_folder
+from pipeline.kinds.image.keys import ImageData, ImagePolicy
 from pipeline.prepare.build import build_dataset
-from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
-from pipeline.schema.data import DataConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.train import TrainConfig
@@ -41,10 +40,10 @@ SEEDS, SPLITS = 3, 5
 
 def prepared(values: dict[str, Any], folder: Path) -> tuple[Dataset, Views]:
     """The dataset and its augmented copies."""
-    data, prepare = validated(DataConfig, values["data"], "data"), validated(PrepareConfig, values["prepare"], "prepare")
+    data, prepare = validated(ImageData, values["data"], "data"), validated(PrepareConfig, values["prepare"], "prepare")
     build_dataset(data, prepare, folder, "benchmark")
     dataset = open_dataset(folder)
-    write_view_folder(dataset, validated(AugmentConfig, values["augment"], "augment").scaled(), folder, torch.device("cpu"))
+    write_view_folder(dataset, validated(ImagePolicy, values["augment"], "augment").scaled(), folder, torch.device("cpu"))
     return dataset, open_views(folder)
 
 

@@ -19,24 +19,24 @@ import torch
 import yaml
 
 from benchmarks.harness import ratio, seconds_in_turn, write_row
+from pipeline.kinds.image.keys import ImagePolicy
 from pipeline.kinds.image.views import batch_views
-from pipeline.schema.augment import AugmentConfig
 
 CONF = Path(__file__).resolve().parent.parent / "conf" / "augment"
 PEER = "Kornia's AugmentationSequential"
 SHAPES = {"photos": (512, 3, 32, 32), "light": (256, 1, 28, 28)}
 
 
-def conf_policy(name: str) -> AugmentConfig:
+def conf_policy(name: str) -> ImagePolicy:
     """A file of conf/augment on top of none.yaml."""
     values: dict[str, object] = {}
     for file in ("none", name):
         values |= yaml.safe_load((CONF / f"{file}.yaml").read_text())
     values.pop("defaults", None)
-    return AugmentConfig.model_validate(values)
+    return ImagePolicy.model_validate(values)
 
 
-def kornia_chain(p: AugmentConfig, size: tuple[int, int]) -> K.AugmentationSequential:
+def kornia_chain(p: ImagePolicy, size: tuple[int, int]) -> K.AugmentationSequential:
     """The same operations in Kornia's own words."""
     chain: list[Any] = []
     if p.flip:

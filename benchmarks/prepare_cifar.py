@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from benchmarks.harness import ratio, seconds_in_turn, write_row
+from pipeline.kinds.image.keys import ImageData
 from pipeline.prepare.build import build_dataset
-from pipeline.schema.data import DataConfig
 from pipeline.schema.prepare import PrepareConfig
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -32,7 +32,7 @@ NUM_IMAGES, ROUNDS = 60_000, 5
 
 def prepare(folder: Path) -> None:
     """All of `prepare`, into a temporary folder."""
-    data = DataConfig(
+    data = ImageData(
         source="parquet",
         path=None,
         train_path=str(folder / "cifar10_train.parquet"),
@@ -43,6 +43,8 @@ def prepare(folder: Path) -> None:
         enlarge=True,
         bits=None,
         channels="auto",
+        kind="image",
+        max_pixels=64_000_000,
         image="image",
         label="label",
         separator=None,
@@ -52,9 +54,7 @@ def prepare(folder: Path) -> None:
         class_level=None,
         files=None,
     )
-    keys = PrepareConfig(
-        val_fraction=0.1, test_fraction=0.1, split_seed=0, max_bad_fraction=0.0, max_pixels=64_000_000, limit=None
-    )
+    keys = PrepareConfig(val_fraction=0.1, test_fraction=0.1, split_seed=0, max_bad_fraction=0.0, limit=None)
     out = Path(tempfile.mkdtemp(prefix="prepare-cifar-"))
     try:
         manifest = build_dataset(data, keys, out, "benchmark")

@@ -43,7 +43,7 @@ class Tensors(NamedTuple):
 
 def tensors_of(data: Dataset) -> Tensors:
     """The splits that training reads, normalised once: a bare loop on data this small would do so."""
-    mean, std = 255 * data.manifest.mean[0], 255 * data.manifest.std[0]
+    mean, std = 255 * data.manifest.fit["mean"][0], 255 * data.manifest.fit["std"][0]
 
     def pair(name: str) -> tuple[Tensor, Tensor]:
         split = data.split(name)

@@ -28,8 +28,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.harness import ratio, write_row
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import Views
+from pipeline.kinds.image.keys import ImagePolicy
 from pipeline.model.stacked.spec import StackedSpec
-from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 from pipeline.train.program import Lane, Program, threads_for
 from pipeline.train.training import Training
@@ -110,7 +110,7 @@ def program_of(widths: list[int], data: Dataset, batch: int) -> Program:
 def ours(widths: list[int], data: Dataset, batch: int) -> Callable[[], None]:
     """One epoch of our training."""
     lane = Lane(0, RATE, DECAY, (0.9, 0.999), 0.9, DROPOUT, 0.0, None, 0, "val_loss")
-    policy = validated(AugmentConfig, yaml.safe_load((CONF / "augment/none.yaml").read_text()), "augment")
+    policy = validated(ImagePolicy, yaml.safe_load((CONF / "augment/none.yaml").read_text()), "augment")
     training = Training(program_of(widths, data, batch), [lane], data, [Views([], policy, "none")], torch.device("cpu"))
 
     def epoch() -> None:
@@ -131,7 +131,7 @@ def measure(row: str, data: Dataset, widths: list[int], batch: int, rounds: int,
     """Epochs in turns; ratios per round."""
     train = data.split("train")
     images, labels = torch.from_numpy(np.array(train.inputs)), torch.from_numpy(np.array(train.labels))
-    mean, std = 255 * data.manifest.mean[0], 255 * data.manifest.std[0]
+    mean, std = 255 * data.manifest.fit["mean"][0], 255 * data.manifest.fit["std"][0]
     torch.set_num_threads(threads)
     runs: dict[str, Callable[[], Any]] = {
         "ours": ours(widths, data, batch),

@@ -13,10 +13,11 @@ SHOWN = (".css", ".html")
 """Files beside the modules of a package that they read: templates and styles."""
 
 
-def import_closure(file: str) -> list[str]:
+def import_closure(file: str, kind: str | None = None) -> list[str]:
     """Paths, relative to the root and sorted, of our own modules that a file imports, directly or not, and the file itself.
 
-    Imports inside functions count; those under `if TYPE_CHECKING` do not, since they never run.
+    Imports inside functions count; those under `if TYPE_CHECKING` do not, since they never run. A module that is imported by
+    the name of the data's kind is that of `kind`; None: those of all kinds.
     """
     seen: set[str] = set()
     waiting = [file]
@@ -25,19 +26,20 @@ def import_closure(file: str) -> list[str]:
         if name not in seen:
             seen.add(name)
             waiting.extend(_imported(name))
+            waiting.extend(_imported_by_kind(name, kind or "*"))
     return sorted(seen)
 
 
-def stage_digest(stage: str) -> str:
-    """The code digest of a stage."""
-    return code_digest(f"pipeline/stages/{stage}.py")
+def stage_digest(stage: str, kind: str | None = None) -> str:
+    """The code digest of a stage for a kind of data; None: for all kinds."""
+    return code_digest(f"pipeline/stages/{stage}.py", kind)
 
 
 @cache
-def code_digest(file: str) -> str:
+def code_digest(file: str, kind: str | None = None) -> str:
     """A 128-bit hex digest of a file's import closure: syntax trees, templates and styles."""
     hashed = hashlib.blake2b(digest_size=16)
-    for name in import_closure(file):
+    for name in import_closure(file, kind):
         hashed.update(f"{name}\n{_said(name)}\n".encode())
         for path in _shown_beside(name):
             hashed.update(f"{path.name}\n".encode() + path.read_bytes())
@@ -95,6 +97,23 @@ def _imported(name: str) -> tuple[str, ...]:
             found.append(node.module)
             found.extend(f"{node.module}.{alias.name}" for alias in node.names)
     return tuple(file for module in found if module.split(".")[0] == "pipeline" for file in _files(module))
+
+
+def _imported_by_kind(name: str, kind: str) -> list[str]:
+    """The files of `import_module(f"pipeline.kinds.{kind}.PART")`."""
+    modules = [module.replace("{}", kind) for module in _named_by_kind(name)]
+    found = [path for module in modules for path in ROOT.glob(f"{module.replace('.', '/')}.py")]
+    paths = [path.relative_to(ROOT) for path in found]
+    return [file.as_posix() for path in paths for file in (path, path.with_name("__init__.py")) if (ROOT / file).is_file()]
+
+
+@cache
+def _named_by_kind(name: str) -> tuple[str, ...]:
+    calls = [node for node in _running_nodes(_tree(name)) if isinstance(node, ast.Call) and node.args]
+    named = [call.args[0] for call in calls if ast.unparse(call.func).endswith("import_module")]
+    texts = ["".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in text.values)
+             for text in named if isinstance(text, ast.JoinedStr)]  # fmt: skip
+    return tuple(text for text in texts if text.startswith("pipeline.kinds.{}"))
 
 
 def _files(module: str) -> list[str]:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import create_model
 
 from pipeline.artifacts import PARAMS, digest, write_bytes
 from pipeline.errors import ConfigError
+from pipeline.kinds.keys import keys_of, kind_named
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, nearest, validated
 from pipeline.schema.cluster import ClusterConfig
@@ -73,12 +76,19 @@ def composed(conf: Path = CONF, overrides: Sequence[str] = ()) -> Values:
     return {str(name): section for name, section in values.items()}
 
 
+@cache
+def config_of(kind: str) -> type[Config]:
+    """The whole configuration with the keys of a kind of data."""
+    own = keys_of(kind)
+    return create_model("Config", __base__=Config, data=(own.DATA, ...), augment=(own.POLICY, ...))
+
+
 def checked(values: Mapping[str, Any]) -> Config:
     """The configuration, or one ConfigError with all that is wrong in any section and between sections."""
     problems = [*_problems(values), *_data_problems(values.get("data")), *_study_problems(values)]
     if problems:
         raise ConfigError("\n".join(problems))
-    return validated(Config, values, "")
+    return validated(config_of(kind_named(values)), values, "")
 
 
 def write_params(values: Values, path: Path = PARAMS) -> None:
@@ -161,7 +171,7 @@ _DIGEST = re.compile(re.escape(_HEADER).replace(r"\{\}", "([0-9a-f]{32})"))
 
 def _problems(values: Mapping[str, Any]) -> list[str]:
     try:
-        validated(Config, values, "")
+        validated(config_of(kind_named(values)), values, "")
     except ConfigError as error:
         return str(error).splitlines()
     return []

@@ -14,14 +14,16 @@ from PIL import Image
 
 from pipeline import artifacts
 from pipeline.data.dataset import Dataset, open_dataset
+from pipeline.kinds.image.keys import ImageData
 from pipeline.prepare.build import build_dataset
 from pipeline.schema.base import validated
-from pipeline.schema.data import DataConfig
 from pipeline.schema.prepare import PrepareConfig
 
-DATA = dict.fromkeys(DataConfig.model_fields) | {
+DATA = dict.fromkeys(ImageData.model_fields) | {
     "resize": "pad",
     "enlarge": True,
+    "kind": "image",
+    "max_pixels": 10**6,
     "channels": "auto",
     "image": "image",
     "label": "label",
@@ -31,13 +33,12 @@ PREPARE = {
     "test_fraction": 0.1,
     "split_seed": 0,
     "max_bad_fraction": 0.0,
-    "max_pixels": 10**6,
     "limit": None,
 }
 
 
-def data_config(source: str, **changes: Any) -> DataConfig:
-    return validated(DataConfig, DATA | {"source": source} | changes, "data")
+def data_config(source: str, **changes: Any) -> ImageData:
+    return validated(ImageData, DATA | {"source": source} | changes, "data")
 
 
 def prepare_config(**changes: Any) -> PrepareConfig:

@@ -7,27 +7,27 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.schema.augment import AugmentConfig
+from pipeline.kinds.image.keys import ImagePolicy
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "augment"
 
 
 @pytest.fixture
-def policy() -> Callable[..., AugmentConfig]:
+def policy() -> Callable[..., ImagePolicy]:
     """A policy in which only what is named is on; `base` names a file of conf/augment."""
 
-    def made(base: str = "none", **keys) -> AugmentConfig:
+    def made(base: str = "none", **keys) -> ImagePolicy:
         values = {}
         for name in dict.fromkeys(("none", base)):
             values |= yaml.safe_load((CONF / f"{name}.yaml").read_text())
         values.pop("defaults", None)
-        return AugmentConfig(**values | keys)
+        return ImagePolicy(**values | keys)
 
     return made
 
 
 @pytest.fixture
-def everything(policy) -> AugmentConfig:
+def everything(policy) -> ImagePolicy:
     """Every operation at once, on colour images."""
     return policy("photos", vertical_flip=0.3, scale=0.1, shear=8.0, noise=0.05, erase=0.5, seed=7)
 

@@ -196,7 +196,7 @@ def test_a_study_shares_its_data(values: dict[str, Any]) -> None:
     values["study"]["definitions"] = {"x": {"question": "?", "baseline": {}, "variants": variants, "seeds": 2}}
     assert complaints(values) == [
         "study x: variant elsewhere: data.path = 'data/y': judged on other samples, so it can't be compared seed by seed; "
-        "of data.* only data.size, data.resize, data.channels",
+        "of data.* only data.size, data.resize, data.channels, data.max_pixels",
         "study x: variant mistyped: modl.dropout = 0.1: unknown key; did you mean model.dropout?",
     ]
 

@@ -32,6 +32,7 @@ EDGES = {
     "ray": {"distributed"},
     "pytorch_lightning": {"train"},
     "kornia": {"kinds"},
+    "PIL": {"kinds"},
     "hydra": {"config", "overrides"},
     "dvc": {"commands"},
     "sklearn": {"prepare"},
@@ -167,8 +168,23 @@ def test_library_stays_at_its_edge(library):
     assert importers <= EDGES[library]
 
 
+def test_nothing_outside_of_kinds_knows_what_a_sample_is():
+    """Neither one kind's modules nor its words; what all know stands in `kinds` itself, beside the kinds' folders."""
+    own = sorted(path.name for path in (ROOT / "pipeline" / "kinds").iterdir() if (path / "__init__.py").exists())
+    assert own
+    wrong = []
+    for file in modules():
+        if name_of(file) != "kinds" or file.parent.name == "kinds":
+            names = {node.id for node in ast.walk(tree(file)) if isinstance(node, ast.Name)}
+            names |= {node.attr for node in ast.walk(tree(file)) if isinstance(node, ast.Attribute)}
+            wrong += [f"{short(file)}: {name}" for name in names if "pixel" in name.lower()]
+            wrong += [f"{short(file)} imports {target}" for target in imports(tree(file)) if target.split(".")[2:3] != []
+                      and target.startswith("pipeline.kinds.") and target.split(".")[2] in own]  # fmt: skip
+    assert wrong == []
+
+
 def test_networks_and_augmentation_know_no_configuration_of_training_and_no_trainer():
-    allowed = {"model": set(), "kinds": {"augment"}}
+    allowed = {"model": set(), "kinds": {"augment", "data", "base"}}
     for package, sections in allowed.items():
         for file in (ROOT / "pipeline" / package).rglob("*.py"):
             schemas = {target.split(".")[2] for target in imports(tree(file)) if target.startswith("pipeline.schema.")}

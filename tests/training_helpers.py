@@ -9,13 +9,13 @@ from sklearn.datasets import load_digits
 from pipeline import artifacts, keyed
 from pipeline.data.dataset import FORMAT, Dataset, Manifest, manifest_dict
 from pipeline.data.views import Views
+from pipeline.kinds.image.keys import ImagePolicy
 from pipeline.model.stacked.spec import StackedSpec
-from pipeline.schema.augment import AugmentConfig
 from pipeline.train.program import Lane, Program
 from pipeline.train.training import Training
 
-OFF = AugmentConfig.model_construct(
-    **{**dict.fromkeys(AugmentConfig.model_fields, 0.0), "seed": 0, "views": 0, "strength": 1.0, "padding": "zeros"}
+OFF = ImagePolicy.model_construct(
+    **{**dict.fromkeys(ImagePolicy.model_fields, 0.0), "seed": 0, "views": 0, "strength": 1.0, "padding": "zeros"}
 )
 NONE = Views([], OFF, "none")
 
@@ -39,8 +39,7 @@ def write_digits(folder: Path) -> None:
     facts = {
         "classes": [str(i) for i in range(10)],
         "shape": [1, 8, 8],
-        "mean": [float(train.mean())],
-        "std": [float(train.std())],
+        "fit": {"mean": [float(train.mean())], "std": [float(train.std())]},
     }
     rest = {
         "counts": counts,

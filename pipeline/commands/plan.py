@@ -13,6 +13,7 @@ from pipeline.commands.reproduce import in_order
 from pipeline.config import Config, Values, checked, differences, read_values
 from pipeline.data.dataset import Manifest
 from pipeline.errors import RegattaError
+from pipeline.kinds.keys import kind_named
 from pipeline.progress import duration
 from pipeline.stages.code import locked_digest
 from pipeline.train.program import Lane, Program, program_of, threads_for
@@ -43,19 +44,20 @@ def stale_stages(values: Values) -> dict[str, list[str]]:
     try:
         with Project() as repo:
             repo.fs = foreseen(values)
-            return _stale(repo.index.graph, repo.status())
+            return _stale(repo.index.graph, repo.status(), kind_named(values))
     except (DvcException, OSError, UnicodeError) as error:
         print(f"DVC can't say what has changed ({' '.join(str(error).split())})")
         return {}
 
 
-def _stale(graph: Any, status: Mapping[str, list[Any]]) -> dict[str, list[str]]:
+def _stale(graph: Any, status: Mapping[str, list[Any]], kind: str) -> dict[str, list[str]]:
     stages = {stage.addressing: stage for stage in graph}
     found: dict[str, list[str]] = {}
     for name in in_order(graph, [], []):
         stage = stages[name]
         known = any(dep.hash_info for dep in stage.deps)
-        reasons = [*_param_reasons(stage), *_status_reasons(status.get(name, [])), *_code_reasons(stage)] if known else []
+        own = [*_param_reasons(stage), *_status_reasons(status.get(name, [])), *_code_reasons(stage, kind)]
+        reasons = own if known else []
         read = {other.addressing for other in graph.successors(stage)}
         above = [other for other in found if found[other] and other != CODE and other in read]
         follows = [f"it follows {', '.join(above)}"] if above else []
@@ -84,10 +86,10 @@ def _status_reasons(entries: list[Any]) -> list[str]:
     return reasons
 
 
-def _code_reasons(stage: Any) -> list[str]:
+def _code_reasons(stage: Any, kind: str) -> list[str]:
     """Whether the code is another than that of the last time, known before `code` has run again."""
     own = [dep for dep in stage.deps if Path(dep.def_path).parent == DIGESTS]
-    changed = [dep for dep in own if dep.hash_info.value != locked_digest(Path(dep.def_path).name)]
+    changed = [dep for dep in own if dep.hash_info.value != locked_digest(Path(dep.def_path).name, kind)]
     return ["its code changed"] if changed else []
 
 

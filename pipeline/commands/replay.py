@@ -56,7 +56,7 @@ def replay(options: argparse.Namespace) -> int:
     folder = run_named(options.run)
     run, data, views = folder.read(), open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
     check_data(run, data, views)
-    if run["hashes"]["code"] != code_digest(CODE):
+    if run["hashes"]["code"] != code_digest(CODE, data.manifest.kind):
         print("replay: the code has changed since this run; its numbers may differ", flush=True)
     training = rebuilt(folder, data, views)
     number = numbered(options, training.program.epochs, training.steps_per_epoch)

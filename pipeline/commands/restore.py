@@ -28,6 +28,7 @@ from pipeline.commands.dvc_files import is_whole
 from pipeline.commands.run import LOCK, clear_old_studies
 from pipeline.config import Values, checked, composed, differences, edited, merged, read_values, write_params
 from pipeline.errors import ConfigError, StorageError
+from pipeline.kinds.keys import kind_named
 from pipeline.overrides import FILE, Overrides, candidate, read_overrides, write_overrides
 from pipeline.runs.find import run_named
 from pipeline.runs.folder import RunFolder
@@ -175,9 +176,10 @@ def _code_note(run: RunFolder) -> list[str]:
     """Where the code of a stage is another than the run's, so that it will run again."""
     lock = kept_dir(run.id) / "dvc.lock"
     stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
+    kind = kind_named(read_values(kept_file(run, PARAMS)) or {})
     digests = [(Path(dep["path"]), dep["md5"]) for stage in stages.values() for dep in stage.get("deps", [])]
-    other = {path.name for path, then in digests if path.parent == stage_dir(CODE) and then != locked_digest(path.name)}
-    other |= {"train"} if run.read()["hashes"]["code"] != code_digest(TRAINING) else set()
+    other = {path.name for path, then in digests if path.parent == stage_dir(CODE) and then != locked_digest(path.name, kind)}
+    other |= {"train"} if run.read()["hashes"]["code"] != code_digest(TRAINING, kind) else set()
     if not other:
         return []
     commit = run.read().get("commit")

@@ -15,7 +15,7 @@ from pipeline.errors import DataError, StorageError
 
 SPLITS = ("train", "val", "test")
 SplitName = Literal["train", "val", "test"]
-FORMAT = 2
+FORMAT = 3
 FEW = 100
 """With fewer samples in a split, an accuracy is off by ten percentage points or so."""
 
@@ -25,16 +25,15 @@ class Manifest:
     """`dataset.json`."""
 
     format: int
-    kind: Literal["image"]
+    kind: str
     task: Literal["single", "multi"]
     """single: one of the classes; multi: any number of them."""
     classes: list[str]
     shape: list[int]
-    """Of one input: [channels, height, width] for images."""
+    """Of one row: [channels, height, width] for images; where rows are ragged, of one of their items."""
     dtype: str
-    mean: list[float]
-    """Per channel over the training split, on the scale 0..1; likewise `std`."""
-    std: list[float]
+    fit: dict[str, Any]
+    """What the kind learned from the training split alone: of images the mean and deviation of each channel."""
     counts: dict[str, int]
     """Samples per split."""
     class_counts: dict[str, list[int]]
@@ -48,8 +47,10 @@ class Manifest:
     """Lines of rejected.csv that were not taken (unreadable, or training copies of test samples)."""
     notes: list[str]
     """What a reader should know: conflicting labels, repeated contents, small classes."""
-    value_range: list[int] | None = None
-    """The values that became 0 and 255 of images that had more than 8 bits; None where all had 8."""
+    ragged: bool = False
+    """Whether a row is any number of items: row r has the items offsets[r] to offsets[r + 1] of the inputs."""
+    windows: bool = False
+    """Whether a sample owns any number of rows: sample i has the rows rows[i] to rows[i + 1]."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of every other file of the dataset, by its path there."""
 
@@ -59,14 +60,27 @@ class Split:
     """One split; arrays are memory-mapped and read-only."""
 
     inputs: NDArray[Any]
-    """(N, *shape), as stored (uint8 images)."""
+    """(N, *shape), as stored: a row for each sample (uint8 images); where rows are ragged, all items."""
     labels: NDArray[Any]
     """(N,) int64 class numbers, or (N, classes) uint8 where there may be several."""
     ids: NDArray[np.uint64]
     """(N,) sample ids."""
+    rows: NDArray[np.int64] | None = None
+    """(N + 1,) where each sample's rows begin; None: each owns one."""
+    offsets: NDArray[np.int64] | None = None
+    """(rows + 1,) where each row's items begin in `inputs`; None: rows are of one shape."""
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def sample(self, i: int) -> NDArray[Any]:
+        """All that sample i owns: its one row (*shape), or the items of all of its rows (n, *shape)."""
+        if self.rows is None and self.offsets is None:
+            return np.array(self.inputs[i])
+        first, last = (self.rows[i], self.rows[i + 1]) if self.rows is not None else (i, i + 1)
+        if self.offsets is not None:
+            first, last = self.offsets[first], self.offsets[last]
+        return np.array(self.inputs[first:last])
 
 
 class Data(Protocol):
@@ -90,7 +104,9 @@ class Dataset:
     def split(self, name: str) -> Split:
         """Open a split. The test split is for `evaluate` alone."""
         folder = self.path / name
-        return Split(*(mapped(folder / f"{part}.npy") for part in ("inputs", "labels", "ids")))
+        parts = ["inputs", "labels", "ids", *(["rows"] if self.manifest.windows else [])]
+        parts += ["offsets"] if self.manifest.ragged else []
+        return Split(**{part: mapped(folder / f"{part}.npy") for part in parts})
 
     def sources(self, name: str) -> list[str]:
         """Where each sample of a split came from: a file name or a row, for people to read."""

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import artifacts
 from pipeline.data.dataset import Dataset, mapped
 from pipeline.data.intact import check_intact, digests
 from pipeline.errors import StorageError
-from pipeline.kinds.image.parameters import ENGINE, engine_versions, policy_digest
+from pipeline.kinds.keys import keys_of
+from pipeline.kinds.kind import DEFAULT
+from pipeline.kinds.views import views_of
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 
@@ -25,9 +26,9 @@ RECORD = "augment.json"
 
 @dataclass(frozen=True)
 class Views:
-    """Augmented copies (N, C, H, W) uint8 by number, and the policy that made them or, if there are none, draws them."""
+    """Augmented copies (N, *shape) as stored by number, and the policy that made them or, if there are none, draws them."""
 
-    arrays: list[NDArray[np.uint8]]
+    arrays: list[NDArray[Any]]
     policy: AugmentConfig
     digest: str
 
@@ -41,7 +42,7 @@ def views_digest(policy: AugmentConfig, device: str) -> str:
     """The identity of a scaled policy's copies, stored ones made on a kind of device; "none" where nothing is on."""
     if not policy.active:
         return "none"
-    return artifacts.digest([policy_digest(policy), policy.views, device if policy.views else None])
+    return artifacts.digest([views_of(policy.kind).policy_digest(policy), policy.views, device if policy.views else None])
 
 
 def write_view_folder(dataset: Dataset, policy: AugmentConfig, folder: Path, device: torch.device) -> int:
@@ -52,15 +53,17 @@ def write_view_folder(dataset: Dataset, policy: AugmentConfig, folder: Path, dev
     number = policy.views if policy.active else 0
     if number:
         write_views(train.inputs, train.ids, policy, folder, device)
+    kind = views_of(dataset.manifest.kind)
     record = {
-        "digest": policy_digest(policy),
+        "kind": dataset.manifest.kind,
+        "digest": kind.policy_digest(policy),
         "engine": "kornia",
-        "versions": {"engine": ENGINE, **engine_versions()},
+        "versions": kind.engine_versions(),
         "views": number,
         "policy": policy.model_dump(),
         "dataset": dataset.manifest.digest,
         "device": device.type if number else None,
-        "stored_bytes": stored_bytes(train.inputs.shape, number),
+        "stored_bytes": stored_bytes(train.inputs, number),
         "files": digests(folder),
     }
     artifacts.write_json(folder / RECORD, record)
@@ -70,7 +73,7 @@ def write_view_folder(dataset: Dataset, policy: AugmentConfig, folder: Path, dev
 def open_views(path: Path) -> Views:
     """What `write_view_folder` has written. StorageError where it is no longer that."""
     values: dict[str, Any] = artifacts.read_json(path / RECORD)
-    policy = validated(AugmentConfig, values["policy"], f"{path}/{RECORD}: policy")
+    policy = validated(keys_of(values.get("kind", DEFAULT)).POLICY, values["policy"], f"{path}/{RECORD}: policy")
     files = [artifacts.view_path(path, v) for v in range(policy.views if policy.active else 0)]
     if missing := [file for file in files if not file.exists()]:
         raise StorageError(f"{missing[0]}: missing; run `dvc repro augment` again")

@@ -62,7 +62,7 @@ def fit_on_cluster(
     check_shards(train, cluster)
     device, threads = build_device(train.device), threads_for(program, train.threads, max(2, train.shards))
     needs = needs_of(cluster, device, threads)
-    this_run = identity(model, train, data.manifest.digest, views.digest, device, cluster.reduce)
+    this_run = identity(model, train, data.manifest.kind, data.manifest.digest, views.digest, device, cluster.reduce)
     folder, todo = find_run(this_run, asked)
     if todo == "done":
         return folder

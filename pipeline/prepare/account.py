@@ -95,9 +95,9 @@ def conflicts_listed(samples: Samples, taken: Taken) -> dict[int, str]:
 
 
 def notes(
-    samples: Samples, readable: Column, chosen: Column, taken: Taken, classes: tuple[str, ...], std: list[float]
+    samples: Samples, readable: Column, chosen: Column, taken: Taken, classes: tuple[str, ...], fitted: list[str]
 ) -> list[str]:
-    """What a reader of the dataset should know."""
+    """What a reader of the dataset should know. fitted: what the kind says of the training rows."""
     contents = samples.contents[taken.index]
     repeated = num_repeats(contents)
     disputed = len(conflicts_listed(samples, taken))
@@ -118,8 +118,7 @@ def notes(
         missing = [name for name in classes if name not in present]
         if missing and (taken.splits == i).any():
             found.append(f"{split} has no sample of {some(missing, 'class')}")
-    if 0.0 in std:
-        found.append("a channel has the same value in every training sample")
+    found += fitted
     if len(chosen) < len(readable):
         found.append(f"prepare.limit took {share(len(chosen), len(readable))} samples")
     return found

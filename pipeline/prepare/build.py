@@ -13,8 +13,8 @@ from pipeline import keyed
 from pipeline.artifacts import REJECTED, digest, make_dir, rejected_beside, write_csv, write_json
 from pipeline.data.dataset import FORMAT, SPLITS, Manifest, manifest_dict
 from pipeline.data.intact import digests
-from pipeline.kinds.image.depth import common_range, range_notes
-from pipeline.kinds.image.reading import ImageRule, decode, image_shape, inspect, size_notes
+from pipeline.kinds.kind import Layout
+from pipeline.kinds.reading import reading_of
 from pipeline.prepare.account import (
     COLUMNS,
     check_classes,
@@ -28,15 +28,13 @@ from pipeline.prepare.account import (
 from pipeline.prepare.classes import class_names, settled
 from pipeline.prepare.labels import encoded
 from pipeline.prepare.parallel import num_workers
-from pipeline.prepare.scan import Column, Samples, max_content_bytes, scan, source_digest
+from pipeline.prepare.scan import Column, Samples, scan, source_digest
 from pipeline.prepare.selection import Taken, canonical, cells, split_samples
 from pipeline.prepare.sources import open_source
 from pipeline.prepare.splits import TEST, TRAIN, VAL, limited
-from pipeline.prepare.writing import Decoded, Layout, decoded, mean_and_std, write_array, write_inputs, write_samples
+from pipeline.prepare.writing import Decoded, decoded, portions, write_array, write_inputs, write_samples
 from pipeline.schema.data import DataConfig
 from pipeline.schema.prepare import PrepareConfig
-
-DTYPE = np.dtype(np.uint8)
 
 
 def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: str, workers: int | None = None) -> Manifest:
@@ -49,24 +47,18 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     elsewhere = rejected_beside(folder)
     elsewhere.unlink(missing_ok=True)
     source = open_source(data)
-    rule = ImageRule(prepare.max_pixels, data.height_and_width, data.resize, data.enlarge, data.bits)
-    samples = scan(source, partial(inspect, rule=rule), max_content_bytes(prepare.max_pixels), workers)
+    kind = reading_of(data.kind)
+    max_bytes = kind.max_bytes(data)
+    samples = scan(source, partial(kind.inspect, data=data), kind.NUM_FACTS, max_bytes, workers)
     source, samples, said = settled(source, samples, data.exclusive)
     bad = prepare.max_bad_fraction
     check_quarantine(samples, samples.problems, bad, listed(samples, samples.problems, elsewhere), source.hints)
 
     readable = canonical(samples, samples.good())
-    facts, name = samples.facts[readable], partial(_name, samples, readable)
-    shape = image_shape(facts, rule, data.channels, name)
-    depths = facts[:, 3:6]
-    values = common_range(depths, data.bits, name)
-    told = [*size_notes(facts, shape, rule), *range_notes(depths, values, data.bits, name)]
-    layout = Layout(shape, DTYPE)
+    layout, told = kind.layout(samples.facts[readable], data, partial(_name, samples, readable))
     chosen = readable[limited(samples.contents[readable], cells(samples, readable, source.task), prepare.limit)]
     scratch = folder / "decoded.partial"
-    contents = decoded(
-        source, samples, chosen, partial(decode, rule=rule, shape=shape, values=values), layout, scratch, workers
-    )
+    contents = decoded(source, samples, chosen, partial(kind.decode, data=data, layout=layout), layout, scratch, workers)
     problems = samples.problems | contents.problems
     refused = listed(samples, problems, elsewhere)
     check_quarantine(samples, problems, bad, refused, source.hints)
@@ -80,20 +72,22 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     fractions = {TRAIN: 1.0, VAL: prepare.val_fraction, TEST: prepare.test_fraction}
     check_reach(taken, fractions, listed(samples, rejected, elsewhere))
 
-    mean, std = _write_splits(folder, samples, taken, labels, contents, layout)
+    fit, fitted = kind.fit(portions(contents, taken.index[taken.splits == TRAIN], layout), layout)
+    _write_splits(folder, samples, taken, labels, contents, layout)
     scratch.unlink()
     write_csv(folder / REJECTED, COLUMNS, table(samples, rejected | conflicts_listed(samples, taken)))
     contents_digest = source_digest(samples)
     per_split = {name: labels[samples.labels[taken.index[taken.splits == i]]] for i, name in enumerate(SPLITS)}
     manifest = Manifest(
         format=FORMAT,
-        kind="image",
+        kind=data.kind,
         task=source.task,
         classes=list(classes),
-        shape=list(shape),
-        dtype=DTYPE.name,
-        mean=mean,
-        std=std,
+        shape=list(layout.shape),
+        dtype=layout.dtype.name,
+        ragged=layout.ragged,
+        windows=layout.windows,
+        fit=fit,
         counts={name: len(of_split) for name, of_split in per_split.items()},
         class_counts={name: _class_counts(of_split, classes) for name, of_split in per_split.items()},
         source=data.source,
@@ -101,8 +95,7 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
         digest=dataset_digest(data, prepare, contents_digest, code),
         num_read=len(samples),
         num_rejected=len(rejected),
-        notes=[*source.notes, *said, *told, *notes(samples, readable, chosen, taken, classes, std)],
-        value_range=[values.low, values.high] if values else None,
+        notes=[*source.notes, *said, *told, *notes(samples, readable, chosen, taken, classes, fitted)],
         files=digests(folder),
     )
     write_json(folder / "dataset.json", manifest_dict(manifest))
@@ -121,23 +114,18 @@ def dataset_digest(data: DataConfig, prepare: PrepareConfig, contents: str, code
 
 def _write_splits(
     folder: Path, samples: Samples, taken: Taken, labels: NDArray[Any], contents: Decoded, layout: Layout
-) -> tuple[list[float], list[float]]:
-    """Write each split in its stored order; returns mean and standard deviation per channel of the training split."""
+) -> None:
+    """Write each split in its stored order."""
     ids = keyed.sample_ids(samples.contents[taken.index])
-    statistics: tuple[list[float], list[float]] = ([], [])
     for i, name in enumerate(SPLITS):
         part = np.flatnonzero(taken.splits == i)
         part = part[keyed.storage_order(ids[part])]
         index, place = taken.index[part], folder / name
         make_dir(place)
-        sums, squares = write_inputs(place / "inputs.npy", contents, index, layout)
+        write_inputs(place, contents, index, layout)
         write_array(place / "labels.npy", labels[samples.labels[index]])
         write_array(place / "ids.npy", ids[part])
         write_samples(place / "samples.parquet", ids[part], samples, index)
-        if name == "train":
-            num_values = len(part) * layout.num_bytes // layout.shape[0]
-            statistics = mean_and_std(sums, squares, num_values, scale=255)
-    return statistics
 
 
 def _class_counts(labels: NDArray[Any], classes: tuple[str, ...]) -> list[int]:

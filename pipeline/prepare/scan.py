@@ -1,4 +1,4 @@
-"""The first pass: what every sample is, in columns, without keeping any content. Knows nothing of images.
+"""The first pass: what every sample is, in columns, without keeping any content. Knows nothing of kinds.
 
 About 100 bytes a sample and its name stay in memory (250 while the splits are made), whatever the size of the contents.
 """
@@ -26,8 +26,7 @@ from pipeline.prepare.raw import Raw, Source
 from pipeline.progress import Display
 
 Inspect = Callable[[Content], tuple[int, ...]]
-"""What the header of a content says, as `NUM_FACTS` integers; BadSampleError where it is none."""
-NUM_FACTS = 7
+"""What the header of a content says, as integers; BadSampleError where it is none."""
 CHUNK_SAMPLES, CHUNK_BYTES = 128, 8 * 2**20
 NONE = -1
 Column = NDArray[np.int64]
@@ -52,7 +51,7 @@ class Samples:
     groups: Column
     """(N,) positions in `group_names`, or NONE."""
     facts: Column
-    """(N, NUM_FACTS) what the headers say; 0 for problems."""
+    """(N, facts) what the headers say; 0 for problems."""
     problems: dict[int, str]
     """Why a sample can't be taken."""
     label_sets: list[tuple[str, ...]]
@@ -86,9 +85,11 @@ def chunks(raws: Iterable[Item], weigh: Callable[[Item], int]) -> Iterator[list[
         yield chunk
 
 
-def scan(source: Source, inspect: Inspect, max_bytes: int, workers: int) -> Samples:
-    """Read every sample once: its content number and header. Contents of more than `max_bytes` are not read."""
-    columns = _Columns()
+def scan(source: Source, inspect: Inspect, num_facts: int, max_bytes: int, workers: int) -> Samples:
+    """Read every sample once: its content number and header, `num_facts` integers. Contents of more than `max_bytes` are not
+    read.
+    """
+    columns = _Columns(num_facts)
     tasks = chunks((_capped(raw, max_bytes) for raw in source.read()), lambda raw: raw.num_bytes)
     with Display("prepare: reading", "sample", source.num_samples) as display, crashes_explained():
         for chunk, found in ordered(partial(_inspected, inspect), tasks, _weight, workers):
@@ -100,11 +101,6 @@ def scan(source: Source, inspect: Inspect, max_bytes: int, workers: int) -> Samp
 def _weight(chunk: list[Raw]) -> int:
     """Memory that a chunk takes while it is read: the content and a copy on its way."""
     return 2 * sum(raw.num_bytes for raw in chunk)
-
-
-def max_content_bytes(max_pixels: int) -> int:
-    """No image of at most `max_pixels` needs more: four channels of 16 bits, uncompressed, and a megabyte of notes."""
-    return 8 * max_pixels + 2**20
 
 
 def source_digest(samples: Samples) -> str:
@@ -140,7 +136,7 @@ def _capped(raw: Raw, max_bytes: int) -> Raw:
     if raw.content is None or raw.num_bytes <= max_bytes:
         return raw
     return raw._replace(
-        content=None, num_bytes=0, problem=f"{raw.num_bytes} bytes are more than an image of prepare.max_pixels needs"
+        content=None, num_bytes=0, problem=f"{raw.num_bytes} bytes are more than any sample needs ({max_bytes})"
     )
 
 
@@ -174,7 +170,8 @@ def content_number(content: bytes | NDArray[Any]) -> int:
 class _Columns:
     """Columns that grow."""
 
-    def __init__(self) -> None:
+    def __init__(self, num_facts: int) -> None:
+        self.num_facts = num_facts
         self.sources: list[str] = []
         self.in_files = array("b")
         self.contents = array("Q")
@@ -187,7 +184,7 @@ class _Columns:
         for raw, (number, facts) in zip(chunk, found, strict=True):
             if isinstance(facts, str):
                 self.problems[len(self.sources)] = facts
-                facts = (0,) * NUM_FACTS
+                facts = (0,) * self.num_facts
             same = self.sources and raw.source == self.sources[-1]
             self.sources.append(self.sources[-1] if same else raw.source)  # the rows of a file share one text
             self.in_files.append(raw.row is None or isinstance(raw.content, Path))
@@ -207,7 +204,7 @@ class _Columns:
             labels=np.frombuffer(self.labels, np.int64),
             splits=np.frombuffer(self.splits, np.int64),
             groups=np.frombuffer(self.groups, np.int64),
-            facts=np.frombuffer(self.facts, np.int64).reshape(-1, NUM_FACTS),
+            facts=np.frombuffer(self.facts, np.int64).reshape(-1, self.num_facts),
             problems=self.problems,
             label_sets=list(self.label_codes),
             group_names=list(self.group_codes),

@@ -2,16 +2,14 @@
 
 Decoded samples first go, in the source's order, to a scratch file as large as the dataset: only when all have been decoded
 is it known which ones there are, and so where each belongs. Little is held in memory meanwhile.
-Knows nothing of images: `Decode` does.
+Knows nothing of kinds: `Decode` does.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -22,29 +20,16 @@ from numpy.typing import NDArray
 from pipeline import keyed
 from pipeline.artifacts import storage_errors
 from pipeline.errors import DataError
-from pipeline.kinds.kind import BadSampleError, Content, loaded
+from pipeline.kinds.kind import BadSampleError, Content, Layout, loaded
 from pipeline.prepare.parallel import ordered
 from pipeline.prepare.raw import Source
 from pipeline.prepare.scan import Column, Samples, chunks, content_number, crashes_explained
 from pipeline.progress import Display
 
-Decode = Callable[[Content], NDArray[Any]]
-"""A content as an array of the dataset's shape and dtype; BadSampleError where it is damaged."""
+Decode = Callable[[Content], NDArray[Any] | list[NDArray[Any]]]
+"""A content as a row of the dataset's layout, or as its rows; BadSampleError where it is damaged."""
 GATHER_BYTES = 8 * 2**20
 TABLE_ROWS = 2**17
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What every decoded sample is."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def num_bytes(self) -> int:
-        """Of one sample."""
-        return math.prod(self.shape) * self.dtype.itemsize
 
 
 class Job(NamedTuple):
@@ -61,14 +46,20 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True)
 class Decoded:
-    """The scratch file: one row per distinct content."""
+    """The scratch file: what each distinct content holds, one after the other."""
 
-    rows: NDArray[Any]
-    """(R, *shape), memory-mapped."""
+    values: NDArray[Any]
+    """(R, *shape) rows or, where they are ragged, their items; memory-mapped."""
     row_of: Column
-    """(N,) the row of each sample's content, or -1."""
+    """(N,) the number of each sample's content, or -1."""
     problems: dict[int, str]
     """By sample: why its content can't be decoded."""
+    lengths: list[Column]
+    """By content, unless the layout is plain: the number of items of each of its rows (1 where rows are not ragged)."""
+
+    def starts(self) -> Column:
+        """(contents + 1,) where each content begins in `values`."""
+        return np.cumsum([0, *(int(own.sum()) for own in self.lengths)])
 
 
 def decoded(
@@ -80,17 +71,33 @@ def decoded(
     row_of = np.full(len(samples), -1, np.int64)
     row_of[chosen] = np.searchsorted(readers, chosen[first])[inverse]
     bad: dict[int, str] = {}
+    lengths: list[Column] = []
     with storage_errors(path):
         path.touch()
-        os.truncate(path, len(readers) * layout.num_bytes)
+        if layout.is_plain:
+            os.truncate(path, len(readers) * layout.num_bytes)
+    work = _decode_to if layout.is_plain else _decoded_rows
     tasks = chunks(_jobs(source, samples, readers), lambda job: job.num_bytes + job.decode_bytes // 16)
-    with Display("prepare: decoding", "sample", len(readers)) as display, crashes_explained():
-        for task, problems in ordered(partial(_decode_to, path, decode, layout), tasks, _weight, workers):
+    shown = Display("prepare: decoding", "sample", len(readers))
+    with shown as display, crashes_explained(), path.open("ab") as file:
+        for task, (problems, rows) in ordered(partial(work, path, decode, layout), tasks, _weight, workers):
             bad.update(problems)
+            lengths += _appended(file, rows, layout)
             display.advance(len(task))
-    rows = np.memmap(path, layout.dtype, "r", shape=(len(readers), *layout.shape))
+    num = len(readers) if layout.is_plain else sum(int(own.sum()) for own in lengths)
+    shape = (num, *layout.shape)
+    values = np.memmap(path, layout.dtype, "r", shape=shape) if num else np.empty(shape, layout.dtype)
     failed = chosen[np.isin(row_of[chosen], list(bad))]
-    return Decoded(rows, row_of, {int(i): bad[int(row_of[i])] for i in failed})
+    return Decoded(values, row_of, {int(i): bad[int(row_of[i])] for i in failed}, lengths)
+
+
+def _appended(file: BinaryIO, rows: Rows, layout: Layout) -> Iterator[Column]:
+    """Write the rows of contents one after the other; by content the items of each row."""
+    with storage_errors(Path(file.name)):
+        for own in rows:
+            for row in own:
+                file.write(row.tobytes())
+            yield np.array([len(row) if layout.ragged else 1 for row in own], np.int64)
 
 
 def _jobs(source: Source, samples: Samples, readers: Column) -> Iterator[Job]:
@@ -114,40 +121,73 @@ def _weight(task: list[Job]) -> int:
     return 2 * sum(job.num_bytes for job in task) + max(job.decode_bytes for job in task)
 
 
-def _decode_to(path: Path, decode: Decode, layout: Layout, task: list[Job]) -> dict[int, str]:
+Rows = list[list[NDArray[Any]]]
+"""By content its rows; none where it can't be decoded."""
+
+
+def _decode_to(path: Path, decode: Decode, layout: Layout, task: list[Job]) -> tuple[dict[int, str], Rows]:
     """Decode and write; by row, why a content can't be decoded."""
     problems: dict[int, str] = {}
     with storage_errors(path), path.open("r+b") as file:
         for job in task:
-            try:
-                content = loaded(job.content)
-                if content_number(content) != job.number:
-                    raise DataError(f"{job.source}: {_CHANGED}")
-                values = decode(content)
-            except BadSampleError as bad:
-                problems[job.row] = str(bad)
+            values = _values(decode, job, problems)
+            if values is None:
                 continue
+            assert isinstance(values, np.ndarray), "a plain layout has one row a sample"
             assert (values.shape, values.dtype) == (layout.shape, layout.dtype)
             os.pwrite(file.fileno(), values.tobytes(), job.row * layout.num_bytes)
-    return problems
+    return problems, []
 
 
-def write_inputs(path: Path, decoded: Decoded, order: Column, layout: Layout) -> tuple[list[int], list[int]]:
-    """Write the samples `order` (N,) as one array; returns the sums and sums of squares of each channel, exactly."""
-    num_channels = layout.shape[0]
-    sums, squares = [0] * num_channels, [0] * num_channels
+def _decoded_rows(path: Path, decode: Decode, layout: Layout, task: list[Job]) -> tuple[dict[int, str], Rows]:
+    """Decode, and leave the writing to who knows where; by row, why a content can't be decoded."""
+    problems: dict[int, str] = {}
+    rows: Rows = []
+    for job in task:
+        values = _values(decode, job, problems)
+        own = [] if values is None else values if isinstance(values, list) else [values]
+        for row in own:
+            assert (row.shape[1:] if layout.ragged else row.shape, row.dtype) == (layout.shape, layout.dtype)
+        rows.append(own)
+    return problems, rows
+
+
+def _values(decode: Decode, job: Job, problems: dict[int, str]) -> NDArray[Any] | list[NDArray[Any]] | None:
+    try:
+        content = loaded(job.content)
+        if content_number(content) != job.number:
+            raise DataError(f"{job.source}: {_CHANGED}")
+        return decode(content)
+    except BadSampleError as bad:
+        problems[job.row] = str(bad)
+        return None
+
+
+def portions(decoded: Decoded, order: Column, layout: Layout) -> Iterator[NDArray[Any]]:
+    """The samples `order` (N,), one after the other, in handy portions of rows or, where rows are ragged, of items."""
     step = max(1, GATHER_BYTES // layout.num_bytes)
+    own = decoded.row_of[order]
+    if layout.is_plain:
+        yield from (decoded.values[own[at : at + step]] for at in range(0, len(order), step))
+        return
+    starts = decoded.starts()
+    for first, last in zip(starts[own].tolist(), starts[own + 1].tolist(), strict=True):
+        yield from (decoded.values[at : min(at + step, last)] for at in range(first, last, step))
+
+
+def write_inputs(folder: Path, decoded: Decoded, order: Column, layout: Layout) -> None:
+    """Write the samples `order` (N,) as one array; beside it, unless the layout is plain, whose rows and items they are."""
+    lengths = [decoded.lengths[i] for i in decoded.row_of[order].tolist()] if not layout.is_plain else []
+    num = len(order) if layout.is_plain else sum(int(own.sum()) for own in lengths)
+    path = folder / "inputs.npy"
     with storage_errors(path), path.open("wb") as file:
-        _write_header(file, (len(order), *layout.shape), layout.dtype)
-        for at in range(0, len(order), step):
-            values = decoded.rows[decoded.row_of[order[at : at + step]]]
+        _write_header(file, (num, *layout.shape), layout.dtype)
+        for values in portions(decoded, order, layout):
             file.write(values.tobytes())
-            flat = np.moveaxis(values, 1, 0).reshape(num_channels, -1)
-            sums = [a + int(b) for a, b in zip(sums, flat.sum(1, dtype=np.uint64), strict=True)]
-            squares = [
-                a + int(b) for a, b in zip(squares, np.square(flat, dtype=np.uint16).sum(1, dtype=np.uint64), strict=True)
-            ]
-    return sums, squares
+    if layout.windows:
+        write_array(folder / "rows.npy", np.cumsum([0, *map(len, lengths)], dtype=np.int64))
+    if layout.ragged:
+        write_array(folder / "offsets.npy", np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64))
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
@@ -165,13 +205,6 @@ def write_samples(path: Path, ids: keyed.U64, samples: Samples, index: Column) -
         for at in range(0, max(len(index), 1), TABLE_ROWS):
             names = [samples.name(i) for i in index[at : at + TABLE_ROWS].tolist()]
             writer.write_table(pa.table([pa.array(ids[at : at + TABLE_ROWS]), pa.array(names, pa.string())], schema))
-
-
-def mean_and_std(sums: list[int], squares: list[int], num: int, scale: int) -> tuple[list[float], list[float]]:
-    """Per channel from exact sums over `num` values: the mean and the population's standard deviation, divided by `scale`."""
-    means = [Fraction(total, num) for total in sums]
-    variances = [Fraction(square, num) - mean * mean for square, mean in zip(squares, means, strict=True)]
-    return [float(mean / scale) for mean in means], [math.sqrt(variance) / scale for variance in variances]
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

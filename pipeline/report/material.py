@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,16 @@ from typing import Any
 
 import numpy as np
 import yaml
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from pipeline import evaluation as ev
 from pipeline.artifacts import PARAMS, REJECTED, file_digest, read_csv, read_parquet, storage_errors
 from pipeline.data.dataset import open_dataset
 from pipeline.errors import StorageError
+from pipeline.kinds.showing import showing_of
+from pipeline.report.words import plain
 from pipeline.schema.reading import flat, read_parameters
-
-THUMBNAIL = 160
-"""Longest side of a picture on the page, in pixels of the picture."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,7 @@ class Mistake:
     actual: str
     predicted: str
     confidence: float
-    picture: str
-    """A data URI."""
-    pixels: int
-    """Longest side of the picture."""
+    shown: Markup
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,8 @@ def most_confident_mistakes(artifacts: Path, predictions: Predictions, classes: 
         wrong, confidence = wrong.any(axis=1), np.take_along_axis(confidence, label[:, None], axis=1)[:, 0]
     rows = np.flatnonzero(wrong)
     rows = rows[np.lexsort((rows, -confidence[rows]))][:num]
-    test = open_dataset(artifacts / "prepare").split("test")
+    dataset = open_dataset(artifacts / "prepare")
+    test, kind = dataset.split("test"), showing_of(dataset.manifest.kind)
     if not np.array_equal(test.ids[rows], predictions.ids[rows]):
         raise StorageError(
             f"{artifacts}/evaluate/predictions.parquet: of another dataset than artifacts/prepare; run `dvc repro evaluate`"
@@ -119,22 +116,11 @@ def most_confident_mistakes(artifacts: Path, predictions: Predictions, classes: 
             actual, predicted = (f"{name}: {'absent' if given else 'present'}", f"{name}: {'present' if given else 'absent'}")
         else:
             actual, predicted = classes[predictions.labels[row]], classes[predictions.predictions[row]]
-        image = np.array(test.inputs[row])
         source = predictions.sources[row]
-        found.append(Mistake(int(row), source, actual, predicted, float(confidence[row]), picture(image), max(image.shape[1:])))
+        words = f"{plain(source)}: actual {plain(actual)}, predicted {plain(predicted)}"
+        shown = kind.shown(test.sample(int(row)), dataset.manifest.fit, words)
+        found.append(Mistake(int(row), source, actual, predicted, float(confidence[row]), shown))
     return found
-
-
-def picture(image: NDArray[np.uint8]) -> str:
-    """An image (1 or 3, H, W) uint8 as a PNG data URI; larger ones are made small."""
-    from PIL import Image
-
-    shown = Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
-    if max(shown.size) > THUMBNAIL:
-        shown.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    shown.save(buffer, "png", optimize=True)
-    return data_uri(buffer.getvalue())
 
 
 def data_uri(png: bytes) -> str:

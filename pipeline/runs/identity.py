@@ -33,15 +33,17 @@ class Identity:
     """Finds a shorter run of this configuration."""
 
 
-def identity(model: ModelConfig, train: TrainConfig, dataset: str, views: str, device: str, reduce: str = "exact") -> Identity:
-    """The identity of a run on prepared data (its digest) and augmented copies (theirs).
+def identity(
+    model: ModelConfig, train: TrainConfig, kind: str, dataset: str, views: str, device: str, reduce: str = "exact"
+) -> Identity:
+    """The identity of a run on prepared data (its kind and digest) and augmented copies (their digest).
 
     reduce: how the gradients of several workers are summed; "exact" gives what one worker gives, so it counts as that.
     """
     keys: dict[str, Any] = {"model": model.model_dump(), "train": _identity_keys(train)}
     rest = {"dataset": dataset, "views": views, "torch": version("torch"), "device": device, "contract": keyed.CONTRACT}
     rest |= {} if reduce == "exact" else {"reduce": reduce}
-    code = code_digest(CODE)
+    code = code_digest(CODE, kind)
     # The warm-up that is taken: a run too short for all of it is not the beginning of a longer one.
     length = {"epochs": None, "warmup_epochs": train.warmup_taken}
     shorter = {**keys, "train": {**keys["train"], **length}}

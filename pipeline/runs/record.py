@@ -218,11 +218,10 @@ def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manif
             "format": MODEL_FORMAT,
             "model": {**model.model_dump(), "loss": loss},
             "input": {
+                "kind": manifest.kind,
                 "shape": manifest.shape,
                 "dtype": manifest.dtype,
-                "mean": manifest.mean,
-                "std": manifest.std,
-                "value_range": manifest.value_range,
+                "fit": manifest.fit,
             },
             "classes": manifest.classes,
             "task": manifest.task,

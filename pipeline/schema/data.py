@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from pipeline.schema.base import Section
 
-Pixels = Annotated[int, Field(ge=1, le=4096)]
 PATHS = ("path", "train_path", "val_path", "test_path")
 
 
@@ -18,8 +17,13 @@ def is_descriptor(path: Any) -> bool:
 
 
 class DataConfig(Section):
-    """`data.*`: read by `prepare` alone."""
+    """`data.*`: read by `prepare` alone. What each kind of data adds is in its own folder of `pipeline/kinds`."""
 
+    content_key: ClassVar[str]
+    """The kind's key that names the column of the content."""
+
+    kind: str
+    """What a sample is: a folder of `pipeline/kinds`, or a name in KINDS of `extensions.py`."""
     source: Literal["digits", "idx", "folder", "parquet", "csv"]
     path: str | None
     """Folder or file below the project, usually the link `data/NAME`; null for embedded data and where train_path is given."""
@@ -27,20 +31,10 @@ class DataConfig(Section):
     val_path: str | None
     test_path: str | None
     """Given splits: these win over splitting by content. A split that is not given is cut from the training samples."""
-    size: Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] | None
-    """Height and width, or one number for both; null: the images' own size, which must then be one and the same."""
-    resize: Literal["pad", "crop", "squash"]
-    """pad: all of the image, black beside it; crop: its centre; squash: all of it, stretched."""
-    enlarge: bool
-    """Whether images smaller than `size` are enlarged; if not, `size` is at most the largest's, and smaller ones are padded."""
-    bits: Annotated[int, Field(ge=8, le=32)] | None
-    """Of images of more than 8: 0 to 2^bits - 1 becomes 0 to 255; null: the fewest that hold the dataset's largest value."""
-    channels: Literal["auto", "grey", "rgb"]
-    """auto: grey if all images are stored as grey."""
-    image: str
-    """Column of the image (bytes, array or file path) in a parquet or csv source."""
+    size: int | list[int] | None
+    """Of a sample, as its kind says; null: its own."""
     files: str | None
-    """How a name in the image column becomes a path from the table's folder: "train_images/{}.png"; null: it is that path."""
+    """How a name in that column becomes a path from the table's folder: "train_images/{}.png"; null: it is that path."""
     label: str | Annotated[list[str], Field(min_length=2)]
     """Column of the label, or several columns of 0 and 1."""
     separator: str | None
@@ -67,11 +61,10 @@ class DataConfig(Section):
         return values | {key: None for key in null if key in values}
 
     @property
-    def height_and_width(self) -> tuple[int, int] | None:
-        """`size` as two numbers."""
-        if isinstance(self.size, int):
-            return self.size, self.size
-        return (self.size[0], self.size[1]) if self.size else None
+    def content(self) -> str:
+        """Column of the content (bytes, array or file path) in a parquet or csv source."""
+        column: str = getattr(self, self.content_key)
+        return column
 
     @model_validator(mode="after")
     def _fits(self) -> DataConfig:
@@ -93,8 +86,9 @@ class DataConfig(Section):
             problems += [f"source = {self.source} has no columns for {', '.join(columns)}"] if columns else []
         if self.source != "folder" and self.class_level is not None:
             problems.append(f"source = {self.source} has no class folders for class_level")
-        if self.image in (self.label if isinstance(self.label, list) else [self.label]):
-            problems.append(f"image and label both name the column {self.image}; the image's column is another one")
+        if self.content in (self.label if isinstance(self.label, list) else [self.label]):
+            what = self.content_key
+            problems.append(f"{what} and label both name the column {self.content}; the {what}'s column is another one")
         if isinstance(self.label, list) and self.separator is not None:
             problems.append("separator splits one label column, but label lists several")
         if self.separator == "":

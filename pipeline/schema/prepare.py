@@ -19,8 +19,6 @@ class PrepareConfig(Section):
     split_seed: Annotated[int, Field(ge=0)]
     max_bad_fraction: Annotated[float, Field(ge=0.0, le=1.0)]
     """Above this share of unreadable samples the stage stops."""
-    max_pixels: Annotated[int, Field(ge=1)]
-    """Larger images are not decoded (decompression bombs)."""
     limit: Annotated[int, Field(ge=1)] | None
     """At most this many samples, chosen by content; null: all."""
 

@@ -3,51 +3,80 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline.artifacts import published_dir, stage_dir, write_bytes
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.view_files import check_space, stored_bytes
 from pipeline.data.views import write_view_folder
-from pipeline.kinds.image.parameters import check_channels
-from pipeline.kinds.image.picture import Examples, chosen, label_name, policy_picture
+from pipeline.kinds.keys import keys_of
+from pipeline.kinds.showing import Examples, showing_of
+from pipeline.kinds.views import views_of
 from pipeline.schema.augment import AugmentConfig
 from pipeline.stages.entry import read_params, run_stage, section
+
+NUM_SAMPLES = 6
+"""In the picture."""
 
 
 def run() -> None:
     """Write `artifacts/augment`: views-NNN.npy, augment.json, preview.png."""
-    policy = section(read_params(), "augment", AugmentConfig).scaled()
     dataset = open_dataset(stage_dir("prepare"))
-    check_channels(policy, dataset.manifest.shape[0])
+    policy = section(read_params(), "augment", keys_of(dataset.manifest.kind).POLICY).scaled()
+    views_of(dataset.manifest.kind).check_policy(policy, dataset.manifest.shape)
     train = dataset.split("train")
     num_views = policy.views if policy.active else 0
+    noun = showing_of(dataset.manifest.kind).NOUN
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    print(_plan(policy, num_views, len(train), stored_bytes(train.inputs.shape, num_views)), flush=True)
-    check_space(stage_dir("augment"), train.inputs.shape, num_views)
+    print(_plan(policy, noun, num_views, len(train), stored_bytes(train.inputs, num_views)), flush=True)
+    check_space(stage_dir("augment"), train.inputs, num_views)
     with published_dir(stage_dir("augment")) as folder:
         started = time.monotonic()
         if num := write_view_folder(dataset, policy, folder, device) * len(train):
             seconds = time.monotonic() - started
-            print(f"augment: {num:,} images in {seconds:.1f} s ({num / seconds:,.0f} images/s)", flush=True)
+            print(f"augment: {num:,} {noun} in {seconds:.1f} s ({num / seconds:,.0f} {noun}/s)", flush=True)
         _write_picture(dataset, policy, folder)
 
 
-def _plan(policy: AugmentConfig, num_views: int, num_samples: int, num_bytes: int) -> str:
+def _plan(policy: AugmentConfig, noun: str, num_views: int, num_samples: int, num_bytes: int) -> str:
     if not policy.active:
-        return "augment: every operation is off; training sees the images as they are"
+        return f"augment: every operation is off; training sees the {noun} as they are"
     if not num_views:
         return "augment: augment.views = 0; each batch draws its own copies while training"
-    return f"augment: {num_views} augmented copies of {num_samples:,} training images, {num_bytes / 1e6:,.1f} MB"
+    return f"augment: {num_views} augmented copies of {num_samples:,} training {noun}, {num_bytes / 1e6:,.1f} MB"
 
 
 def _write_picture(dataset: Dataset, policy: AugmentConfig, folder: Path) -> None:
     train = dataset.split("train")
     rows = chosen(train.labels)
     names = [label_name(train.labels[row], dataset.manifest.classes) for row in rows]
-    write_bytes(folder / "preview.png", policy_picture(Examples(train.inputs[rows], train.ids[rows], names), policy))
+    examples = Examples([train.sample(row) for row in rows], train.ids[rows], names)
+    if content := showing_of(dataset.manifest.kind).preview(examples, policy):
+        write_bytes(folder / "preview.png", content)
+
+
+def chosen(labels: NDArray[Any], num: int = NUM_SAMPLES) -> NDArray[np.int64]:
+    """Positions of the samples to show: the first of each class in turn, by class; of several-label samples, the first ones."""
+    if labels.ndim > 1:
+        return np.arange(min(num, len(labels)), dtype=np.int64)
+    order = np.argsort(labels, kind="stable")
+    ranked = labels[order]
+    turn = np.arange(len(order)) - np.searchsorted(ranked, ranked)
+    picked = order[np.lexsort((ranked, turn))][:num]
+    return picked[np.lexsort((picked, labels[picked]))].astype(np.int64)
+
+
+def label_name(label: Any, classes: Sequence[str]) -> str:
+    """A sample's class, or its classes."""
+    if np.ndim(label) == 0:
+        return classes[int(label)]
+    return ", ".join(name for name, on in zip(classes, label, strict=True) if on) or "(none)"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A digest of the code of each stage, on which DVC lets the stage depend: `artifacts/code`.
 
-Not a stage of the pipeline: it depends on no parameters and is run anew by any edit in `pipeline/`, in about a second.
+Not a stage of the pipeline: of the parameters it reads the data's kind alone, so that an edit of another kind's folder makes
+nothing stale, and it is run anew by any edit in `pipeline/`, in about a second.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ from pathlib import Path
 from pipeline.artifacts import CODE, STAGES, copied_clone, published_dir, stage_dir, write_bytes
 from pipeline.closure import stage_digest
 from pipeline.errors import DataError
+from pipeline.kinds.keys import kind_named
 from pipeline.schema.data import PATHS
 from pipeline.stages.entry import read_params, run_program
 
 
 def run() -> None:
     """Write a file per stage."""
+    kind = kind_named(read_params())
     if clone := copied_clone():
         check_links(clone)
     with published_dir(stage_dir(CODE)) as folder:
         for stage in STAGES:
-            write_bytes(folder / stage, digest_file(stage))
+            write_bytes(folder / stage, digest_file(stage, kind))
 
 
 def check_links(clone: Path) -> None:
@@ -35,14 +38,14 @@ def check_links(clone: Path) -> None:
             )
 
 
-def digest_file(stage: str) -> bytes:
-    """What the file of a stage holds."""
-    return f"{stage_digest(stage)}\n".encode()
+def digest_file(stage: str, kind: str) -> bytes:
+    """What the file of a stage holds for a kind of data."""
+    return f"{stage_digest(stage, kind)}\n".encode()
 
 
-def locked_digest(stage: str) -> str:
+def locked_digest(stage: str, kind: str) -> str:
     """What `dvc.lock` holds of that file."""
-    return hashlib.md5(digest_file(stage), usedforsecurity=False).hexdigest()
+    return hashlib.md5(digest_file(stage, kind), usedforsecurity=False).hexdigest()
 
 
 if __name__ == "__main__":

@@ -26,6 +26,15 @@ def read_params() -> dict[str, Any]:
     return read_parameters(PARAMS)
 
 
+def read_sections(*names: str) -> dict[str, Any]:
+    """`params.yaml`, which has these sections."""
+    params = read_params()
+    for name in names:
+        if not isinstance(params.get(name), dict):
+            raise ConfigError(f"{PARAMS}: section {name} is missing; compose it with `regatta compose`")
+    return params
+
+
 def section(params: dict[str, Any], name: str, schema: type[S]) -> S:
     """One checked section of the parameters."""
     if not isinstance(params.get(name), dict):

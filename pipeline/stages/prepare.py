@@ -7,22 +7,22 @@ from pathlib import Path
 from pipeline.artifacts import REJECTED, published_dir, stage_dir
 from pipeline.closure import stage_digest
 from pipeline.data.dataset import SPLITS, Manifest
+from pipeline.kinds.keys import data_section
 from pipeline.prepare.build import build_dataset
 from pipeline.prepare.watch import Watch
-from pipeline.schema.data import DataConfig
 from pipeline.schema.prepare import PrepareConfig
-from pipeline.stages.entry import read_params, run_stage, section
+from pipeline.stages.entry import read_sections, run_stage, section
 
 
 def run() -> None:
     """Read, check, split and store the data as params.yaml says."""
-    params = read_params()
-    data, prepare = section(params, "data", DataConfig), section(params, "prepare", PrepareConfig)
+    params = read_sections("data")
+    data, prepare = data_section(params), section(params, "prepare", PrepareConfig)
     place = data.path or data.train_path or "embedded"
     print(f"prepare: reading {data.source} ({place}) into {stage_dir('prepare')}", flush=True)
     watch = Watch([Path(path) for path in (data.path, data.train_path, data.val_path, data.test_path) if path])
     with published_dir(stage_dir("prepare")) as folder:
-        manifest = build_dataset(data, prepare, folder, stage_digest("prepare"))
+        manifest = build_dataset(data, prepare, folder, stage_digest("prepare", data.kind))
         watch.check("prepare")
     print("\n".join(_summary(manifest)), flush=True)
 

@@ -15,7 +15,7 @@ BEST_GROUP = 16
 """Runs side by side beyond which more of them bring a CPU nothing (RESULTS.md)."""
 MOST_ON_GPU = 256
 EVAL_ROWS = 1024
-EPOCH_S, STEP_S, FLOPS_PER_S, PIXELS_PER_S = 3e-3, 4e-4, 2e10, 1e7
+EPOCH_S, STEP_S, FLOPS_PER_S, VALUES_PER_S = 3e-3, 4e-4, 2e10, 1e7
 """Of one core: what an epoch and a step take beside their products, and how fast products and drawn copies come."""
 
 
@@ -62,8 +62,8 @@ class Job:
         steps, forward = math.ceil(self.num_train / self.program.batch_size), self.program.spec.forward_flops()
         drawn = sum(cell.policy.active and cell.views_path is None for cell in self.cells)
         flops = len(self.cells) * forward * (3 * self.num_train + 2 * self.num_val)
-        pixels = drawn * self.num_train * math.prod(self.program.spec.input_shape)
-        return self.program.epochs * (EPOCH_S + STEP_S * steps + flops / FLOPS_PER_S + pixels / PIXELS_PER_S)
+        values = drawn * self.num_train * math.prod(self.program.spec.input_shape)
+        return self.program.epochs * (EPOCH_S + STEP_S * steps + flops / FLOPS_PER_S + values / VALUES_PER_S)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Materials:
         self.own, self.prepare, self.augment, self.device = own, prepare, augment, device
         self.manifest = open_dataset(prepare).manifest
         self.made_on = artifacts.read_json(augment / RECORD)["device"] or device
-        self.code = stage_digest("prepare")
+        self.code = stage_digest("prepare", own.data.kind)
 
     def of(self, config: Configuration) -> Material:
         """Where a run's dataset and copies are, or will be."""

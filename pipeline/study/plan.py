@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError, RegattaError
+from pipeline.kinds.keys import data_section, keys_of, kind_named, policy_section
 from pipeline.runs.identity import NOT_IDENTITY
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, alias, key_paths, nearest, validated
@@ -23,17 +24,10 @@ from pipeline.train.program import program_of
 BASELINE = "baseline"
 LEFT_OUT = ("size", "nfiles")
 """Keys that DVC's run cache looks past at any depth of a parameter (dvc/stage/cache.py)."""
-SECTIONS: dict[str, type[Section]] = {
-    "data": DataConfig,
-    "prepare": PrepareConfig,
-    "augment": AugmentConfig,
-    "model": ModelConfig,
-    "train": TrainConfig,
-}
+SECTIONS = ("data", "prepare", "augment", "model", "train")
+"""Those that decide a run."""
 FIXED = ("train.seed", *(f"train.{name}" for name in NOT_IDENTITY))
 """Seeds are the study's own, and these change no result."""
-SAME_DATA = ("data.size", "data.resize", "data.channels")
-"""Of `data.*` only how the same samples are shown."""
 Values = dict[str, dict[str, Any]]
 
 
@@ -64,6 +58,13 @@ class Cell:
     variant: str
     seed: int
     config: Configuration
+
+
+def schemas(values: Mapping[str, Any]) -> dict[str, type[Section]]:
+    """The schema of each section, for the kind of data that params.yaml names."""
+    own = keys_of(kind_named(values))
+    found: tuple[type[Section], ...] = (own.DATA, PrepareConfig, own.POLICY, ModelConfig, TrainConfig)
+    return dict(zip(SECTIONS, found, strict=True))
 
 
 def variants(definition: StudyDefinition) -> list[Variant]:
@@ -190,8 +191,9 @@ def left_out_words(name: str) -> str:
 def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
     """The sections with a variant's changes, checked."""
     changed: Values = {section: dict(values[section]) for section in SECTIONS}
-    known = [path for section in SECTIONS for path in key_paths(SECTIONS[section], section)]
-    allowed = [path for path in known if path not in FIXED and (not path.startswith("data.") or path in SAME_DATA)]
+    every, varied = schemas(values), keys_of(kind_named(values)).VARIED
+    known = [path for section, schema in every.items() for path in key_paths(schema, section)]
+    allowed = [path for path in known if path not in FIXED and (not path.startswith("data.") or path in varied)]
     wrong = []
     for path, value in changes.items():
         if path in allowed:
@@ -200,7 +202,7 @@ def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
         elif path in FIXED:
             wrong.append(f"{path} = {value!r}: a variant may not change it ({', '.join(FIXED)} are the study's own)")
         elif path in known:
-            wrong.append(f"{path} = {value!r}: {WHY}; of data.* only {', '.join(SAME_DATA)}")
+            wrong.append(f"{path} = {value!r}: {WHY}; of data.* only {', '.join(varied)}")
         elif path in SECTIONS and isinstance(value, Mapping):
             wrong.append(
                 f"{path} = {value!r}: keys are dotted; write {', '.join(f'{path}.{k}: {v!r}' for k, v in value.items())}"
@@ -208,7 +210,7 @@ def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
         else:
             near = alias(path, allowed) or nearest(path, allowed)
             wrong.append(f"{path} = {value!r}: unknown key; {f'did you mean {near}?' if near else 'keys are dotted'}")
-    for section, schema in SECTIONS.items():
+    for section, schema in every.items():
         try:
             validated(schema, changed[section], section)
         except ConfigError as error:
@@ -221,9 +223,9 @@ def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
 def configuration(values: Mapping[str, Any]) -> Configuration:
     """The sections of params.yaml that decide a run; the strength of the augmentation is taken into its operations."""
     return Configuration(
-        data=validated(DataConfig, values["data"], "data"),
+        data=data_section(values),
         prepare=validated(PrepareConfig, values["prepare"], "prepare"),
-        augment=validated(AugmentConfig, values["augment"], "augment").scaled(),
+        augment=policy_section(values).scaled(),
         model=validated(ModelConfig, values["model"], "model"),
         train=validated(TrainConfig, values["train"], "train"),
     )

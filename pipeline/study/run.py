@@ -96,7 +96,9 @@ def plan(
     chosen = cells(definition, values)
     found = [materials.of(cell.config) for cell in chosen]
     names = [
-        identity(cell.config.model, cell.config.train, material.dataset, material.views, materials.device)
+        identity(
+            cell.config.model, cell.config.train, cell.config.data.kind, material.dataset, material.views, materials.device
+        )
         for cell, material in zip(chosen, found, strict=True)
     ]
     known, accepted = known_results(names, definition.test, tables, accept_code)

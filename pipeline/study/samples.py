@@ -11,8 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.data.dataset import Data
-from pipeline.schema.base import validated
-from pipeline.schema.data import DataConfig
+from pipeline.kinds.keys import data_section
 
 DECIDING = ("prepare.split_seed", "prepare.val_fraction", "prepare.test_fraction", "prepare.limit")
 """Keys that change which samples validate; where validation samples are given, `prepare.limit` alone does."""
@@ -59,7 +58,7 @@ def certain_problems(every: Sequence[Compared], configurations: Mapping[str, Map
         own, other = configurations.get(variant.name), configurations.get(variant.against)
         if own is None or other is None:
             continue
-        given = validated(DataConfig, own["data"], "data").val_path is not None
+        given = data_section(own).val_path is not None
         for path in ("prepare.limit",) if given else DECIDING:
             section, key = path.split(".")
             if own[section][key] != other[section][key]:

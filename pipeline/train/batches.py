@@ -16,7 +16,8 @@ from pipeline import keyed
 from pipeline.data.batches import Inputs
 from pipeline.data.dataset import Split
 from pipeline.data.views import Views
-from pipeline.kinds.image.views import batch_views
+from pipeline.kinds.inputs import Cast
+from pipeline.kinds.views import views_of
 from pipeline.model.draw import DrawBlock, Draws
 from pipeline.train.program import Lane, Program, lane_seeds
 from pipeline.train.tree import Span, Team, shard_bounds
@@ -34,7 +35,7 @@ class Block:
     rows: Span
     """Which rows of each whole batch there are; of the last batch of an epoch perhaps fewer."""
     inputs: Tensor
-    """(K, steps x rows, *shape) float32, normalised."""
+    """(K, steps x rows, ...) as the network takes them."""
     labels: Tensor
     """(K, steps x rows) int64, or (K, steps x rows, classes) uint8."""
     draws: DrawBlock
@@ -48,7 +49,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Source:
-    """Images that runs of these seeds see: the training set's own, or augmented copies of them."""
+    """Rows that runs of these seeds see: the training set's own, or augmented copies of them."""
 
     views: Views
     inputs: Inputs
@@ -64,11 +65,11 @@ class Batches:
         lanes: Sequence[Lane],
         train: Split,
         views: Sequence[Views],
-        normalised: Callable[[Tensor], Tensor],
+        to_input: Cast,
         device: torch.device,
         team: Team,
     ) -> None:
-        self.program, self.lanes, self.normalised, self.device, self.team = program, lanes, normalised, device, team
+        self.program, self.lanes, self.to_input, self.device, self.team = program, lanes, to_input, device, team
         all_ids = np.asarray(train.ids)
         self.num_stored = len(all_ids)
         self.rows = np.arange(len(all_ids)) if program.limit is None else keyed.subset(all_ids, program.limit)
@@ -84,7 +85,7 @@ class Batches:
         self.draws = Draws(lane_seeds(lanes), dropout, program.batch_size, device)
 
     def _sources(self, train: Split, views: Sequence[Views]) -> list[Source]:
-        """One for each distinct augmentation; those that store no copies share the training set's own images."""
+        """One for each distinct augmentation; those that store no copies share the training set's own rows."""
         inputs: dict[str, Inputs] = {}
         found: dict[str, Source] = {}
         for lane, own in zip(self.lanes, views, strict=True):
@@ -98,7 +99,7 @@ class Batches:
 
     @property
     def resident(self) -> bool:
-        """Whether all images lie on the device."""
+        """Whether all rows lie on the device."""
         return all(source.inputs.resident for source in self.sources)
 
     def blocks(self, first: int) -> list[range]:
@@ -137,11 +138,11 @@ class Batches:
         def block(steps: range) -> Block:
             rows = self.own_rows(min(size, num - steps[0] * size))
             part = self._places(steps, rows)
-            images = [
-                self._images(source, orders[:, part], numbers[:, part])
+            parts = [
+                self._inputs(source, orders[:, part], numbers[:, part])
                 for source, (orders, numbers) in zip(self.sources, plans, strict=True)
             ]
-            inputs, targets = images[0] if len(images) == 1 else torch.cat(images), labels[:, part]
+            inputs, targets = parts[0] if len(parts) == 1 else torch.cat(parts), labels[:, part]
             if self.place is not None:
                 inputs, targets = inputs[self.place], targets[self.place]
             return Block(steps, rows, inputs, targets, draws.block(steps, rows))
@@ -164,10 +165,12 @@ class Batches:
         numbers = np.stack([keyed.which_view(seed, self.ids, epoch, stored) for seed in source.seeds])
         return orders, np.take_along_axis(numbers, orders, axis=1)
 
-    def _images(self, source: Source, order: NDArray[np.int64], numbers: NDArray[np.int64]) -> Tensor:
-        """(seeds, rows, *shape) float32, normalised."""
+    def _inputs(self, source: Source, order: NDArray[np.int64], numbers: NDArray[np.int64]) -> Tensor:
+        """(seeds, rows, ...) as the network takes them."""
         rows = self.rows[order]
-        images = source.inputs.take((rows + numbers * self.num_stored if source.views.arrays else rows).ravel())
+        inputs = source.inputs.take((rows + numbers * self.num_stored if source.views.arrays else rows).ravel())
         if source.views.drawn:
-            images = batch_views(images, self.ids[order.ravel()], numbers.ravel(), source.views.policy)
-        return self.normalised(images).view(*order.shape, *images.shape[1:])
+            policy = source.views.policy
+            inputs = views_of(policy.kind).batch_views(inputs, self.ids[order.ravel()], numbers.ravel(), policy)
+        inputs = self.to_input(inputs)
+        return inputs.view(*order.shape, *inputs.shape[1:])

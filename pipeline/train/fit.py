@@ -37,7 +37,7 @@ def fit(
     device = chosen_device(train.device)
     program, lane = program_of(model, train, data.manifest)
     torch.set_num_threads(threads_for(program, train.threads, train.shards))
-    this_run = identity(model, train, data.manifest.digest, views.digest, device.type)
+    this_run = identity(model, train, data.manifest.kind, data.manifest.digest, views.digest, device.type)
     folder, todo = find_run(this_run, asked)
     if todo == "done":
         return folder

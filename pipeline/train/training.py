@@ -21,7 +21,7 @@ from pipeline.data.batches import Inputs, fetched_ahead
 from pipeline.data.dataset import Data, Split
 from pipeline.data.views import Views
 from pipeline.errors import NumericsError, StorageError
-from pipeline.model.inputs import normalisation
+from pipeline.kinds.inputs import inputs_of
 from pipeline.model.losses import hits, logit_gradients, sample_losses
 from pipeline.runs.state import ROWS_PER_EPOCH, Progress, Row
 from pipeline.train.batches import Batches, Block
@@ -57,9 +57,9 @@ class Training:
         factors = column_factors(self.net.layout, program.decayed, program.factors)
         self.optimizer = LaneOptimizer(program.optimizer, lanes, self.net.flat[:, : self.num_stepped], factors)
         self.best = Best(self.lanes, self.net.flat)
-        self.mean, self.scale = normalisation(data.manifest.mean, data.manifest.std, program.spec.input_shape, device)
+        self.to_input = inputs_of(data.manifest.kind).to_input(data.manifest.fit, data.manifest.shape, device)
         train, val = data.split("train"), data.split("val")
-        self.batches = Batches(program, self.lanes, train, views, self._normalised, device, self.team)
+        self.batches = Batches(program, self.lanes, train, views, self.to_input, device, self.team)
         self.ids, self.steps_per_epoch = self.batches.ids, self.batches.steps_per_epoch
         self.held_out = {"train_clean": self._clean(train, len(val)), "val": _held_out(val, device)}
         self.progress = Progress.of(len(lanes))
@@ -116,10 +116,6 @@ class Training:
         """The rest of the current epoch."""
         for block in self.blocks():
             self.take(block, after_step)
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        """uint8 to float32 with the training split's mean and deviation: the one cast there is."""
-        return images.to(torch.float32).sub_(self.mean).mul_(self.scale)
 
     def gradient(self, block: Block, step: int) -> Tensor:
         """Of a step's whole batch (K, columns), to be read only; the meter has its logits.
@@ -215,7 +211,7 @@ class Training:
         for i in range(self.team.rank, len(firsts), self.team.size):
             rows = np.arange(firsts[i], min(firsts[i] + EVAL_ROWS, len(labels)))
             shape = self.program.spec.input_shape
-            x = self._normalised(inputs.take(rows)).expand(len(self.lanes), -1, *shape)
+            x = self.to_input(inputs.take(rows)).expand(len(self.lanes), -1, *shape)
             y = labels[firsts[i] : firsts[i] + EVAL_ROWS].expand(len(self.lanes), -1, *labels.shape[1:])
             logits, loss = self.net.forward(x), self.program.loss
             parts[i] = torch.from_numpy(row_sums(sample_losses(loss, logits, y), hits(loss, logits, y)))

@@ -37,13 +37,13 @@ def test_the_batch_size_changes_no_byte(batch, policy, tmp_path, monkeypatch):
 def test_the_announced_size_is_the_size_on_disk(batch, policy, tmp_path):
     images, ids, _ = batch(33, 1, 5, 7)
     write_views(images.numpy(), ids, policy("light", views=3), tmp_path, CPU)
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == stored_bytes(images.shape, 3)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == stored_bytes(images.numpy(), 3)
 
 
 def test_too_little_space_is_said_before_writing(tmp_path):
-    check_space(tmp_path / "not" / "yet", (10, 3, 8, 8), 2)
+    check_space(tmp_path / "not" / "yet", np.zeros((10, 3, 8, 8), np.uint8), 2)
     with pytest.raises(StorageError, match=r"need 9,000,000,000,001,152 bytes .* bytes \(.* GB\) are free; .* augment\.views"):
-        check_space(tmp_path / "not" / "yet", (10**9, 1, 1000, 1000), 9)
+        check_space(tmp_path / "not" / "yet", np.broadcast_to(np.uint8(0), (10**9, 1, 1000, 1000)), 9)
     assert not list(tmp_path.iterdir())
 
 
@@ -61,5 +61,5 @@ def test_lines_instead_of_a_bar_without_a_terminal(batch, policy, tmp_path, monk
     monkeypatch.setattr("pipeline.progress.LINE_EVERY_S", -1.0)
     write_views(images.numpy(), ids, policy("light", views=1), tmp_path, CPU)
     out = capsys.readouterr()
-    assert "augment: 10 of 20 images" in out.out
+    assert "augment: 10 of 20 samples" in out.out
     assert out.err == ""

@@ -12,7 +12,7 @@ from pipeline.config import composed
 from pipeline.data.dataset import open_dataset
 from pipeline.data.views import Views
 from pipeline.errors import ENDS
-from pipeline.schema.augment import AugmentConfig
+from pipeline.kinds.image.keys import ImagePolicy
 from pipeline.schema.base import validated
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.model import ModelConfig
@@ -40,7 +40,7 @@ def configs(epochs, workers=1, reduce="exact", **changes):
         values[section][name] = changes.pop(key)
     values["train"] |= {"epochs": epochs, "shards": 4, "batch_size": 50, "save_every_s": 0.5, "clip_norm": 1.0} | changes
     values["cluster"] |= {"workers": workers, "reduce": reduce, "timeout_s": TIMEOUT_S}
-    kinds = {"model": ModelConfig, "train": TrainConfig, "cluster": ClusterConfig, "augment": AugmentConfig}
+    kinds = {"model": ModelConfig, "train": TrainConfig, "cluster": ClusterConfig, "augment": ImagePolicy}
     return [validated(kind, values[name], name) for name, kind in kinds.items()]
 
 

@@ -290,5 +290,5 @@ def test_numbers_as_ids_in_parquet(tmp_path: Path, build: Build) -> None:
 def test_a_pattern_needs_names(tmp_path: Path, build: Build) -> None:
     images = [encoded(picture(i)) for i in range(30)]
     pq.write_table(pa.table({"image": images, "label": ["a", "b"] * 15}), tmp_path / "t.parquet")
-    with pytest.raises(ConfigError, match="column 'image' holds the images themselves, no names of files"):
+    with pytest.raises(ConfigError, match="column 'image' holds the samples themselves, no names of files"):
         build("parquet", path=str(tmp_path / "t.parquet"), files="{}.png")

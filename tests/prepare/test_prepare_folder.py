@@ -144,7 +144,7 @@ def test_what_can_not_be_taken_is_listed(tmp_path: Path, build: Build) -> None:
         "dog/loop": "a link to a folder above it",
         "dog/self.png": "a link that leads to itself",
         "dog/twice": "the same folder as dog/also, which is read already",
-        "dog/huge.png": "declares 1001000 pixels, more than prepare.max_pixels = 1000000",
+        "dog/huge.png": "declares 1001000 pixels, more than data.max_pixels = 1000000",
         "dog/pipe.png": "not a regular file",
         "stray.png": "not in a class folder",
     }

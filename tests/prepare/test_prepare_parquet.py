@@ -181,9 +181,9 @@ def test_missing_columns_and_wrong_types(tmp_path: Path, build: Build) -> None:
     table = write(tmp_path / "s.parquet", pictures(), ["ab"[label] for label in labels()], **switches)
     with pytest.raises(DataError, match=r"regatta run 'data.label=\[cat,dog\]'   # takes the 2 columns of 0 and 1"):
         build("parquet", path=str(table), label="kind")
-    with pytest.raises(DataError, match="is of type double; encoded images"):
+    with pytest.raises(DataError, match="is of type double; encoded samples"):
         build("parquet", path=str(write(tmp_path / "d.parquet", [0.5] * NUM, labels())))
-    with pytest.raises(DataError, match="is of type bool; encoded images"):
+    with pytest.raises(DataError, match="is of type bool; encoded samples"):
         build("parquet", path=str(write(tmp_path / "f.parquet", [[True]] * NUM, labels())))
 
 

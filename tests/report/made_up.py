@@ -18,7 +18,7 @@ GUESS = float(np.log(10))
 def manifest(**changes) -> Manifest:
     counts = {"train": [100] * 10, "val": [20] * 10, "test": [40] * 10}
     values = {"format": FORMAT, "kind": "image", "task": "single", "classes": [str(i) for i in range(10)], "shape": [1, 8, 8],
-              "dtype": "uint8", "mean": [0.3], "std": [0.3], "counts": {s: sum(c) for s, c in counts.items()},
+              "dtype": "uint8", "fit": {"mean": [0.3], "std": [0.3]}, "counts": {s: sum(c) for s, c in counts.items()},
               "class_counts": counts, "source": "digits", "source_digest": "a", "digest": "b", "num_read": 1600,
               "num_rejected": 0, "notes": []}  # fmt: skip
     return Manifest(**{**values, **changes})

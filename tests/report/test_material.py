@@ -1,28 +1,10 @@
-import base64
-from io import BytesIO
-
 import numpy as np
 import pytest
 import report_builder as rb
-from PIL import Image
 
 from pipeline.errors import StorageError
+from pipeline.kinds.image.showing import shown
 from pipeline.report import material
-
-
-def opened(uri):
-    return Image.open(BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,"))))
-
-
-def test_small_pictures_keep_their_pixels():
-    grey = np.arange(64, dtype=np.uint8).reshape(1, 8, 8)
-    assert np.array_equal(np.array(opened(material.picture(grey))), grey[0])
-    colour = np.random.default_rng(0).integers(0, 256, (3, 5, 7)).astype(np.uint8)
-    assert np.array_equal(np.array(opened(material.picture(colour))), colour.transpose(1, 2, 0))
-
-
-def test_large_pictures_are_made_small():
-    assert opened(material.picture(np.zeros((3, 300, 600), dtype=np.uint8))).size == (160, 80)
 
 
 def test_settings_mark_what_was_overridden_and_chosen(tmp_path):
@@ -75,4 +57,5 @@ def test_the_surest_mistakes_of_several_labels_are_one_per_sample(tmp_path):
     assert first.predicted == f"{'abcd'[label]}: {'present' if found.predictions[first.row, label] else 'absent'}"
     assert first.actual == f"{'abcd'[label]}: {'present' if found.labels[first.row, label] else 'absent'}"
     inputs = np.load(artifacts / "prepare/test/inputs.npy")
-    assert np.array_equal(np.array(opened(first.picture)), inputs[first.row, 0])
+    words = f"{first.source}: actual {first.actual}, predicted {first.predicted}"
+    assert first.shown == shown(inputs[first.row], {}, words)

@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.schema.augment import OPERATIONS, AugmentConfig
+from pipeline.kinds.image.keys import OPERATIONS, ImagePolicy
 from pipeline.schema.base import validated
 
 
@@ -34,14 +34,14 @@ def test_other_keys_do_not(policy):
 )
 def test_nonsense_is_refused_by_name(policy, key, value):
     with pytest.raises(ConfigError, match=rf"augment\.{key} = "):
-        validated(AugmentConfig, policy().model_dump() | {key: value}, "augment")
+        validated(ImagePolicy, policy().model_dump() | {key: value}, "augment")
 
 
 def test_erasing_nothing_is_refused(policy):
     with pytest.raises(ConfigError, match="erase_area = 0 erases nothing; set erase_area above 0"):
-        validated(AugmentConfig, policy().model_dump() | {"erase": 0.5, "erase_area": 0.0}, "augment")
+        validated(ImagePolicy, policy().model_dump() | {"erase": 0.5, "erase_area": 0.0}, "augment")
 
 
 def test_a_misspelt_key_gets_the_nearest(policy):
     with pytest.raises(ConfigError, match=r"augment\.roteta: unknown key.*did you mean augment\.rotate"):
-        validated(AugmentConfig, policy().model_dump() | {"roteta": 5.0}, "augment")
+        validated(ImagePolicy, policy().model_dump() | {"roteta": 5.0}, "augment")

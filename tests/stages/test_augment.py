@@ -13,8 +13,8 @@ import yaml
 from pipeline.artifacts import write_json
 from pipeline.data.dataset import FORMAT, Manifest, manifest_dict
 from pipeline.errors import ConfigError, StorageError
+from pipeline.kinds.image.keys import ImagePolicy
 from pipeline.kinds.image.views import batch_views, policy_digest
-from pipeline.schema.augment import AugmentConfig
 from pipeline.stages import augment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +40,13 @@ def project(tmp_path, monkeypatch):
         "classes": ["one", "two", "<b>three</b>"],
         "shape": list(SHAPE),
     }
-    about |= {"dtype": "uint8", "mean": [0.5], "std": [0.3], "counts": {"train": NUM}, "class_counts": {}, "source": "test"}
+    about |= {
+        "dtype": "uint8",
+        "fit": {"mean": [0.5], "std": [0.3]},
+        "counts": {"train": NUM},
+        "class_counts": {},
+        "source": "test",
+    }
     about |= {
         "classes": ["one", "two", "<b>three</b>"],
         "source_digest": "s",
@@ -51,9 +57,9 @@ def project(tmp_path, monkeypatch):
     }
     write_json(folder / "dataset.json", manifest_dict(Manifest(**about)))
 
-    def configured(policy: dict) -> AugmentConfig:
+    def configured(policy: dict) -> ImagePolicy:
         Path("params.yaml").write_text(yaml.safe_dump({"augment": policy}))
-        return AugmentConfig(**policy)
+        return ImagePolicy(**policy)
 
     return configured
 
@@ -137,7 +143,7 @@ def test_a_failure_keeps_the_old_artifact(project, monkeypatch):
     project(LIGHT)
     augment.run()
     before = digests()
-    monkeypatch.setattr(augment, "policy_picture", lambda *_: 1 / 0)
+    monkeypatch.setattr("pipeline.kinds.image.picture.policy_picture", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         augment.run()
     assert digests() == before
@@ -162,3 +168,15 @@ def test_a_wrong_key_exits_with_2(project):
     done = subprocess.run([sys.executable, "-m", "pipeline.stages.augment"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "regatta augment: augment.rotatee: unknown key" in done.stderr
+
+
+def test_chosen_shows_each_class_before_a_second_of_any():
+    assert augment.chosen(np.array([2, 2, 0, 2, 1, 0]), 4).tolist() == [2, 5, 4, 0]
+    assert augment.chosen(np.array([1, 1]), 6).tolist() == [0, 1]
+    assert augment.chosen(np.zeros((9, 3), dtype=np.uint8), 6).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_label_names():
+    assert augment.label_name(np.int64(1), ["a", "b"]) == "b"
+    assert augment.label_name(np.array([1, 0, 1], dtype=np.uint8), ["a", "b", "c"]) == "a, c"
+    assert augment.label_name(np.zeros(2, dtype=np.uint8), ["a", "b"]) == "(none)"

@@ -12,8 +12,8 @@ CONF = {f"{key}": "conf/data/digits.yaml" for key in ("path", "train_path", "val
 
 
 def test_what_dvc_locks_is_the_hash_of_the_file() -> None:
-    assert locked_digest("train") == hashlib.md5(digest_file("train"), usedforsecurity=False).hexdigest()
-    assert locked_digest("train") != locked_digest("prepare")
+    assert locked_digest("train", "image") == hashlib.md5(digest_file("train", "image"), usedforsecurity=False).hexdigest()
+    assert locked_digest("train", "image") != locked_digest("prepare", "image")
 
 
 def test_a_link_that_dvcs_copy_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

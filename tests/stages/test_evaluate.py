@@ -38,7 +38,7 @@ def save_network(folder: Path, manifest: dict, scale: float = 1.0) -> None:
     described = {
         "format": 1,
         "model": model,
-        "input": {key: manifest[key] for key in ("shape", "dtype", "mean", "std")},
+        "input": {key: manifest[key] for key in ("kind", "shape", "dtype", "fit")},
         "classes": classes,
         "task": task,
         "num_outputs": spec.num_outputs,

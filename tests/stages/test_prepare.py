@@ -24,6 +24,7 @@ from pipeline.stages import prepare
 
 OUT = Path("artifacts/prepare")
 DATA = {
+    "kind": "image", "max_pixels": 10**7,
     "source": "digits", "path": None, "train_path": None, "val_path": None, "test_path": None, "size": None, "resize": "pad",
     "enlarge": True, "bits": None,
     "channels": "auto", "image": "image", "label": "label", "separator": None, "exclusive": None, "split": None, "group": None,
@@ -31,7 +32,7 @@ DATA = {
     "files": None,
 }  # fmt: skip
 PREPARE = {
-    "val_fraction": 0.1, "test_fraction": 0.1, "split_seed": 0, "max_bad_fraction": 0.0, "max_pixels": 10**7, "limit": None,
+    "val_fraction": 0.1, "test_fraction": 0.1, "split_seed": 0, "max_bad_fraction": 0.0, "limit": None,
 }  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def test_digits(capsys: pytest.CaptureFixture[str]) -> None:
     before = {file: file.read_bytes() for file in OUT.rglob("*") if file.is_file()}
     prepare.run()
     assert {file: file.read_bytes() for file in OUT.rglob("*") if file.is_file()} == before
-    assert dataset.manifest.mean[0] == pytest.approx(0.305, abs=0.01)
+    assert dataset.manifest.fit["mean"][0] == pytest.approx(0.305, abs=0.01)
 
 
 def test_exit_codes_and_an_untouched_old_dataset() -> None:
@@ -167,8 +168,8 @@ def test_fashion_mnist(shared_data: Path) -> None:
     assert manifest.classes == [str(i) for i in range(10)]
     assert sum(manifest.counts.values()) == 3000
     assert manifest.counts["test"] == pytest.approx(3000 / 7, rel=0.2)
-    assert manifest.mean[0] == pytest.approx(0.2860, abs=0.01)
-    assert manifest.std[0] == pytest.approx(0.3530, abs=0.01)
+    assert manifest.fit["mean"][0] == pytest.approx(0.2860, abs=0.01)
+    assert manifest.fit["std"][0] == pytest.approx(0.3530, abs=0.01)
     assert {name.partition(":")[0] for name in dataset.sources("test")} == {"t10k-images-idx3-ubyte.gz"}
 
 

@@ -17,7 +17,8 @@ FACTORS = {
     "depth": {"2": {"model.widths": [8, 8]}, "4": {"model.widths": [8] * 4}},
 }
 DATA = Manifest(
-    format=FORMAT, kind="image", task="single", classes=["a", "b", "c"], shape=[1, 8, 8], dtype="uint8", mean=[0.5], std=[0.2],
+    format=FORMAT, kind="image", task="single", classes=["a", "b", "c"], shape=[1, 8, 8], dtype="uint8",
+    fit={"mean": [0.5], "std": [0.2]},
     counts={"train": 100, "val": 20, "test": 20}, class_counts={}, source="digits", source_digest="s", digest="d",
     num_read=140, num_rejected=0, notes=[],
 )  # fmt: skip
@@ -42,10 +43,10 @@ def test_every_variant_has_the_same_seeds(values):
 
 
 def test_a_variant_may_change_any_section(values):
-    changes = {"augment.strength": 0.5, "prepare.max_pixels": 2000, "data.size": 6, "train.limit": 50}
+    changes = {"augment.strength": 0.5, "data.max_pixels": 2000, "data.size": 6, "train.limit": 50}
     [_, found] = cells(study({"a": changes}, seeds=1), values)
     assert found.config.augment.rotate == 5.0
-    assert (found.config.prepare.max_pixels, found.config.data.size, found.config.train.limit) == (2000, 6, 50)
+    assert (found.config.data.max_pixels, found.config.data.size, found.config.train.limit) == (2000, 6, 50)
 
 
 def test_a_full_grid_compares_the_first_factor_within_the_levels_of_the_others(values):

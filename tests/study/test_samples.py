@@ -85,12 +85,12 @@ def plan_of(chosen, values):
 
 
 def test_a_variant_whose_dataset_validates_on_other_samples_is_refused_before_anything_runs(pictures):
-    chosen = definition({"small": {"prepare.max_pixels": 200}}, seeds=2)
+    chosen = definition({"small": {"data.max_pixels": 200}}, seeds=2)
     assert problems(chosen, pictures) == [], "the keys alone do not tell"
     with pytest.raises(ConfigError) as caught:
         plan_of(chosen, pictures)
     assert str(caught.value) == (
-        f"study s: variant small: its validation samples are others than baseline (prepare.max_pixels = 200): {OTHER}"
+        f"study s: variant small: its validation samples are others than baseline (data.max_pixels = 200): {OTHER}"
     )
     assert not list(artifacts.cells_root().glob("*.json"))
 

@@ -87,7 +87,7 @@ def test_the_warmup_of_the_default_is_that_of_its_first_steps(digits):
 
 def test_a_run_too_short_for_its_warmup_is_not_the_beginning_of_a_longer_one():
     short, shorter, long = (
-        identity(*configs(train__epochs=epochs), "data", "views", "cpu").without_epochs for epochs in (4, 1, 40)
+        identity(*configs(train__epochs=epochs), "image", "data", "views", "cpu").without_epochs for epochs in (4, 1, 40)
     )
     assert short == long != shorter
 

@@ -64,7 +64,7 @@ def test_records_count_every_sample_once(digits):
     train_one_epoch(trained)
     train, clean, _val = trained.rows[0]
     everything = trained.batches.sources[0].inputs.take(np.arange(len(trained.ids)))
-    logits = trained.net.forward(trained._normalised(everything).unsqueeze(0))
+    logits = trained.net.forward(trained.to_input(everything).unsqueeze(0))
     mean = float(torch.nn.functional.cross_entropy(logits[0], trained.batches.labels))
     assert train["loss"] == pytest.approx(mean, rel=1e-4), "the last, smaller batch counts as its samples do"
     assert clean["loss"] == pytest.approx(mean, rel=0.1)

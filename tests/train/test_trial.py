@@ -7,7 +7,7 @@ import torch
 from training_helpers import NONE, lane, program
 
 from pipeline.data.views import Views
-from pipeline.schema.augment import AugmentConfig
+from pipeline.kinds.image.keys import ImagePolicy
 from pipeline.train.trial import MadeUp, expected_seconds
 
 
@@ -38,7 +38,7 @@ def test_a_rate_that_diverges_and_a_run_that_would_stop_early_are_tried_to_the_e
 
 @pytest.mark.parametrize("stored", [0, 2])
 def test_augmentation_is_part_of_it(digits, stored):
-    policy = AugmentConfig.model_construct(**{**NONE.policy.model_dump(), "rotate": 10.0, "views": stored})
+    policy = ImagePolicy.model_construct(**{**NONE.policy.model_dump(), "rotate": 10.0, "views": stored})
     assert seconds(digits, views=Views([], policy, "turned")) > 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline import keyed
 from pipeline.artifacts import digest
 from pipeline.errors import ConfigError
-from pipeline.schema.augment import COLOUR_ONLY, AugmentConfig
+from pipeline.kinds.image.keys import COLOUR_ONLY, ImagePolicy
 
 ENGINE = 1
 """Raise it whenever the same policy would give other pixels."""
@@ -50,19 +51,25 @@ ERASE_ASPECT, ERASE_SMALLEST = 3.0, 0.02
 """Shape and smallest share of an erased rectangle, near those of Zhong et al. 2020, "Random erasing data augmentation"."""
 
 
-def engine_versions() -> dict[str, str]:
-    """Versions that can change the pixels of a view; the local part ("+cpu") names a build, not other arithmetic."""
+def engine_versions() -> dict[str, Any]:
+    """Versions that can change the pixels of a view."""
+    return {"engine": ENGINE, **_libraries()}
+
+
+def _libraries() -> dict[str, str]:
+    """The local part ("+cpu") names a build, not other arithmetic."""
     return {name: version(name).split("+")[0] for name in LIBRARIES}
 
 
-def policy_digest(policy: AugmentConfig) -> str:
+def policy_digest(policy: ImagePolicy) -> str:
     """The identity of the views a policy draws; `views`, how many of them are written, does not enter."""
     keys = {name: value for name, value in policy.model_dump().items() if name != "views"}
-    return digest({"engine": "kornia", "version": ENGINE, "libraries": engine_versions(), "policy": keys})
+    return digest({"engine": "kornia", "version": ENGINE, "libraries": _libraries(), "policy": keys})
 
 
-def check_channels(policy: AugmentConfig, channels: int) -> None:
-    """ConfigError where the policy needs colour and the images have none."""
+def check_policy(policy: ImagePolicy, shape: Sequence[int]) -> None:
+    """ConfigError where the policy needs colour and images of this shape (C, H, W) have none."""
+    channels = shape[0]
     wrong = [f"augment.{name} = {getattr(policy, name)}" for name in COLOUR_ONLY if getattr(policy, name) > 0 and channels != 3]
     if wrong:
         kind = "grey (1 channel)" if channels == 1 else f"of {channels} channels"
@@ -71,7 +78,7 @@ def check_channels(policy: AugmentConfig, channels: int) -> None:
         )
 
 
-def view_parameters(ids: keyed.U64, views: NDArray[Any], policy: AugmentConfig) -> dict[str, F64]:
+def view_parameters(ids: keyed.U64, views: NDArray[Any], policy: ImagePolicy) -> dict[str, F64]:
     """The numbers (B,) behind view `views[i]` of sample `ids[i]`; an operation that is off has its neutral value.
 
     flip, vertical_flip: 0 or 1. rotate, shear: degrees. translate_x, translate_y: share of the side, right and down.
@@ -107,13 +114,13 @@ def view_parameters(ids: keyed.U64, views: NDArray[Any], policy: AugmentConfig) 
     }
 
 
-def noise_keys(ids: keyed.U64, views: NDArray[Any], policy: AugmentConfig) -> NDArray[np.int32]:
+def noise_keys(ids: keyed.U64, views: NDArray[Any], policy: ImagePolicy) -> NDArray[np.int32]:
     """One 32-bit key (B,) of the pixels' noise for each view."""
     mixed = keyed.words("view", policy.seed, ids, views.astype(np.uint64), 2**32)  # far beyond the slots
     return (mixed >> np.uint64(32)).astype(np.uint32).view(np.int32)
 
 
-def _draws(ids: keyed.U64, views: NDArray[Any], policy: AugmentConfig) -> dict[str, F64]:
+def _draws(ids: keyed.U64, views: NDArray[Any], policy: ImagePolicy) -> dict[str, F64]:
     """Uniform numbers by slot; those of operations that are off are not computed and stand at the middle."""
     num = max((i + 1 for i, key in enumerate(SLOTS.values()) if getattr(policy, key) > 0), default=0)
     drawn = keyed.view_draws(policy.seed, ids, views, num) if num else np.empty((len(ids), 0))

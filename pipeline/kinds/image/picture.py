@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.keyed import U64
+from pipeline.kinds.image.engine import batch_views
+from pipeline.kinds.image.keys import OPERATIONS, ImagePolicy
 from pipeline.kinds.image.parameters import view_parameters
-from pipeline.kinds.image.views import batch_views
-from pipeline.schema.augment import OPERATIONS, AugmentConfig
+from pipeline.kinds.showing import Examples
 
-NUM_SAMPLES, NUM_VIEWS = 6, 8
+NUM_VIEWS = 8
 TILE, GAP, MARGIN, LINE = 144, 12, 24, 16
 HEAD_HEIGHT, TEXT_GAP = 52, 6
 PAPER, INK, FAINT, FRAME = "#ffffff", "#1f2933", "#5f6c7b", "#c5ccd3"
-
-
-@dataclass(frozen=True)
-class Examples:
-    """A few samples to show: images (N, C, H, W) uint8, ids (N,), one name each."""
-
-    images: NDArray[np.uint8]
-    ids: U64
-    names: list[str]
 
 
 class Cell(NamedTuple):
@@ -42,25 +32,7 @@ class Cell(NamedTuple):
     is_original: bool
 
 
-def chosen(labels: NDArray[Any], num: int = NUM_SAMPLES) -> NDArray[np.int64]:
-    """Positions of the samples to show: the first of each class in turn, by class; of several-label samples, the first ones."""
-    if labels.ndim > 1:
-        return np.arange(min(num, len(labels)), dtype=np.int64)
-    order = np.argsort(labels, kind="stable")
-    ranked = labels[order]
-    turn = np.arange(len(order)) - np.searchsorted(ranked, ranked)
-    picked = order[np.lexsort((ranked, turn))][:num]
-    return picked[np.lexsort((picked, labels[picked]))].astype(np.int64)
-
-
-def label_name(label: Any, classes: Sequence[str]) -> str:
-    """A sample's class, or its classes."""
-    if np.ndim(label) == 0:
-        return classes[int(label)]
-    return ", ".join(name for name, on in zip(classes, label, strict=True) if on) or "(none)"
-
-
-def policy_picture(examples: Examples, policy: AugmentConfig) -> bytes:
+def policy_picture(examples: Examples, policy: ImagePolicy) -> bytes:
     """PNG: one row per sample, the original and eight views of it, each over its parameters. The same bytes every time."""
     rows = _rows(examples, policy) if policy.active else [_originals(examples)]
     content = io.BytesIO()
@@ -68,7 +40,7 @@ def policy_picture(examples: Examples, policy: AugmentConfig) -> bytes:
     return content.getvalue()
 
 
-def caption(p: Mapping[str, float], policy: AugmentConfig) -> list[str]:
+def caption(p: Mapping[str, float], policy: ImagePolicy) -> list[str]:
     """The numbers of one view in words; only of operations that are on."""
     words = {
         "flip": "flipped" if p["flip"] else "",
@@ -90,13 +62,13 @@ def caption(p: Mapping[str, float], policy: AugmentConfig) -> list[str]:
 
 def _originals(examples: Examples) -> list[Cell]:
     names = [_fitted(name, _font(13, True)) for name in examples.names]
-    return [Cell(image, [name], True) for image, name in zip(examples.images, names, strict=True)]
+    return [Cell(image, [name], True) for image, name in zip(examples.rows, names, strict=True)]
 
 
-def _rows(examples: Examples, policy: AugmentConfig) -> list[list[Cell]]:
+def _rows(examples: Examples, policy: ImagePolicy) -> list[list[Cell]]:
     views = np.arange(NUM_VIEWS)
     rows = []
-    for original, image, sample_id in zip(_originals(examples), examples.images, examples.ids, strict=True):
+    for original, image, sample_id in zip(_originals(examples), examples.rows, examples.ids, strict=True):
         ids = np.full(NUM_VIEWS, sample_id)
         drawn = batch_views(torch.from_numpy(np.repeat(image[None], NUM_VIEWS, axis=0)), ids, views, policy).numpy()
         parameters = view_parameters(ids, views, policy)
@@ -105,7 +77,7 @@ def _rows(examples: Examples, policy: AugmentConfig) -> list[list[Cell]]:
     return rows
 
 
-def _sheet(rows: list[list[Cell]], policy: AugmentConfig) -> Image.Image:
+def _sheet(rows: list[list[Cell]], policy: ImagePolicy) -> Image.Image:
     columns, lines = len(rows[0]), max(len(cell.lines) for row in rows for cell in row)
     top = MARGIN + HEAD_HEIGHT + (LINE + TEXT_GAP if policy.active else 0)
     high = _tile_height(rows[0][0].pixels) + TEXT_GAP + LINE * lines + GAP
@@ -118,7 +90,7 @@ def _sheet(rows: list[list[Cell]], policy: AugmentConfig) -> Image.Image:
     return sheet
 
 
-def _head(pen: ImageDraw.ImageDraw, columns: int, policy: AugmentConfig) -> None:
+def _head(pen: ImageDraw.ImageDraw, columns: int, policy: ImagePolicy) -> None:
     pen.text((MARGIN, MARGIN - 6), "What training sees", INK, _font(18, True))
     on = [f"{name.replace('_', ' ')} {getattr(policy, name):g}" for name in OPERATIONS if getattr(policy, name) > 0]
     about = ", ".join(on) if on else "augmentation is off: the images as they are"

@@ -117,10 +117,10 @@ def _layout(spec: StackedSpec) -> Layout:
     return Layout(tuple(slot for part in parts(spec) for slot in part.parameters))
 
 
-def _conv(spec: StackedSpec, name: str, channels: int, width: int, pixels: int) -> Part:
+def _conv(spec: StackedSpec, name: str, channels: int, width: int, places: int) -> Part:
     std = _std(spec, 9 * channels, 9 * width)
     weight = Parameter(f"{name}.weight", (width, channels, 3, 3), name, std=std)
-    return Part("conv", (weight, Parameter(f"{name}.bias", (width,), name)), 2 * weight.size * pixels)
+    return Part("conv", (weight, Parameter(f"{name}.bias", (width,), name)), 2 * weight.size * places)
 
 
 def _dense(spec: StackedSpec, name: str, features: int, width: int, *, hidden: bool = True) -> Part:

@@ -40,7 +40,7 @@ def open_csv(path: Path, data: DataConfig) -> Source:
 
     def cells() -> Iterator[str]:
         for table in tables:
-            yield from (row[columns.image] for row in _rows(table, delimiters[table]))
+            yield from (row[columns.content] for row in _rows(table, delimiters[table]))
 
     found = fit(folder, data.files, cells, ", ".join(readable_name(table.name) for table in tables))
 
@@ -99,7 +99,7 @@ def _read_row(table: Path, header: list[str], files: Files, columns: Columns, nu
     if len(fields) != len(header):
         return Raw(place, number, (), None, 0, problem=f"the line has {len(fields)} fields, the header {len(header)}")
     cells = dict(zip(header, fields, strict=True))
-    cell = cells[columns.image]
+    cell = cells[columns.content]
     try:
         found = files.find(cell)
     except BadSampleError as bad:

@@ -114,10 +114,10 @@ def _read_pair(pair: _Pair) -> Iterator[Raw]:
         _exactly(labels, 8, pair.labels)
         for at in range(0, num, step):
             count = min(step, num - at)
-            pixels = np.frombuffer(_exactly(images, count * size, pair.images), np.uint8).reshape(count, *shape)
+            values = np.frombuffer(_exactly(images, count * size, pair.images), np.uint8).reshape(count, *shape)
             names = _exactly(labels, count, pair.labels)
             for i in range(count):
-                yield Raw(readable_name(pair.images.name), at + i, (str(names[i]),), pixels[i], size, split=pair.split)
+                yield Raw(readable_name(pair.images.name), at + i, (str(names[i]),), values[i], size, split=pair.split)
         _exactly(images, 0, pair.images, last=True)
         _exactly(labels, 0, pair.labels, last=True)
 

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.kinds.kind import BadSampleError, Content
+from pipeline.kinds.reading import reading_of
 from pipeline.prepare.labels import clean
 from pipeline.prepare.raw import Raw, Source
 from pipeline.prepare.sources.fitting import Fit, fit
@@ -62,7 +62,7 @@ def open_parquet(path: Path, data: DataConfig) -> Source:
             f"{path}: column {columns.labels[0]!r} holds lists in some files and single labels in others; store them alike"
         )
 
-    fits = _fits(files, columns.image, data)
+    fits = _fits(files, columns.content, data)
 
     def read() -> Iterator[Raw]:
         for file in files:
@@ -85,7 +85,7 @@ def _fits(files: Sequence[_File], column: str, data: DataConfig) -> dict[Path, F
     """How the names of files are found, by the folder that they are relative to: the table's own."""
     folders = sorted({file.path.parent for file in files if file.named})
     if data.files is not None and not folders:
-        raise ConfigError(f"data.files = {data.files}: column {column!r} holds the images themselves, no names of files")
+        raise ConfigError(f"data.files = {data.files}: column {column!r} holds the samples themselves, no names of files")
     found = {}
     for folder in folders:
         here = [file for file in files if file.named and file.path.parent == folder]
@@ -137,7 +137,7 @@ def _file(path: Path, name: str, split: str | None, columns: Columns, key: str) 
         schema, metadata = file.schema_arrow, file.metadata
         check_columns(columns, schema.names, path, key, partial(_simple_rows, file, path))
         _check_sizes(path, metadata, columns)
-        _check_image_type(schema.field(columns.image).type, path, columns.image)
+        _check_content_type(schema.field(columns.content).type, path, columns.content)
         names = None if columns.several else _declared(schema.metadata or {}, columns.labels[0])
         kind = schema.field(columns.labels[0]).type
         task = "multi" if _is_list(kind) else columns.task
@@ -146,7 +146,7 @@ def _file(path: Path, name: str, split: str | None, columns: Columns, key: str) 
         batch = max(1, min(batch, _MAX_CELL_BYTES // max(_largest_value(path, metadata, columns), 1)))
         plain = columns.several or names or not _is_list(kind)
         switches = None if plain else _switches(file, path, columns.labels[0], batch)
-        named = _holds_names(file, columns.image)
+        named = _holds_names(file, columns.content)
         return _File(path, readable_name(name or path.name), split, metadata.num_rows, batch, task, names, switches, named)
 
 
@@ -183,7 +183,7 @@ def _check_sizes(path: Path, metadata: Any, columns: Columns) -> None:
                 )
             if whole > max(_MAX_CELL_BYTES, _MAX_RATIO * stored):
                 raise DataError(
-                    f"{told} and {stored:,} bytes in the file, {whole // max(stored, 1)} times as little, as no images are; "
+                    f"{told} and {stored:,} bytes in the file, {whole // max(stored, 1)} times as little, as no samples are; "
                     f"write it with row groups of less than {_MAX_CELL_BYTES >> 20} MB if it is to be so"
                 )
 
@@ -311,7 +311,7 @@ def _is_list(kind: Any) -> bool:
     return bool(pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind))
 
 
-def _check_image_type(kind: Any, path: Path, column: str) -> None:
+def _check_content_type(kind: Any, path: Path, column: str) -> None:
     import pyarrow.types as pt
 
     kind = getattr(kind, "storage_type", kind)
@@ -325,7 +325,7 @@ def _check_image_type(kind: Any, path: Path, column: str) -> None:
         if pt.is_integer(kind) or pt.is_floating(kind):
             return
     raise DataError(
-        f"{readable_name(path)}: column {column!r} is of type {kind}; encoded images (bytes, or a struct with bytes), file "
+        f"{readable_name(path)}: column {column!r} is of type {kind}; encoded samples (bytes, or a struct with bytes), file "
         "names or ids, or lists of numbers are allowed"
     )
 
@@ -338,8 +338,8 @@ def _read_file(file: _File, columns: Columns, data: DataConfig, found: Fit | Non
     try:
         with _opened(file.path) as opened:
             for batch in _batches(opened, file, columns.names):
-                cells = {name: batch.column(name).to_pylist() for name in columns.names if name != columns.image}
-                for i, image in enumerate(_images(batch.column(columns.image))):
+                cells = {name: batch.column(name).to_pylist() for name in columns.names if name != columns.content}
+                for i, image in enumerate(_images(batch.column(columns.content))):
                     row_cells = {name: values[i] for name, values in cells.items()}
                     yield _read_row(file, columns, row_cells, row + i, image, data, found)
                 row += batch.num_rows
@@ -392,21 +392,11 @@ def _places_of_1(value: object) -> object:
 def _content(image: Any, data: DataConfig) -> tuple[Content, int]:
     """Encoded bytes or an array from a cell: bytes, None or an Arrow list."""
     if image is None or image == b"" or not getattr(image, "is_valid", True):
-        raise BadSampleError("image missing")
+        raise BadSampleError(f"{data.content_key} missing")
     if isinstance(image, bytes):
         return image, len(image)
-    pixels = _channels_last(_array(image), data.height_and_width)
-    pixels = np.ascontiguousarray(_narrowed(pixels))
-    return pixels, pixels.nbytes
-
-
-def _narrowed(pixels: NDArray[Any]) -> NDArray[Any]:
-    """As few bytes as the values need, but no 8 bits where the column's type has more: that says how they are scaled."""
-    if pixels.dtype.kind == "f":
-        return pixels.astype(np.float32)
-    if pixels.dtype == np.uint8:
-        return pixels
-    return pixels.astype(np.uint16 if pixels.min() >= 0 and pixels.max() < 2**16 else np.int64)
+    array = reading_of(data.kind).from_cell(_array(image), data)
+    return array, array.nbytes
 
 
 def _images(column: Any) -> Iterator[Any]:
@@ -442,14 +432,3 @@ def _array(cell: Any) -> NDArray[Any]:
         raise BadSampleError("array with missing values")
     flat: NDArray[Any] = values.to_numpy(zero_copy_only=False)
     return flat.reshape(shape)
-
-
-def _channels_last(pixels: NDArray[Any], size: tuple[int, int] | None) -> NDArray[Any]:
-    """(H, W) or (H, W, channels) from these, (channels, H, W), or one row of H x W values where the size is told."""
-    if pixels.ndim == 1:
-        if size is None or len(pixels) != size[0] * size[1]:
-            raise BadSampleError(f"array of {len(pixels)} values in one row; set data.size to its height and width")
-        return pixels.reshape(size)
-    if pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4) and pixels.shape[0] in (1, 3, 4):
-        return np.moveaxis(pixels, 0, 2)
-    return pixels

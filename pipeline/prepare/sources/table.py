@@ -27,7 +27,9 @@ _LOOKED_AT = 1000
 class Columns:
     """Which columns of a table mean what."""
 
-    image: str
+    content: str
+    content_key: str
+    """The key of `data` that names it."""
     labels: tuple[str, ...]
     several: bool
     """Whether the label columns are switches of 0 and 1."""
@@ -38,7 +40,7 @@ class Columns:
     @property
     def names(self) -> list[str]:
         """All that are needed, each once."""
-        return list(dict.fromkeys(name for name in (self.image, *self.labels, self.split, self.group) if name))
+        return list(dict.fromkeys(name for name in (self.content, *self.labels, self.split, self.group) if name))
 
     @property
     def task(self) -> Literal["single", "multi"]:
@@ -50,7 +52,7 @@ def columns_of(data: DataConfig) -> Columns:
     """The columns that the configuration names."""
     several = isinstance(data.label, list)
     labels = tuple(data.label) if isinstance(data.label, list) else (data.label,)
-    return Columns(data.image, labels, several, data.separator, data.split, data.group)
+    return Columns(data.content, data.content_key, labels, several, data.separator, data.split, data.group)
 
 
 def check_columns(columns: Columns, present: Sequence[str], place: Path, key: str, rows: Rows) -> None:
@@ -65,7 +67,7 @@ def check_columns(columns: Columns, present: Sequence[str], place: Path, key: st
             remedies.append(Remedy(f"goes on without {one_line(place.name)}", [f"~{key}"]))
         raise DataError(
             f"{named}: no column {' and '.join(map(repr, missing))}; it has {', '.join(map(one_line, present))}. "
-            "Set data.image, data.label, data.split and data.group to columns that it has"
+            f"Set data.{columns.content_key}, data.label, data.split and data.group to columns that it has"
             + (f", or say {choice(remedies)}" if remedies else "")
         )
     twice = [name for name in columns.names if list(present).count(name) > 1]
@@ -77,7 +79,7 @@ def _switches_instead(columns: Columns, rows: Rows) -> list[Remedy]:
     """The command that takes the columns as labels that say 0 or 1 in each of the first rows, if there are several."""
     first = list(itertools.islice(rows(), _LOOKED_AT))
     names = [name for name in (first[0] if first else {}) if all(is_switch(row[name]) for row in first)]
-    labels = [name for name in names if name not in (columns.image, columns.split, columns.group)]
+    labels = [name for name in names if name not in (columns.content, columns.split, columns.group)]
     if len(labels) < 2 or any(one_line(name) != name for name in labels):
         return []
     said = f"data.label=[{','.join(map(_quoted, labels))}]"

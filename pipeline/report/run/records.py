@@ -14,6 +14,7 @@ from pipeline.artifacts import PARAMS, read_csv, read_json, read_jsonl, remedy, 
 from pipeline.data.dataset import Manifest, open_dataset
 from pipeline.errors import StorageError
 from pipeline.evaluation import Floats, Ints
+from pipeline.kinds.keys import keys_of, kind_named
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, validated
 from pipeline.schema.data import DataConfig
@@ -226,9 +227,10 @@ def read_project(params: Path) -> Project:
 
 def project_of(params: Mapping[str, Any]) -> Project:
     """The sections that advice depends on."""
-    kinds: dict[str, type[Section]] = {"data": DataConfig, "prepare": PrepareConfig, "augment": AugmentConfig,
-                                       "model": ModelConfig, "train": TrainConfig}  # fmt: skip
-    sections: dict[str, Any] = {name: validated(kind, params.get(name, {}), name) for name, kind in kinds.items()}
+    own = keys_of(kind_named(params))
+    schemas: dict[str, type[Section]] = {"data": own.DATA, "prepare": PrepareConfig, "augment": own.POLICY,
+                                         "model": ModelConfig, "train": TrainConfig}  # fmt: skip
+    sections: dict[str, Any] = {name: validated(schema, params.get(name, {}), name) for name, schema in schemas.items()}
     return Project(**sections)
 
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from pipeline.data.dataset import Dataset
 from pipeline.errors import DataError
+from pipeline.kinds.image.decoding import ImageRule, inspect
 from pipeline.kinds.image.depth import COLOUR, EIGHT, FLOAT, WHOLE, Range, common_range
-from pipeline.kinds.image.reading import ImageRule, inspect
 
 Build = Callable[..., Dataset]
 
@@ -81,7 +81,7 @@ def tens(root: Path, num: int = 20) -> Path:
 
 def test_ten_bits_in_sixteen_are_scaled_by_the_datasets_range(tmp_path: Path, build: Build) -> None:
     dataset = build("folder", path=str(tens(tmp_path / "photos")))
-    assert dataset.manifest.value_range == [0, 1023]
+    assert dataset.manifest.fit["value_range"] == [0, 1023]
     for split in ("train", "val", "test"):
         for pixels, name in zip(dataset.split(split).inputs, dataset.sources(split), strict=True):
             values = np.asarray(Image.open(tmp_path / "photos" / name)).astype(float)
@@ -89,7 +89,7 @@ def test_ten_bits_in_sixteen_are_scaled_by_the_datasets_range(tmp_path: Path, bu
     [note] = [note for note in dataset.manifest.notes if "more than 8 bits" in note]
     assert note.startswith("40 images of more than 8 bits: 0 to 1023 became 0 to 255, since the largest value is 1016 (in ")
     told = build("folder", path=str(tmp_path / "photos"), bits=12)
-    assert told.manifest.value_range == [0, 4095]
+    assert told.manifest.fit["value_range"] == [0, 4095]
     assert told.manifest.digest != dataset.manifest.digest
     assert "0 to 4095 became 0 to 255, by data.bits = 12" in " ".join(told.manifest.notes)
 
@@ -97,7 +97,7 @@ def test_ten_bits_in_sixteen_are_scaled_by_the_datasets_range(tmp_path: Path, bu
 def test_a_limit_does_not_change_the_range(tmp_path: Path, build: Build) -> None:
     tens(tmp_path)
     (tmp_path / "a" / "bright.png").write_bytes(encoded(Image.fromarray(np.full((6, 6), 4000, np.uint16))))
-    assert build("folder", {"limit": 6}, path=str(tmp_path)).manifest.value_range == [0, 4095]
+    assert build("folder", {"limit": 6}, path=str(tmp_path)).manifest.fit["value_range"] == [0, 4095]
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_arrays_of_parquet_go_by_the_same_rule(tmp_path: Path, build: Build, kin
         return build("parquet", path=str(tmp_path / name))
 
     scaled, plain = dataset("t.parquet", images * factor, kind), dataset("u.parquet", images, pa.uint8())
-    assert scaled.manifest.value_range == found
-    assert plain.manifest.value_range is None
+    assert scaled.manifest.fit["value_range"] == found
+    assert plain.manifest.fit["value_range"] is None
     pixels = {
         name: x for s in ("train", "val", "test") for name, x in zip(scaled.sources(s), scaled.split(s).inputs, strict=True)
     }

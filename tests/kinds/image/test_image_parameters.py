@@ -8,8 +8,8 @@ from pipeline import keyed
 from pipeline.artifacts import digest
 from pipeline.errors import ConfigError
 from pipeline.kinds.image import parameters
-from pipeline.kinds.image.parameters import ENGINE, SLOTS, check_channels, noise_keys, policy_digest, view_parameters
-from pipeline.schema.augment import OPERATIONS
+from pipeline.kinds.image.keys import OPERATIONS
+from pipeline.kinds.image.parameters import ENGINE, SLOTS, check_policy, noise_keys, policy_digest, view_parameters
 
 RNG = np.random.default_rng(1)
 IDS, VIEWS = RNG.integers(0, 2**64, 4000, dtype=np.uint64), RNG.integers(0, 2**31, 4000)
@@ -119,16 +119,16 @@ def test_digest_holds_the_libraries_versions(policy, monkeypatch):
     before = policy_digest(policy("light"))
     monkeypatch.setattr(parameters, "version", lambda name: {"kornia": "0.9.9", "torch": "2.13.0+cpu"}[name])
     assert policy_digest(policy("light")) != before
-    assert parameters.engine_versions() == {"kornia": "0.9.9", "torch": "2.13.0"}
+    assert parameters.engine_versions() == {"engine": ENGINE, "kornia": "0.9.9", "torch": "2.13.0"}
 
 
 def test_colour_needs_three_channels(policy):
-    check_channels(policy("photos"), 3)
-    check_channels(policy("light", brightness=0.1), 1)
+    check_policy(policy("photos"), (3, 8, 8))
+    check_policy(policy("light", brightness=0.1), (1, 8, 8))
     with pytest.raises(
         ConfigError, match=r"augment\.saturation = 0\.2, augment\.hue = 0\.03: needs images of 3 channels.*grey"
     ):
-        check_channels(policy("photos"), 1)
+        check_policy(policy("photos"), (1, 8, 8))
 
 
 def test_parameters_need_no_torch():

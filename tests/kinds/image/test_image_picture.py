@@ -3,7 +3,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from pipeline.kinds.image.picture import NUM_VIEWS, Examples, caption, chosen, label_name, policy_picture
+from pipeline.kinds.image.picture import NUM_VIEWS, caption, policy_picture
+from pipeline.kinds.showing import Examples
 
 
 def examples(batch, num: int = 2, channels: int = 3, height: int = 16, width: int = 16, names=None) -> Examples:
@@ -24,7 +25,7 @@ def test_the_same_bytes_and_nothing_but_pixels(batch, everything):
 def test_the_originals_are_in_it_pixel_for_pixel(batch, policy):
     shown = examples(batch, num=1, height=16, width=16)
     sheet = np.asarray(opened(policy_picture(shown, policy(flip=1.0))))
-    original = shown.images[0].transpose(1, 2, 0).repeat(9, 0).repeat(9, 1)
+    original = shown.rows[0].transpose(1, 2, 0).repeat(9, 0).repeat(9, 1)
     mirrored = original[:, ::-1]
     rows, columns = np.where((sheet[:-143, :-143] == original[0, 0]).all(-1))
     places = {(y, x) for y, x in zip(rows, columns, strict=True) if np.array_equal(sheet[y : y + 144, x : x + 144], original)}
@@ -57,15 +58,3 @@ def test_captions_name_what_is_on(policy):
     assert caption(p, policy("light")) == ["turn +0°", "zoom 0.00", "shift +4% +0%"]
     assert caption(p, policy(flip=0.5, erase=0.5)) == []
     assert caption(p | {"flip": 1.0, "erase_area": 0.12}, policy(flip=0.5, erase=0.5)) == ["flipped", "erased 12%"]
-
-
-def test_chosen_shows_each_class_before_a_second_of_any():
-    assert chosen(np.array([2, 2, 0, 2, 1, 0]), 4).tolist() == [2, 5, 4, 0]
-    assert chosen(np.array([1, 1]), 6).tolist() == [0, 1]
-    assert chosen(np.zeros((9, 3), dtype=np.uint8), 6).tolist() == [0, 1, 2, 3, 4, 5]
-
-
-def test_label_names():
-    assert label_name(np.int64(1), ["a", "b"]) == "b"
-    assert label_name(np.array([1, 0, 1], dtype=np.uint8), ["a", "b", "c"]) == "a, c"
-    assert label_name(np.zeros(2, dtype=np.uint8), ["a", "b"]) == "(none)"

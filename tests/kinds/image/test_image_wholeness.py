@@ -7,7 +7,7 @@ import pytest
 from data_samples import encoded, picture
 from PIL import Image
 
-from pipeline.kinds.image.reading import ImageRule, decode, inspect
+from pipeline.kinds.image.decoding import ImageRule, decode, inspect
 from pipeline.kinds.image.wholeness import defect
 from pipeline.kinds.kind import BadSampleError
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.data.dataset import FEW
+from pipeline.kinds.views import views_of
 from pipeline.report.run.records import Effect, Records
 from pipeline.report.run.rules.finding import Step
 
@@ -125,15 +126,8 @@ def regularised(records: Records) -> list[Step]:
 
 
 def _augmented(records: Records) -> list[Step]:
-    augment, colour = records.project.augment, records.manifest.shape[0] == 3
-    if not augment.active:
-        return [Step("Augment the training samples", {"augment": "photos" if colour else "light"})]
-    if augment.strength < 1:
-        return [Step("Augment them in full strength", {"augment.strength": 1.0})]
-    if not augment.erase:
-        patch = {"augment.erase": 0.25} | ({} if augment.erase_area else {"augment.erase_area": 0.2})
-        return [Step("Erase a patch of some training samples", patch)]
-    return []
+    kind, shape = views_of(records.manifest.kind), records.manifest.shape
+    return [Step(words, dict(keys)) for words, keys in kind.advised(shape, records.project.augment)]
 
 
 def all_samples(records: Records) -> list[Step]:

@@ -4,11 +4,11 @@ import torch
 from kornia.geometry.transform import warp_affine
 
 from pipeline.errors import ConfigError
+from pipeline.kinds.image.engine import _shifts, batch_views
+from pipeline.kinds.image.keys import OPERATIONS
 from pipeline.kinds.image.noise import SPREAD, batch_noise
 from pipeline.kinds.image.parameters import noise_keys, view_parameters
 from pipeline.kinds.image.transforms import LUMA, colour_matrices, colour_shifts, erased_box, source_matrices
-from pipeline.kinds.image.views import _shifts, batch_views
-from pipeline.schema.augment import OPERATIONS
 
 GOLDEN_VIEW = [
     177, 186, 178, 185, 185, 143, 183, 186, 156, 132, 135, 118, 121, 124, 110, 108, 85, 101,
@@ -61,7 +61,7 @@ def test_each_operation_alone_in_any_batch_and_order(batch, policy, name, channe
 def test_the_size_of_a_chunk_changes_nothing(batch, everything, monkeypatch):
     images, ids, views = batch(50, 3, 11, 9)
     whole = batch_views(images, ids, views, everything)
-    monkeypatch.setattr("pipeline.kinds.image.views.CACHE_VALUES", 3 * 11 * 9 * 4)
+    monkeypatch.setattr("pipeline.kinds.image.engine.CACHE_VALUES", 3 * 11 * 9 * 4)
     assert torch.equal(batch_views(images, ids, views, everything), whole)
 
 

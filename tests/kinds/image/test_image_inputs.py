@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipeline.errors import DataError
-from pipeline.model.predictor import check_inputs
+from pipeline.kinds.image.inputs import check_inputs, to_input
 
 SHAPE = (3, 8, 6)
 
@@ -33,3 +33,20 @@ def test_channels_last_other_sizes_and_single_images_are_refused() -> None:
     both = refusal(torch.rand(4, 8, 6, 3))
     assert "round()" in both
     assert "permute" in both
+
+
+def test_the_cast_gives_each_channel_mean_0_and_deviation_1() -> None:
+    images = torch.randint(0, 256, (50, *SHAPE), dtype=torch.uint8)
+    values = images.double() / 255
+    fit = {"mean": values.mean((0, 2, 3)).tolist(), "std": values.std((0, 2, 3), correction=0).tolist()}
+    cast = to_input(fit, SHAPE, "cpu")
+    inputs = cast(images)
+    assert inputs.dtype == torch.float32
+    assert inputs.mean((0, 2, 3)).abs().max() < 1e-6
+    torch.testing.assert_close(inputs.std((0, 2, 3), correction=0), torch.ones(3))
+    assert torch.equal(cast(images[7:8]), inputs[7:8])
+
+
+def test_a_channel_of_one_value_becomes_zero() -> None:
+    fit = {"mean": [7 / 255], "std": [0.0]}
+    assert not to_input(fit, (1, 2, 2), "cpu")(torch.full((3, 1, 2, 2), 7, dtype=torch.uint8)).any()

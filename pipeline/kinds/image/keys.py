@@ -1,0 +1,103 @@
+"""The keys of images: how they are read (`data.*`) and augmented (`augment.*`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.schema.augment import AugmentConfig, Probability
+from pipeline.schema.data import DataConfig
+
+Pixels = Annotated[int, Field(ge=1, le=4096)]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+VARIED = ("data.size", "data.resize", "data.channels", "data.max_pixels")
+GEOMETRY = ("flip", "vertical_flip", "rotate", "translate", "scale", "shear", "crop")
+COLOUR_ONLY = ("saturation", "hue")
+OPERATIONS = (*GEOMETRY, "brightness", "contrast", *COLOUR_ONLY, "noise", "erase")
+
+
+class ImageData(DataConfig):
+    """`data.*` of images."""
+
+    content_key = "image"
+
+    size: Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] | None
+    """Height and width, or one number for both; null: the images' own size, which must then be one and the same."""
+    resize: Literal["pad", "crop", "squash"]
+    """pad: all of the image, black beside it; crop: its centre; squash: all of it, stretched."""
+    enlarge: bool
+    """Whether images smaller than `size` are enlarged; if not, `size` is at most the largest's, and smaller ones are padded."""
+    bits: Annotated[int, Field(ge=8, le=32)] | None
+    """Of images of more than 8: 0 to 2^bits - 1 becomes 0 to 255; null: the fewest that hold the dataset's largest value."""
+    channels: Literal["auto", "grey", "rgb"]
+    """auto: grey if all images are stored as grey."""
+    max_pixels: Annotated[int, Field(ge=1)]
+    """Larger images are not decoded (decompression bombs)."""
+    image: str
+    """Column of the image (bytes, array or file path) in a parquet or csv source."""
+
+    @property
+    def height_and_width(self) -> tuple[int, int] | None:
+        """`size` as two numbers."""
+        if isinstance(self.size, int):
+            return self.size, self.size
+        return (self.size[0], self.size[1]) if self.size else None
+
+
+class ImagePolicy(AugmentConfig):
+    """`augment.*` of images: each operation drawn per sample; 0 switches an operation off."""
+
+    kind = "image"
+
+    flip: Probability
+    """Probability of a horizontal flip."""
+    vertical_flip: Probability
+    rotate: Annotated[float, Field(ge=0.0, le=180.0)]
+    """Largest rotation in degrees, either way."""
+    translate: Share
+    """Largest shift as a share of the side."""
+    scale: Share
+    """Zoom drawn from 1 - scale to 1 + scale."""
+    shear: Annotated[float, Field(ge=0.0, le=60.0)]
+    """Largest shear in degrees."""
+    crop: Share
+    """A random crop keeps at least 1 - crop of the area, sides in a ratio of 3:4 to 4:3, and is resized to the whole."""
+    padding: Literal["zeros", "border", "reflection"]
+    """What lies outside of the image: black, the nearest pixel, or the image mirrored."""
+    brightness: Probability
+    """Factor drawn from 1 - brightness to 1 + brightness; likewise contrast and saturation."""
+    contrast: Probability
+    saturation: Probability
+    """Colour images only."""
+    hue: Annotated[float, Field(ge=0.0, le=0.5)]
+    """Largest turn of the hue, as a share of the circle; colour images only."""
+    noise: Probability
+    """Largest standard deviation of noise, as a share of the range."""
+    erase: Probability
+    """Probability that a rectangle is erased."""
+    erase_area: Probability
+    """Largest erased share of the area."""
+    erase_value: Probability
+    """Grey of the erased rectangle: 0 black, 1 white."""
+
+    @property
+    def active(self) -> bool:
+        """Whether any operation is on."""
+        return self.strength > 0 and any(getattr(self, name) > 0 for name in OPERATIONS)
+
+    def scaled(self) -> Self:
+        """The same policy with its strength taken into the operations."""
+        if self.strength == 1:
+            return self
+        return self.model_copy(update={"strength": 1.0} | {name: getattr(self, name) * self.strength for name in OPERATIONS})
+
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> Self:
+        if self.erase > 0 and self.erase_area == 0:
+            raise ValueError("erase is on but erase_area = 0 erases nothing; set erase_area above 0 or erase to 0")
+        return self
+
+
+DATA, POLICY = ImageData, ImagePolicy

@@ -1,0 +1,43 @@
+"""Augmentation: views of stored rows, the same type out, each a pure function of sample, number and policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.keyed import U64
+from pipeline.kinds.extended import extended
+from pipeline.kinds.kind import BUILT_IN
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Views(Protocol):
+    """A kind's augmentation; `policy`: its own section `augment`, its strength taken into the operations."""
+
+    def batch_views(self, stored: torch.Tensor, ids: U64, numbers: NDArray[np.int64], policy: Any) -> torch.Tensor:
+        """View `numbers[i]` of row i of sample `ids[i]`, as stored, on the rows' device; the same in any batch."""
+
+    def policy_digest(self, policy: Any) -> str:
+        """The identity of the views that a policy draws, engine included; how many are stored is no part of it."""
+
+    def engine_versions(self) -> dict[str, Any]:
+        """What can change a view besides the policy."""
+
+    def check_policy(self, policy: Any, shape: Sequence[int]) -> None:
+        """ConfigError where rows of this shape can't have such views."""
+
+    def advised(self, shape: Sequence[int], policy: Any) -> list[tuple[str, Mapping[str, Any]]]:
+        """Against overfitting: the next step of augmentation in words, and the keys to set for it; none where all is on."""
+
+
+def views_of(kind: str) -> Views:
+    """The augmentation of a kind."""
+    if kind in BUILT_IN:
+        return cast(Views, import_module(f"pipeline.kinds.{kind}.views"))
+    return cast(Views, extended(kind))
