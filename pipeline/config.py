@@ -24,14 +24,14 @@ from pipeline.schema.base import Section, nearest, validated
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.data import PATHS, DataConfig, is_descriptor
 from pipeline.schema.evaluate import EvaluateConfig
-from pipeline.schema.model import ModelConfig
+from pipeline.schema.model import LEFT_OUT, ModelConfig
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.reading import check_conf, check_references, flat, read_parameters
 from pipeline.schema.report import ReportConfig
 from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.schema.train import TrainConfig
-from pipeline.study.plan import LEFT_OUT, SECTIONS, left_out_words, problems
+from pipeline.study.plan import SECTIONS, left_out_words, problems
 
 CONF = Path("conf")
 Values = dict[str, Any]

@@ -27,7 +27,8 @@ U64 = NDArray[np.uint64]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _STREAMS = {
-    name: i + 1 for i, name in enumerate(("split", "view", "which-view", "order", "dropout", "init", "storage", "subset"))
+    name: i + 1
+    for i, name in enumerate(("split", "view", "which-view", "order", "dropout", "init", "storage", "subset", "module"))
 }
 
 
@@ -121,6 +122,12 @@ def dropout_keys(run_seeds: NDArray[Any], steps: NDArray[Any], layer: int) -> ND
     """One 32-bit key for every (lane, step): run seeds (K,) and steps (T,) to int32 (K, T)."""
     mixed = words("dropout", run_seeds.astype(np.uint64)[:, None], steps.astype(np.uint64)[None, :], layer)
     return (mixed >> np.uint64(32)).astype(np.uint32).view(np.int32)
+
+
+def module_seeds(run_seeds: NDArray[Any], steps: NDArray[Any], shard: int) -> NDArray[np.int64]:
+    """What a module's own random layers are seeded with in a shard of a step: run seeds (K,), steps (T,) to int64 (K, T)."""
+    mixed = words("module", run_seeds.astype(np.uint64)[:, None], steps.astype(np.uint64)[None, :], shard)
+    return (mixed >> np.uint64(1)).astype(np.int64)
 
 
 def dropout_base(num_rows: int, num_units: int, device: torch.device | None = None) -> torch.Tensor:

@@ -22,7 +22,8 @@ for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHU
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = (
-    "pipeline", "conf", "hydra_plugins", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore",
+    "pipeline", "conf", "hydra_plugins", "extensions.py", "dvc.yaml", "params.yaml", ".dvc/config",
+    ".dvc/.gitignore", ".dvcignore",
     ".gitignore", "data/.gitkeep", "artifacts/study/.gitkeep",
 )  # fmt: skip
 TINY = (
@@ -136,3 +137,15 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("digits") / "prepare"
     write_digits(folder)
     return open_dataset(folder)
+
+
+@pytest.fixture
+def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of an `extensions.py` that has the modules of own_modules.py."""
+    from pipeline import extensions
+
+    folder = tmp_path / "extensions"
+    folder.mkdir()
+    shutil.copyfile(ROOT / "tests" / "own_modules.py", folder / extensions.FILE)
+    monkeypatch.setattr(extensions, "_unpacked", [folder])
+    return folder

@@ -81,6 +81,7 @@ def test_names_of_other_frameworks_are_understood(defaults: dict[str, Any], give
     assert complaints({**defaults, given: 3}) == [said]
 
 
+@pytest.mark.usefixtures("own_modules")
 def test_every_file_of_conf_is_allowed() -> None:
     with candidate(Overrides(), ROOT / "conf") as conf:
         for group in groups(conf):
@@ -88,6 +89,7 @@ def test_every_file_of_conf_is_allowed() -> None:
                 values = composed(conf, [f"{group}={choice}"])
                 if values["data"]["source"] != "digits":
                     values["data"]["path"] = "data/x"
+                values["model"]["name"] = "cnn" if choice == "module" else None
                 checked(values)
 
 
@@ -215,7 +217,7 @@ def test_a_wrong_baseline_is_said_once_for_itself(values: dict[str, Any]) -> Non
 
 def test_an_unknown_file_is_named_with_those_that_there_are() -> None:
     with pytest.raises(
-        ConfigError, match=r"^model=dn: there is no conf/model/dn\.yaml; allowed: cnn, dnn, photos; did you mean dnn\?$"
+        ConfigError, match=r"^model=dn: there is no conf/model/dn\.yaml; allowed: cnn, dnn, module, photos; did you mean dnn\?$"
     ):
         composed(ROOT / "conf", ["model=dn"])
 

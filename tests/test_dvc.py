@@ -18,8 +18,8 @@ from PIL import Image
 from pipeline.artifacts import CODE, STAGES, load_tensors, read_csv, read_json
 from pipeline.closure import import_closure
 from pipeline.config import read_values
+from pipeline.schema.model import LEFT_OUT
 from pipeline.schema.reading import flat
-from pipeline.study.plan import LEFT_OUT
 
 Command = Callable[..., str]
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = [
     {"errors", "keyed", "closure", "metrics", "progress"},
     {"processes"},
-    {"schema", "artifacts"},
+    {"artifacts"},
+    {"extensions"},
+    {"schema"},
     {"kinds", "evaluation", "mirror"},
     {"model", "data", "tracking"},
     {"prepare", "runs"},

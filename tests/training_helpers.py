@@ -10,6 +10,7 @@ from pipeline import artifacts, keyed
 from pipeline.data.dataset import FORMAT, Dataset, Manifest, manifest_dict
 from pipeline.data.views import Views
 from pipeline.kinds.image.keys import ImagePolicy
+from pipeline.model.module.spec import ModuleSpec
 from pipeline.model.stacked.spec import StackedSpec
 from pipeline.train.program import Lane, Program
 from pipeline.train.training import Training
@@ -54,6 +55,7 @@ def write_digits(folder: Path) -> None:
 
 
 def program(**changes) -> Program:
+    """Of a built-in network, or of a module (name) with its keys."""
     spec = {
         "input_shape": (1, 8, 8),
         "num_outputs": 10,
@@ -63,6 +65,7 @@ def program(**changes) -> Program:
         "norm": "none",
     }
     own = {name: changes.pop(name) for name in list(changes) if name in spec}
+    module, keys = changes.pop("module", None), changes.pop("keys", {})
     rest = {
         "loss": "softmax",
         "task": "single",
@@ -73,7 +76,10 @@ def program(**changes) -> Program:
         "schedule": "cosine",
     }
     rest |= {"warmup_epochs": 1.0, "limit": None} | changes
-    return Program(spec=StackedSpec(**{**spec, **own}, init="auto"), **rest)
+    shape, num_outputs = ({**spec, **own}[name] for name in ("input_shape", "num_outputs"))
+    of_module = {"name": module, "keys": keys, "compile": False}
+    network = ModuleSpec.of(of_module, shape, num_outputs) if module else StackedSpec(**{**spec, **own}, init="auto")
+    return Program(spec=network, **rest)
 
 
 def lane(seed: int = 0, **changes) -> Lane:

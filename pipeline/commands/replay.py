@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from pipeline import keyed
 from pipeline.artifacts import PARAMS, check_copy, make_dir, save_tensors, stage_dir
-from pipeline.closure import code_digest
 from pipeline.commands.root import seen_from
 from pipeline.commands.runs import table
 from pipeline.config import checked, read_values
@@ -22,7 +21,7 @@ from pipeline.data.views import Views, open_views
 from pipeline.errors import ConfigError, StorageError
 from pipeline.runs.find import run_named
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.identity import CODE
+from pipeline.runs.identity import training_code
 
 if TYPE_CHECKING:
     from pipeline.train.training import Training
@@ -56,9 +55,9 @@ def replay(options: argparse.Namespace) -> int:
     folder = run_named(options.run)
     run, data, views = folder.read(), open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
     check_data(run, data, views)
-    if run["hashes"]["code"] != code_digest(CODE, data.manifest.kind):
-        print("replay: the code has changed since this run; its numbers may differ", flush=True)
     training = rebuilt(folder, data, views)
+    if run["hashes"]["code"] != training_code(data.manifest.kind, extended=training.program.spec.extended):
+        print("replay: the code has changed since this run; its numbers may differ", flush=True)
     number = numbered(options, training.program.epochs, training.steps_per_epoch)
     go_to(training, folder, number - 1)
     step = take_step(training)

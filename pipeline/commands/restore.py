@@ -22,7 +22,6 @@ from pipeline.artifacts import (
     stage_dir,
     write_bytes,
 )
-from pipeline.closure import code_digest
 from pipeline.commands.compose import ask
 from pipeline.commands.dvc_files import is_whole
 from pipeline.commands.run import LOCK, clear_old_studies
@@ -32,7 +31,8 @@ from pipeline.kinds.keys import kind_named
 from pipeline.overrides import FILE, Overrides, candidate, read_overrides, write_overrides
 from pipeline.runs.find import run_named
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.identity import CODE as TRAINING
+from pipeline.runs.identity import training_code
+from pipeline.schema.model import MODULE
 from pipeline.stages.code import locked_digest
 
 OVERRIDES = f"conf/{FILE}"
@@ -179,7 +179,8 @@ def _code_note(run: RunFolder) -> list[str]:
     kind = kind_named(read_values(kept_file(run, PARAMS)) or {})
     digests = [(Path(dep["path"]), dep["md5"]) for stage in stages.values() for dep in stage.get("deps", [])]
     other = {path.name for path, then in digests if path.parent == stage_dir(CODE) and then != locked_digest(path.name, kind)}
-    other |= {"train"} if run.read()["hashes"]["code"] != code_digest(TRAINING, kind) else set()
+    extended = ((read_values(run.path / PARAMS.name) or {}).get("model") or {}).get("arch") == MODULE
+    other |= {"train"} if run.read()["hashes"]["code"] != training_code(kind, extended=extended) else set()
     if not other:
         return []
     commit = run.read().get("commit")

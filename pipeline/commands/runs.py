@@ -145,8 +145,10 @@ def _data_name(run: Run) -> str:
 
 
 def _model(values: Values) -> str:
-    """ "cnn 32-64/128": channels of the convolutions, widths of the dense layers."""
+    """ "cnn 32-64/128": channels of the convolutions, widths of the dense layers; a module's name."""
     model = values.get("model", {})
+    if model.get("name"):
+        return str(model["name"])
     sizes = ["-".join(map(str, model[key])) for key in ("channels", "widths") if model.get(key)]
     return " ".join([model.get("arch", "?"), *(["/".join(sizes)] if sizes else [])])
 

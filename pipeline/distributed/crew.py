@@ -12,6 +12,7 @@ from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from pipeline import extensions
 from pipeline.distributed.connection import nodes_alive
 from pipeline.distributed.worker import Facts, Worker, facts_here
 from pipeline.errors import ConfigError
@@ -143,10 +144,11 @@ def hire(num: int, needs: Needs, name: str, stop: Callable[[], None]) -> Crew:
     group = placement_group([needs.bundle] * num, strategy="PACK")
     _wait_for_room(group, num, needs, stop)
     options: dict[str, Any] = {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "max_concurrency": 3, "namespace": NAMESPACE}
+    sent = extensions.packed()
     actors = [
         ray.remote(Worker)
         .options(**options, name=f"{name}/{rank}", scheduling_strategy=PlacementGroupSchedulingStrategy(group, rank))
-        .remote()
+        .remote(sent)
         for rank in range(num)
     ]
     crew = Crew(actors, [], group)

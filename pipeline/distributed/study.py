@@ -26,15 +26,15 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
+from pipeline import extensions
 from pipeline.artifacts import make_dir
-from pipeline.closure import code_digest
 from pipeline.data.dataset import open_dataset
 from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes, lacks_memory
 from pipeline.data.views import open_views
 from pipeline.distributed.connection import nodes_alive
 from pipeline.distributed.shared import SharedData
 from pipeline.errors import ENDS, ConfigError, RegattaError, StorageError
-from pipeline.runs.identity import CODE
+from pipeline.runs.identity import training_code
 from pipeline.study.job import Capacity, Job, state_path
 from pipeline.study.schedule import Done, Event, Failed, JobLost, Told, clear_state
 
@@ -58,8 +58,9 @@ Need = tuple[float, float]
 class StudyWorker:
     """A resident actor's body: one job at a time, and how far it is."""
 
-    def __init__(self, torch_version: str) -> None:
-        """torch_version: of the process that has named the runs, which their names say."""
+    def __init__(self, torch_version: str, sent: Mapping[str, bytes]) -> None:
+        """torch_version: of the process that has named the runs, which their names say. sent: its `extensions.py`."""
+        extensions.unpack(sent)
         self.torch_version, self.share, self.going = torch_version, 0.0, True
 
     def run(self, job: Job, data: list[Any], views: dict[str, Any]) -> Event:
@@ -87,7 +88,7 @@ class StudyWorker:
         here, where = version("torch"), os.uname().nodename
         if here != self.torch_version:
             raise ConfigError(f"node {where}: has torch {here}, the study needs {self.torch_version}; install it on every node")
-        if code_digest(CODE) != job.code:
+        if training_code(None, extended=job.program.spec.extended) != job.code:
             raise ConfigError(
                 f"node {where}: its code of Regatta is not the study's (installed otherwise there, or edited since the start); "
                 "install the same on every node and start the study again"
@@ -203,7 +204,7 @@ class Actors:
         while self.idle and not fits([*taken, *(other.need for other in self.idle), own], places):
             self._dismiss(self.idle[0])
         options = {"num_cpus": own[0], "num_gpus": own[1], "max_concurrency": 2}
-        handle = ray.remote(StudyWorker).options(**options).remote(version("torch"))
+        handle = ray.remote(StudyWorker).options(**options).remote(version("torch"), extensions.packed())
         return Actor(handle, job.threads, own, time.monotonic())
 
     def _dismiss(self, *idle: Actor) -> None:

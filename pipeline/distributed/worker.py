@@ -21,6 +21,7 @@ import psutil
 import ray
 from ray.exceptions import RayError
 
+from pipeline import extensions
 from pipeline.closure import code_digest
 from pipeline.data.memory import lacks_memory
 from pipeline.distributed.shared import SharedData
@@ -97,6 +98,7 @@ def facts_here() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "numpy", "pytorch-lightning")},
         "Regatta's code": code_digest(CODE)[:12],
+        extensions.FILE: extensions.digest()[:12],
     }
 
 
@@ -148,8 +150,10 @@ class Worker:
 
     training: Training | None
 
-    def __init__(self) -> None:
+    def __init__(self, sent: Mapping[str, bytes]) -> None:
+        """sent: the `extensions.py` of whoever hires it."""
         started = time.perf_counter()
+        extensions.unpack(sent)
         from pipeline.distributed.store import Keys
         from pipeline.train.module import run_to_end  # takes seconds, so it is done before anything is asked of it
 

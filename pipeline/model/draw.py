@@ -50,6 +50,8 @@ class EpochDraws:
     steps: range
     keys: dict[int, Tensor] = field(default_factory=dict)
     """int32 (K, steps of the epoch) by layer."""
+    seeds: dict[int, list[list[int]]] = field(default_factory=dict)
+    """Of torch's generator, by shard: one for each run and step of the epoch."""
 
     def block(self, steps: range, rows: Span) -> DrawBlock:
         """Of a few of its steps, counted within it, and of these rows of each whole batch."""
@@ -72,6 +74,13 @@ class EpochDraws:
             keyed.dropout_keep(base, key, threshold, out).mul_(scale)
         return masks
 
+    def torch_seeds(self, shard: int) -> list[list[int]]:
+        """For each run one for each step of the epoch."""
+        if shard not in self.seeds:
+            seeds = keyed.module_seeds(self.draws.seeds, np.array(self.steps), shard)
+            self.seeds[shard] = seeds.tolist()
+        return self.seeds[shard]
+
 
 @dataclass(frozen=True)
 class DrawBlock:
@@ -82,9 +91,10 @@ class DrawBlock:
     rows: Span
     made: dict[int, Tensor] = field(default_factory=dict)
 
-    def shard(self, step: int, shard: int, first: int, last: int) -> Draw:
-        """Of one of the steps, and of rows [first, last) of its whole batch."""
-        return Draw(self, step, shard, slice(first - self.rows[0], last - self.rows[0]))
+    def shard(self, step: int, shard: int, first: int, last: int, num_rows: int) -> Draw:
+        """Of one of the steps, and of rows [first, last) of its whole batch of so many."""
+        rows = slice(first - self.rows[0], last - self.rows[0])
+        return Draw(self, step, shard, rows, (last - first) / num_rows)
 
     def masks(self, layer: int, units: int) -> Tensor:
         if layer not in self.made:
@@ -101,6 +111,16 @@ class Draw:
     shard: int
     rows: slice
     """Among those of the block."""
+    share: float
+    """Of the whole batch."""
+
+    def seed_torch(self) -> None:
+        """Seed torch's generators for the one run there is; nothing else here ever draws from them."""
+        [seeds] = self.block.epoch.torch_seeds(self.shard)
+        device, seed = self.block.epoch.draws.device, seeds[self.step]
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def masks(self, layer: int, units: int) -> Tensor | None:
         """Dropout masks (K, rows, units) of a layer, which depend on neither the shard nor the worker; None: no dropout."""

@@ -150,6 +150,10 @@ class Spec(Protocol):
         """So many networks can be trained side by side; None: as many as fit."""
 
     @property
+    def extended(self) -> bool:
+        """Whether the user's own code, `extensions.py`, is part of it."""
+
+    @property
     def num_masked(self) -> int:
         """Units of one sample that dropout masks are drawn for."""
 
@@ -162,5 +166,8 @@ class Spec(Protocol):
         """What one sample leaves on its way, in float32 values: the memory of a step."""
 
     def build(self, num_lanes: int, device: torch.device | str = "cpu") -> Net: ...
+
+    def check(self, fewest_rows: int) -> None:
+        """ConfigError where it can't be trained exactly. fewest_rows: of the smallest shard that training has."""
 
     def __str__(self) -> str: ...

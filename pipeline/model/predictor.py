@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from pipeline import artifacts
+from pipeline import artifacts, extensions
 from pipeline.errors import StorageError
 from pipeline.kinds.inputs import Cast, inputs_of
 from pipeline.kinds.kind import DEFAULT
 from pipeline.model.losses import probabilities, sample_losses
 from pipeline.model.net import Net
-from pipeline.model.stacked.spec import StackedSpec
+from pipeline.model.specs import MODULE, spec_of
+
+FORMATS = (1, 2)
+"""Of model.json that can be read; 1 knows built-in networks alone."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,25 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     if artifacts.file_digest(file) != described["weights_sha256"]:
         raise StorageError(f"{file}: not the weights that {path}/model.json describes; run `dvc repro train` again")
     model, data = described["model"], described["input"]
-    spec = StackedSpec.of(model, data["shape"], described["num_outputs"])
+    check_described(described, path / "model.json")
+    spec = spec_of(model, data["shape"], described["num_outputs"])
     net = spec.build(1, device)
     net.flat[0].copy_(torch.from_numpy(net.layout.row(weights)))
     kind, fit = data.get("kind", DEFAULT), data.get("fit", data)  # older files: of images, whose fit stood beside the shape
     cast = inputs_of(kind).to_input(fit, data["shape"], device)
     return Predictor(net, model["loss"], described["task"], described["classes"], kind, spec.input_shape, cast)
+
+
+def check_described(described: Mapping[str, Any], file: Path) -> None:
+    """StorageError where a model.json is of a newer version, or of a module whose code is not what lies here."""
+    if described["format"] not in FORMATS:
+        raise StorageError(
+            f"{file}: format {described['format']}, which is newer than this code; take the code that wrote it, or run "
+            "`dvc repro train` again"
+        )
+    if described["model"]["arch"] == MODULE and described["extensions"] != (here := extensions.digest()):
+        raise StorageError(
+            f"{file}: model {described['model']['name']!r} was trained with another {extensions.FILE} "
+            f"({described['extensions'][:8]}, here it is {here[:8]}); take that one back (a copy is in "
+            f"runs/{described['run']}/code), or run `dvc repro train` again"
+        )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from pipeline import keyed
+from pipeline import extensions, keyed
 from pipeline.artifacts import digest
 from pipeline.closure import code_digest
 from pipeline.schema.model import ModelConfig
@@ -43,7 +43,7 @@ def identity(
     keys: dict[str, Any] = {"model": model.model_dump(), "train": _identity_keys(train)}
     rest = {"dataset": dataset, "views": views, "torch": version("torch"), "device": device, "contract": keyed.CONTRACT}
     rest |= {} if reduce == "exact" else {"reduce": reduce}
-    code = code_digest(CODE, kind)
+    code = training_code(kind, extended=model.extended)
     # The warm-up that is taken: a run too short for all of it is not the beginning of a longer one.
     length = {"epochs": None, "warmup_epochs": train.warmup_taken}
     shorter = {**keys, "train": {**keys["train"], **length}}
@@ -56,6 +56,15 @@ def identity(
         without_code=digest([keys, rest]),
         without_epochs=digest([shorter, rest, code]),
     )
+
+
+def training_code(kind: str | None, *, extended: bool) -> str:
+    """A digest of the code that a run's result depends on, for a kind of data (None: all kinds).
+
+    Where its network comes from `extensions.py`, of that too.
+    """
+    code = code_digest(CODE, kind)
+    return digest([code, extensions.digest()]) if extended else code
 
 
 def _identity_keys(train: TrainConfig) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline import artifacts
+from pipeline import artifacts, extensions
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ENDS, NumericsError, Stopped, StorageError
 from pipeline.model.net import Spec
@@ -24,7 +24,8 @@ from pipeline.runs.state import ROWS_PER_EPOCH, Progress, Row, Snapshot
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
 
-MODEL_FORMAT = 1
+MODEL_FORMAT = 2
+"""1: of built-in networks alone, so without the name of a module and the digest of its code."""
 
 
 class Tracker(Protocol):
@@ -43,6 +44,8 @@ OpenTracker = Callable[[RunFolder], Tracker]
 class Outline(Protocol):
     """What a record needs of a training program."""
 
+    @property
+    def loss(self) -> str: ...
     @property
     def spec(self) -> Spec: ...
     @property
@@ -189,8 +192,20 @@ def begin(
     start = {"num_epochs": _progress(snapshot).epoch, "wall_s": 0.0, "fresh": asked.fresh}
     names = [name for name in (artifacts.PARAMS, Path("conf/overrides.yaml")) if name.exists()]
     files = {name.name: artifacts.copy_whole(name, folder.path / name.name) for name in names}
+    if record.program.spec.extended:
+        files |= keep_extensions(folder)
     folder.write(**before | facts | start, files=files)
     return snapshot
+
+
+def keep_extensions(folder: RunFolder) -> dict[str, str]:
+    """Copies of the user's own code beside the run that needs it; their digests by name."""
+    found = {}
+    for name in extensions.files():
+        place = Path("code") / name
+        artifacts.make_dir((folder.path / place).parent)
+        found[str(place)] = artifacts.copy_whole(extensions.folder() / name, folder.path / place)
+    return found
 
 
 def _progress(snapshot: Snapshot | None) -> Progress:
@@ -207,16 +222,17 @@ def _compare_threads(before: int, threads: int) -> None:
         print(f"train: begun with {before} threads, goes on with {threads}: the last bits may differ", flush=True)
 
 
-def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manifest, loss: str) -> None:
+def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manifest, program: Outline) -> None:
     """Put a finished run's best weights, and all that prediction needs, into the stage's artifacts."""
     with artifacts.published_dir(target) as place:
         for name in ("best.safetensors", "metrics.jsonl", "run.json"):
             with artifacts.storage_errors(place / name):
                 shutil.copyfile(folder.path / name, place / name)
-        weights, _ = artifacts.load_tensors(place / "best.safetensors")
+        artifacts.load_tensors(place / "best.safetensors")  # whole, or StorageError
         description: Mapping[str, Any] = {
             "format": MODEL_FORMAT,
-            "model": {**model.model_dump(), "loss": loss},
+            "model": {**model.model_dump(), "loss": program.loss},
+            "extensions": extensions.digest() if model.extended else None,
             "input": {
                 "kind": manifest.kind,
                 "shape": manifest.shape,
@@ -225,8 +241,8 @@ def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manif
             },
             "classes": manifest.classes,
             "task": manifest.task,
-            "num_outputs": int(weights["output.bias"].size),
-            "num_parameters": int(sum(array.size for array in weights.values())),
+            "num_outputs": program.spec.num_outputs,
+            "num_parameters": program.spec.layout().num_parameters,
             "weights_sha256": artifacts.file_digest(place / "best.safetensors"),
             "run": folder.id,
         }

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue, model_validator
 
-from pipeline.schema.base import Section
+from pipeline.errors import ConfigError
+from pipeline.schema.base import Section, nearest
 
 Width = Annotated[int, Field(ge=1, le=65536)]
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "sigmoid"]
 
 
+MODULE = "module"
+LEFT_OUT = ("size", "nfiles")
+"""Keys that DVC's run cache looks past at any depth of a parameter (dvc/stage/cache.py)."""
+BUILT_IN: Mapping[str, Any] = {
+    "channels": [],
+    "widths": [],
+    "activation": "relu",
+    "norm": "none",
+    "dropout": 0.0,
+    "init": "auto",
+}
+"""The keys of the built-in networks, as they stand for a module, which does not read them."""
+OWN: Mapping[str, Any] = {"name": None, "keys": {}, "compile": False}
+"""The keys of a module, as they stand for a built-in network."""
+
+
 class ModelConfig(Section):
     """`model.*`: read by `train` (and kept in `model.json`, which is all that prediction needs)."""
 
-    arch: Literal["dnn", "cnn"]
+    arch: Literal["dnn", "cnn", "module"]
+    """module: a torch module that `extensions.py` registers."""
+    name: str | None
+    """module: its name in `extensions.MODELS`."""
+    keys: dict[str, JsonValue]
+    """module: what its function is called with beside the shape of a sample and the number of outputs."""
+    compile: bool
+    """module: compiled by torch; its bits are then other ones, and its first step takes a minute or more."""
     channels: list[Width]
     """cnn: output channels of each convolution block (3x3, then 2x2 max pooling); [] for a dnn."""
     widths: list[Width]
@@ -29,3 +54,62 @@ class ModelConfig(Section):
     """auto: he for the ReLU family, lecun for selu, xavier for sigmoid and tanh."""
     loss: Literal["auto", "softmax", "sigmoid"]
     """auto: sigmoid for two classes (one logit) and for several labels at once, softmax for one of many."""
+
+    @property
+    def extended(self) -> bool:
+        """Whether the network is of `extensions.py`, which is then part of what its results depend on."""
+        return self.arch == MODULE
+
+    @model_validator(mode="after")
+    def _fits(self) -> ModelConfig:
+        if problems := [*self._unread(), *(self._unknown() if self.arch == MODULE else ())]:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _unread(self) -> Iterator[str]:
+        """Keys that the network would not read, whatever they say."""
+        for key, neutral in unread_keys(self.arch).items():
+            if (value := getattr(self, key)) != neutral:
+                rather = f"model.keys.{key}=VALUE if its function takes it" if self.arch == MODULE else "model=module"
+                forget = f"forget it with `regatta run '~model.{key}'`"
+                yield f"{key} = {value!r}: a {self.arch} does not read it; {forget}, or say {rather}"
+
+    def _unknown(self) -> Iterator[str]:
+        """What `extensions.py` does not have, or not so. Imports it, which only a module needs."""
+        from pipeline import extensions
+
+        try:
+            found = extensions.registered(extensions.MODELS)
+        except ConfigError as error:
+            yield str(error)
+            return
+        if self.name is None or self.name not in found:
+            near = nearest(self.name or "", found)
+            hint = f"; did you mean {near}?" if near else ""
+            yield f"name = {self.name!r}: extensions.MODELS has {', '.join(found) or 'no model yet'}{hint}"
+            return
+        for key in sorted(self.keys.keys() & set(LEFT_OUT)):
+            yield f"keys.{key}: DVC's run cache takes no notice of a key named {key}; name it otherwise in extensions.py"
+        yield from extensions.wrong_keys(found[self.name], self.keys)
+
+
+def unread_keys(arch: str) -> Mapping[str, Any]:
+    """The keys that a kind of network does not read, with what they then stand at."""
+    return BUILT_IN if arch == MODULE else OWN
+
+
+def switched(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The section with changes that may choose another kind of network, or another module.
+
+    Then keys that the new one would not read are as if never said: nobody has to take them back one by one.
+    """
+    found = dict(values)
+    to_module = changes.get("arch", values["arch"]) == MODULE
+    if to_module != (values["arch"] == MODULE):
+        found |= BUILT_IN if to_module else OWN
+    elif changes.get("name", values["name"]) != values["name"]:
+        found["keys"] = {}
+    own = {key.removeprefix("keys."): value for key, value in changes.items() if key.startswith("keys.")}
+    whole = {key: value for key, value in changes.items() if not key.startswith("keys.")}
+    found |= whole
+    return found | {"keys": {**found["keys"], **own}}

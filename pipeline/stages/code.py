@@ -9,12 +9,18 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import yaml
+
+from pipeline import extensions
 from pipeline.artifacts import CODE, STAGES, copied_clone, published_dir, stage_dir, write_bytes
 from pipeline.closure import stage_digest
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 from pipeline.kinds.keys import kind_named
 from pipeline.schema.data import PATHS
 from pipeline.stages.entry import read_params, run_program
+
+TRAINING = ("train", "study")
+"""The stages that run `extensions.py` to train; others read what these have made with it."""
 
 
 def run() -> None:
@@ -22,6 +28,7 @@ def run() -> None:
     kind = kind_named(read_params())
     if clone := copied_clone():
         check_links(clone)
+    check_extensions()
     with published_dir(stage_dir(CODE)) as folder:
         for stage in STAGES:
             write_bytes(folder / stage, digest_file(stage, kind))
@@ -39,8 +46,20 @@ def check_links(clone: Path) -> None:
 
 
 def digest_file(stage: str, kind: str) -> bytes:
-    """What the file of a stage holds for a kind of data."""
-    return f"{stage_digest(stage, kind)}\n".encode()
+    """What the file of a stage holds for a kind of data: of those that train also a digest of the user's own code."""
+    own = [extensions.digest()] if stage in TRAINING else []
+    return "".join(f"{line}\n" for line in (stage_digest(stage, kind), *own)).encode()
+
+
+def check_extensions() -> None:
+    """ConfigError where `extensions.py` imports files of the user's own that no edit would make this stage see."""
+    deps = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][CODE]["deps"]
+    unseen = [name for name in extensions.files() if not any(Path(name).is_relative_to(dep) for dep in deps)]
+    if unseen:
+        raise ConfigError(
+            f"{extensions.FILE}: imports {', '.join(unseen)}, which dvc.yaml does not name; add `- {unseen[0]}` (or its "
+            f"folder) to the deps of its stage {CODE}, so that an edit there is seen"
+        )
 
 
 def locked_digest(stage: str, kind: str) -> str:

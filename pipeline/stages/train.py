@@ -38,7 +38,7 @@ def run(asked: Asked) -> None:
         from pipeline.train.fit import fit
 
         folder = fit(model, train, data, views, mirrored, asked)
-    publish(folder, stage_dir("train"), model, data.manifest, program_of(model, train, data.manifest)[0].loss)
+    publish(folder, stage_dir("train"), model, data.manifest, program_of(model, train, data.manifest)[0])
 
 
 def note_warmup(train: TrainConfig) -> None:

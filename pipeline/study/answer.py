@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.metrics import METRICS
 from pipeline.study.found import Advice, Contrast, Effect, Effects
 from pipeline.study.statistics import FEWEST_SEEDS
-from pipeline.study.wording import contrast_words, label, numbers, setting, settings, shown, signed
+from pipeline.study.wording import contrast_words, label, numbers, setting, settings, shown, side_of, signed
 
 MORE_SEEDS, MOST_SEEDS = 8, 32
 """The least that is advised where seeds are too few; and beyond so many, more of them are no longer advised."""
@@ -127,7 +127,7 @@ def _taken(found: Effects, contrast: Contrast, side: str, more: str) -> list[Adv
     """To keep or to take the values of one side of a comparison, as the project's configuration has them or not."""
     if not contrast:
         return []
-    wanted = {key: values[side] for key, values in contrast.items()}
+    wanted = side_of(contrast, side)
     other = {key: value for key, value in wanted.items() if contrast[key]["now"] != value}
     if not other:
         return [Advice(f"Keep {settings(wanted)}, as your configuration has it{more}")]
@@ -171,7 +171,9 @@ def _seeds(found: Effects) -> list[Advice]:
 
 
 def _command(name: str, pairs: Iterable[tuple[str, Any]]) -> str:
-    return " ".join([f"regatta {name}", *(shlex.quote(f"{key}={setting(value)}") for key, value in pairs)])
+    """Another kind of network by its file, which takes back what was set for the one before."""
+    said = [("model" if key == "model.arch" else key, value) for key, value in pairs]
+    return " ".join([f"regatta {name}", *(shlex.quote(f"{key}={setting(value)}") for key, value in said)])
 
 
 def _listed(names: Iterable[str]) -> str:

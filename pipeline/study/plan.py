@@ -14,7 +14,7 @@ from pipeline.runs.identity import NOT_IDENTITY
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, alias, key_paths, nearest, validated
 from pipeline.schema.data import DataConfig
-from pipeline.schema.model import ModelConfig
+from pipeline.schema.model import LEFT_OUT, ModelConfig, switched, unread_keys
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.study import StudyDefinition
 from pipeline.schema.train import TrainConfig
@@ -22,12 +22,12 @@ from pipeline.study.samples import WHY, certain_problems
 from pipeline.train.program import program_of
 
 BASELINE = "baseline"
-LEFT_OUT = ("size", "nfiles")
-"""Keys that DVC's run cache looks past at any depth of a parameter (dvc/stage/cache.py)."""
 SECTIONS = ("data", "prepare", "augment", "model", "train")
 """Those that decide a run."""
 FIXED = ("train.seed", *(f"train.{name}" for name in NOT_IDENTITY))
 """Seeds are the study's own, and these change no result."""
+KEYS = "model.keys."
+"""Below it stands what a module's own function takes."""
 Values = dict[str, dict[str, Any]]
 
 
@@ -105,19 +105,31 @@ def cells(definition: StudyDefinition, values: Mapping[str, Any]) -> list[Cell]:
 
 
 def contrasts(definition: StudyDefinition, values: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
-    """What each variant that is right differs in from the one that it is compared with, and the baseline from the project."""
+    """What each variant that is right differs in from the one that it is compared with, and the baseline from the project.
+
+    Of its network what it reads itself: a module has no widths.
+    """
     _, configurations = _checked(definition, values)
     found = {}
     for variant in variants(definition):
         own, other = configurations.get(variant.name), configurations.get(variant.against, values)
-        if own is not None:
-            found[variant.name] = {
-                f"{section}.{key}": {"variant": value, "reference": other[section][key], "now": values[section].get(key)}
-                for section in SECTIONS
-                for key, value in own[section].items()
-                if value != other[section].get(key)
-            }
+        if own is None:
+            continue
+        mine, theirs, now = _by_path(own), _by_path(other), _by_path(values)
+        unread = {f"model.{key}" for key in unread_keys(own["model"]["arch"])}
+        found[variant.name] = {
+            path: {"variant": value, "reference": theirs.get(path), "now": now.get(path)}
+            for path, value in mine.items()
+            if path not in unread and value != theirs.get(path)
+        }
     return found
+
+
+def _by_path(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Every key of the sections under its dotted name, those of a module too."""
+    found = {f"{section}.{key}": value for section in SECTIONS for key, value in values[section].items()}
+    keys = found.pop(KEYS.removesuffix("."), {})
+    return found | {f"{KEYS}{key}": value for key, value in keys.items()}
 
 
 def problems(definition: StudyDefinition, values: Mapping[str, Any], data: Manifest | None = None) -> list[str]:
@@ -143,7 +155,7 @@ def _checked(definition: StudyDefinition, values: Mapping[str, Any]) -> tuple[li
     shared: set[str] = set()
     for variant in every:
         try:
-            configurations[variant.name] = _changed(values, {**definition.baseline, **base, **variant.changes})
+            configurations[variant.name] = _changed(values, {**definition.baseline, **base}, variant.changes)
         except ConfigError as error:
             lines = [line for line in str(error).splitlines() if line not in shared]
             shared |= set() if variant.against else set(lines)  # the baseline's own are said once
@@ -188,17 +200,21 @@ def left_out_words(name: str) -> str:
     )
 
 
-def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
-    """The sections with a variant's changes, checked."""
+def _changed(values: Mapping[str, Any], baseline: Mapping[str, Any], own: Mapping[str, Any]) -> Values:
+    """The sections with the baseline's changes and a variant's own, checked."""
     changed: Values = {section: dict(values[section]) for section in SECTIONS}
     every, varied = schemas(values), keys_of(kind_named(values)).VARIED
     known = [path for section, schema in every.items() for path in key_paths(schema, section)]
     allowed = [path for path in known if path not in FIXED and (not path.startswith("data.") or path in varied)]
+    for changes in (baseline, own):  # one after the other: a variant's network may be of another kind
+        known_ones = [path for path in changes if path in allowed or path.startswith(KEYS)]
+        of_model = {path.removeprefix("model."): changes[path] for path in known_ones if path.startswith("model.")}
+        changed["model"] = switched(changed["model"], of_model)
     wrong = []
-    for path, value in changes.items():
-        if path in allowed:
+    for path, value in {**baseline, **own}.items():
+        if path in allowed or path.startswith(KEYS):
             section, key = path.split(".", 1)
-            changed[section][key] = value
+            changed[section] |= {} if section == "model" else {key: value}
         elif path in FIXED:
             wrong.append(f"{path} = {value!r}: a variant may not change it ({', '.join(FIXED)} are the study's own)")
         elif path in known:

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline import artifacts
-from pipeline.closure import code_digest
 from pipeline.data.dataset import Manifest, open_dataset
 from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes
 from pipeline.errors import BusyError, ConfigError, StorageError
-from pipeline.runs.identity import CODE, Identity, identity
+from pipeline.runs.identity import Identity, identity, training_code
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.claims import Claims
 from pipeline.study.effects import Outcome
@@ -213,7 +212,7 @@ def _jobs(
 ) -> list[Job]:
     """Each run as a job of its own, no run twice; makes what they are trained on where that is missing."""
     jobs: dict[str, Job] = {}
-    device, code = materials.device, code_digest(CODE)
+    device = materials.device
     for cell, material, own in missing:
         if own.run in jobs:
             continue
@@ -225,6 +224,7 @@ def _jobs(
         one = JobCell(own.run, own.without_code, lane, cell.config.augment, material.views, views_path)
         data_path = str(material.data_path.absolute())
         threads = cell.config.train.threads or 1  # a core goes further with a group of its own than with a part of one
+        code = training_code(None, extended=program.spec.extended)
         counts = program.limit or manifest.counts["train"], manifest.counts["val"]
         jobs[own.run] = Job(program, (one,), data_path, device, threads, state_path([one]), code, test, *counts)
     return list(jobs.values())

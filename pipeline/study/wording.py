@@ -10,6 +10,8 @@ from pipeline.study.found import Effect
 
 LABELS = {"augment.strength": "augmentation", "train.limit": "training samples", "data.size": "image size"}
 """Keys whose last part says too little by itself."""
+MODULES = ("model.name", "model.keys.")
+"""What a built-in network does not have at all."""
 OFF_AT_ZERO = ("model.dropout", "train.weight_decay", "train.label_smoothing", "augment.")
 
 
@@ -22,7 +24,13 @@ def contrast_words(variant: Effect) -> str:
     if len(contrast) == 1:
         [(key, values)] = contrast.items()
         return f"{own} against {shown(key, values['reference'])}"
-    return f"{own} against {settings({key: values['reference'] for key, values in contrast.items()})}"
+    return f"{own} against {settings(side_of(contrast, 'reference'))}"
+
+
+def side_of(contrast: Mapping[str, Mapping[str, Any]], side: str) -> dict[str, Any]:
+    """The values of one side of a comparison (variant, reference), but for what its network does not have."""
+    found = {key: values[side] for key, values in contrast.items()}
+    return {key: value for key, value in found.items() if value is not None or not key.startswith(MODULES)}
 
 
 def settings(values: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError
 from pipeline.model.net import Spec
 from pipeline.model.objective import chosen_loss, num_outputs
-from pipeline.model.stacked.spec import StackedSpec
+from pipeline.model.specs import spec_of
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.train.groups import Factors, check_factors
@@ -78,7 +79,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes))
     program = Program(
-        spec=StackedSpec.of(model.model_dump(), data.shape, outputs),
+        spec=spec_of(model.model_dump(), data.shape, outputs),
         loss=loss,
         task=data.task,
         epochs=train.epochs,
@@ -91,6 +92,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         decayed=train.decayed,
         factors=tuple(Factors(own.name, own.learning_rate, own.weight_decay) for own in train.factors),
     )
+    program.spec.check(_fewest_rows(num_train, program))
     check_factors(program.spec.layout(), program.factors)
     lane = Lane(
         seed=train.seed,
@@ -105,6 +107,13 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         monitor=train.monitor,
     )
     return program, lane
+
+
+def _fewest_rows(num_train: int, program: Program) -> int:
+    """Of the smallest shard that is not empty, in a whole batch or in an epoch's last one."""
+    batches = (program.batch_size, num_train % program.batch_size)
+    ends = [[rows * j // program.shards for j in range(program.shards + 1)] for rows in batches if rows]
+    return min(b - a for own in ends for a, b in itertools.pairwise(own) if a < b)
 
 
 def threads_for(program: Program, asked: int | None = None, shards: int = 1) -> int:

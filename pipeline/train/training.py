@@ -71,6 +71,7 @@ class Training:
         alone = torch.empty_like(self.net.flat)
         place = self.team.neighbours.place if self.team.neighbours else alone
         self.own_gradient = place.zero_()
+        self.own_stepped = self.own_gradient[:, : self.num_stepped]
 
     def _clean(self, train: Split, num: int) -> tuple[Inputs, Tensor]:
         """As many training samples as there are to validate on, as they are stored."""
@@ -136,7 +137,7 @@ class Training:
             labels = block.labels[:, place + a : place + b]
             logits = self.net.gradient(
                 block.inputs[:, place + a : place + b],
-                block.draws.shard(step, shard, a, b),
+                block.draws.shard(step, shard, a, b, num_rows),
                 lambda z: logit_gradients(self.program.loss, z, labels, self.smoothing, num_rows),
                 out,
             )
@@ -164,7 +165,9 @@ class Training:
         if self.num_stepped < gradient.shape[1]:
             for k in going:  # running statistics: each shard has its share of the change
                 self.net.flat[k, self.num_stepped :] += gradient[k, self.num_stepped :]
-            gradient = gradient[:, : self.num_stepped]
+            # One view of the place that mostly is the same: the optimizer cuts it into parts once.
+            same = gradient is self.own_gradient
+            gradient = self.own_stepped if same else gradient[:, : self.num_stepped]
         if step % max(1, self.steps_per_epoch // NORM_STEPS) == 0:
             self.meter.measure_norms(gradient, going)
         self.optimizer.step_lanes(going, self._clipped(gradient, going), num_steps, factor)

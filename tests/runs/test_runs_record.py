@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 from run_helpers import run
+from training_helpers import program
 
-from pipeline import artifacts
+from pipeline import artifacts, extensions
 from pipeline.errors import NumericsError, StorageError
 from pipeline.model.predictor import load_predictor
 from pipeline.runs.find import all_runs
@@ -49,7 +50,7 @@ def test_a_failed_run_keeps_its_records_and_is_started_again(digits):
 
 def test_published_weights_predict_without_the_dataset(digits, tmp_path):
     folder, model = run(digits, train__epochs=8)
-    publish(folder, tmp_path / "train", model, digits.manifest, "softmax")
+    publish(folder, tmp_path / "train", model, digits.manifest, program(widths=(16,)))
     predictor = load_predictor(tmp_path / "train")
     val = digits.split("val")
     logits = predictor.logits(torch.from_numpy(val.inputs.copy()))
@@ -60,4 +61,30 @@ def test_published_weights_predict_without_the_dataset(digits, tmp_path):
     described = json.loads((tmp_path / "train/model.json").read_text())
     (tmp_path / "train/model.json").write_text(json.dumps({**described, "weights_sha256": "0"}))
     with pytest.raises(StorageError, match="not the weights that"):
+        load_predictor(tmp_path / "train")
+    older = {key: value for key, value in described.items() if key != "extensions"} | {"format": 1}
+    (tmp_path / "train/model.json").write_text(json.dumps(older))
+    assert torch.equal(load_predictor(tmp_path / "train").logits(torch.from_numpy(val.inputs.copy())), logits)
+    (tmp_path / "train/model.json").write_text(json.dumps({**described, "format": 3}))
+    with pytest.raises(StorageError, match="format 3, which is newer than this code"):
+        load_predictor(tmp_path / "train")
+
+
+def test_a_published_module_predicts_with_its_own_code_alone(digits, tmp_path, own_modules, monkeypatch):
+    own = {"model__arch": "module", "model__name": "cnn", "model__keys": {"width": 4}, "model__dropout": 0.0}
+    folder, model = run(digits, train__epochs=2, model__widths=[], **own)
+    assert (folder.path / "code" / "extensions.py").read_bytes() == (own_modules / "extensions.py").read_bytes()
+    publish(folder, tmp_path / "train", model, digits.manifest, program(module="cnn", keys={"width": 4}))
+    predictor, val = load_predictor(tmp_path / "train"), digits.split("val")
+    logits = predictor.logits(torch.from_numpy(val.inputs.copy()))
+    losses = predictor.losses(logits, torch.from_numpy(val.labels.copy()))
+    assert float(losses.mean()) == pytest.approx(folder.read()["best_val_loss"], rel=1e-6), "with its statistics"
+    described = json.loads((tmp_path / "train/model.json").read_text())
+    assert (described["format"], described["num_outputs"]) == (2, 10)
+    assert described["num_parameters"] == folder.read()["num_parameters"]
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "extensions.py").write_text((own_modules / "extensions.py").read_text() + "\nMORE = 1\n")
+    monkeypatch.setattr(extensions, "_unpacked", [other])
+    with pytest.raises(StorageError, match=r"model 'cnn' was trained with another extensions.py .* runs/.*/code"):
         load_predictor(tmp_path / "train")

@@ -9,7 +9,7 @@ from pipeline.data.dataset import FORMAT, Manifest
 from pipeline.errors import ConfigError
 from pipeline.schema.base import validated
 from pipeline.schema.study import StudyDefinition
-from pipeline.study.plan import cells, problems, variants
+from pipeline.study.plan import cells, contrasts, problems, variants
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 FACTORS = {
@@ -131,3 +131,32 @@ def test_names_that_the_run_cache_looks_past_are_refused(values):
     assert first.startswith("nfiles: DVC's run cache takes no notice of what is named nfiles")
     assert second.startswith("size: ")
     assert problems(study({"size": {"model.dropout": 0.1}}), values)[0].startswith("size: ")
+
+
+def test_a_variant_may_be_a_module_and_brings_nothing_of_the_built_in_network(values, own_modules):
+    chosen = study(
+        {
+            "cnn": {"model.arch": "module", "model.name": "cnn", "model.keys.width": 8},
+            "patches": {"model.arch": "module", "model.name": "patches"},
+        },
+        {"model.dropout": 0.3},
+        seeds=1,
+    )
+    baseline, cnn, patches = (cell.config.model for cell in cells(chosen, values))
+    assert (baseline.arch, baseline.dropout, baseline.widths) == ("dnn", 0.3, [256, 128])
+    assert (cnn.name, cnn.keys, cnn.dropout, cnn.widths) == ("cnn", {"width": 8}, 0.0, [])
+    assert (patches.name, patches.keys) == ("patches", {})
+    found = contrasts(chosen, values)["cnn"]
+    assert found == {
+        "model.arch": {"variant": "module", "reference": "dnn", "now": "dnn"},
+        "model.name": {"variant": "cnn", "reference": None, "now": None},
+        "model.keys.width": {"variant": 8, "reference": None, "now": None},
+    }
+
+
+def test_another_module_does_not_take_the_keys_of_the_one_before(values, own_modules):
+    base = {"model.arch": "module", "model.name": "cnn", "model.keys.width": 8}
+    chosen = study({"wide": {"model.keys.width": 16}, "patches": {"model.name": "patches"}}, base, seeds=1)
+    assert [cell.config.model.keys for cell in cells(chosen, values)] == [{"width": 8}, {"width": 16}, {}]
+    with pytest.raises(ConfigError, match=r"variant other: model: keys.widht: its function takes width"):
+        cells(study({"other": {"model.keys.widht": 3}}, base, seeds=1), values)

@@ -373,3 +373,21 @@ def test_a_state_whose_runs_all_have_results_goes_with_the_next_study(project):
     computed(definition(NONE, seeds=2))
     assert not left.exists()
     assert other.exists(), "it can be gone on from"
+
+
+def test_modules_and_the_built_in_net_are_compared_each_by_itself(project, own_modules):
+    """A module runs by itself, whatever room there is."""
+    nets = {
+        "cnn": {"model.arch": "module", "model.name": "cnn", "model.keys.width": 4},
+        "patches": {"model.arch": "module", "model.name": "patches"},
+    }
+    todo = planned_study(definition(nets, seeds=2, baseline={"train.epochs": 1}))
+    several = [one for job in todo.jobs for one in grouped(job.cells * 3, job.program, Capacity(1, 2**40), "cpu")]
+    assert sorted(map(len, several)) == [1] * 12 + [3] * 2, "modules one by one, the others side by side"
+    outcomes = compute(todo, Inline())
+    assert [outcome.variant for outcome in outcomes] == ["baseline"] * 2 + ["cnn"] * 2 + ["patches"] * 2
+    found = {(outcome.variant, outcome.seed): outcome.result for outcome in outcomes}
+    assert len({result["metrics"]["val_loss"] for result in found.values()}) == 6
+    layers = {name: list(found[name, 0]["rows"][0]["layer_grad_norms"]) for name in ("baseline", "cnn")}
+    assert layers == {"baseline": ["dense1", "output"], "cnn": ["scale", "stem", "head"]}
+    assert found["cnn", 0]["code"] != found["baseline", 0]["code"], "extensions.py is part of a module's code alone"

@@ -50,6 +50,10 @@ class StackedSpec:
         return None
 
     @property
+    def extended(self) -> bool:
+        return False
+
+    @property
     def num_masked(self) -> int:
         return sum(self.widths)
 
@@ -66,6 +70,9 @@ class StackedSpec:
         from pipeline.model.stacked.network import StackedNet
 
         return StackedNet(self, num_lanes, device)
+
+    def check(self, fewest_rows: int) -> None:
+        """Any of it can."""
 
     def __str__(self) -> str:
         return "-".join(map(str, (*self.channels, *self.widths, self.num_outputs))) + f" {self.activation}"

@@ -164,6 +164,8 @@ def relaxed(records: Records) -> list[Step]:
 def larger(records: Records) -> list[Step]:
     """A larger network, against underfitting."""
     model = records.project.model
+    if model.extended:
+        return [Step(f"Make {model.name} larger, by its own keys (model.keys)")]
     if not model.widths:
         return [Step("Give it a hidden layer", {"model.widths": [128]})]
     doubled = [max(width, min(LARGE, 2 * width)) for width in model.widths]
@@ -173,6 +175,8 @@ def larger(records: Records) -> list[Step]:
 def flowing(records: Records) -> list[Step]:
     """Against gradients that fade on their way to the first layer."""
     model, steps = records.project.model, []
+    if model.extended:
+        return [Step(f"Give {model.name} normalisation or shortcuts between its layers"), slower(records)]
     if model.activation in SATURATING:
         steps.append(Step("Take an activation that does not saturate", {"model.activation": "relu"}))
     if model.norm == "none":
@@ -190,7 +194,9 @@ def flowing(records: Records) -> list[Step]:
 def bounded(records: Records) -> list[Step]:
     """Against gradients that explode."""
     steps = [steadier(records)]
-    norm = [Step("Normalise each layer", {"model.norm": "layer"})] if records.project.model.norm == "none" else []
+    model = records.project.model
+    without = model.norm == "none" and not model.extended
+    norm = [Step("Normalise each layer", {"model.norm": "layer"})] if without else []
     return [*norm, *steps] if "train.clip_norm" not in steps[0].changes else [*steps, *norm]
 
 

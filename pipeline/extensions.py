@@ -1,0 +1,114 @@
+"""What `extensions.py` at the root of the project registers, by name: the only code of the user's that runs."""
+
+from __future__ import annotations
+
+import atexit
+import difflib
+import importlib.util
+import inspect
+import shutil
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipeline import closure
+from pipeline.errors import ConfigError
+
+FILE = "extensions.py"
+MODELS, CALLBACKS = "MODELS", "CALLBACKS"
+_unpacked: list[Path] = []
+"""Where a worker elsewhere has what it was sent."""
+
+
+def folder() -> Path:
+    """Where the file lies: what was sent here, else the project that one stands in, else the root of this code."""
+    stood = Path.cwd()
+    return _unpacked[-1] if _unpacked else stood if (stood / FILE).is_file() else closure.ROOT
+
+
+def digest() -> str:
+    """Of all that the file says and imports of the user's own, comments and docstrings aside."""
+    return closure.code_digest(FILE, root=folder())
+
+
+def files() -> list[str]:
+    """The file and what it imports of the user's own, relative to its folder."""
+    return closure.import_closure(FILE, root=folder())
+
+
+def packed() -> dict[str, bytes]:
+    """What a worker elsewhere needs to have the same names."""
+    return {name: (folder() / name).read_bytes() for name in files()}
+
+
+def unpack(sent: Mapping[str, bytes]) -> None:
+    """Take what was sent in place of what may lie here, until this process ends."""
+    from pipeline.artifacts import make_dir, write_bytes
+
+    place = Path(tempfile.mkdtemp(prefix="regatta-extensions-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    for name, content in sent.items():
+        make_dir((place / name).parent)
+        write_bytes(place / name, content)
+    _unpacked.append(place)
+
+
+def registered(kind: str) -> Mapping[str, Callable[..., Any]]:
+    """The functions of a kind (MODELS, CALLBACKS) by name; ConfigError where the file can't be read as that."""
+    found = getattr(_loaded(folder()), kind, {})
+    if not isinstance(found, Mapping) or not all(callable(each) for each in found.values()):
+        raise ConfigError(
+            f'{FILE}: {kind} = {found!r}: must be a dict of functions by name, such as {kind} = {{"my_model": my_model}}'
+        )
+    return found
+
+
+def wrong_keys(function: Callable[..., Any], keys: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with keys (of model.keys) for a model's function, by its signature."""
+    parameters = list(inspect.signature(function).parameters.values())
+    named = [each for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
+    takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
+    allowed = [each.name for each in named]
+    for key in keys:
+        if key not in allowed and not takes_any:
+            near = difflib.get_close_matches(key, allowed, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"forget it with `regatta run '~model.keys.{key}'`"
+            yield f"keys.{key}: its function takes {', '.join(allowed) or 'no keys'}; {hint}"
+    for each in named:
+        if each.default is inspect.Parameter.empty and each.name not in keys:
+            yield f"keys.{each.name}: missing, and it has no default; say model.keys.{each.name}=VALUE"
+
+
+def place_of(error: BaseException) -> str:
+    """Where in the user's own files an error came up, such as "extensions.py, line 7"."""
+    own = folder()
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(own)]
+    inside = [frame for frame in frames if "pipeline" not in Path(frame.filename).relative_to(own).parts[:1]]
+    inside = [frame for frame in inside if ".venv" not in Path(frame.filename).parts]
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{Path(error.filename).name}, line {error.lineno}"
+    return f"{Path(inside[-1].filename).relative_to(own)}, line {inside[-1].lineno}" if inside else FILE
+
+
+@cache
+def _loaded(place: Path) -> ModuleType:
+    """Imported as `extensions`, with its folder first on the path so that it finds what lies beside it."""
+    file = place / FILE
+    if not file.is_file():
+        raise ConfigError(f"{FILE}: there is none in {place}; take it back with `git checkout {FILE}`")
+    sys.path.insert(0, str(place))
+    spec = importlib.util.spec_from_file_location(Path(FILE).stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ConfigError(f"{place_of(error)}: {type(error).__name__}: {error}; mend it, or `git checkout {FILE}`") from error
+    return module

@@ -1,0 +1,110 @@
+"""A module made of its spec: from the user's function, by a seed, and where each of its tensors lies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline import extensions, keyed
+from pipeline.errors import ConfigError
+from pipeline.model.module.spec import ModuleSpec
+from pipeline.model.net import BUFFER, FROZEN, TRAINED, Layout, Slot
+
+LAZY = (nn.parameter.UninitializedParameter, nn.parameter.UninitializedBuffer)
+
+
+def built(spec: ModuleSpec, seed: int) -> nn.Module:
+    """The module with the first values of a seed; ConfigError where the function raises or returns something else."""
+    function = extensions.registered(extensions.MODELS)[spec.name]
+    with torch.random.fork_rng(), told(spec, "building it"):
+        torch.manual_seed(keyed.init_seed(seed, "module"))
+        module = function(spec.input_shape, spec.num_outputs, **json.loads(spec.keys))
+    if not isinstance(module, nn.Module):
+        raise refused(spec, f"its function returns {type(module).__name__}, not a torch.nn.Module")
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if isinstance(tensor, LAZY):
+            raise refused(spec, f"{name} has no size yet (a lazy layer); say its sizes")
+    for part in module.modules():
+        is_norm = isinstance(part, nn.modules.batchnorm._BatchNorm)
+        if is_norm and part.momentum is not None:  # it counts its batches, and never reads how many
+            part.register_buffer("num_batches_tracked", None)
+    return module
+
+
+def refused(spec: ModuleSpec, why: str) -> ConfigError:
+    return ConfigError(f"model.name = {spec.name!r}: {why}")
+
+
+@contextmanager
+def told(spec: ModuleSpec, what: str) -> Iterator[None]:
+    """Whatever the user's code raises as a ConfigError that says where."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:300]
+        where = extensions.place_of(error)
+        raise refused(spec, f"{what} raised {type(error).__name__}: {said} ({where})") from error
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and floating buffers by name, those that are shared once."""
+    buffers = {name: each for name, each in module.named_buffers() if each.is_floating_point()}
+    return {**dict(module.named_parameters()), **buffers}
+
+
+def layout_of(spec: ModuleSpec, module: nn.Module) -> Layout:
+    """Trained parameters, then frozen ones, then buffers; a layer is a top-level child of the module."""
+    parameters = dict(module.named_parameters())
+    trained = [name for name, each in parameters.items() if each.requires_grad]
+    frozen = [name for name, each in parameters.items() if not each.requires_grad]
+    roles = {**dict.fromkeys(trained, TRAINED), **dict.fromkeys(frozen, FROZEN)}
+    tensors = tensors_of(module)
+    for name, tensor in tensors.items():
+        if tensor.dtype != torch.float32:
+            raise refused(spec, f"{name} is {_short(tensor)}; only float32 is trained")
+    if not trained:
+        raise refused(spec, "no parameter of it is trained (requires_grad)")
+    depth = _depth(trained)
+    slots = [
+        Slot(name, tuple(each.shape), ".".join(name.split(".")[:depth]), roles.get(name, BUFFER))
+        for name, each in tensors.items()
+    ]
+    order = {TRAINED: 0, FROZEN: 1, BUFFER: 2}
+    return Layout(tuple(sorted(slots, key=lambda slot: order[slot.role])))
+
+
+def _depth(names: list[str]) -> int:
+    """How many parts of a name are its layer's: one, or more where all of them begin alike."""
+    depth = 1
+    while len({tuple(name.split(".")[:depth]) for name in names}) == 1 and all(name.count(".") > depth for name in names):
+        depth += 1
+    return depth
+
+
+def _short(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def logits_of(spec: ModuleSpec, out: Any, rows: int) -> Tensor:
+    """The logits (rows, outputs) float32 in what a module returns: a tensor, the first of a tuple, or its `logits`."""
+    found = out
+    if hasattr(out, "logits"):
+        found = out.logits
+    elif isinstance(out, tuple | list) and out:
+        found = out[0]
+    if not isinstance(found, Tensor):
+        raise refused(
+            spec,
+            f"its forward returns {type(out).__name__}; return the logits, a tuple with them first, or an object with `logits`",
+        )
+    expected = (rows, spec.num_outputs)
+    if tuple(found.shape) != expected:
+        raise refused(spec, f"its forward returns {tuple(found.shape)} for {rows} samples; expected is {expected}")
+    return found if found.dtype == torch.float32 else found.float()

@@ -1,0 +1,97 @@
+"""A torch module as a `Net` of one lane: its tensors are views of `flat`, its gradient is written where it is summed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.model.draw import Draw
+from pipeline.model.module.building import built, layout_of, logits_of, tensors_of
+from pipeline.model.module.compiling import compiled
+from pipeline.model.module.spec import ModuleSpec
+from pipeline.model.net import BUFFER, TRAINED
+
+
+class ModuleNet:
+    """One network: columns [trained | frozen | buffers] (see `Net`).
+
+    Stochastic layers draw from torch's generator, seeded for each shard of each step. BatchNorm normalises over a shard; a
+    buffer's gradient is its change times the shard's share of the batch, so that it is summed as gradients are.
+    """
+
+    def __init__(self, spec: ModuleSpec, num_lanes: int, device: torch.device | str = "cpu") -> None:
+        assert num_lanes == spec.max_lanes, "packs of modules have one lane"
+        self.spec, self.device = spec, torch.device(device)
+        self.module = built(spec, 0).to(device)
+        self.layout = layout_of(spec, self.module)
+        self.flat = torch.zeros(1, self.layout.num_columns, device=device)
+        self.call: Callable[[Tensor], object] = compiled(self.module, self.device) if spec.compiled else self.module
+        tensors = tensors_of(self.module)
+        self.parameters = [tensors[slot.name] for slot in self.layout.slots if slot.role == TRAINED]
+        for slot, view in zip(self.layout.slots, self.layout.views(self.flat), strict=True):
+            view[0].copy_(tensors[slot.name].detach())
+            tensors[slot.name].data = view[0]
+        self.buffers = [
+            (self.module.get_submodule(owner), own, tensors[slot.name])
+            for slot in self.layout.slots
+            if slot.role == BUFFER
+            for owner, _, own in [slot.name.rpartition(".")]
+        ]
+        self.first_buffer = sum(slot.room for slot in self.layout.slots if slot.role != BUFFER)
+        self.aimed_at: Tensor | None = None
+
+    def initialise(self, seeds: Sequence[int]) -> None:
+        fresh = tensors_of(built(self.spec, seeds[0]))
+        for slot, view in zip(self.layout.slots, self.layout.views(self.flat), strict=True):
+            view[0].copy_(fresh[slot.name].detach())
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        self._in_mode(training=False)
+        return logits_of(self.spec, self.module(x[0]), x.shape[1]).unsqueeze(0)
+
+    def gradient(self, x: Tensor, draw: Draw, loss: Callable[[Tensor], Tensor], out: Tensor) -> Tensor:
+        self._in_mode(training=True)
+        self._aim(out.zero_())
+        before = self.flat[:, self.first_buffer :].clone()
+        draw.seed_torch()
+        with torch.enable_grad():
+            logits = logits_of(self.spec, self.call(x[0]), x.shape[1])
+        stacked = logits.detach().unsqueeze(0)
+        with torch.no_grad():
+            grad = loss(stacked)[0]
+        torch.autograd.backward(logits, grad)
+        if self.buffers:
+            self._take_changes(before, draw.share, out)
+        return stacked
+
+    def _in_mode(self, *, training: bool) -> None:
+        """Only where it is another one: it goes through all of the module's parts."""
+        if self.module.training != training:
+            self.module.train(training)
+
+    def _aim(self, out: Tensor) -> None:
+        """Have autograd add each gradient to its place in `out`, which is mostly the same again."""
+        if self.aimed_at is not out:
+            for parameter, place in zip(self.parameters, self.layout.views(out), strict=False):
+                parameter.grad = place[0]
+            self.aimed_at = out
+
+    @torch.no_grad()
+    def _take_changes(self, before: Tensor, share: float, out: Tensor) -> None:
+        """The buffers' changes to `out`; they themselves start from the same values in every shard of a step."""
+        for owner, name, place in self.buffers:
+            now = owner._buffers[name]
+            if now is not place and now is not None:  # replaced by the module instead of written
+                place.copy_(now)
+                owner._buffers[name] = place
+        buffers = self.flat[:, self.first_buffer :]
+        torch.sub(buffers, before, out=out[:, self.first_buffer :]).mul_(share)
+        buffers.copy_(before)
+
+
+def parameters_of(net: ModuleNet) -> list[nn.Parameter]:
+    """Those of the module, trained or not."""
+    return list(net.module.parameters())

@@ -1,0 +1,73 @@
+"""A torch module of the user's as it is planned. Imports torch only to measure or to build it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.model.net import Layout
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipeline.model.module.network import ModuleNet
+
+
+@dataclass(frozen=True)
+class ModuleSpec:
+    """A name in `extensions.MODELS`, with the keys that its function is called with."""
+
+    input_shape: tuple[int, ...]
+    num_outputs: int
+    name: str
+    keys: str
+    """JSON, sorted."""
+    compiled: bool
+
+    @classmethod
+    def of(cls, model: Mapping[str, Any], input_shape: Sequence[int], num_outputs: int) -> ModuleSpec:
+        """From the keys of a model's configuration."""
+        keys = json.dumps(model["keys"], sort_keys=True)
+        return cls(tuple(input_shape), num_outputs, model["name"], keys, model["compile"])
+
+    @property
+    def max_lanes(self) -> int:
+        return 1
+
+    @property
+    def extended(self) -> bool:
+        return True
+
+    @property
+    def num_masked(self) -> int:
+        return 0
+
+    def layout(self) -> Layout:
+        from pipeline.model.module.measured import measured
+
+        return measured(self).layout
+
+    def forward_flops(self) -> int:
+        from pipeline.model.module.measured import measured
+
+        return measured(self).forward_flops
+
+    def num_values(self) -> int:
+        from pipeline.model.module.measured import measured
+
+        return measured(self).num_values
+
+    def build(self, num_lanes: int, device: torch.device | str = "cpu") -> ModuleNet:
+        from pipeline.model.module.network import ModuleNet
+
+        return ModuleNet(self, num_lanes, device)
+
+    def check(self, fewest_rows: int) -> None:
+        from pipeline.model.module.probe import check
+
+        check(self, fewest_rows)
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{k}={v}' for k, v in json.loads(self.keys).items())})"
