@@ -118,7 +118,7 @@ class Runner:
 
 
 def make_data(home):
-    """~/photos, ~/fashion-mnist, ~/cifar10 and ~/leaves: noise around one brightness per class."""
+    """~/photos, ~/leaves, ~/scans, ~/fashion-mnist and ~/cifar10: noise around one brightness per class."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -128,11 +128,12 @@ def make_data(home):
     names = list(NEW_LABELS)
     rows = []
     for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-        for folder in (home / "photos" / names[label], home / "leaves"):
+        for folder in (home / "photos" / names[label], home / "leaves", home / "scans" / "train_images"):
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(folder / f"{i}.png")
         rows.append(f"{i}.png,{names[label]}")
     (home / "leaves" / "leaves.csv").write_text("image,kind\n" + "\n".join(rows) + "\n")
+    (home / "scans" / "train.csv").write_text("id,label\n" + "\n".join(rows).replace(".png", "") + "\n")
     (home / "fashion-mnist").mkdir()
     for prefix, part in (("train", slice(0, 160)), ("t10k", slice(160, 200))):
         pixels, own = images[part], labels[part].astype(np.uint8)
