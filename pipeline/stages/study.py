@@ -55,11 +55,11 @@ def run(name: str, asked: Asked) -> None:
         name,
         [
             {
-                "hash": outcome.result["hash"],
+                "hash": outcome.result.hash,
                 "variant": outcome.variant,
                 "seed": outcome.seed,
                 "config": {**definition.baseline, **changes[outcome.variant], "train.seed": outcome.seed},
-                **{part: outcome.result[part] for part in ("metrics", "rows", "failure")},
+                **{part: getattr(outcome.result, part) for part in ("metrics", "rows", "failure")},
             }
             for outcome in outcomes
         ],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.metrics import METRICS
 from pipeline.study.answer import advice, answer, beside
 from pipeline.study.found import Baseline, Contrast, Effect, Effects, Failure, Mean, Shift
+from pipeline.study.result import Result
 from pipeline.study.statistics import (
     CONFIDENCE,
     FEWEST_SEEDS,
@@ -39,13 +40,13 @@ class Outcome:
 
     variant: str
     seed: int
-    result: Mapping[str, Any]
+    result: Result
     accepted: bool = False
     """Computed by older code, and taken over by the user."""
 
     def value(self, metric: str) -> float | None:
         """Of a run that has not failed."""
-        return None if self.result["failure"] else self.result["metrics"].get(metric)
+        return None if self.result.failure else self.result.metrics.get(metric)
 
 
 def effects(
@@ -108,7 +109,7 @@ def measured(
         ),
         variants=_effects(definition, variants, outcomes, contrasts, values, failed),
         failures=[
-            Failure(outcome.variant, outcome.seed, outcome.result["failure"] or "no value of the metric")
+            Failure(outcome.variant, outcome.seed, outcome.result.failure or "no value of the metric")
             for outcome in outcomes
             if outcome.value(metric) is None
         ],
@@ -246,7 +247,7 @@ def _expectation(variant: Effect) -> str:
 
 def _notes(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
     notes, accepted = [], sum(outcome.accepted for outcome in outcomes)
-    devices = sorted({str(outcome.result["device"]) for outcome in outcomes})
+    devices = sorted({str(outcome.result.device) for outcome in outcomes})
     if accepted:
         notes.append(f"{accepted} of {len(outcomes)} runs were computed by older code, which was accepted")
     if len(devices) > 1:
@@ -277,7 +278,7 @@ def _finished(variant: str, metric: str, outcomes: Sequence[Outcome]) -> dict[in
 
 def _others(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
     """Every metric that some run has, but for the study's own."""
-    names = dict.fromkeys(name for outcome in outcomes for name in outcome.result["metrics"])
+    names = dict.fromkeys(name for outcome in outcomes for name in outcome.result.metrics)
     return [name for name in names if name != metric and any(outcome.value(name) is not None for outcome in outcomes)]
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,6 +16,7 @@ from pipeline.data.dataset import Data, open_dataset
 from pipeline.data.views import Views, open_views
 from pipeline.errors import NumericsError, Stopped
 from pipeline.study.job import Job
+from pipeline.study.result import Result
 from pipeline.study.samples import Judged, judged
 from pipeline.train.device import chosen_device
 from pipeline.train.keeper import Keeper
@@ -43,7 +43,7 @@ def opened(job: Job) -> Held:
     return Held(open_dataset(Path(job.data_path)), views)
 
 
-def run_pack(job: Job, tell: Tell, held: Held | None = None, keeper: type[GroupKeeper] | None = None) -> list[dict[str, Any]]:
+def run_pack(job: Job, tell: Tell, held: Held | None = None, keeper: type[GroupKeeper] | None = None) -> list[Result]:
     """Train a job's runs to their ends; their results in its order. tell: the share that is done, now and then.
 
     Raises Stopped after a signal; what has been done is then saved in `job.state`, and the same job goes on from there.
@@ -93,7 +93,7 @@ class GroupKeeper(Keeper):
             raise Stopped("stopped by whoever started it; the same command goes on from here")
 
 
-def _result(job: Job, training: Training, k: int, seconds: float, on: Judged, test: dict[str, float] | None) -> dict[str, Any]:
+def _result(job: Job, training: Training, k: int, seconds: float, on: Judged, test: dict[str, float] | None) -> Result:
     cell, progress = job.cells[k], training.progress
     rows, best = training.rows[k], progress.best[k]
     by_place = {(row["epoch"], row["split"]): row for row in rows}
@@ -117,17 +117,17 @@ def _result(job: Job, training: Training, k: int, seconds: float, on: Judged, te
     if job.test:
         tested = test if test is not None and best is not None and not progress.failures[k] else {}
         metrics |= {f"test_{name}": tested.get(name) for name in ("loss", "accuracy")}
-    return {
-        "hash": cell.hash,
-        "without_code": cell.without_code,
-        "code": job.code,
-        "failure": progress.failures[k],
-        "ended": progress.ended[k] or "epochs",
-        "device": training.device.type,
-        "num_threads": job.threads,
-        "num_together": len(job.cells),
-        "val_samples": on.val,
-        "test_samples": on.test,
-        "metrics": {name: value if value is None or math.isfinite(value) else None for name, value in metrics.items()},
-        "rows": rows,
-    }
+    return Result(
+        hash=cell.hash,
+        without_code=cell.without_code,
+        code=job.code,
+        failure=progress.failures[k],
+        ended=progress.ended[k] or "epochs",
+        device=training.device.type,
+        num_threads=job.threads,
+        num_together=len(job.cells),
+        val_samples=on.val,
+        test_samples=on.test,
+        metrics={name: value if value is None or math.isfinite(value) else None for name, value in metrics.items()},
+        rows=rows,
+    )

@@ -25,8 +25,9 @@ from pipeline.study.effects import Outcome
 from pipeline.study.job import Capacity, Job, JobCell, grouped, state_path
 from pipeline.study.materials import Material, Materials
 from pipeline.study.plan import Cell, Configuration, cells, configuration, problems, variants
+from pipeline.study.result import Result
 from pipeline.study.samples import Judged, judged, other_samples
-from pipeline.study.schedule import Result, Workers, carry_out, clear_state
+from pipeline.study.schedule import Workers, carry_out, clear_state
 from pipeline.study.tables import results_of
 from pipeline.train.device import device_type
 from pipeline.train.program import program_of
@@ -122,7 +123,8 @@ def _check_samples(
     for cell, material, own in runs:
         if own.run in known:
             result = known[own.run]
-            found[cell.variant].append(Judged(result["val_samples"], result["test_samples"] if definition.test else None))
+            assert result.val_samples is not None  # it would not be usable
+            found[cell.variant].append(Judged(result.val_samples, result.test_samples if definition.test else None))
         elif make or (material.data_path / "dataset.json").exists():
             if material.data_path not in by_path:
                 data = _patiently(lambda cell=cell: materials.dataset(cell.config))  # type: ignore[misc]
@@ -146,7 +148,7 @@ def known_results(
         if result is not None and usable(result, test):
             known[own.run] = result
     if accept_code and len(known) < len(names):
-        older = {result["without_code"]: result for result in [*_all_stored(), *stored.values()] if usable(result, test)}
+        older = {result.without_code: result for result in [*_all_stored(), *stored.values()] if usable(result, test)}
         for own in names:
             if own.run not in known and own.without_code in older:
                 known[own.run] = older[own.without_code]
@@ -156,7 +158,7 @@ def known_results(
 
 def usable(result: Result, test: bool) -> bool:
     """Whether a result has all that is asked for, and says which samples it was judged on (older ones do not)."""
-    return "val_samples" in result and (not test or "test_loss" in result["metrics"])
+    return result.val_samples is not None and (not test or "test_loss" in result.metrics)
 
 
 def pulled_results(tables: Path | None) -> dict[str, Result]:
@@ -177,7 +179,7 @@ def keep_pulled_results(tables: Path) -> int:
         artifacts.make_dir(artifacts.cells_root())
     for name, result in results.items():
         if not place(name).exists():
-            artifacts.write_json(place(name), result)
+            artifacts.write_json(place(name), result.to_json())
     return len(results)
 
 
@@ -190,18 +192,17 @@ def _stored(name: str, tables: Mapping[str, Result], tell: bool = True) -> Resul
     if not place(name).exists():
         return tables.get(name)
     try:
-        result: Result = artifacts.read_json(place(name))
+        return Result.from_json(artifacts.read_json(place(name)))
     except StorageError as error:
         if tell:
             print(f"study: {error}; this run is computed again", flush=True)
         return None
-    return result
 
 
 def _all_stored() -> list[Result]:
     """Every stored result, oldest first."""
     files = sorted(artifacts.cells_root().glob("*.json"), key=lambda file: file.stat().st_mtime)
-    return [result for file in files if (result := _stored(file.stem, {})) and "without_code" in result]
+    return [result for file in files if (result := _stored(file.stem, {})) and result.without_code]
 
 
 def _jobs(
@@ -354,8 +355,8 @@ class SharedAgenda:
     def take(self, job: Job, results: list[Result]) -> None:
         """Store a job's results, and only then let go of its runs."""
         for result in results:
-            artifacts.write_json(place(result["hash"]), result)
-            self.results[result["hash"]] = result
+            artifacts.write_json(place(result.hash), result.to_json())
+            self.results[result.hash] = result
         clear_state(job)
         self.claims.release([one.hash for one in job.cells])
 
@@ -395,20 +396,20 @@ class SharedAgenda:
 
 def _given_up(job: Job, one: JobCell, reason: str) -> Result:
     """A run that took its workers with it; not stored, so that it is tried again next time."""
-    return {
-        "hash": one.hash,
-        "without_code": one.without_code,
-        "code": job.code,
-        "failure": reason,
-        "ended": "lost",
-        "device": job.device,
-        "num_threads": job.threads,
-        "num_together": 1,
-        "val_samples": None,
-        "test_samples": None,
-        "metrics": {},
-        "rows": [],
-    }
+    return Result(
+        hash=one.hash,
+        without_code=one.without_code,
+        code=job.code,
+        failure=reason,
+        ended="lost",
+        device=job.device,
+        num_threads=job.threads,
+        num_together=1,
+        val_samples=None,
+        test_samples=None,
+        metrics={},
+        rows=[],
+    )
 
 
 def open_materials(values: Mapping[str, Any]) -> Materials:

@@ -7,18 +7,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pipeline.errors import RegattaError, Stopped
 from pipeline.progress import Display, Pace, duration
 from pipeline.study.forecast import Forecast
 from pipeline.study.job import Job
+from pipeline.study.result import Result
 from pipeline.train.stopping import StopRequest
 
 WAIT_S = 0.5
 MOST_LOSSES = 3
 """So often a single run may take its worker with it."""
-Result = dict[str, Any]
 
 
 @dataclass(frozen=True)

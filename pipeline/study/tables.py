@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.artifacts import read_parquet
 from pipeline.study.effects import Outcome
+from pipeline.study.result import Result
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,17 +37,15 @@ def cells_table(outcomes: Sequence[Outcome]) -> pa.Table:
     """One row per run and metric; of a run without metrics one row whose metric is null."""
     import pyarrow as pa
 
-    rows = [(outcome, metric) for outcome in outcomes for metric in outcome.result["metrics"] or [None]]
-    for outcome in outcomes:
-        assert set(outcome.result) == {*ABOUT, "metrics", "rows"}, sorted(outcome.result)
+    rows = [(outcome, metric) for outcome in outcomes for metric in outcome.result.metrics or [None]]
     columns: dict[str, Any] = {
         "variant": pa.array([outcome.variant for outcome, _ in rows], pa.string()),
         "seed": pa.array([outcome.seed for outcome, _ in rows], pa.int64()),
         "accepted": pa.array([outcome.accepted for outcome, _ in rows], pa.bool_()),
     }
-    columns |= {name: pa.array([outcome.result[name] for outcome, _ in rows], kind) for name, kind in ABOUT.items()}
+    columns |= {name: pa.array([getattr(outcome.result, name) for outcome, _ in rows], kind) for name, kind in ABOUT.items()}
     columns["metric"] = pa.array([metric for _, metric in rows], pa.string())
-    values = [outcome.result["metrics"][metric] if metric else None for outcome, metric in rows]
+    values = [outcome.result.metrics[metric] if metric else None for outcome, metric in rows]
     return pa.table({**columns, "value": pa.array(values, pa.float64())})
 
 
@@ -54,13 +53,13 @@ def curves_table(outcomes: Sequence[Outcome]) -> pa.Table:
     """One row per run, epoch and split. A null is a key that the row does not have, NaN one whose value was not finite."""
     import pyarrow as pa
 
-    rows = [(outcome, row) for outcome in outcomes for row in outcome.result["rows"]]
+    rows = [(outcome, row) for outcome in outcomes for row in outcome.result.rows]
     for _, row in rows:
         assert row.keys() <= {"epoch", "split", *NUMBERS, NORMS}, sorted(row)
     columns: dict[str, Any] = {
         "variant": pa.array([outcome.variant for outcome, _ in rows], pa.string()),
         "seed": pa.array([outcome.seed for outcome, _ in rows], pa.int64()),
-        "hash": pa.array([outcome.result["hash"] for outcome, _ in rows], pa.string()),
+        "hash": pa.array([outcome.result.hash for outcome, _ in rows], pa.string()),
         "epoch": pa.array([row["epoch"] for _, row in rows], pa.int64()),
         "split": pa.array([row["split"] for _, row in rows], pa.string()),
     }
@@ -70,21 +69,21 @@ def curves_table(outcomes: Sequence[Outcome]) -> pa.Table:
     return pa.table(columns)
 
 
-def results_of(cells_path: Path, curves_path: Path) -> dict[str, dict[str, Any]]:
+def results_of(cells_path: Path, curves_path: Path) -> dict[str, Result]:
     """Every result by its hash, as it was before it became rows of the two tables."""
-    results: dict[str, dict[str, Any]] = {}
+    results: dict[str, Result] = {}
     owner: dict[str, tuple[str, int]] = {}
     for row in read_parquet(cells_path, [*ABOUT, "variant", "seed", "metric", "value"]).to_pylist():
         if owner.setdefault(row["hash"], (row["variant"], row["seed"])) != (row["variant"], row["seed"]):
             continue
-        fresh = {**{name: row[name] for name in ABOUT}, "metrics": {}, "rows": []}
+        fresh = Result(**{name: row[name] for name in ABOUT}, metrics={}, rows=[])
         result = results.setdefault(row["hash"], fresh)
         if row["metric"] is not None:
             whole = row["metric"] in WHOLE and row["value"] is not None
-            result["metrics"][row["metric"]] = int(row["value"]) if whole else row["value"]
+            result.metrics[row["metric"]] = int(row["value"]) if whole else row["value"]
     for row in read_parquet(curves_path, CURVES).to_pylist():
         if owner.get(row["hash"]) == (row["variant"], row["seed"]):
-            results[row["hash"]]["rows"].append(_restored(row))
+            results[row["hash"]].rows.append(_restored(row))
     return results
 
 

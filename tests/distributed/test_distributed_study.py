@@ -42,7 +42,7 @@ class Killing(Actors):
 def test_the_results_are_those_of_processes_and_a_killed_actor_costs_nothing_but_time(project, ray_reference, capsys):
     killing = Killing()
     outcomes = compute(planned_study(chosen(SEEDS, EPOCHS)), killing)
-    assert [outcome.result["failure"] for outcome in outcomes] == [None] * 2 * SEEDS
+    assert [outcome.result.failure for outcome in outcomes] == [None] * 2 * SEEDS
     assert killing.killed == 1
     assert "study: an actor has gone (The actor died unexpectedly before finishing this task. " in capsys.readouterr().out
     same(copy.deepcopy(ray_reference), by_hash())
@@ -85,7 +85,7 @@ def test_what_others_hold_is_waited_for_aloud_and_the_study_goes_on_with_the_res
     workers = actors()
     outcomes = compute(planned_study(chosen(seeds=2, epochs=100)), workers)
     ray.kill(holder)
-    assert [outcome.result["failure"] for outcome in outcomes] == [None] * 4
+    assert [outcome.result.failure for outcome in outcomes] == [None] * 4
     said = capsys.readouterr().out
     assert "study: waiting for Ray to start 1 actor of 1 CPU; 0 of 2 CPUs are free in the cluster" in said
     assert "start again" not in said, "the job of the actor without a place has gone to the other one"

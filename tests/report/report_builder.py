@@ -21,6 +21,7 @@ from pipeline.config import merged
 from pipeline.data.dataset import FORMAT, Manifest, Split, manifest_dict, open_dataset
 from pipeline.stages.evaluate import judged, write_confusion, write_predictions
 from pipeline.study.effects import Outcome, effects
+from pipeline.study.result import Result
 from pipeline.study.tables import cells_table, curves_table
 
 DATASET = "0d9b6f1ac2e14d0a9f7b3c5d8e6f1a2b"
@@ -373,7 +374,7 @@ def study_run(variant, seed, shift, time, epochs, rng, failing):
              "num_together": 10, "ended": "not_finite" if failed else "epochs",
              "val_samples": "v", "test_samples": None}  # fmt: skip
     failure = "the validation loss was not finite in epoch 4: lower train.learning_rate" if failed else None
-    return {**about, "failure": failure, "metrics": metrics, "rows": rows}
+    return Result.from_json({**about, "failure": failure, "metrics": metrics, "rows": rows})
 
 
 def study_definition(definition):

@@ -275,7 +275,7 @@ def test_what_another_computes_is_awaited_and_picked_up(project, monkeypatch, ca
         monkeypatch, chosen, lambda planned: [job.cells[0].hash for job in planned.jobs[:2]], finish
     )
     assert sum(started) == 4
-    assert {outcome.result["hash"]: outcome.result for outcome in outcomes} == by_hash()
+    assert {outcome.result.hash: outcome.result.to_json() for outcome in outcomes} == by_hash()
     assert capsys.readouterr().out.count("study: waiting for 2 runs of process") == 1
     assert claims_left() == []
 
@@ -313,7 +313,7 @@ def test_a_result_that_lacks_what_is_asked_for_is_not_taken_from_another(project
     everything = lambda planned: [one.hash for job in planned.jobs for one in job.cells]  # noqa: E731
     outcomes, started = with_another(monkeypatch, chosen, everything, finish)
     assert sum(started) == 6
-    assert all("test_loss" in outcome.result["metrics"] for outcome in outcomes)
+    assert all("test_loss" in outcome.result.metrics for outcome in outcomes)
 
 
 def test_a_state_is_gone_on_from_under_the_name_of_its_new_runner(project):
@@ -373,7 +373,7 @@ def runner(name, variants, seeds, epochs):
     Path(f"ready-{name}").touch()
     wait_for(Path(f"go-{name}").exists, limit_s=120)
     outcomes = compute(planned, Logged(Path(f"log-{name}")))
-    artifacts.write_json(Path(f"outcomes-{name}"), [[own.variant, own.seed, own.result] for own in outcomes])
+    artifacts.write_json(Path(f"outcomes-{name}"), [[own.variant, own.seed, own.result.to_json()] for own in outcomes])
 
 
 def ready(names, variants, seeds, epochs):

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.metrics import METRICS, Judged
 from pipeline.study.effects import VERDICTS, Outcome, as_expected, effects
+from pipeline.study.result import Result
 from pipeline.study.statistics import holm, paired_difference
 
 
@@ -41,7 +42,7 @@ def outcome(variant, seed, value, accepted=False, metric="val_loss", **more):
     failure = "the loss was not finite in epoch 2" if value is None else None
     metrics = {"val_loss": 0.5, "val_accuracy": 0.9, "best_epoch": 3.0, metric: value, "seconds": 2.0 + seed}
     result = {"hash": f"{variant}{seed}", "failure": failure, "device": "cpu", "metrics": metrics, **more}
-    return Outcome(variant, seed, result, accepted)
+    return Outcome(variant, seed, Result.from_json(result), accepted)
 
 
 def study(values, definition=None, variants=None, **more):

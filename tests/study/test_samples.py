@@ -104,19 +104,19 @@ def test_the_test_samples_count_where_the_study_reads_them(pictures):
 
 def test_the_same_samples_shown_otherwise_are_compared(pictures):
     outcomes = compute(plan_of(definition({"tiny": {"data.size": 4}, "few": {"train.limit": 20}}, seeds=1), pictures), Inline())
-    assert [outcome.result["failure"] for outcome in outcomes] == [None] * 3
-    assert {o.result["val_samples"] for o in outcomes} == {samples_digest(open_dataset(artifacts.stage_dir("prepare")), "val")}
-    assert {o.result["test_samples"] for o in outcomes} == {None}
+    assert [outcome.result.failure for outcome in outcomes] == [None] * 3
+    assert {o.result.val_samples for o in outcomes} == {samples_digest(open_dataset(artifacts.stage_dir("prepare")), "val")}
+    assert {o.result.test_samples for o in outcomes} == {None}
 
 
 def test_known_results_of_other_samples_are_refused_too(pictures):
     chosen = definition({"half": {"model.dropout": 0.5}}, seeds=1)
     outcomes = compute(plan_of(chosen, pictures), Inline())
-    file = artifacts.cells_root() / f"{outcomes[1].result['hash']}.json"
-    artifacts.write_json(file, {**outcomes[1].result, "val_samples": "others"})
+    file = artifacts.cells_root() / f"{outcomes[1].result.hash}.json"
+    artifacts.write_json(file, {**outcomes[1].result.to_json(), "val_samples": "others"})
     with pytest.raises(ConfigError, match="variant half: its validation samples are others than baseline"):
         plan_of(chosen, pictures)
-    older = {key: value for key, value in outcomes[1].result.items() if not key.endswith("_samples")}
+    older = {key: value for key, value in outcomes[1].result.to_json().items() if not key.endswith("_samples")}
     artifacts.write_json(file, older)
     assert plan_of(chosen, pictures).num_missing == 1, "a result that does not say on which samples is computed again"
 

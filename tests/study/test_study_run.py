@@ -170,7 +170,7 @@ def test_a_failed_run_is_recorded_and_stops_no_other(project):
     found = effects("s", chosen, variants(chosen), outcomes)
     assert [(v["name"], v["num_failed"], v["num_seeds"]) for v in found["variants"]] == [("wild", 3, 0), ("none", 0, 3)]
     assert found["variants"][0]["verdict"] == "failed"
-    assert all("not finite" in outcome.result["failure"] for outcome in outcomes if outcome.variant == "wild")
+    assert all("not finite" in outcome.result.failure for outcome in outcomes if outcome.variant == "wild")
     assert claims_left() == []
     assert computed(chosen)[1] == [], "a failure is a result"
 
@@ -188,7 +188,7 @@ def test_variants_of_data_and_augmentation_get_their_own_by_digest(project):
         computed(chosen)  # the digits of this folder were not written by `prepare`
     outcomes, _ = computed(definition(changes, seeds=1))
     assert len(list((artifacts.runs_root() / "data").glob("*/views-00*.npy"))) == 2
-    losses = [outcome.result["metrics"]["val_loss"] for outcome in outcomes]
+    losses = [outcome.result.metrics["val_loss"] for outcome in outcomes]
     assert len(set(losses)) == 3
 
 
@@ -214,7 +214,7 @@ def test_the_test_split_is_judged_where_it_is_asked_for(project):
     computed(definition(NONE, seeds=1))
     outcomes, started = computed(definition(NONE, seeds=1, test=True))
     assert sum(started) == 2, "what was not judged is run again"
-    assert all(0 < outcome.result["metrics"]["test_loss"] < 5 for outcome in outcomes)
+    assert all(0 < outcome.result.metrics["test_loss"] < 5 for outcome in outcomes)
 
 
 def test_bad_studies_are_refused_before_anything_runs(project):
@@ -336,7 +336,7 @@ def test_a_run_that_takes_its_workers_with_it_is_given_up_and_tried_again_next_t
             return [(len(self.started), JobLost("gone"))]
 
     outcomes = compute(planned_study(definition(NONE, seeds=1)), Losing())
-    assert [outcome.result["failure"] for outcome in outcomes] == ["gone", "gone"]
+    assert [outcome.result.failure for outcome in outcomes] == ["gone", "gone"]
     assert claims_left() == []
     assert sum(computed(definition(NONE, seeds=1))[1]) == 2
 

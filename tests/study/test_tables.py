@@ -1,5 +1,6 @@
 """The two tables of a study hold its results whole."""
 
+import dataclasses
 import json
 
 import pyarrow.parquet as pq
@@ -7,6 +8,7 @@ import pytest
 
 from pipeline.errors import StorageError
 from pipeline.study.effects import Outcome
+from pipeline.study.result import Result
 from pipeline.study.tables import cells_table, curves_table, results_of
 
 
@@ -21,7 +23,7 @@ def result(name, epochs=2, failure=None, **more):
     metrics = {"val_loss": 0.1 + 0.2, "val_accuracy": 0.55, "best_epoch": 2, "seconds": 1e-9, "num_parameters": 123_456_789}
     about = {"hash": name, "without_code": f"w{name}", "code": "c", "failure": failure, "ended": "epochs", "device": "cpu",
              "num_threads": 2, "num_together": 12, "val_samples": "v", "test_samples": None}  # fmt: skip
-    return {**about, "metrics": metrics, "rows": rows, **more}
+    return Result.from_json({**about, "metrics": metrics, "rows": rows, **more})
 
 
 DIVERGED = [
@@ -50,9 +52,9 @@ def written(folder, outcomes):
 def test_results_come_back_as_they_were(tmp_path):
     outcomes = [Outcome(f"v{i % 2}", i, value, accepted=i == 0) for i, value in enumerate(RESULTS.values())]
     found = results_of(*written(tmp_path, outcomes))
-    assert found == {value["hash"]: value for value in RESULTS.values()}
-    assert [json.dumps(found[v["hash"]], sort_keys=True) for v in RESULTS.values()] == [
-        json.dumps(value, sort_keys=True) for value in RESULTS.values()
+    assert found == {value.hash: value for value in RESULTS.values()}
+    assert [json.dumps(found[v.hash].to_json(), sort_keys=True) for v in RESULTS.values()] == [
+        json.dumps(value.to_json(), sort_keys=True) for value in RESULTS.values()
     ], "whole numbers stay whole"
 
 
@@ -79,10 +81,12 @@ def test_the_tables_have_one_row_per_number(tmp_path):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("strange", [{"note": "?"}, {"rows": [{"epoch": 1, "split": "val", "loss": 1.0, "f1": 0.3}]}])
-def test_what_the_tables_cannot_hold_is_refused(strange):
+def test_what_the_tables_cannot_hold_is_refused():
+    with pytest.raises(TypeError, match="note"):
+        Result.from_json({**RESULTS["whole"].to_json(), "note": "?"})
+    strange = dataclasses.replace(RESULTS["whole"], rows=[{"epoch": 1, "split": "val", "loss": 1.0, "f1": 0.3}])
     with pytest.raises(AssertionError):
-        [make([Outcome("v", 0, {**RESULTS["whole"], **strange})]) for make in (cells_table, curves_table)]
+        curves_table([Outcome("v", 0, strange)])
 
 
 def test_a_torn_or_foreign_table_is_named(tmp_path):
