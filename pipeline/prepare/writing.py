@@ -32,7 +32,7 @@ GATHER_BYTES = 8 * 2**20
 TABLE_ROWS = 2**17
 
 
-class Job(NamedTuple):
+class Undecoded(NamedTuple):
     """One content to decode, and the row of the scratch file that it goes to."""
 
     row: int
@@ -77,7 +77,7 @@ def decoded(
         if layout.is_plain:
             os.truncate(path, len(readers) * layout.num_bytes)
     work = _decode_to if layout.is_plain else _decoded_rows
-    tasks = chunks(_jobs(source, samples, readers), lambda job: job.num_bytes + job.decode_bytes // 16)
+    tasks = chunks(_undecoded(source, samples, readers), lambda one: one.num_bytes + one.decode_bytes // 16)
     shown = Display("prepare: decoding", "sample", len(readers))
     with shown as display, crashes_explained(), path.open("ab") as file:
         for task, (problems, rows) in ordered(partial(work, path, decode, layout), tasks, _weight, workers):
@@ -100,7 +100,7 @@ def _appended(file: BinaryIO, rows: Rows, layout: Layout) -> Iterator[Column]:
             yield np.array([len(row) if layout.ragged else 1 for row in own], np.int64)
 
 
-def _jobs(source: Source, samples: Samples, readers: Column) -> Iterator[Job]:
+def _undecoded(source: Source, samples: Samples, readers: Column) -> Iterator[Undecoded]:
     row = 0
     for i, raw in enumerate(source.read()):
         if row == len(readers):
@@ -108,7 +108,7 @@ def _jobs(source: Source, samples: Samples, readers: Column) -> Iterator[Job]:
         if i == readers[row]:
             if raw.content is None:
                 raise DataError(f"{raw.source}: {_CHANGED}")
-            yield Job(row, raw.content, int(samples.contents[i]), raw.num_bytes, int(samples.facts[i, -1]), raw.source)
+            yield Undecoded(row, raw.content, int(samples.contents[i]), raw.num_bytes, int(samples.facts[i, -1]), raw.source)
             row += 1
     if row < len(readers):
         raise DataError(f"{samples.name(int(readers[row]))}: {_CHANGED}")
@@ -117,34 +117,34 @@ def _jobs(source: Source, samples: Samples, readers: Column) -> Iterator[Job]:
 _CHANGED = "changed while the data was being read; wait until nothing writes to it, then repeat"
 
 
-def _weight(task: list[Job]) -> int:
-    return 2 * sum(job.num_bytes for job in task) + max(job.decode_bytes for job in task)
+def _weight(task: list[Undecoded]) -> int:
+    return 2 * sum(one.num_bytes for one in task) + max(one.decode_bytes for one in task)
 
 
 Rows = list[list[NDArray[Any]]]
 """By content its rows; none where it can't be decoded."""
 
 
-def _decode_to(path: Path, decode: Decode, layout: Layout, task: list[Job]) -> tuple[dict[int, str], Rows]:
+def _decode_to(path: Path, decode: Decode, layout: Layout, task: list[Undecoded]) -> tuple[dict[int, str], Rows]:
     """Decode and write; by row, why a content can't be decoded."""
     problems: dict[int, str] = {}
     with storage_errors(path), path.open("r+b") as file:
-        for job in task:
-            values = _values(decode, job, problems)
+        for one in task:
+            values = _values(decode, one, problems)
             if values is None:
                 continue
             assert isinstance(values, np.ndarray), "a plain layout has one row a sample"
             assert (values.shape, values.dtype) == (layout.shape, layout.dtype)
-            os.pwrite(file.fileno(), values.tobytes(), job.row * layout.num_bytes)
+            os.pwrite(file.fileno(), values.tobytes(), one.row * layout.num_bytes)
     return problems, []
 
 
-def _decoded_rows(path: Path, decode: Decode, layout: Layout, task: list[Job]) -> tuple[dict[int, str], Rows]:
+def _decoded_rows(path: Path, decode: Decode, layout: Layout, task: list[Undecoded]) -> tuple[dict[int, str], Rows]:
     """Decode, and leave the writing to who knows where; by row, why a content can't be decoded."""
     problems: dict[int, str] = {}
     rows: Rows = []
-    for job in task:
-        values = _values(decode, job, problems)
+    for one in task:
+        values = _values(decode, one, problems)
         own = [] if values is None else values if isinstance(values, list) else [values]
         for row in own:
             assert (row.shape[1:] if layout.ragged else row.shape, row.dtype) == (layout.shape, layout.dtype)
@@ -152,14 +152,14 @@ def _decoded_rows(path: Path, decode: Decode, layout: Layout, task: list[Job]) -
     return problems, rows
 
 
-def _values(decode: Decode, job: Job, problems: dict[int, str]) -> NDArray[Any] | list[NDArray[Any]] | None:
+def _values(decode: Decode, one: Undecoded, problems: dict[int, str]) -> NDArray[Any] | list[NDArray[Any]] | None:
     try:
-        content = loaded(job.content)
-        if content_number(content) != job.number:
-            raise DataError(f"{job.source}: {_CHANGED}")
+        content = loaded(one.content)
+        if content_number(content) != one.number:
+            raise DataError(f"{one.source}: {_CHANGED}")
         return decode(content)
     except BadSampleError as bad:
-        problems[job.row] = str(bad)
+        problems[one.row] = str(bad)
         return None
 
 

@@ -48,7 +48,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Source:
+class Stock:
     """Rows that runs of these seeds see: the training set's own, or augmented copies of them."""
 
     views: Views
@@ -76,31 +76,31 @@ class Batches:
         self.ids = all_ids[self.rows]
         self.labels = torch.from_numpy(np.array(train.labels)[self.rows]).to(device)
         self.steps_per_epoch = math.ceil(len(self.ids) / program.batch_size)
-        self.sources = self._sources(train, views)
-        streams = [(source.views.digest, seed) for source in self.sources for seed in source.seeds]
+        self.stocks = self._stocks(train, views)
+        streams = [(stock.views.digest, seed) for stock in self.stocks for seed in stock.seeds]
         place = [streams.index((own.digest, lane.seed)) for lane, own in zip(lanes, views, strict=True)]
         self.place = None if place == list(range(len(streams))) else torch.tensor(place, device=device)
         """Which stream of batches is each run's; None: one each, in order."""
         dropout = [lane.dropout for lane in lanes]
         self.draws = Draws(lane_seeds(lanes), dropout, program.batch_size, device)
 
-    def _sources(self, train: Split, views: Sequence[Views]) -> list[Source]:
+    def _stocks(self, train: Split, views: Sequence[Views]) -> list[Stock]:
         """One for each distinct augmentation; those that store no copies share the training set's own rows."""
         inputs: dict[str, Inputs] = {}
-        found: dict[str, Source] = {}
+        found: dict[str, Stock] = {}
         for lane, own in zip(self.lanes, views, strict=True):
             stored = own.digest if own.arrays else "own"
             if stored not in inputs:
                 inputs[stored] = Inputs(own.arrays or [train.inputs], self.device)
-            source = found.setdefault(own.digest, Source(own, inputs[stored], []))
-            if lane.seed not in source.seeds:
-                source.seeds.append(lane.seed)
+            stock = found.setdefault(own.digest, Stock(own, inputs[stored], []))
+            if lane.seed not in stock.seeds:
+                stock.seeds.append(lane.seed)
         return list(found.values())
 
     @property
     def resident(self) -> bool:
         """Whether all rows lie on the device."""
-        return all(source.inputs.resident for source in self.sources)
+        return all(stock.inputs.resident for stock in self.stocks)
 
     def blocks(self, first: int) -> list[range]:
         """The steps of an epoch from `first` on, in blocks few enough to stay in the processor's cache.
@@ -129,8 +129,8 @@ class Batches:
         augmentation share a stream of batches, which is made once and then laid out for each run.
         """
         size, num = self.program.batch_size, len(self.ids)
-        order_of = {seed: keyed.epoch_order(seed, epoch, num) for source in self.sources for seed in source.seeds}
-        plans = [self._plan(source, order_of, epoch) for source in self.sources]
+        order_of = {seed: keyed.epoch_order(seed, epoch, num) for stock in self.stocks for seed in stock.seeds}
+        plans = [self._plan(stock, order_of, epoch) for stock in self.stocks]
         labels = self.labels[torch.from_numpy(np.concatenate([orders for orders, _ in plans])).to(self.device)]
         first = epoch * self.steps_per_epoch
         draws = self.draws.of_epoch(range(first, first + self.steps_per_epoch))
@@ -139,8 +139,8 @@ class Batches:
             rows = self.own_rows(min(size, num - steps[0] * size))
             part = self._places(steps, rows)
             parts = [
-                self._inputs(source, orders[:, part], numbers[:, part])
-                for source, (orders, numbers) in zip(self.sources, plans, strict=True)
+                self._inputs(stock, orders[:, part], numbers[:, part])
+                for stock, (orders, numbers) in zip(self.stocks, plans, strict=True)
             ]
             inputs, targets = parts[0] if len(parts) == 1 else torch.cat(parts), labels[:, part]
             if self.place is not None:
@@ -156,21 +156,21 @@ class Batches:
             return slice(steps[0] * size, min((steps[-1] + 1) * size, len(self.ids)))
         return (size * np.array(steps)[:, None] + np.arange(*rows)).ravel()
 
-    def _plan(self, source: Source, order_of: dict[int, NDArray[np.int64]], epoch: int) -> tuple[NDArray[np.int64], ...]:
+    def _plan(self, stock: Stock, order_of: dict[int, NDArray[np.int64]], epoch: int) -> tuple[NDArray[np.int64], ...]:
         """Samples (seeds, N) in the order of an epoch, and the number of the view that each of them shows."""
-        orders = np.stack([order_of[seed] for seed in source.seeds])
-        if not source.views.policy.active:
+        orders = np.stack([order_of[seed] for seed in stock.seeds])
+        if not stock.views.policy.active:
             return orders, np.zeros_like(orders)
-        stored = len(source.views.arrays)
-        numbers = np.stack([keyed.which_view(seed, self.ids, epoch, stored) for seed in source.seeds])
+        stored = len(stock.views.arrays)
+        numbers = np.stack([keyed.which_view(seed, self.ids, epoch, stored) for seed in stock.seeds])
         return orders, np.take_along_axis(numbers, orders, axis=1)
 
-    def _inputs(self, source: Source, order: NDArray[np.int64], numbers: NDArray[np.int64]) -> Tensor:
+    def _inputs(self, stock: Stock, order: NDArray[np.int64], numbers: NDArray[np.int64]) -> Tensor:
         """(seeds, rows, ...) as the network takes them."""
         rows = self.rows[order]
-        inputs = source.inputs.take((rows + numbers * self.num_stored if source.views.arrays else rows).ravel())
-        if source.views.drawn:
-            policy = source.views.policy
+        inputs = stock.inputs.take((rows + numbers * self.num_stored if stock.views.arrays else rows).ravel())
+        if stock.views.drawn:
+            policy = stock.views.policy
             inputs = views_of(policy.kind).batch_views(inputs, self.ids[order.ravel()], numbers.ravel(), policy)
         inputs = self.to_input(inputs)
         return inputs.view(*order.shape, *inputs.shape[1:])
