@@ -155,7 +155,7 @@ def test_results_of_older_code_are_taken_when_they_are_accepted(project, monkeyp
     before, _ = computed(definition(NONE))
     import pipeline.runs.identity as identity_module
 
-    monkeypatch.setattr(identity_module, "code_digest", lambda file: "other code")
+    monkeypatch.setattr(identity_module, "code_digest", lambda *_: "other code")
     outcomes, started = computed(definition(NONE, seeds=4), accept_code=True)
     assert sum(started) == 2, "the new seed has no older result"
     assert [outcome.accepted for outcome in outcomes] == [True, True, True, False] * 2
