@@ -49,7 +49,6 @@ WRITERS = {
     "prepare/writing.py",
     "stages/evaluate.py",
     "stages/study.py",
-    "runs/display.py",
 }
 EXECUTING_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "runpy"}
 EXECUTING_CALLS = {"eval", "exec", "compile", "__import__"}
