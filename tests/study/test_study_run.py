@@ -387,7 +387,7 @@ def test_modules_and_the_built_in_net_are_compared_each_by_itself(project, own_m
     outcomes = compute(todo, Inline())
     assert [outcome.variant for outcome in outcomes] == ["baseline"] * 2 + ["cnn"] * 2 + ["patches"] * 2
     found = {(outcome.variant, outcome.seed): outcome.result for outcome in outcomes}
-    assert len({result["metrics"]["val_loss"] for result in found.values()}) == 6
-    layers = {name: list(found[name, 0]["rows"][0]["layer_grad_norms"]) for name in ("baseline", "cnn")}
+    assert len({result.metrics["val_loss"] for result in found.values()}) == 6
+    layers = {name: list(found[name, 0].rows[0]["layer_grad_norms"]) for name in ("baseline", "cnn")}
     assert layers == {"baseline": ["dense1", "output"], "cnn": ["scale", "stem", "head"]}
-    assert found["cnn", 0]["code"] != found["baseline", 0]["code"], "extensions.py is part of a module's code alone"
+    assert found["cnn", 0].code != found["baseline", 0].code, "extensions.py is part of a module's code alone"
