@@ -11,6 +11,9 @@ generators"); the 32-bit mixing of dropout masks follows the multiply-xorshift f
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,6 +119,26 @@ def subset(ids: U64, num: int) -> NDArray[np.int64]:
 def init_seed(run_seed: int, layer: str) -> int:
     """The seed of a layer's initial weights: the same in every network that has a layer of that name."""
     return int(words("init", run_seed, content_id(layer.encode()))[0] >> np.uint64(1))
+
+
+@contextmanager
+def seeded_torch(seed: int) -> Iterator[None]:
+    """Torch's global generator of the CPU, for code that draws from no other: seeded here, and given back as it was.
+
+    Threads of a process take turns, since they share it: batches may be fetched by one while another trains.
+    """
+    import torch
+
+    with _TORCH:
+        before = torch.get_rng_state()
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which formats a stack for each kind of device
+        try:
+            yield
+        finally:
+            torch.set_rng_state(before)
+
+
+_TORCH = threading.RLock()
 
 
 def dropout_keys(run_seeds: NDArray[Any], steps: NDArray[Any], layer: int) -> NDArray[np.int32]:

@@ -135,3 +135,18 @@ def test_views_depend_on_the_sample_not_on_its_place():
     draws = keyed.view_draws(5, IDS, np.arange(4), 3)
     assert np.array_equal(draws[order], keyed.view_draws(5, IDS[order], np.arange(4)[order], 3))
     assert np.array_equal(keyed.which_view(1, IDS, 2, 8)[order], keyed.which_view(1, IDS[order], 2, 8))
+
+
+def test_the_global_generator_is_given_back_as_it_was():
+    import torch
+
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    first = torch.rand(1)
+    with keyed.seeded_torch(7):
+        drawn = torch.rand(4)
+    with keyed.seeded_torch(7), keyed.seeded_torch(8):
+        pass
+    assert torch.equal(torch.cat([first, torch.rand(1)]), expected)
+    assert torch.equal(drawn, torch.rand(4, generator=torch.Generator().manual_seed(7)))

@@ -16,7 +16,7 @@ from pipeline.train.program import Lane, Program
 from pipeline.train.training import Training
 
 OFF = ImagePolicy.model_construct(
-    **{**dict.fromkeys(ImagePolicy.model_fields, 0.0), "seed": 0, "views": 0, "strength": 1.0, "padding": "zeros"}
+    **{**dict.fromkeys(ImagePolicy.model_fields, 0.0), "seed": 0, "views": 0, "strength": 1.0, "padding": "zeros", "kornia": []}
 )
 NONE = Views([], OFF, "none")
 

@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.keyed import U64
+from pipeline.kinds.image.by_name import with_named
 from pipeline.kinds.image.keys import GEOMETRY, ImagePolicy
 from pipeline.kinds.image.noise import SPREAD, batch_noise
-from pipeline.kinds.image.parameters import check_policy, noise_keys, view_parameters
+from pipeline.kinds.image.parameters import check_colour, noise_keys, view_parameters
 from pipeline.kinds.image.transforms import (
     LUMA,
     Parameters,
@@ -60,7 +61,7 @@ def batch_views(images: torch.Tensor, ids: U64, views: NDArray[np.int64], policy
     assert images.dtype == torch.uint8, "images must be uint8 (B, C, H, W)"
     assert images.ndim == 4, "images must be uint8 (B, C, H, W)"
     assert len(images) == len(ids) == len(views), "one id and one view number per image"
-    check_policy(policy, images.shape[1:])
+    check_colour(policy, images.shape[1:])
     plan = _plan(images, ids, views, policy)
     out = torch.empty(images.shape, dtype=torch.uint8, device=images.device)
     step = _rows_at_once(images)
@@ -68,7 +69,7 @@ def batch_views(images: torch.Tensor, ids: U64, views: NDArray[np.int64], policy
         rows = slice(start, start + step)
         part = _Plan(*(None if tensor is None else tensor[rows] for tensor in plan))
         out[rows] = _views(images[rows], part, policy)
-    return out
+    return with_named(out, ids, views, policy) if policy.kornia else out
 
 
 def _rows_at_once(images: torch.Tensor) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from pipeline.schema.augment import AugmentConfig, Probability
+from pipeline.schema.base import Section
 from pipeline.schema.data import DataConfig
 
 Pixels = Annotated[int, Field(ge=1, le=4096)]
+Plain = bool | int | float | str
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 VARIED = ("data.size", "data.resize", "data.channels", "data.max_pixels")
@@ -44,6 +46,23 @@ class ImageData(DataConfig):
         if isinstance(self.size, int):
             return self.size, self.size
         return (self.size[0], self.size[1]) if self.size else None
+
+
+class Named(Section):
+    """One of Kornia's augmentations: its name, how often it is applied, and the keys that it takes."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Plain | list[Plain] | list[list[Plain]]]
+
+    name: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$")]
+    p: Probability
+
+    @model_validator(mode="after")
+    def _is_per_sample(self) -> Self:
+        wrong = sorted({"size", "nfiles", "same_on_batch"} & set(self.__pydantic_extra__))
+        if wrong:
+            raise ValueError(f"{self.name} takes no {', '.join(wrong)}: images keep their size, and each is drawn for itself")
+        return self
 
 
 class ImagePolicy(AugmentConfig):
@@ -81,17 +100,22 @@ class ImagePolicy(AugmentConfig):
     """Largest erased share of the area."""
     erase_value: Probability
     """Grey of the erased rectangle: 0 black, 1 white."""
+    kornia: list[Named]
+    """Kornia's augmentations by name, after the operations above, in this order."""
 
     @property
     def active(self) -> bool:
         """Whether any operation is on."""
-        return self.strength > 0 and any(getattr(self, name) > 0 for name in OPERATIONS)
+        built_in = any(getattr(self, name) > 0 for name in OPERATIONS)
+        return self.strength > 0 and (built_in or any(entry.p > 0 for entry in self.kornia))
 
     def scaled(self) -> Self:
         """The same policy with its strength taken into the operations."""
         if self.strength == 1:
             return self
-        return self.model_copy(update={"strength": 1.0} | {name: getattr(self, name) * self.strength for name in OPERATIONS})
+        scaled = {name: getattr(self, name) * self.strength for name in OPERATIONS}
+        named = [entry.model_copy(update={"p": entry.p * self.strength}) for entry in self.kornia]
+        return self.model_copy(update={"strength": 1.0, **scaled, "kornia": named})
 
     @model_validator(mode="after")
     def _can_be_drawn(self) -> Self:

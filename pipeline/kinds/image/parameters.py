@@ -64,10 +64,12 @@ def _libraries() -> dict[str, str]:
 def policy_digest(policy: ImagePolicy) -> str:
     """The identity of the views a policy draws; `views`, how many of them are written, does not enter."""
     keys = {name: value for name, value in policy.model_dump().items() if name != "views"}
+    if not policy.kornia:  # as before there were any
+        del keys["kornia"]
     return digest({"engine": "kornia", "version": ENGINE, "libraries": _libraries(), "policy": keys})
 
 
-def check_policy(policy: ImagePolicy, shape: Sequence[int]) -> None:
+def check_colour(policy: ImagePolicy, shape: Sequence[int]) -> None:
     """ConfigError where the policy needs colour and images of this shape (C, H, W) have none."""
     channels = shape[0]
     wrong = [f"augment.{name} = {getattr(policy, name)}" for name in COLOUR_ONLY if getattr(policy, name) > 0 and channels != 3]

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.kinds.image.by_name import applied
 from pipeline.kinds.image.engine import batch_views
 from pipeline.kinds.image.keys import OPERATIONS, ImagePolicy
 from pipeline.kinds.image.parameters import view_parameters
@@ -73,6 +74,9 @@ def _rows(examples: Examples, policy: ImagePolicy) -> list[list[Cell]]:
         drawn = batch_views(torch.from_numpy(np.repeat(image[None], NUM_VIEWS, axis=0)), ids, views, policy).numpy()
         parameters = view_parameters(ids, views, policy)
         words = [caption({name: float(values[i]) for name, values in parameters.items()}, policy) for i in range(NUM_VIEWS)]
+        for place, entry in enumerate(policy.kornia):
+            for i in np.flatnonzero(applied(ids, views, policy, place)):
+                words[i].append(entry.name.removeprefix("Random"))
         rows.append([original, *(Cell(pixels, _packed(text), False) for pixels, text in zip(drawn, words, strict=True))])
     return rows
 
@@ -93,6 +97,7 @@ def _sheet(rows: list[list[Cell]], policy: ImagePolicy) -> Image.Image:
 def _head(pen: ImageDraw.ImageDraw, columns: int, policy: ImagePolicy) -> None:
     pen.text((MARGIN, MARGIN - 6), "What training sees", INK, _font(18, True))
     on = [f"{name.replace('_', ' ')} {getattr(policy, name):g}" for name in OPERATIONS if getattr(policy, name) > 0]
+    on += [f"{entry.name} {entry.p:g}" for entry in policy.kornia if entry.p > 0]
     about = ", ".join(on) if on else "augmentation is off: the images as they are"
     pen.text((MARGIN, MARGIN + 20), about, FAINT, _font(13))
     for j in range(columns if policy.active else 0):

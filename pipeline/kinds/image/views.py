@@ -10,12 +10,22 @@ from numpy.typing import NDArray
 
 from pipeline.keyed import U64
 from pipeline.kinds.image.keys import ImagePolicy
-from pipeline.kinds.image.parameters import check_policy, engine_versions, policy_digest
+from pipeline.kinds.image.parameters import check_colour, engine_versions, policy_digest
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["advised", "batch_views", "check_policy", "engine_versions", "policy_digest"]
+
+
+def check_policy(policy: ImagePolicy, shape: Sequence[int]) -> None:
+    """ConfigError where the policy needs colour and images of this shape (C, H, W) have none, or what it names can't be
+    drawn for each of them alone."""
+    check_colour(policy, shape)
+    if policy.kornia:
+        from pipeline.kinds.image.by_name import check_named
+
+        check_named(policy, shape)
 
 
 def batch_views(stored: torch.Tensor, ids: U64, numbers: NDArray[np.int64], policy: ImagePolicy) -> torch.Tensor:

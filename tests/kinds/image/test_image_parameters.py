@@ -9,7 +9,7 @@ from pipeline.artifacts import digest
 from pipeline.errors import ConfigError
 from pipeline.kinds.image import parameters
 from pipeline.kinds.image.keys import OPERATIONS
-from pipeline.kinds.image.parameters import ENGINE, SLOTS, check_policy, noise_keys, policy_digest, view_parameters
+from pipeline.kinds.image.parameters import ENGINE, SLOTS, check_colour, noise_keys, policy_digest, view_parameters
 
 RNG = np.random.default_rng(1)
 IDS, VIEWS = RNG.integers(0, 2**64, 4000, dtype=np.uint64), RNG.integers(0, 2**31, 4000)
@@ -108,7 +108,9 @@ def test_noise_keys_differ(policy):
 def test_digest_names_all_that_can_change_a_pixel(policy, monkeypatch):
     light = policy("light")
     assert policy_digest(light) == policy_digest(policy("light", views=3))
-    changed = [light.model_copy(update={name: 1}) for name in type(light).model_fields if name != "views"]
+    numbers = [name for name in type(light).model_fields if name not in ("views", "kornia")]
+    changed = [light.model_copy(update={name: 1}) for name in numbers]
+    changed += [policy("light", kornia=[{"name": "RandomHue", "p": p}]) for p in (0.1, 0.2)]
     digests = {policy_digest(light), *map(policy_digest, changed)}
     monkeypatch.setattr(parameters, "ENGINE", 2)
     digests.add(policy_digest(light))
@@ -123,12 +125,12 @@ def test_digest_holds_the_libraries_versions(policy, monkeypatch):
 
 
 def test_colour_needs_three_channels(policy):
-    check_policy(policy("photos"), (3, 8, 8))
-    check_policy(policy("light", brightness=0.1), (1, 8, 8))
+    check_colour(policy("photos"), (3, 8, 8))
+    check_colour(policy("light", brightness=0.1), (1, 8, 8))
     with pytest.raises(
         ConfigError, match=r"augment\.saturation = 0\.2, augment\.hue = 0\.03: needs images of 3 channels.*grey"
     ):
-        check_policy(policy("photos"), (1, 8, 8))
+        check_colour(policy("photos"), (1, 8, 8))
 
 
 def test_parameters_need_no_torch():
