@@ -29,7 +29,17 @@ import pyarrow.parquet as pq
 from benchmarks.harness import write_row
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("pipeline", "conf", "dvc.yaml", "params.yaml", ".dvc/config", ".dvcignore", ".gitignore", "artifacts/study/.gitkeep")
+COPIED = (
+    "pipeline",
+    "conf",
+    "extensions.py",
+    "dvc.yaml",
+    "params.yaml",
+    ".dvc/config",
+    ".dvcignore",
+    ".gitignore",
+    "artifacts/study/.gitkeep",
+)
 STUDY = "{question: Does it?, baseline: {}, variants: {none: {model.dropout: 0.0}}, seeds: 2}"
 WORDS = ("study=none", "prepare.limit=600", "augment.views=2", "train.epochs=30", "train.save_every_s=0.2",
          f"+study.definitions.tiny={STUDY}")  # fmt: skip
@@ -86,7 +96,7 @@ def tried(folder: Path, num: int, seed: int) -> list[Trial]:
     """Stop `num` runs, each in a clone of its own, at moments drawn by the seed."""
     started = time.monotonic()
     clone = cloned(folder / "whole")
-    code, said = ended(start_run(clone, "whole"))
+    code, said = ended(start_run(clone, "whole"), clone)
     assert code == 0, said
     lasts, expected = time.monotonic() - started, artifacts(clone)
     draw = random.Random(seed)
@@ -107,10 +117,10 @@ def stopped(clone: Path, number: signal.Signals, after_s: float, expected: dict[
     time.sleep(after_s)
     if process.poll() is None:
         os.killpg(process.pid, number) if number == signal.SIGINT else os.kill(process.pid, number)
-    code, said = ended(process)
+    code, said = ended(process, clone)
     time.sleep(GONE_WITHIN_S)
     left = alive(mark)
-    second, more = ended(start_run(clone, mark))
+    second, more = ended(start_run(clone, mark), clone)
     return Trial(number, after_s, code, left, second, second == 0 and artifacts(clone) == expected, said + more)
 
 
@@ -136,15 +146,14 @@ def start_run(clone: Path, mark: str) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
-def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+def ended(process: subprocess.Popen[bytes], clone: Path) -> tuple[int, str]:
     """The exit code and what was said; killed, and so told, where it does not end."""
-    place = Path(str(psutil.Process(process.pid).cwd())) if process.poll() is None else None
     try:
         code = process.wait(MOST_S)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
-    return code, (place / "said.txt").read_text(errors="replace") if place else ""
+    return code, (clone / "said.txt").read_text(errors="replace")
 
 
 def alive(mark: str) -> list[str]:

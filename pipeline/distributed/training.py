@@ -58,6 +58,11 @@ def fit_on_cluster(
     folder. Lost workers cost what was done since the last save. Raises what `fit` raises, and ConfigError for a cluster
     that can't hold the workers.
     """
+    if train.profiler:
+        raise ConfigError(
+            f"train.profiler = {train.profiler!r}: workers elsewhere are not profiled; "
+            "say cluster=local, or train.profiler=null"
+        )
     program, lane = program_of(model, train, data.manifest)
     check_shards(train, cluster)
     device, threads = build_device(train.device), threads_for(program, train.threads, max(2, train.shards))
@@ -74,7 +79,7 @@ def fit_on_cluster(
         )
         task = Task(
             program, lane, views.policy, views.digest, device, threads, cluster.workers, cluster.reduce, cluster.timeout_s,
-            train.save_every_s,
+            train.save_every_s, tuple(train.callbacks),
         )  # fmt: skip
         again = asked.lost is not None
         with record.shown(snapshot, open_tracker), connected(cluster, threads * cluster.workers, again):
@@ -248,6 +253,8 @@ class Watch:
         for kind, content in report.events:
             if kind == "state":
                 self.driver.keep(content)
+            elif kind == "logged":
+                self.record.folder.log(content)
             else:
                 progress, rows = content
                 self.record.epoch(Progress(**progress), rows)

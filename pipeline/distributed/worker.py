@@ -57,6 +57,8 @@ class Task:
     reduce: str
     timeout_s: float
     save_every_s: float
+    callbacks: tuple[str, ...] = ()
+    """Names in `extensions.CALLBACKS`."""
     meeting: str | None = None
     """Where all workers share memory: the name under which they meet, which only they know."""
 
@@ -200,6 +202,7 @@ class Worker:
         from pipeline.data.views import Views
         from pipeline.train.device import chosen_device
         from pipeline.train.training import Training
+        from pipeline.train.watching import watching
 
         torch.set_num_threads(task.threads)
         own = Views(views, task.policy, task.views)
@@ -214,7 +217,9 @@ class Worker:
         keeper = WorkerKeeper(self, training, task)
         try:
             keeper.save()
-            self.run_to_end(training, keeper, self.stop_request)
+            logged = training.progress.num_logged
+            watched_by = watching(task.callbacks, lambda rows: self.outbox.put("logged", rows), logged)
+            self.run_to_end(training, keeper, self.stop_request, watched_by)
         except NumericsError:
             keeper.save()
             raise

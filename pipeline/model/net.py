@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from pipeline.model.draw import Draw
 
+FULL: Final = "32-true"
+"""Lightning's name of the precision in which all is float32."""
 FLOATS_PER_LINE = 16
 """float32 values in a cache line of 64 bytes."""
 TRAINED, FROZEN, BUFFER = ROLES = ("trained", "frozen", "buffer")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline import artifacts
 from pipeline.errors import StorageError
+from pipeline.runs.state import Row
 
 RECORD, ROWS = "record", "records"
 """The keys of a state's copies of run.json and, once the run has ended, of metrics.jsonl, beside those of its progress."""
@@ -97,6 +98,20 @@ class RunFolder:
     def metrics(self) -> Path:
         """The records, one line per epoch and split."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def logged(self) -> Path:
+        """What the user's callbacks have logged, a line each."""
+        return self.path / "logged.jsonl"
+
+    def log(self, rows: list[Row]) -> None:
+        """Append what callbacks have logged."""
+        artifacts.append_jsonl(self.logged, rows)
+
+    def cut_log(self, num: int) -> None:
+        """Leave the first rows that were logged: a training that goes on from there logs the others again."""
+        if self.logged.exists():
+            artifacts.write_jsonl(self.logged, artifacts.read_jsonl(self.logged, num))
 
     def read(self) -> dict[str, Any]:
         """`run.json`; where it is torn, as the newest whole state has it. StorageError where none has."""

@@ -47,6 +47,8 @@ class Outline(Protocol):
     @property
     def loss(self) -> str: ...
     @property
+    def precision(self) -> str: ...
+    @property
     def spec(self) -> Spec: ...
     @property
     def epochs(self) -> int: ...
@@ -117,6 +119,7 @@ class Record:
         before, entry = self.folder.read(), _interruption(reason, self.progress)
         self.folder.write(restarts=before["restarts"] + 1, interruptions=[*before["interruptions"], entry])
         self.folder.cut_records(self.progress.num_rows[0])
+        self.folder.cut_log(self.progress.num_logged)
         where = f"epoch {self.progress.epoch + 1}, step {self.progress.step}"
         self.display.say(f"train: {reason}; goes on from the last save, {where}")
 
@@ -162,8 +165,11 @@ def begin(
     for left in folder.path.glob("*.partial-*"):  # by a writer that was killed
         left.unlink()
     if shorter:
-        artifacts.copy_whole(shorter.metrics, folder.metrics)
+        for own, its in ((folder.metrics, shorter.metrics), (folder.logged, shorter.logged)):
+            if its.exists():
+                artifacts.copy_whole(its, own)
     folder.cut_records(_progress(snapshot).num_rows[0])
+    folder.cut_log(_progress(snapshot).num_logged)
     lost = [_interruption(asked.lost, _progress(snapshot))] if asked.lost else []
     new = {"restarts": len(lost) - 1, "started": now(), "continued_from": shorter and shorter.id}
     before: Row = folder.read() if resume else new
@@ -231,7 +237,7 @@ def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manif
         artifacts.load_tensors(place / "best.safetensors")  # whole, or StorageError
         description: Mapping[str, Any] = {
             "format": MODEL_FORMAT,
-            "model": {**model.model_dump(), "loss": program.loss},
+            "model": {**model.model_dump(), "loss": program.loss, "precision": program.precision},
             "extensions": extensions.digest() if model.extended else None,
             "input": {
                 "kind": manifest.kind,

@@ -35,6 +35,8 @@ class Progress:
     failures: list[str | None] = field(default_factory=list)
     num_rows: list[int] = field(default_factory=list)
     """Per run, how many records it has. They themselves are written once, and are no part of a state."""
+    num_logged: int = 0
+    """How many rows callbacks have logged, which are written once, too."""
 
     @classmethod
     def of(cls, num_runs: int) -> Progress:

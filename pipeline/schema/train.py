@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.schema.base import Section
+from pipeline.errors import ConfigError
+from pipeline.schema.base import Section, nearest
 
 Positive = Annotated[int, Field(ge=1)]
+Precision = Literal["32-true", "bf16-mixed"]
+"""As Lightning names it."""
 Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -55,6 +58,12 @@ class TrainConfig(Section):
     monitor: Literal["val_loss", "val_accuracy"]
     """What the best model is chosen by."""
     device: Literal["auto", "cpu", "cuda"]
+    precision: Precision
+    """bf16-mixed: products in bfloat16, weights and sums in float32; of a torch module."""
+    callbacks: list[str]
+    """Callbacks of Lightning's that watch: names in `extensions.CALLBACKS`."""
+    profiler: Literal["simple", "advanced"] | None
+    """Lightning's, whose table is written to the run's folder."""
     threads: Positive | None
     """CPU threads; null: one per core that this process may use, or one alone where steps are small or in a study's groups."""
     save_every_s: Annotated[float, Field(ge=0.0)]
@@ -71,9 +80,27 @@ class TrainConfig(Section):
             problems.append(
                 f"shards x accumulate = {self.shards * self.accumulate} must not exceed batch_size = {self.batch_size}"
             )
+        problems += self._unknown_callbacks()
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _unknown_callbacks(self) -> list[str]:
+        """Imports `extensions.py` where there are any."""
+        if not self.callbacks:
+            return []
+        from pipeline import extensions
+
+        try:
+            known = extensions.registered(extensions.CALLBACKS)
+        except ConfigError as error:
+            return [str(error)]
+        hints = {name: nearest(name, known) for name in self.callbacks if name not in known}
+        there = ", ".join(known) or "none yet"
+        return [
+            f"callbacks has {name}: extensions.CALLBACKS has {there}{f'; did you mean {near}?' if near else ''}"
+            for name, near in hints.items()
+        ]
 
     @property
     def warmup_taken(self) -> float:

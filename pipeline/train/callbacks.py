@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -62,8 +62,16 @@ class Decider:
 class Keeping(pl.Callback):
     """Has a `Keeper` save, show and record, and stops where a stop is asked for."""
 
-    def __init__(self, training: Training, keeper: Keeper, stop: StopRequest, untouched: Untouched) -> None:
-        self.training, self.keeper, self.stop, self.untouched = training, keeper, stop, untouched
+    def __init__(
+        self,
+        training: Training,
+        keeper: Keeper,
+        stop: StopRequest,
+        untouched: Untouched,
+        flush: Callable[[], int] | None = None,
+    ) -> None:
+        """flush: writes what other callbacks have logged; how many rows that makes in all."""
+        self.training, self.keeper, self.stop, self.untouched, self.flush = training, keeper, stop, untouched, flush
         self.decider = Decider(training, keeper, stop)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -90,6 +98,8 @@ class Keeping(pl.Callback):
         return self.stop.error(f"in epoch {progress.epoch + 1} after step {progress.step}; the same command goes on from there")
 
     def _save(self) -> None:
+        if self.flush:
+            self.training.progress.num_logged = self.flush()
         self.keeper.save()
         self.decider.saved = time.monotonic()
 

@@ -18,6 +18,7 @@ from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
 from pipeline.train.program import program_of, threads_for
 from pipeline.train.training import Training
+from pipeline.train.watching import Watching, watching
 
 
 def fit(
@@ -50,13 +51,14 @@ def fit(
         with record.shown(snapshot, open_tracker):
             keeper = RunKeeper(record, training, train.save_every_s)
             keeper.save()
-            _trained(training, keeper)
+            before = training.progress.num_logged
+            _train(training, keeper, watching(train.callbacks, folder.log, before, train.profiler, folder.path))
     return folder
 
 
-def _trained(training: Training, keeper: RunKeeper) -> None:
+def _train(training: Training, keeper: RunKeeper, watched_by: Watching) -> None:
     try:
-        run_to_end(training, keeper)
+        run_to_end(training, keeper, watching=watched_by)
     except NumericsError:
         keeper.save()
         raise

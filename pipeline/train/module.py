@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,7 @@ from pipeline.train.keeper import Keeper
 from pipeline.train.optimizer import LaneOptimizer
 from pipeline.train.stopping import StopRequest
 from pipeline.train.training import Training
+from pipeline.train.watching import NOBODY, Watching
 
 NO_ADVICE = (
     r".*LeafSpec.* is deprecated",  # a name of torch's that Lightning still uses
@@ -100,10 +101,12 @@ class TrainingModule(pl.LightningModule):
         self.untouched.note()
 
     def _count(self, steps: int) -> None:
-        """Have Lightning's global step count steps of the optimizer, which it counts one a batch by itself."""
+        """Have Lightning count steps of the optimizer, also where a batch has several."""
         taken = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         for counted in (taken.total, taken.current):
             counted.ready, counted.completed = counted.ready + steps, counted.completed + steps
+        # What loggers take for the step; it adds one for the batch itself.
+        self.trainer.fit_loop.epoch_loop._batches_that_stepped += steps - 1
 
     def validation_step(self, name: str, batch_idx: int) -> None:
         """One held-out set, whole."""
@@ -150,17 +153,17 @@ def run_to_end(
     training: Training,
     keeper: Keeper,
     stop: StopRequest | None = None,
-    watching: Sequence[pl.Callback] = (),
+    watching: Watching = NOBODY,
 ) -> None:
     """Train until every run has ended.
 
-    watching: a user's callbacks, which may look at all and change nothing. Raises Stopped after a signal (its state is
-    saved), NumericsError, PeerLost, and ConfigError for a callback that changes what is trained.
+    Raises Stopped after a signal (its state is saved), NumericsError, PeerLost, and ConfigError for a callback of the
+    user's that changes what is trained.
     """
-    stop, untouched = stop or StopRequest(), Untouched(training, watching)
-    keeping = Keeping(training, keeper, stop, untouched)
+    stop, untouched = stop or StopRequest(), Untouched(training, watching.callbacks)
+    keeping = Keeping(training, keeper, stop, untouched, watching.log.flush if watching.log else None)
     if not training.done:
-        trainer = _trainer(training, [*watching, keeping])
+        trainer = _trainer(training, watching, keeping)
         with stop.listening(), _without_advice():
             try:
                 trainer.fit(TrainingModule(training, untouched), train_dataloaders=Blocks(training), val_dataloaders=Names())
@@ -172,14 +175,17 @@ def run_to_end(
     keeper.save()
 
 
-def _trainer(training: Training, callbacks: list[pl.Callback]) -> pl.Trainer:
+def _trainer(training: Training, watching: Watching, keeping: Keeping) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # not which devices there are
     trainer = pl.Trainer(
         strategy=TeamStrategy(training),
         accelerator="gpu" if training.device.type == "cuda" else "cpu",
-        callbacks=callbacks,
+        precision=training.program.precision,
+        callbacks=[*watching.callbacks, keeping],
+        logger=watching.log or False,
+        log_every_n_steps=1,  # each block
+        profiler=watching.profiler,
         max_epochs=training.program.epochs,
-        logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -204,7 +210,7 @@ def _loop_state(trainer: pl.Trainer, training: Training) -> dict[str, Any]:
     steps = dict.fromkeys(("ready", "completed"), epoch * training.steps_per_epoch + step)
     own = {
         "epoch_progress": {"total": epochs, "current": epochs},
-        "epoch_loop.state_dict": {"_batches_that_stepped": epoch * num_blocks + block},
+        "epoch_loop.state_dict": {"_batches_that_stepped": steps["completed"]},
         "epoch_loop.batch_progress": {
             "total": dict.fromkeys(states, epoch * num_blocks + block),
             "current": dict.fromkeys(states, block),

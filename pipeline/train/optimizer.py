@@ -76,8 +76,12 @@ class LaneOptimizer(Optimizer):
                 places = [(k, i) for k in runs for i in own.parts]
                 flat, first, second = ([state[k][i] for k, i in places if state] for state in self.states)
                 self._step(own, rate_factor, flat, [self.gradients[k][i] for k, i in places], first, second)
+        self.tell_rates(going, rate_factor)
+
+    def tell_rates(self, going: Sequence[int], factor: float) -> None:
+        """Have the groups of parameters tell the learning rates of a step."""
         for k in going:
-            self.param_groups[k]["lr"] = self.lanes[k].learning_rate * rate_factor
+            self.param_groups[k]["lr"] = self.lanes[k].learning_rate * factor
 
     def _step(
         self, own: Together, factor: float, flat: list[Tensor], grads: list[Tensor], first: list[Tensor], second: list[Tensor]

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError
-from pipeline.model.net import Spec
+from pipeline.model.net import FULL, Spec
 from pipeline.model.objective import chosen_loss, num_outputs
-from pipeline.model.specs import spec_of
+from pipeline.model.specs import MODULE, spec_of
 from pipeline.schema.model import ModelConfig
-from pipeline.schema.train import TrainConfig
+from pipeline.schema.train import Precision, TrainConfig
 from pipeline.train.groups import Factors, check_factors
 
 SMALL_STEP_FLOPS = 50_000_000
@@ -54,6 +54,7 @@ class Program:
     """Training samples used, a fixed subset; None: all."""
     decayed: str = "matrices"
     factors: tuple[Factors, ...] = ()
+    precision: Precision = FULL
 
 
 def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Program, Lane]:
@@ -76,10 +77,15 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         raise ConfigError(f"model.channels = {model.channels}: a {model.arch} needs {allowed}")
     if model.dropout and train.batch_size * max(model.widths, default=0) >= 2**31:
         raise ConfigError(f"train.batch_size = {train.batch_size}: times the widest layer it must stay below 2**31 for dropout")
+    if train.precision != FULL and model.arch != MODULE:
+        raise ConfigError(
+            f"train.precision = {train.precision!r}: a {model.arch} computes in {FULL}; "
+            f"say train.precision={FULL}, or model=module"
+        )
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes))
     program = Program(
-        spec=spec_of(model.model_dump(), data.shape, outputs),
+        spec=spec_of(model.model_dump() | {"precision": train.precision}, data.shape, outputs),
         loss=loss,
         task=data.task,
         epochs=train.epochs,
@@ -90,6 +96,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         warmup_epochs=train.warmup_taken,
         limit=train.limit if train.limit and train.limit < data.counts["train"] else None,
         decayed=train.decayed,
+        precision=train.precision,
         factors=tuple(Factors(own.name, own.learning_rate, own.weight_decay) for own in train.factors),
     )
     program.spec.check(_fewest_rows(num_train, program))

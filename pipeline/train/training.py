@@ -290,6 +290,8 @@ class Training:
             place.copy_(torch.from_numpy(tensors[name]))
         self.meter.restore(tensors)
         self.progress = Progress.read(progress)
+        if taken := self._steps_before() + self.progress.step:
+            self.optimizer.tell_rates(self.going, rate_factor(self.program, taken - 1, self.steps_per_epoch))
 
     def _places(self) -> dict[str, Tensor]:
         return {

@@ -14,7 +14,7 @@ from pipeline.train import fit as fit_module
 
 def test_a_finished_run_is_not_computed_again(digits, monkeypatch):
     first, _ = run(digits)
-    monkeypatch.setattr(fit_module, "_trained", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(fit_module, "_train", lambda *_: pytest.fail("trained again"))
     second, _ = run(digits)
     assert second == first
     assert len(all_runs()) == 1

@@ -15,6 +15,7 @@ from pipeline.train.callbacks import GO, STOP, Decider, check_watching
 from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
 from pipeline.train.stopping import StopRequest
+from pipeline.train.watching import Watching
 
 
 class SlowTeam:
@@ -69,7 +70,7 @@ WHOLE = [
 
 def test_callbacks_see_the_epoch_the_step_the_rate_and_the_measures(digits):
     watching, trained = Counting(), training(digits, [lane(0)], schedule="constant", warmup_epochs=1.0)
-    run_to_end(trained, Keeper(), watching=[watching])
+    run_to_end(trained, Keeper(), watching=Watching([watching]))
     assert watching.seen == WHOLE
     assert watching.rates[:3] == [(16, pytest.approx(2e-3 * 16 / 20)), (20, 2e-3), (36, 2e-3)]
     train, clean, val = trained.rows[0][-3:]
@@ -99,7 +100,7 @@ def test_counters_are_right_where_a_training_goes_on_in_the_middle_of_an_epoch(d
     second, watching = training(digits, [lane(0)]), Counting()
     second.restore(*first.state())
     second.rows = [list(rows) for rows in first.rows]
-    run_to_end(second, Keeper(), watching=[watching])
+    run_to_end(second, Keeper(), watching=Watching([watching]))
     assert [one for one in watching.seen if one != ("epoch", 1, 27)] == seen
     assert equal(second, 0, train_to_end(training(digits, [lane(0)])), 0)
 
@@ -182,7 +183,7 @@ def test_a_callback_that_changes_something_ends_the_run_by_name_and_nothing_of_i
             saved.append(trained.progress.step)
 
     with pytest.raises(ConfigError, match=rf"one of Meddling {words}.*only watch"):
-        run_to_end(trained, Saving(), watching=[Meddling()])
+        run_to_end(trained, Saving(), watching=Watching([Meddling()]))
     before = {
         "on_train_batch_end": [],
         "on_train_batch_start": [16],

@@ -11,7 +11,7 @@ from pipeline.model.draw import Draw
 from pipeline.model.module.building import built, layout_of, logits_of, tensors_of
 from pipeline.model.module.compiling import compiled
 from pipeline.model.module.spec import ModuleSpec
-from pipeline.model.net import BUFFER, TRAINED
+from pipeline.model.net import BUFFER, FULL, TRAINED
 
 
 class ModuleNet:
@@ -50,15 +50,19 @@ class ModuleNet:
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         self._in_mode(training=False)
-        return logits_of(self.spec, self.module(x[0]), x.shape[1]).unsqueeze(0)
+        with self._precision():
+            out = self.module(x[0])
+        return logits_of(self.spec, out, x.shape[1]).unsqueeze(0)
 
     def gradient(self, x: Tensor, draw: Draw, loss: Callable[[Tensor], Tensor], out: Tensor) -> Tensor:
         self._in_mode(training=True)
         self._aim(out.zero_())
         before = self.flat[:, self.first_buffer :].clone()
         draw.seed_torch()
+        with torch.enable_grad(), self._precision():
+            out_of_module = self.call(x[0])
         with torch.enable_grad():
-            logits = logits_of(self.spec, self.call(x[0]), x.shape[1])
+            logits = logits_of(self.spec, out_of_module, x.shape[1])
         stacked = logits.detach().unsqueeze(0)
         with torch.no_grad():
             grad = loss(stacked)[0]
@@ -66,6 +70,9 @@ class ModuleNet:
         if self.buffers:
             self._take_changes(before, draw.share, out)
         return stacked
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision != FULL)
 
     def _in_mode(self, *, training: bool) -> None:
         """Only where it is another one: it goes through all of the module's parts."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.model.net import Layout
+from pipeline.model.net import FULL, Layout
 
 if TYPE_CHECKING:
     import torch
@@ -25,12 +25,15 @@ class ModuleSpec:
     keys: str
     """JSON, sorted."""
     compiled: bool
+    precision: str = FULL
+    """As Lightning names it: 32-true, or bf16-mixed, in which products are in bfloat16."""
 
     @classmethod
     def of(cls, model: Mapping[str, Any], input_shape: Sequence[int], num_outputs: int) -> ModuleSpec:
         """From the keys of a model's configuration."""
         keys = json.dumps(model["keys"], sort_keys=True)
-        return cls(tuple(input_shape), num_outputs, model["name"], keys, model["compile"])
+        own = model["name"], keys, model["compile"], model.get("precision", FULL)
+        return cls(tuple(input_shape), num_outputs, *own)
 
     @property
     def max_lanes(self) -> int:
