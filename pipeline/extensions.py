@@ -20,7 +20,7 @@ from pipeline import closure
 from pipeline.errors import ConfigError
 
 FILE = "extensions.py"
-MODELS, CALLBACKS = "MODELS", "CALLBACKS"
+MODELS, CALLBACKS, KINDS = "MODELS", "CALLBACKS", "KINDS"
 _unpacked: list[Path] = []
 """Where a worker elsewhere has what it was sent."""
 
@@ -65,6 +65,14 @@ def registered(kind: str) -> Mapping[str, Callable[..., Any]]:
         raise ConfigError(
             f'{FILE}: {kind} = {found!r}: must be a dict of functions by name, such as {kind} = {{"my_model": my_model}}'
         )
+    return found
+
+
+def registered_objects(kind: str) -> Mapping[str, Any]:
+    """The objects of a kind (KINDS) by name; ConfigError where the file can't be read as that."""
+    found = getattr(_loaded(folder()), kind, {})
+    if not isinstance(found, Mapping):
+        raise ConfigError(f'{FILE}: {kind} = {found!r}: must be a dict by name, such as {kind} = {{"series": Series()}}')
     return found
 
 

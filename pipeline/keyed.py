@@ -125,11 +125,11 @@ def init_seed(run_seed: int, layer: str) -> int:
 def seeded_torch(seed: int) -> Iterator[None]:
     """Torch's global generator of the CPU, for code that draws from no other: seeded here, and given back as it was.
 
-    Threads of a process take turns, since they share it: batches may be fetched by one while another trains.
+    Threads of a process take turns, since they share it.
     """
     import torch
 
-    with _TORCH:
+    with TORCH:
         before = torch.get_rng_state()
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which formats a stack for each kind of device
         try:
@@ -138,7 +138,8 @@ def seeded_torch(seed: int) -> Iterator[None]:
             torch.set_rng_state(before)
 
 
-_TORCH = threading.RLock()
+TORCH = threading.RLock()
+"""Who seeds torch's global generator holds this until it has drawn: batches may be fetched by a thread of their own."""
 
 
 def dropout_keys(run_seeds: NDArray[Any], steps: NDArray[Any], layer: int) -> NDArray[np.int32]:

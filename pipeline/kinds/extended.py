@@ -4,10 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline import extensions
+from pipeline.artifacts import digest
 from pipeline.errors import ConfigError
 from pipeline.kinds.kind import BUILT_IN
 
+NEEDED = (
+    "DATA", "POLICY", "VARIED", "NUM_FACTS", "NOUN", "max_bytes", "inspect", "layout", "decode", "fit", "from_cell", "to_input",
+    "check_inputs", "batch_views", "policy_digest", "engine_versions", "check_policy", "advised", "shown", "preview",
+)  # fmt: skip
+"""What the parts of a kind have, by their protocols."""
+
+
+def code_for(kind: str, code: str) -> str:
+    """A digest of code together with that of the user's own, where the kind is the user's."""
+    return code if kind in BUILT_IN else digest([code, extensions.digest()])
+
 
 def extended(name: str) -> Any:
-    """The kind of this name; ConfigError where there is none."""
-    raise ConfigError(f"data.kind = {name!r}: allowed are {', '.join(BUILT_IN)}")
+    """The kind of this name; ConfigError where there is none, or it lacks something."""
+    found = extensions.registered_objects(extensions.KINDS)
+    if name not in found:
+        allowed = ", ".join([*BUILT_IN, *found])
+        raise ConfigError(f"data.kind = {name!r}: allowed are {allowed}; more are registered in KINDS of {extensions.FILE}")
+    lacking = [part for part in NEEDED if not hasattr(found[name], part)]
+    if lacking:
+        raise ConfigError(f"{extensions.FILE}: KINDS[{name!r}] lacks {', '.join(lacking)} (docs/kinds.md)")
+    return found[name]

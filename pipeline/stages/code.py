@@ -16,6 +16,7 @@ from pipeline.artifacts import CODE, STAGES, copied_clone, published_dir, stage_
 from pipeline.closure import stage_digest
 from pipeline.errors import ConfigError, DataError
 from pipeline.kinds.keys import kind_named
+from pipeline.kinds.kind import BUILT_IN
 from pipeline.schema.data import PATHS
 from pipeline.stages.entry import read_params, run_program
 
@@ -46,8 +47,10 @@ def check_links(clone: Path) -> None:
 
 
 def digest_file(stage: str, kind: str) -> bytes:
-    """What the file of a stage holds for a kind of data: of those that train also a digest of the user's own code."""
-    own = [extensions.digest()] if stage in TRAINING else []
+    """What the file of a stage holds for a kind of data: of those that train also a digest of the user's own code, and of all
+    where the kind is the user's.
+    """
+    own = [extensions.digest()] if stage in TRAINING or kind not in BUILT_IN else []
     return "".join(f"{line}\n" for line in (stage_digest(stage, kind), *own)).encode()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.artifacts import REJECTED, published_dir, stage_dir
 from pipeline.closure import stage_digest
 from pipeline.data.dataset import SPLITS, Manifest
+from pipeline.kinds.extended import code_for
 from pipeline.kinds.keys import data_section
 from pipeline.prepare.build import build_dataset
 from pipeline.prepare.watch import Watch
@@ -22,7 +23,7 @@ def run() -> None:
     print(f"prepare: reading {data.source} ({place}) into {stage_dir('prepare')}", flush=True)
     watch = Watch([Path(path) for path in (data.path, data.train_path, data.val_path, data.test_path) if path])
     with published_dir(stage_dir("prepare")) as folder:
-        manifest = build_dataset(data, prepare, folder, stage_digest("prepare", data.kind))
+        manifest = build_dataset(data, prepare, folder, code_for(data.kind, stage_digest("prepare", data.kind)))
         watch.check("prepare")
     print("\n".join(_summary(manifest)), flush=True)
 

@@ -10,6 +10,7 @@ from pipeline.closure import stage_digest
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import RECORD, views_digest, write_view_folder
 from pipeline.errors import DataError
+from pipeline.kinds.extended import code_for
 from pipeline.prepare.build import build_dataset, dataset_digest
 from pipeline.study.plan import Configuration
 
@@ -34,7 +35,7 @@ class Materials:
         self.own, self.prepare, self.augment, self.device = own, prepare, augment, device
         self.manifest = open_dataset(prepare).manifest
         self.made_on = artifacts.read_json(augment / RECORD)["device"] or device
-        self.code = stage_digest("prepare", own.data.kind)
+        self.code = code_for(own.data.kind, stage_digest("prepare", own.data.kind))
 
     def of(self, config: Configuration) -> Material:
         """Where a run's dataset and copies are, or will be."""

@@ -60,6 +60,8 @@ class Program:
 def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Program, Lane]:
     """Split a run's configuration into its program and its own settings; ConfigError where it does not fit the data."""
     num_train = min(data.counts["train"], train.limit or data.counts["train"])
+    if data.ragged or data.windows:
+        raise ConfigError(f"data.kind = {data.kind!r}: rows of different lengths, or several of a sample, can't be trained yet")
     if not data.counts["val"]:
         raise ConfigError(
             "prepare.val_fraction: the validation split is empty, and the best epoch is chosen on it; choose e.g. 0.1"

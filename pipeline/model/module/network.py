@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from pipeline import keyed
 from pipeline.model.draw import Draw
 from pipeline.model.module.building import built, layout_of, logits_of, tensors_of
 from pipeline.model.module.compiling import compiled
@@ -58,8 +59,8 @@ class ModuleNet:
         self._in_mode(training=True)
         self._aim(out.zero_())
         before = self.flat[:, self.first_buffer :].clone()
-        draw.seed_torch()
-        with torch.enable_grad(), self._precision():
+        with keyed.TORCH, torch.enable_grad(), self._precision():
+            draw.seed_torch()
             out_of_module = self.call(x[0])
         with torch.enable_grad():
             logits = logits_of(self.spec, out_of_module, x.shape[1])
