@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import errors
+from pipeline import errors, extensions
 from pipeline.cli import parsed
+from pipeline.model.specs import spec_of
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,6 +25,7 @@ COMMANDS = [
     for line in block.splitlines()
     if line.split("  #")[0].strip()
 ]
+OWN_NETWORK = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)[1]
 NEW_LABELS = {"oak": 0, "yew": 1}
 
 
@@ -71,6 +73,20 @@ def test_exit_codes_are_those_of_the_errors():
 @pytest.mark.parametrize("words", regatta_commands(), ids=" ".join)
 def test_commands_are_understood(words):
     assert parsed(words).command == words[0]
+
+
+def test_the_network_of_the_readme_is_one_as_it_stands_there(tmp_path, monkeypatch):
+    (tmp_path / extensions.FILE).write_text(OWN_NETWORK)
+    monkeypatch.setattr(extensions, "_unpacked", [tmp_path])
+    (command,) = (words for words in regatta_commands() if "model=module" in words)
+    keys = dict(word.split("=") for word in command[1:])
+    spec = spec_of(
+        {"arch": "module", "name": keys["model.name"], "keys": {"width": int(keys["model.keys.width"])}, "compile": False},
+        (1, 8, 8),
+        10,
+    )
+    spec.check(2)
+    assert spec.layout().num_parameters > 1000
 
 
 def test_make_knows_what_the_readme_names():
@@ -157,6 +173,7 @@ def test_every_command_of_the_readme_runs_in_a_fresh_clone(clone):
     assert "The report is artifacts/report/index.html" in clone(f"regatta run {short} --reset")
     assert "Nothing had to be run again" in clone("regatta run")
     run_id = json.loads((clone.folder / "artifacts/train/run.json").read_text())["id"]
+    (clone.folder / "extensions.py").write_text(OWN_NETWORK)
     for command in COMMANDS:
         if not command.startswith(("make ", "regatta run data=")):
             clone(command.replace("restore RUN", f"restore {run_id}").replace("train.epochs=50", "train.epochs=4"))
