@@ -29,8 +29,8 @@ from benchmarks.own_networks import MODELS
 from pipeline import extensions
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import Views
+from pipeline.kinds.image.keys import ImagePolicy
 from pipeline.model.module.spec import ModuleSpec
-from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 from pipeline.train.program import Lane, Program
 from pipeline.train.training import Training
@@ -98,7 +98,7 @@ def ours(name: str, data: Dataset, batch: int) -> Callable[[], None]:
     spec = ModuleSpec.of({"name": name, "keys": {}, "compile": False}, data.manifest.shape, classes)
     program = Program(spec, "softmax", "single", 10**6, batch, 1, "adamw", "constant", 0.0, None)
     lane = Lane(0, RATE, DECAY, (0.9, 0.999), 0.9, 0.0, 0.0, None, 0, "val_loss")
-    policy = validated(AugmentConfig, yaml.safe_load((CONF / "augment/none.yaml").read_text()), "augment")
+    policy = validated(ImagePolicy, yaml.safe_load((CONF / "augment/none.yaml").read_text()), "augment")
     training = Training(program, [lane], data, [Views([], policy, "none")], torch.device("cpu"))
 
     def epoch() -> None:
