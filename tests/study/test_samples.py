@@ -74,7 +74,7 @@ def pictures(tmp_path, monkeypatch):
     write_params(values)
     own = configuration(values)
     artifacts.stage_dir("prepare").mkdir(parents=True)
-    build_dataset(own.data, own.prepare, artifacts.stage_dir("prepare"), stage_digest("prepare"))
+    build_dataset(own.data, own.prepare, artifacts.stage_dir("prepare"), stage_digest("prepare", own.data.kind))
     artifacts.stage_dir("augment").mkdir()
     write_view_folder(open_dataset(artifacts.stage_dir("prepare")), own.augment, artifacts.stage_dir("augment"), None)
     return values
