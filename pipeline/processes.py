@@ -9,6 +9,7 @@ import os
 import re
 import resource
 import select
+import shutil
 import signal
 import sys
 import unicodedata
@@ -174,10 +175,11 @@ def full_disk_told() -> Iterator[None]:
     except OSError as error:
         if error.errno not in FULL and not any(os.strerror(number) in str(error) for number in FULL):
             raise
-        place = error.filename2 or error.filename or "what is printed or kept"
+        place, why = error.filename2 or error.filename or "what is printed or kept", error.strerror or _said(error)
+        if isinstance(error, shutil.Error):  # of a whole folder: a list of files, places and reasons
+            _, place, why = error.args[0][0]
         raise StorageError(
-            f"{place}: can't be written ({error.strerror or _said(error)}); free space on that disk, "
-            "then say the same command again"
+            f"{place}: can't be written ({why}); free space on that disk, then say the same command again"
         ) from None
 
 

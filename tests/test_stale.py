@@ -13,7 +13,6 @@ import yaml
 
 from pipeline.artifacts import STAGES
 
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # within DVC
 ROOT = Path(__file__).resolve().parent.parent
 AFTER = {
     "data": STAGES,

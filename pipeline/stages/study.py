@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.artifacts import published_dir, stage_dir, write_json, write_parquet
 from pipeline.errors import ConfigError
 from pipeline.mirror import mirror_study
-from pipeline.runs.find import Asked
+from pipeline.runs.find import NOTHING, Asked
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
@@ -25,7 +25,7 @@ from pipeline.study.schedule import Workers
 from pipeline.study.tables import cells_table, curves_table
 
 
-def run(name: str, asked: Asked) -> None:
+def run(name: str, asked: Asked = NOTHING) -> None:
     """Read artifacts/prepare and artifacts/augment, write artifacts/study/NAME."""
     params = read_params()
     definitions = section(params, "study", StudyConfig).definitions

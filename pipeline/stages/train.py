@@ -6,7 +6,7 @@ from pipeline.artifacts import stage_dir
 from pipeline.data.dataset import open_dataset
 from pipeline.data.views import open_views
 from pipeline.mirror import Mirror, open_tracker
-from pipeline.runs.find import Asked
+from pipeline.runs.find import NOTHING, Asked
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.record import publish
 from pipeline.schema.cluster import ClusterConfig
@@ -18,7 +18,7 @@ from pipeline.stages.supervised import supervise
 from pipeline.train.program import program_of
 
 
-def run(asked: Asked) -> None:
+def run(asked: Asked = NOTHING) -> None:
     """Read artifacts/prepare and artifacts/augment, write artifacts/train."""
     params = read_params()
     model, train = section(params, "model", ModelConfig), section(params, "train", TrainConfig)

@@ -22,7 +22,6 @@ from pipeline.artifacts import STAGES
 from pipeline.commands.restore import _checkout
 from pipeline.errors import RegattaError
 
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # within DVC
 FILES = Path(".dvc/cache/files/md5")
 LABELS, STUDY = Path("artifacts/prepare/train/labels.npy"), Path("artifacts/study/dropout")
 Values = dict[str, Any]

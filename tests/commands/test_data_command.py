@@ -107,7 +107,6 @@ def test_dvc_does_not_take_a_link_or_nothing(project: Path, photos: Path, capsys
     assert f"cp -r {photos} data/photos" in capsys.readouterr().err
 
 
-@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # within DVC
 def test_data_that_the_cache_does_not_take_are_not_said_to_be_kept(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     Path("data/mine").mkdir()
     Path("data/mine/a.bin").write_bytes(os.urandom(5 * 2**20))

@@ -90,7 +90,6 @@ def test_a_link_to_a_folder_is_not_followed(photos: Path, tmp_path: Path) -> Non
         check_hashable("data.path = photos", photos)
 
 
-@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # within DVC
 def test_dvc_hashes_what_is_there_and_sees_when_a_link_leads_somewhere(photos: Path, dvc: Callable[..., str]) -> None:
     """DVC fails on a link that leads nowhere, and waits for ever for a pipe."""
     (photos / "cat" / "gone.png").symlink_to("late.png")

@@ -12,7 +12,6 @@ from pipeline.commands.plan import stale_stages
 from pipeline.config import read_values, with_key
 
 # DVC's own use of pygtrie.
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 
 
 @pytest.fixture

@@ -11,8 +11,6 @@ from pipeline.commands.project import Project
 from pipeline.commands.reproduce import reproduce
 from pipeline.errors import BusyError, ConfigError, DataError
 
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # within DVC
-
 COPY = "import pathlib, shutil; shutil.copyfile('photos/1.png', 'made'); pathlib.Path('log').open('a').write('ran ')"
 
 

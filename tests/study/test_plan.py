@@ -70,7 +70,10 @@ def test_one_factor_at_a_time(values):
             r"variant a: train = {.*}: keys are dotted; write train.epochs: 4, train.limit: 9$",
         ),
         ({"a": {"train.seed": 5}}, "variant a: train.seed = 5: a variant may not change it"),
-        ({"a": {"train.threads": 2}}, "train.seed, train.device, train.threads, train.save_every_s are the study's own"),
+        (
+            {"a": {"train.threads": 2}},
+            "train.seed, train.device, train.threads, train.save_every_s, train.callbacks, train.profiler are the study's own",
+        ),
         (
             {"a": {"data.path": "x"}},
             "variant a: data.path = 'x': judged on other samples, so it can't be compared seed by seed",

@@ -14,7 +14,7 @@ from pipeline.artifacts import PARAMS, read_json, read_parquet
 from pipeline.evaluation import Floats, Ints
 from pipeline.schema.reading import flat, read_parameters
 
-NO_DIFFERENCE = ("train.device", "train.threads", "train.save_every_s")
+NO_DIFFERENCE = ("train.device", "train.threads", "train.save_every_s", "train.callbacks", "train.profiler")
 """Keys that are no part of a run, as in `pipeline.runs.identity`."""
 SECTIONS = ("prepare", "augment", "model", "train")
 GRADIENT_KEYS = ("model.activation", "model.init", "model.norm", "model.widths", "model.channels")
