@@ -12,6 +12,7 @@ from ray.exceptions import OutOfMemoryError
 from ray_study_project import EPOCHS, SEEDS, actors_at_work, chosen, same
 from study.study_project import by_hash, planned_study
 
+from pipeline import extensions
 from pipeline.distributed import study as study_module
 from pipeline.distributed.study import Actors, StudyWorker, actors, capacity_there, fits, need, without_result
 from pipeline.errors import ConfigError, RegattaError, Stopped
@@ -62,14 +63,21 @@ def test_a_defect_in_an_actor_ends_the_study_at_once(project, capsys):
     assert by_hash() == {}
 
 
-def test_an_actor_of_other_code_or_another_torch_is_refused(project):
+@pytest.fixture
+def worker_here(monkeypatch):
+    """An actor's body in this process, which keeps its own `extensions.py`."""
+    monkeypatch.setattr(extensions, "_unpacked", [])
+    return lambda torch_version: StudyWorker(torch_version, extensions.packed())
+
+
+def test_an_actor_of_other_code_or_another_torch_is_refused(project, worker_here):
     planned = planned_study(chosen(seeds=1))
     [job, *_] = planned.jobs
     with pytest.raises(
         ConfigError, match=r"node .*: its code of Regatta is not the study's .*; install the same on every node"
     ):
         compute(dataclasses.replace(planned, jobs=[dataclasses.replace(job, code="other")]), actors())
-    event = StudyWorker("1.0").run(job, [], {})
+    event = worker_here("1.0").run(job, [], {})
     assert isinstance(event, Failed)
     assert f"has torch {version('torch')}, the study needs 1.0" in str(event.error)
 
@@ -91,17 +99,17 @@ def test_what_others_hold_is_waited_for_aloud_and_the_study_goes_on_with_the_res
     assert "start again" not in said, "the job of the actor without a place has gone to the other one"
 
 
-def test_a_state_is_kept_on_the_node_where_the_studys_folder_is_not_there(project, monkeypatch, tmp_path):
+def test_a_state_is_kept_on_the_node_where_the_studys_folder_is_not_there(project, worker_here, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     [job, *_] = planned_study(chosen(seeds=1)).jobs
     job = dataclasses.replace(job, state=str(tmp_path / "elsewhere" / "s.safetensors"))
     data = [Actors()._data(job)]
-    stopped = StudyWorker(version("torch"))
+    stopped = worker_here(version("torch"))
     stopped.end()
     event = stopped.run(job, data, {})
     assert isinstance(event.error, Stopped)
     [kept] = (tmp_path / "home" / ".cache" / "regatta").glob("*.safetensors")
-    event = StudyWorker(version("torch")).run(job, data, {})
+    event = worker_here(version("torch")).run(job, data, {})
     assert isinstance(event, Done)
     assert len(event.results) == len(job.cells)
     assert not kept.exists()
