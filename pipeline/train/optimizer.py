@@ -54,8 +54,10 @@ class LaneOptimizer(Optimizer):
         self.together = [*_together(lanes, columns)]
         self.sizes = _sizes(columns)
         self.states = [self._parts(state) for state in (flat, self.first, self.second)]
-        self.gradient, self.gradients = flat, self.states[0]
-        """The last gradient and its parts: mostly it lies in one place for all steps."""
+        self.last: tuple[Tensor, Sequence[int]] = flat, ()
+        """The last gradient and the runs that it stepped: mostly the same place and the same runs for all steps."""
+        self.calls: list[tuple[Together, list[list[Tensor]]]] = []
+        """What they were cut into: for each call parts of the weights, the gradient and both states."""
 
     def _parts(self, matrix: Tensor) -> list[Sequence[Tensor]]:
         """Each row in parts that are stepped alike."""
@@ -67,16 +69,18 @@ class LaneOptimizer(Optimizer):
 
     def step_lanes(self, going: Sequence[int], gradient: Tensor, num_steps: int, rate_factor: float) -> None:
         """Step these runs with their rows of the gradient (K, columns); num_steps have been taken before."""
-        left = set(going)
         self.taken.fill_(num_steps + 1)
-        if gradient is not self.gradient:
-            self.gradient, self.gradients = gradient, self._parts(gradient)
-        for own in self.together:
-            if runs := [k for k in own.runs if k in left]:
-                places = [(k, i) for k in runs for i in own.parts]
-                flat, first, second = ([state[k][i] for k, i in places if state] for state in self.states)
-                self._step(own, rate_factor, flat, [self.gradients[k][i] for k, i in places], first, second)
+        if gradient is not self.last[0] or going != self.last[1]:
+            self.last, self.calls = (gradient, going), [*self._calls(going, self._parts(gradient))]
+        for own, (flat, grads, first, second) in self.calls:
+            self._step(own, rate_factor, flat, grads, first, second)
         self.tell_rates(going, rate_factor)
+
+    def _calls(self, going: Sequence[int], gradients: list[Sequence[Tensor]]) -> Iterator[tuple[Together, list[list[Tensor]]]]:
+        flat, first, second = self.states
+        for own in self.together:
+            if places := [(k, i) for k in own.runs if k in going for i in own.parts]:
+                yield own, [[state[k][i] for k, i in places if state] for state in (flat, gradients, first, second)]
 
     def tell_rates(self, going: Sequence[int], factor: float) -> None:
         """Have the groups of parameters tell the learning rates of a step."""
