@@ -107,7 +107,8 @@ def strike(victim, stage):
 HOW = {"cluster": "as when its Ray cluster has gone", "leader": "(SIGKILL)"}
 
 
-@pytest.mark.parametrize("victim", ["cluster", pytest.param("leader", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["cluster", "leader"])
 def test_a_lost_cluster_or_a_killed_leader_costs_time_and_no_bits(folder, victim):
     stage = Stage(folder, victim, two_workers())
     stage.wait_for(lambda: stage.epochs > 10)

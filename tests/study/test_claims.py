@@ -410,6 +410,7 @@ def alone(project, monkeypatch, chosen):
     return by_hash()
 
 
+@pytest.mark.slow
 def test_two_runners_compute_each_run_once_and_end_with_the_same(project, monkeypatch):
     processes = ready("ab", SIX_SHAPES, 2, 5)
     go("a", "b")

@@ -79,7 +79,7 @@ def _worker(rank, size, port, folder, modules, out, tests):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_workers_give_the_bits_of_one(digits, own_modules, tmp_path, request, size):
     before = torch.get_num_threads()
     request.addfinalizer(lambda: torch.set_num_threads(before))
