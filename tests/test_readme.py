@@ -149,7 +149,7 @@ def make_data(home):
             Image.fromarray(image).save(folder / f"{i}.png")
         rows.append(f"{i}.png,{names[label]}")
     (home / "leaves" / "leaves.csv").write_text("image,kind\n" + "\n".join(rows) + "\n")
-    (home / "scans" / "train.csv").write_text("id,label\n" + "\n".join(rows).replace(".png", "") + "\n")
+    (home / "scans" / "train.csv").write_text("image,label\n" + "\n".join(rows).replace(".png", "") + "\n")
     (home / "fashion-mnist").mkdir()
     for prefix, part in (("train", slice(0, 160)), ("t10k", slice(160, 200))):
         pixels, own = images[part], labels[part].astype(np.uint8)
