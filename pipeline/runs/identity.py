@@ -10,11 +10,8 @@ from pipeline import extensions, keyed
 from pipeline.artifacts import digest
 from pipeline.closure import code_digest
 from pipeline.schema.model import ModelConfig
-from pipeline.schema.train import TrainConfig
+from pipeline.schema.train import NOT_IDENTITY, TrainConfig
 
-NOT_IDENTITY = ("device", "threads", "save_every_s", "callbacks", "profiler")
-"""Keys of `train` that are not part of a run: the device type is counted by itself, threads may change the last bits,
-and callbacks and profilers watch."""
 CODE = "pipeline/train/fit.py"
 """What a run's code digest covers: this file's imports."""
 

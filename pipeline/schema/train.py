@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from pipeline.errors import ConfigError
 from pipeline.schema.base import Section, nearest
 
+NOT_IDENTITY = ("device", "threads", "save_every_s", "callbacks", "profiler")
+"""Keys of `train` that are not part of a run: the device type is counted by itself, threads may change the last bits,
+and callbacks and profilers watch."""
 Positive = Annotated[int, Field(ge=1)]
 Precision = Literal["32-true", "bf16-mixed"]
 """As Lightning names it."""

@@ -10,14 +10,13 @@ from typing import Any
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError, RegattaError
 from pipeline.kinds.keys import data_section, keys_of, kind_named, policy_section
-from pipeline.runs.identity import NOT_IDENTITY
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, alias, key_paths, nearest, validated
 from pipeline.schema.data import DataConfig
 from pipeline.schema.model import LEFT_OUT, ModelConfig, switched, unread_keys
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.study import StudyDefinition
-from pipeline.schema.train import TrainConfig
+from pipeline.schema.train import NOT_IDENTITY, TrainConfig
 from pipeline.study.samples import WHY, certain_problems
 from pipeline.train.program import program_of
 

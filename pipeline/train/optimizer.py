@@ -52,7 +52,7 @@ class LaneOptimizer(Optimizer):
         self.taken = torch.zeros((), device=flat.device)
         columns = columns or [Columns(0, flat.shape[1], 1.0, 1.0)]
         self.together = [*_together(lanes, columns)]
-        self.sizes = _sizes(columns)
+        self.sizes = [part.last - part.first for part in columns]
         self.states = [self._parts(state) for state in (flat, self.first, self.second)]
         self.last: tuple[Tensor, Sequence[int]] = flat, ()
         """The last gradient and the runs that it stepped: mostly the same place and the same runs for all steps."""
@@ -61,7 +61,7 @@ class LaneOptimizer(Optimizer):
 
     def _parts(self, matrix: Tensor) -> list[Sequence[Tensor]]:
         """Each row in parts that are stepped alike."""
-        return [row.split_with_sizes(self.sizes) if len(row) else () for row in matrix.unbind(0)] if matrix.ndim > 1 else []
+        return [row.split_with_sizes(self.sizes) for row in matrix.unbind(0)] if matrix.numel() else []
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Refuse: a step needs the whole batch's gradient, and `Training.take` takes it."""
@@ -114,10 +114,6 @@ def _together(lanes: Sequence[Lane], columns: Sequence[Columns]) -> Iterator[Tog
         factors = [(part.rate, lane.weight_decay * part.decay) for part in columns]
         for rate, decay in dict.fromkeys(factors):
             yield Together(lane, rate, decay, [i for i, each in enumerate(factors) if each == (rate, decay)], runs)
-
-
-def _sizes(columns: Sequence[Columns]) -> list[int]:
-    return [part.last - part.first for part in columns]
 
 
 def clip_scale(grad: Tensor, largest: float) -> float:

@@ -68,8 +68,7 @@ class Training:
         smoothing = torch.tensor([lane.label_smoothing for lane in self.lanes], device=device).view(-1, 1)
         self.smoothing = smoothing if smoothing.any() else None
         self.meter = Meter(program.loss, self.net.layout, len(self.ids), self.smoothing, self.team, len(lanes), device)
-        alone = torch.empty_like(self.net.flat)
-        place = self.team.neighbours.place if self.team.neighbours else alone
+        place = self.team.neighbours.place if self.team.neighbours else torch.empty_like(self.net.flat)
         self.own_gradient = place.zero_()
         self.own_stepped = self.own_gradient[:, : self.num_stepped]
 

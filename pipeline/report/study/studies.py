@@ -13,9 +13,9 @@ import numpy as np
 from pipeline.artifacts import PARAMS, read_json, read_parquet
 from pipeline.evaluation import Floats, Ints
 from pipeline.schema.reading import flat, read_parameters
+from pipeline.schema.train import NOT_IDENTITY
 
-NO_DIFFERENCE = ("train.device", "train.threads", "train.save_every_s", "train.callbacks", "train.profiler")
-"""Keys that are no part of a run, as in `pipeline.runs.identity`."""
+NO_DIFFERENCE = tuple(f"train.{name}" for name in NOT_IDENTITY)
 SECTIONS = ("prepare", "augment", "model", "train")
 GRADIENT_KEYS = ("model.activation", "model.init", "model.norm", "model.widths", "model.channels")
 """What decides whether gradients reach the first layer."""

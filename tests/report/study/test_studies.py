@@ -7,7 +7,7 @@ import report_builder as rb
 from pipeline.artifacts import read_json
 from pipeline.errors import StorageError
 from pipeline.report.study.studies import NO_DIFFERENCE, baseline_changes, changes, studies
-from pipeline.runs.identity import NOT_IDENTITY
+from pipeline.schema.train import NOT_IDENTITY
 
 DEFINITION = {"question": "?", "finding": None, "margin": None, "variants": {"a": {"model.dropout": 0.0}}}
 SECTIONS = {"prepare": {"limit": None}, "augment": {"rotate": 10.0}, "model": {"widths": [8]},
