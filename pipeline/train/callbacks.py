@@ -82,22 +82,23 @@ class Keeping(pl.Callback):
         if decision == STOP:
             raise self.stopped()
         if decision == SAVE:
-            self._save()
+            self.save()
 
     def on_validation_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Between two epochs."""
         self.untouched.check(trainer)
         self.keeper.after_epoch(self.training)
         if self.decider.after_epoch() == SAVE:
-            self._save()
+            self.save()
 
     def stopped(self) -> Stopped:
         """Save and say where the run stands."""
-        self._save()
+        self.save()
         progress = self.training.progress
         return self.stop.error(f"in epoch {progress.epoch + 1} after step {progress.step}; the same command goes on from there")
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Keep the state, with how many rows have been logged until then."""
         if self.flush:
             self.training.progress.num_logged = self.flush()
         self.keeper.save()
@@ -143,7 +144,7 @@ def check_watching(name: str, callback: object) -> pl.Callback:
 
 
 class Untouched:
-    """Looks whether a user's callbacks have left the training as it was."""
+    """Looks whether a user's callbacks have left the training as it was; where there are none, it looks at nothing."""
 
     def __init__(self, training: Training, watching: Sequence[pl.Callback]) -> None:
         self.training, self.names = training, ", ".join(type(one).__name__ for one in watching)
@@ -165,6 +166,8 @@ class Untouched:
 
     def _now(self) -> list[Any]:
         """torch counts the changes of a tensor's memory, whichever view of it they go through."""
+        if not self.names:
+            return []
         own = self.training
         tensors = (own.net.flat, own.best.flat, own.optimizer.first, own.optimizer.second)
         return [*(tensor._version for tensor in tensors), *(group["lr"] for group in own.optimizer.param_groups)]

@@ -172,7 +172,7 @@ def run_to_end(
             untouched.check(trainer)
         if stop.signal is not None and not training.done:
             raise keeping.stopped()
-    keeper.save()
+    keeping.save()
 
 
 def _trainer(training: Training, watching: Watching, keeping: Keeping) -> pl.Trainer:

@@ -90,6 +90,18 @@ def test_a_run_that_goes_on_logs_each_step_once(digits, monkeypatch):
 
 
 @pytest.mark.usefixtures("own")
+def test_a_longer_run_goes_on_with_all_that_the_shorter_one_logged(digits):
+    words = {"train__callbacks": ["losses", "rates"], "train__schedule": "constant", "train__save_every_s": 1000.0}
+    whole, _ = run(digits, train__seed=6, train__epochs=4, **words)
+    expected = logged(whole)
+    shutil.rmtree(whole.path)
+    shorter, _ = run(digits, train__seed=6, train__epochs=2, **words)
+    longer, _ = run(digits, train__seed=6, train__epochs=4, **words)
+    assert longer.read()["continued_from"] == shorter.id
+    assert logged(longer) == expected
+
+
+@pytest.mark.usefixtures("own")
 def test_names_are_checked_before_anything_runs(digits):
     with pytest.raises(
         ConfigError, match=r"callbacks has ratse: extensions\.CALLBACKS has rates, losses, early; did you mean rates\?"
