@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import difflib
 import importlib.util
-import inspect
 import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -74,22 +72,6 @@ def registered_objects(kind: str) -> Mapping[str, Any]:
     if not isinstance(found, Mapping):
         raise ConfigError(f'{FILE}: {kind} = {found!r}: must be a dict by name, such as {kind} = {{"series": Series()}}')
     return found
-
-
-def wrong_keys(function: Callable[..., Any], keys: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with keys (of model.keys) for a model's function, by its signature."""
-    parameters = list(inspect.signature(function).parameters.values())
-    named = [each for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
-    takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
-    allowed = [each.name for each in named]
-    for key in keys:
-        if key not in allowed and not takes_any:
-            near = difflib.get_close_matches(key, allowed, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"forget it with `regatta run '~model.keys.{key}'`"
-            yield f"keys.{key}: its function takes {', '.join(allowed) or 'no keys'}; {hint}"
-    for each in named:
-        if each.default is inspect.Parameter.empty and each.name not in keys:
-            yield f"keys.{each.name}: missing, and it has no default; say model.keys.{each.name}=VALUE"
 
 
 def place_of(error: BaseException) -> str:

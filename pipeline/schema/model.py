@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
@@ -90,7 +91,23 @@ class ModelConfig(Section):
             return
         for key in sorted(self.keys.keys() & set(LEFT_OUT)):
             yield f"keys.{key}: DVC's run cache takes no notice of a key named {key}; name it otherwise in extensions.py"
-        yield from extensions.wrong_keys(found[self.name], self.keys)
+        yield from wrong_keys(found[self.name], self.keys)
+
+
+def wrong_keys(function: Callable[..., Any], keys: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with `model.keys` for a model's function, by its signature."""
+    parameters = list(inspect.signature(function).parameters.values())
+    named = [each for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
+    takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
+    allowed = [each.name for each in named]
+    for key in keys:
+        if key not in allowed and not takes_any:
+            near = nearest(key, allowed)
+            hint = f"did you mean {near}?" if near else f"forget it with `regatta run '~model.keys.{key}'`"
+            yield f"keys.{key}: its function takes {', '.join(allowed) or 'no keys'}; {hint}"
+    for each in named:
+        if each.default is inspect.Parameter.empty and each.name not in keys:
+            yield f"keys.{each.name}: missing, and it has no default; say model.keys.{each.name}=VALUE"
 
 
 def unread_keys(arch: str) -> Mapping[str, Any]:
