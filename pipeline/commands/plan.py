@@ -56,12 +56,11 @@ def _stale(graph: Any, status: Mapping[str, list[Any]], kind: str) -> dict[str, 
     for name in in_order(graph, [], []):
         stage = stages[name]
         known = any(dep.hash_info for dep in stage.deps)
-        own = [*_param_reasons(stage), *_status_reasons(status.get(name, [])), *_code_reasons(stage, kind)]
-        reasons = own if known else []
+        own = [*_param_reasons(stage), *_status_reasons(status.get(name, [])), *_code_reasons(stage, kind)] if known else []
         read = {other.addressing for other in graph.successors(stage)}
         above = [other for other in found if found[other] and other != CODE and other in read]
         follows = [f"it follows {', '.join(above)}"] if above else []
-        found[name] = [*(reasons if known else ["it has never run here"]), *follows]
+        found[name] = [*own, *([] if known else ["it has never run here"]), *follows]
     return found
 
 
@@ -71,7 +70,11 @@ def _param_reasons(stage: Any) -> list[str]:
 
     deps = [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
     changed = [line for dep in deps for line in differences(dep.hash_info.value or {}, dep.read_params())]
-    return [", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")] if changed else []
+    return [_some(changed)] if changed else []
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _status_reasons(entries: list[Any]) -> list[str]:
@@ -82,7 +85,7 @@ def _status_reasons(entries: list[Any]) -> list[str]:
             names = [f"{path} {how}" for path, how in paths.items() if isinstance(how, str) and Path(path).parent != DIGESTS]
             if names:
                 kind = "input" if what == "changed deps" else "output"
-                reasons.append(f"{kind} {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else ""))
+                reasons.append(f"{kind} {_some(names)}")
     return reasons
 
 
