@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline import keyed
 from pipeline.model.draw import Draw
@@ -59,11 +59,11 @@ class ModuleNet:
         self._in_mode(training=True)
         self._aim(out.zero_())
         before = self.flat[:, self.first_buffer :].clone()
-        with keyed.TORCH, torch.enable_grad(), self._precision():
+        with keyed.TORCH, torch.enable_grad():
             draw.seed_torch()
-            out_of_module = self.call(x[0])
-        with torch.enable_grad():
-            logits = logits_of(self.spec, out_of_module, x.shape[1])
+            with self._precision():
+                returned = self.call(x[0])
+            logits = logits_of(self.spec, returned, x.shape[1])
         stacked = logits.detach().unsqueeze(0)
         with torch.no_grad():
             grad = loss(stacked)[0]
@@ -98,8 +98,3 @@ class ModuleNet:
         buffers = self.flat[:, self.first_buffer :]
         torch.sub(buffers, before, out=out[:, self.first_buffer :]).mul_(share)
         buffers.copy_(before)
-
-
-def parameters_of(net: ModuleNet) -> list[nn.Parameter]:
-    """Those of the module, trained or not."""
-    return list(net.module.parameters())
