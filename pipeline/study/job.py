@@ -42,6 +42,8 @@ class Job:
     device: str
     threads: int
     state: str
+    kind: str
+    """Of its data; what computes it compares its code for that kind with `code`."""
     code: str
     test: bool
     num_train: int

@@ -13,7 +13,7 @@ from pipeline.kinds.keys import data_section, keys_of, kind_named, policy_sectio
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, alias, key_paths, nearest, validated
 from pipeline.schema.data import DataConfig
-from pipeline.schema.model import LEFT_OUT, ModelConfig, switched, unread_keys
+from pipeline.schema.model import LEFT_OUT, MODULE, ModelConfig, switched, unread_keys
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.study import StudyDefinition
 from pipeline.schema.train import NOT_IDENTITY, TrainConfig
@@ -225,6 +225,7 @@ def _changed(values: Mapping[str, Any], baseline: Mapping[str, Any], own: Mappin
         else:
             near = alias(path, allowed) or nearest(path, allowed)
             wrong.append(f"{path} = {value!r}: unknown key; {f'did you mean {near}?' if near else 'keys are dotted'}")
+    wrong += _unread(changed["model"])
     for section, schema in every.items():
         try:
             validated(schema, changed[section], section)
@@ -233,6 +234,20 @@ def _changed(values: Mapping[str, Any], baseline: Mapping[str, Any], own: Mappin
     if wrong:
         raise ConfigError("\n".join(wrong))
     return changed
+
+
+def _unread(model: dict[str, Any]) -> list[str]:
+    """What a study says of a network that does not read it; in the section it then stands as if never said."""
+    found = []
+    for key, neutral in unread_keys(model["arch"]).items():
+        if model[key] != neutral:
+            rather = f"model.keys.{key} if its function takes it" if model["arch"] == MODULE else "model.arch: module beside it"
+            found.append(
+                f"model.{key} = {model[key]!r}: a {model['arch']} does not read it; say {rather}, or leave the study out with "
+                "`regatta run study=none` (another: study=NAME)"
+            )
+            model[key] = neutral
+    return found
 
 
 def configuration(values: Mapping[str, Any]) -> Configuration:

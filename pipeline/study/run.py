@@ -18,7 +18,7 @@ from pipeline import artifacts
 from pipeline.data.dataset import Manifest, open_dataset
 from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes
 from pipeline.errors import BusyError, ConfigError, StorageError
-from pipeline.runs.identity import Identity, identity, training_code
+from pipeline.runs.identity import Identity, identity
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.claims import Claims
 from pipeline.study.effects import Outcome
@@ -225,9 +225,9 @@ def _jobs(
         one = JobCell(own.run, own.without_code, lane, cell.config.augment, material.views, views_path)
         data_path = str(material.data_path.absolute())
         threads = cell.config.train.threads or 1  # a core goes further with a group of its own than with a part of one
-        code = training_code(None, extended=program.spec.extended)
         counts = program.limit or manifest.counts["train"], manifest.counts["val"]
-        jobs[own.run] = Job(program, (one,), data_path, device, threads, state_path([one]), code, test, *counts)
+        about = manifest.kind, own.code, test, *counts
+        jobs[own.run] = Job(program, (one,), data_path, device, threads, state_path([one]), *about)
     return list(jobs.values())
 
 

@@ -157,6 +157,17 @@ def test_a_variant_may_be_a_module_and_brings_nothing_of_the_built_in_network(va
     }
 
 
+def test_what_a_variant_says_of_a_network_that_does_not_read_it_is_named_with_the_way_out(values, own_modules):
+    module = {"model.arch": "module", "model.name": "cnn"}
+    found = problems(study({"with-dropout": {"model.dropout": 0.2}, "wide": {"model.keys.width": 9}}, module), values)
+    [line] = [line for line in found if line.startswith("variant with-dropout")]
+    assert "model.dropout = 0.2: a module does not read it; say model.keys.dropout if its function takes it" in line
+    assert "leave the study out with `regatta run study=none`" in line
+    assert not any("wide" in line for line in found)
+    [line] = problems(study({"cnn": {"model.name": "cnn"}}), values)
+    assert "model.name = 'cnn': a dnn does not read it; say model.arch: module beside it" in line
+
+
 def test_another_module_does_not_take_the_keys_of_the_one_before(values, own_modules):
     base = {"model.arch": "module", "model.name": "cnn", "model.keys.width": 8}
     chosen = study({"wide": {"model.keys.width": 16}, "patches": {"model.name": "patches"}}, base, seeds=1)
