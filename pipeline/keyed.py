@@ -116,6 +116,21 @@ def subset(ids: U64, num: int) -> NDArray[np.int64]:
     return np.sort(np.argsort(words("subset", ids), kind="stable")[:num]).astype(np.int64)
 
 
+def stratified_subset(ids: U64, strata: NDArray[np.int64], num: int) -> NDArray[np.int64]:
+    """Positions (min(num, N),), ascending, of a fixed subset in which strata (N,) keep their shares; a larger one holds it.
+
+    Of every stratum, the largest first, one sample; then its r-th of n (in the order of `subset`) has the place (r + 1/2) / n
+    in the order of all, so that each stratum is within about a sample of its share at any `num`. Of one stratum: `subset`.
+    """
+    drawn = words("subset", ids)
+    order = np.lexsort((drawn, strata))
+    _, starts, sizes = np.unique(strata[order], return_index=True, return_counts=True)
+    rank = np.arange(len(ids)) - np.repeat(starts, sizes)
+    place = (rank + 0.5) / np.repeat(sizes, sizes)
+    taken = order[np.lexsort((drawn[order], place, rank > 0))[:num]]
+    return np.sort(taken).astype(np.int64)
+
+
 def init_seed(run_seed: int, layer: str) -> int:
     """The seed of a layer's initial weights: the same in every network that has a layer of that name."""
     return int(words("init", run_seed, content_id(layer.encode()))[0] >> np.uint64(1))

@@ -39,6 +39,10 @@ def test_golden_vectors():
     assert keyed.storage_order(IDS).tolist() == [2, 3, 0, 1]
     assert keyed.subset(IDS, 2).tolist() == [2, 3]
     assert keyed.init_seed(3, "dense1.weight") == 5466631784916594544
+    assert keyed.stratified_subset(np.arange(12, dtype=np.uint64), STRATA, 6).tolist() == [2, 3, 6, 7, 10, 11]
+
+
+STRATA = np.array([0] * 8 + [1] * 3 + [2])
 
 
 def test_golden_dropout():
@@ -150,3 +154,32 @@ def test_the_global_generator_is_given_back_as_it_was():
         pass
     assert torch.equal(torch.cat([first, torch.rand(1)]), expected)
     assert torch.equal(drawn, torch.rand(4, generator=torch.Generator().manual_seed(7)))
+
+
+def test_a_stratified_subset_keeps_shares_and_rare_strata_and_is_nested():
+    ids = keyed.words("split", np.arange(1000))
+    strata = np.repeat([0, 1, 2, 3], [700, 250, 47, 3])
+    larger = set(range(1000))
+    for num in (1000, 500, 100, 20, 4, 3, 1):
+        taken = keyed.stratified_subset(ids, strata, num)
+        assert len(taken) == num
+        assert np.array_equal(np.sort(taken), taken)
+        assert set(taken.tolist()) <= larger
+        larger = set(taken.tolist())
+        counts = np.bincount(strata[taken], minlength=4)
+        expected = np.array([700, 250, 47, 3]) * num / 1000
+        assert num < 20 or (abs(counts - expected) <= 1.6).all(), f"{counts} of {num}"
+        assert num < 4 or counts.min() >= 1
+    assert strata[sorted(larger)].tolist() == [0], "the largest stratum comes first"
+
+
+def test_a_stratified_subset_of_one_stratum_is_the_subset_and_follows_the_samples():
+    ids = keyed.words("split", np.arange(300))
+    one = np.zeros(300, np.int64)
+    assert np.array_equal(keyed.stratified_subset(ids, one, 40), keyed.subset(ids, 40))
+    strata = np.arange(300) % 7
+    taken = set(ids[keyed.stratified_subset(ids, strata, 40)].tolist())
+    order = np.random.default_rng(0).permutation(300)
+    assert set(ids[order][keyed.stratified_subset(ids[order], strata[order], 40)].tolist()) == taken
+    assert keyed.stratified_subset(ids, strata, 900).tolist() == list(range(300))
+    assert keyed.stratified_subset(ids[:0], strata[:0], 9).tolist() == []

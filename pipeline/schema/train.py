@@ -34,7 +34,7 @@ class TrainConfig(Section):
     epochs: Positive
     batch_size: Positive
     limit: Positive | None
-    """Train on this many samples, a fixed subset that every larger one contains; null: on all."""
+    """Train on this many samples, a fixed subset that every larger one contains, classes in their shares; null: on all."""
     accumulate: Positive
     """Cut a batch into this many micro-batches, one after the other: less memory, same batch."""
     shards: Positive

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,6 +57,25 @@ class Stock:
     seeds: list[int]
 
 
+def _limited(ids: keyed.U64, labels: NDArray[Any], limit: int | None) -> NDArray[np.int64]:
+    """Positions of the samples (N,) that are trained on."""
+    return np.arange(len(ids)) if limit is None else keyed.stratified_subset(ids, strata_of(labels), limit)
+
+
+def strata_of(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """The stratum (N,) of each sample by which a subset keeps the shares of classes (N,), or of labels (N, classes).
+
+    Of several labels the rarest counts; numbers as labels have no classes to keep.
+    """
+    if labels.dtype.kind == "f":
+        return np.zeros(len(labels), np.int64)
+    if labels.ndim == 1:
+        return labels.astype(np.int64)
+    by_rarity = np.argsort(labels.sum(0, dtype=np.int64), kind="stable")
+    first = labels[:, by_rarity].argmax(1)
+    return np.where(labels.any(1), by_rarity[first], -1)
+
+
 class Batches:
     """The training batches of K runs. Runs of one seed and one augmentation share theirs, which are made once."""
 
@@ -72,7 +92,7 @@ class Batches:
         self.program, self.lanes, self.to_input, self.device, self.team = program, lanes, to_input, device, team
         all_ids = np.asarray(train.ids)
         self.num_stored = len(all_ids)
-        self.rows = np.arange(len(all_ids)) if program.limit is None else keyed.subset(all_ids, program.limit)
+        self.rows = _limited(all_ids, np.asarray(train.labels), program.limit)
         self.ids = all_ids[self.rows]
         self.labels = torch.from_numpy(np.array(train.labels)[self.rows]).to(device)
         self.steps_per_epoch = math.ceil(len(self.ids) / program.batch_size)

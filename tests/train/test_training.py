@@ -11,6 +11,7 @@ from training_helpers import NONE, OFF, equal, lane, train_one_epoch, train_to_e
 from pipeline.data.dataset import Dataset
 from pipeline.data.views import Views, views_digest
 from pipeline.errors import NumericsError
+from pipeline.train.batches import strata_of
 
 LANES = [
     lane(0),
@@ -182,6 +183,20 @@ def test_a_limit_takes_the_same_samples_as_any_smaller_one(digits):
     small, large = (set(training(digits, [lane(0)], limit=num).ids.tolist()) for num in (200, 500))
     assert (len(small), len(large)) == (200, 500)
     assert small < large
+
+
+def test_a_limit_keeps_the_shares_of_classes(digits):
+    whole = np.bincount(digits.split("train").labels)
+    taken = training(digits, [lane(0)], limit=100).batches.labels.numpy()
+    assert (abs(np.bincount(taken) - 100 * whole / whole.sum()) <= 1.5).all()
+    assert set(training(digits, [lane(0)], limit=10).batches.labels.tolist()) == set(range(10))
+
+
+def test_strata_are_classes_or_the_rarest_label():
+    assert strata_of(np.array([2, 0, 1])).tolist() == [2, 0, 1]
+    several = np.array([[1, 1, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1], [0, 0, 0], [1, 0, 0]], np.uint8)
+    assert strata_of(several).tolist() == [1, 0, 2, 2, -1, 0]
+    assert strata_of(np.array([0.5, 2.5])).tolist() == [0, 0]
 
 
 def test_judging_the_best_weights_leaves_the_training_as_it_is(digits):
