@@ -273,11 +273,11 @@ def _mirror_cell(config: TrackingConfig, folder: Path, study: str, name: str, ce
         dir=str(folder),
         config={"variant": cell["variant"], "seed": cell["seed"], "cell": cell["hash"], **cell["config"]},
     )
-    found = run.project_url or "", Path(run.dir).parent.name
+    opened = run.project_url or "", Path(run.dir).parent.name
     _log(run, cell["rows"])
     run.summary.update(cell["metrics"] | ({"failure": cell["failure"]} if cell["failure"] else {}))
     run.finish(exit_code=1 if cell["failure"] else 0)
-    return found
+    return opened
 
 
 def _cell_id(study: str, cell: Mapping[str, Any]) -> str:
@@ -393,7 +393,7 @@ def _check_online() -> None:
 
 def _short(error: Exception) -> str:
     if isinstance(error, ValidationError):  # of W&B's settings; its text would show the value, which may be a key
-        return "; ".join(f"W&B's setting {'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
+        return "; ".join(f"W&B's setting {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
     return (str(error).splitlines() or [""])[0][:200].rstrip(".") or type(error).__name__
 
 

@@ -79,8 +79,8 @@ def changed(before: Values, after: Values) -> list[str]:
 def _studies(values: Values) -> Values:
     """The definitions of a `params.yaml` that somebody may have edited into anything."""
     study = values.get("study")
-    found = study.get("definitions") if isinstance(study, dict) else None
-    return found if isinstance(found, dict) else {}
+    definitions = study.get("definitions") if isinstance(study, dict) else None
+    return definitions if isinstance(definitions, dict) else {}
 
 
 def _with_studies(values: Values, names: Collection[str]) -> Values:

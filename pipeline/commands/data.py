@@ -98,15 +98,15 @@ def linked(arguments: Sequence[str]) -> tuple[list[str], list[Link]]:
 
     Paths and `data.files` are quoted for Hydra's grammar, in which {} and blanks mean something else.
     """
-    found: list[str] = []
+    words: list[str] = []
     links: list[Link] = []
     for argument in arguments:
         if pattern := path_said(argument, ["data.files"]):
-            found.append(f"{pattern[0]}={_quoted(pattern[1])}")
+            words.append(f"{pattern[0]}={_quoted(pattern[1])}")
             continue
         said = path_said(argument, DATA_KEYS)
         if said is None:
-            found.append(argument)
+            words.append(argument)
             continue
         key, path = said
         place = inside(Path(path).expanduser())
@@ -114,8 +114,8 @@ def linked(arguments: Sequence[str]) -> tuple[list[str], list[Link]]:
             link = _link_for(path, key)
             links += [] if link.path.is_symlink() else [link]
             place = link.path
-        found.append(f"{key}={_quoted(place.as_posix())}")
-    return found, links
+        words.append(f"{key}={_quoted(place.as_posix())}")
+    return words, links
 
 
 def _quoted(text: str) -> str:

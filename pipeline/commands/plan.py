@@ -52,16 +52,16 @@ def stale_stages(values: Values) -> dict[str, list[str]]:
 
 def _stale(graph: Any, status: Mapping[str, list[Any]], kind: str) -> dict[str, list[str]]:
     stages = {stage.addressing: stage for stage in graph}
-    found: dict[str, list[str]] = {}
+    reasons: dict[str, list[str]] = {}
     for name in in_order(graph, [], []):
         stage = stages[name]
         known = any(dep.hash_info for dep in stage.deps)
-        own = [*_param_reasons(stage), *_status_reasons(status.get(name, [])), *_code_reasons(stage, kind)] if known else []
+        its = [*_param_reasons(stage), *_status_reasons(status.get(name, [])), *_code_reasons(stage, kind)] if known else []
         read = {other.addressing for other in graph.successors(stage)}
-        above = [other for other in found if found[other] and other != CODE and other in read]
+        above = [other for other in reasons if reasons[other] and other != CODE and other in read]
         follows = [f"it follows {', '.join(above)}"] if above else []
-        found[name] = [*own, *([] if known else ["it has never run here"]), *follows]
-    return found
+        reasons[name] = [*its, *([] if known else ["it has never run here"]), *follows]
+    return reasons
 
 
 def _param_reasons(stage: Any) -> list[str]:
@@ -91,8 +91,8 @@ def _status_reasons(entries: list[Any]) -> list[str]:
 
 def _code_reasons(stage: Any, kind: str) -> list[str]:
     """Whether the code is another than that of the last time, known before `code` has run again."""
-    own = [dep for dep in stage.deps if Path(dep.def_path).parent == DIGESTS]
-    changed = [dep for dep in own if dep.hash_info.value != locked_digest(Path(dep.def_path).name, kind)]
+    digests = [dep for dep in stage.deps if Path(dep.def_path).parent == DIGESTS]
+    changed = [dep for dep in digests if dep.hash_info.value != locked_digest(Path(dep.def_path).name, kind)]
     return ["its code changed"] if changed else []
 
 

@@ -79,12 +79,12 @@ def _reproduce(names: Callable[[Any], list[str]], anew: Container[str], asked: A
     try:
         with Project() as repo:
             repo.scm_context.quiet = True  # no advice about core.autostage
-            own = {STARTER: this_process()}
+            environment = {STARTER: this_process()}
             uncached = [Path(out.def_path) for out in repo.index.outs if not out.use_cache]
             before |= {path: path.read_bytes() for path in uncached if path.is_file()}
             stages = [
                 one.addressing
-                for one in repo.reproduce(names(repo.index.graph), single_item=True, repro_fn=run_one, run_env=own)
+                for one in repo.reproduce(names(repo.index.graph), single_item=True, repro_fn=run_one, run_env=environment)
             ]
             return Reproduced([name for name in stages if name != CODE], [str(path) for path in uncached])
     except (DvcException, OSError) as error:
@@ -163,8 +163,8 @@ def _full(error: OSError) -> str:
 
 
 def _stage_error(text: str, cause: str) -> RegattaError:
-    found = re.search(r"exited with (-?\d+)", cause)
-    status = int(found[1]) if found else 1
+    code = re.search(r"exited with (-?\d+)", cause)
+    status = int(code[1]) if code else 1
     words = f"{text} (exit code {status}, its message is above); DVC has kept nothing of it"
     return _with_code(words, status if status >= 0 else 128 - status)
 

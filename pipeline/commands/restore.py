@@ -87,8 +87,8 @@ def kept_file(run: RunFolder, path: Path) -> Path:
 def _restore_configuration(run: RunFolder, values: Values) -> list[str]:
     """`params.yaml` as it was, with overrides under which conf/ composes to it, so that `regatta run` goes on from there."""
     now, file = read_overrides(), kept_file(run, Path(OVERRIDES))
-    own = read_overrides(file.parent) if file.exists() else Overrides()
-    overrides, made = fitting(own, values)
+    kept = read_overrides(file.parent) if file.exists() else Overrides()
+    overrides, made = fitting(kept, values)
     lines = [f"{PARAMS}: that of {run.id}"]
     if made is None:
         # Without the digest line, so that `regatta run` asks before it composes over these values.
@@ -98,7 +98,7 @@ def _restore_configuration(run: RunFolder, values: Values) -> list[str]:
     write_params(made)
     write_overrides(overrides)
     lines += [f"{OVERRIDES}: {' '.join(overrides.words()) or 'nothing'} (was: {' '.join(now.words()) or 'nothing'})"]
-    if overrides != own:
+    if overrides != kept:
         lines.append("conf/ is another than the run's; the overrides keep what the run had")
     return lines + [f"  not in the run: {line}" for line in differences(values, made)]
 
@@ -121,12 +121,12 @@ def fitting(overrides: Overrides, values: Values) -> tuple[Overrides, Values | N
 
 def _otherwise(values: Mapping[str, Any], made: Mapping[str, Any]) -> Values:
     """What values have that was made otherwise, nested: the keys of a study's variants have dots in them."""
-    found = {}
+    nested = {}
     for key, value in values.items():
         other = made.get(key)
         if key not in made or other != value or type(other) is not type(value):
-            found[key] = _otherwise(value, other) if isinstance(value, Mapping) and isinstance(other, Mapping) else value
-    return found
+            nested[key] = _otherwise(value, other) if isinstance(value, Mapping) and isinstance(other, Mapping) else value
+    return nested
 
 
 def _composed_with(overrides: Overrides) -> Values:

@@ -133,8 +133,8 @@ def keep_records(uncached: list[str]) -> None:
         return
     kept = kept_dir(folder.name)
     names = [name for name in ("dvc.lock", "params.yaml", "conf/overrides.yaml", *uncached) if Path(name).is_file()]
-    found = {name: copy_whole(Path(name), kept / name) for name in names}
-    write_json(kept / DIGESTS, {name: digest for name, digest in found.items() if name not in uncached})
+    digests = {name: copy_whole(Path(name), kept / name) for name in names}
+    write_json(kept / DIGESTS, {name: digest for name, digest in digests.items() if name not in uncached})
 
 
 def summary(stages: list[str], stood: Path = ROOT) -> list[str]:

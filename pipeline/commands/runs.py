@@ -46,14 +46,14 @@ class Run:
 
 def runs(options: argparse.Namespace) -> int:
     """Print a table, oldest run first; * marks the one whose weights are in artifacts/."""
-    found = [_read(folder, record) for folder, record in all_runs()]
-    if not found:
+    listed = [_read(folder, record) for folder, record in all_runs()]
+    if not listed:
         print(f"Nothing was trained here yet ({runs_root()}/ has no runs); say `regatta run`")
         return 0
     current = current_id()
-    for line in shown(found, current, shutil.get_terminal_size((100, 24)).columns):
+    for line in shown(listed, current, shutil.get_terminal_size((100, 24)).columns):
         print(line)
-    for line in (line for run in found if run.folder.id == current for line in not_as_set(run)):
+    for line in (line for run in listed if run.folder.id == current for line in not_as_set(run)):
         print(line)
     return 0
 
@@ -87,7 +87,7 @@ def table(rows: Sequence[Sequence[str]], width: int = 100) -> list[str]:
         if column < len(widths):
             over = sum(widths) + 2 * (len(widths) - 1) - width
             widths[column] = min(widths[column], max(NARROWEST, widths[column] - max(0, over)))
-    return ["  ".join(_padded(cell, own) for cell, own in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return ["  ".join(_padded(cell, each) for cell, each in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _padded(cell: str, width: int) -> str:
@@ -101,8 +101,8 @@ def _read(folder: RunFolder, record: Mapping[str, Any]) -> Run:
     except ConfigError as error:
         print(f"runs: {error}", flush=True)
         words = []
-    own = tuple(word for word in words if word.partition("=")[0].split(".")[0] not in ASIDE)
-    return Run(folder, record, read_values(folder.path / "params.yaml") or {}, own)
+    overrides = tuple(word for word in words if word.partition("=")[0].split(".")[0] not in ASIDE)
+    return Run(folder, record, read_values(folder.path / "params.yaml") or {}, overrides)
 
 
 def _row(run: Run, name: str, data: str, current: bool) -> list[str]:
@@ -206,11 +206,15 @@ def not_as_set(run: Run) -> list[str]:
 def _unsaid(found: Sequence[Run]) -> list[list[str]]:
     """In what runs of the same overrides differ: edits of params.yaml and conf/, `dvc exp run -S`, another code."""
     leaves, alike = [_leaves(run) for run in found], defaultdict(list)
-    for run, own in zip(found, leaves, strict=True):
-        alike[run.words].append(own)
+    for run, values in zip(found, leaves, strict=True):
+        alike[run.words].append(values)
     return [
-        [f"{key}={setting(value)}" for key, value in own.items() if any(other.get(key) != value for other in alike[run.words])]
-        for run, own in zip(found, leaves, strict=True)
+        [
+            f"{key}={setting(value)}"
+            for key, value in values.items()
+            if any(other.get(key) != value for other in alike[run.words])
+        ]
+        for run, values in zip(found, leaves, strict=True)
     ]
 
 

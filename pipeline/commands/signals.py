@@ -78,10 +78,10 @@ def _tell_children(told: set[int]) -> set[int]:
     """SIGTERM to each process that this one has started and not told yet; their numbers."""
     import psutil
 
-    found = {child.pid: child for child in psutil.Process().children() if child.pid not in told}
-    for child in found.values():
+    children = {child.pid: child for child in psutil.Process().children() if child.pid not in told}
+    for child in children.values():
         try:
             child.terminate()
         except psutil.NoSuchProcess:  # it has ended meanwhile
             continue
-    return set(found)
+    return set(children)

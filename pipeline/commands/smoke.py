@@ -53,14 +53,14 @@ def tiny(values: Values) -> Values:
 
 def smaller(values: Mapping[str, Any], caps: Mapping[str, Any]) -> Values:
     """Values with every number capped; what is not a number is replaced, and so is null."""
-    found = dict(values)
+    capped = dict(values)
     for key, cap in caps.items():
         old = values.get(key)
         if isinstance(cap, Mapping) and isinstance(old, Mapping):
-            found[key] = smaller(old, cap)
+            capped[key] = smaller(old, cap)
         else:
-            found[key] = min(old, cap) if isinstance(old, int | float) and isinstance(cap, int | float) else cap
-    return found
+            capped[key] = min(old, cap) if isinstance(old, int | float) and isinstance(cap, int | float) else cap
+    return capped
 
 
 def run_stage(stage: str, values: Values) -> None:

@@ -83,7 +83,7 @@ def verify(options: argparse.Namespace) -> int:
         rows = list(checks(Trial(config, data, views, folder)))
     good = all(row[2] for row in rows)
     head = ("on your data", f"one worker against {workers}", "")
-    for line in table([head, *((what, found, "yes" if holds else "NO") for what, found, holds in rows)]):
+    for line in table([head, *((what, result, "yes" if holds else "NO") for what, result, holds in rows)]):
         print(line)
     if not good:
         raise RegattaError("several workers do not train what one trains; please report it with the table above")
@@ -126,11 +126,11 @@ class Trial:
 
     def train(self, epochs: int) -> TrainConfig:
         """The user's settings, but for what makes it short, and one thread, since threads change the order of sums."""
-        own = self.config.train
-        num = min(self.data.manifest.counts["train"], own.limit or MOST_SAMPLES, MOST_SAMPLES)
-        shards = max(own.shards, 1 << (self.config.cluster.workers - 1).bit_length())
-        short = {"epochs": epochs, "limit": num, "batch_size": min(own.batch_size, num), "schedule": "constant"}
-        return own.model_copy(update=short | {"warmup_epochs": 0.0, "early_stop": 0, "shards": shards, "threads": 1})
+        train = self.config.train
+        num = min(self.data.manifest.counts["train"], train.limit or MOST_SAMPLES, MOST_SAMPLES)
+        shards = max(train.shards, 1 << (self.config.cluster.workers - 1).bit_length())
+        short = {"epochs": epochs, "limit": num, "batch_size": min(train.batch_size, num), "schedule": "constant"}
+        return train.model_copy(update=short | {"warmup_epochs": 0.0, "early_stop": 0, "shards": shards, "threads": 1})
 
     def one(self, epochs: int) -> Outcome:
         """By one worker, in this process."""
@@ -207,7 +207,7 @@ def equal_state(one: Outcome, other: Outcome) -> tuple[str, bool]:
 
 def equal_rows(one: Outcome, other: Outcome, split: str) -> tuple[str, bool]:
     """The records of a split, bit for bit."""
-    pairs = list(zip(*([row for row in own.rows if row["split"] == split] for own in (one, other)), strict=True))
+    pairs = list(zip(*([row for row in outcome.rows if row["split"] == split] for outcome in (one, other)), strict=True))
     epochs = [first["epoch"] for first, second in pairs if first != second]
     return (f"differ from epoch {epochs[0]} on" if epochs else f"{pairs[-1][0]['loss']:.6f}, same bits"), not epochs
 

@@ -76,8 +76,8 @@ def _connect(config: ClusterConfig, cores: int, folder: Path | None) -> None:
     options |= {"runtime_env": {"py_modules": [str(Path(pipeline.__file__).parent)]}}  # every worker has this code
     starting: AbstractContextManager[dict[str, Any]] = start_options(folder, cores) if folder else nullcontext({})
     try:
-        with _sigterm_left_alone(), starting as own:
-            ray.init(address=config.address or "local", **options, **own)
+        with _sigterm_left_alone(), starting as local:
+            ray.init(address=config.address or "local", **options, **local)
     except (OSError, RayError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0][:200]
         if config.address is None:

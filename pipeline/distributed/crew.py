@@ -132,7 +132,7 @@ def wanted(cluster: ClusterConfig, needs: Needs, before: int | None, stop: Calla
 def described() -> str:
     """The nodes that are alive, with what each of them has."""
     nodes = nodes_alive()
-    parts = [f"{own.get('CPU', 0):g} CPUs" + (f" and {own['GPU']:g} GPUs" if "GPU" in own else "") for own in nodes]
+    parts = [f"{node.get('CPU', 0):g} CPUs" + (f" and {node['GPU']:g} GPUs" if "GPU" in node else "") for node in nodes]
     return f"{len(nodes)} node{'s' if len(nodes) != 1 else ''}: {', '.join(parts) or 'none'}"
 
 

@@ -61,7 +61,7 @@ def start_options(folder: Path, cores: int) -> Iterator[dict[str, Any]]:
 
 def _abandoned() -> Iterator[Path]:
     """The folders of clusters whose starters have ended without removing them."""
-    for folder in (found for base in _bases() for found in base.glob(f"{PREFIX}*")):
+    for folder in (place for base in _bases() for place in base.glob(f"{PREFIX}*")):
         try:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:  # another user's, or gone meanwhile
@@ -93,8 +93,8 @@ def _locked_folder() -> tuple[Path, int]:
 def _bases() -> list[Path]:
     """Where temporary files go; the last one is short enough for sockets."""
     named = os.environ.get("RAY_TMPDIR")
-    found = [*([named] if named else []), tempfile.gettempdir(), "/tmp"]
-    return list(dict.fromkeys(map(Path, found)))
+    places = [*([named] if named else []), tempfile.gettempdir(), "/tmp"]
+    return list(dict.fromkeys(map(Path, places)))
 
 
 @contextmanager

@@ -60,10 +60,10 @@ class SharedMemory:
             if self.rank:
                 self.connections[0].sendall(bytes([own]))
                 return bool(_received(self.connections[0]))
-            found = bool(own) | (max(map(_received, self.connections)) > 0)  # each is heard
+            any_true = bool(own) | (max(map(_received, self.connections)) > 0)  # each is heard
             for one in self.connections:
-                one.sendall(bytes([found]))
-            return found
+                one.sendall(bytes([any_true]))
+            return any_true
 
     def merged(self, own: Tensor) -> Tensor:
         """The sum of the workers' tensors, in the order of their ranks. For what is rare: all of it goes through the first."""
@@ -174,11 +174,11 @@ def _send(connection: socket.socket, own: Tensor) -> None:
 
 def _received_like(connection: socket.socket, own: Tensor) -> Tensor:
     """A tensor of the type and shape of one's own."""
-    found = torch.empty_like(own, memory_format=torch.contiguous_format)
-    room = _bytes_of(found)
-    while room:
-        room = room[_received_into(connection, room) :]
-    return found
+    tensor = torch.empty_like(own, memory_format=torch.contiguous_format)
+    unfilled = _bytes_of(tensor)
+    while unfilled:
+        unfilled = unfilled[_received_into(connection, unfilled) :]
+    return tensor
 
 
 def _bytes_of(own: Tensor) -> memoryview:
@@ -188,17 +188,17 @@ def _bytes_of(own: Tensor) -> memoryview:
 
 def _received(connection: socket.socket) -> int:
     """The byte that comes next."""
-    room = bytearray(1)
-    _received_into(connection, memoryview(room))
-    return room[0]
+    byte = bytearray(1)
+    _received_into(connection, memoryview(byte))
+    return byte[0]
 
 
 def _received_into(connection: socket.socket, room: memoryview) -> int:
     """How many bytes have come."""
     try:
-        found = connection.recv_into(room)
+        num_bytes = connection.recv_into(room)
     except BlockingIOError:
         raise TimeoutError("nothing has come within cluster.timeout_s") from None
-    if not found:
+    if not num_bytes:
         raise ConnectionResetError("its connection has ended")
-    return found
+    return num_bytes

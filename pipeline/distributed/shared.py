@@ -20,8 +20,8 @@ class SharedData:
     @classmethod
     def of(cls, data: Dataset, names: Sequence[str]) -> SharedData:
         """These splits of a dataset; nothing is read before they are put into the store."""
-        own = {name: data.split(name) for name in names}
-        return cls(data.manifest, {name: Split(*map(np.asarray, (s.inputs, s.labels, s.ids))) for name, s in own.items()})
+        splits = {name: data.split(name) for name in names}
+        return cls(data.manifest, {name: Split(*map(np.asarray, (s.inputs, s.labels, s.ids))) for name, s in splits.items()})
 
     def split(self, name: str) -> Split:
         """One of those that were shared."""

@@ -38,17 +38,17 @@ class Keys:
     def add(self, key: str, number: int) -> int:
         """Count up from 0; the new number."""
         with self.lock:
-            found = int(self.values.get(key, b"0")) + number
-            self.values[key] = str(found).encode()
-            return found
+            total = int(self.values.get(key, b"0")) + number
+            self.values[key] = str(total).encode()
+            return total
 
     def compare_set(self, key: str, expected: bytes, desired: bytes) -> bytes:
         """Write where the expected value is there, or where none is and none is expected; what then is there."""
         with self.lock:
-            found = self.values.get(key, b"")
-            if found == expected:
-                self.values[key] = found = desired
-            return found or expected
+            value = self.values.get(key, b"")
+            if value == expected:
+                self.values[key] = value = desired
+            return value or expected
 
     def delete_key(self, key: str) -> bool:
         """Whether there was one."""
@@ -88,20 +88,20 @@ class KeyStore(Store):
         return self.ask("get", keys) is not None
 
     def add(self, key: str, number: int) -> int:
-        found: int = self.ask("add", key, number)
-        return found
+        total: int = self.ask("add", key, number)
+        return total
 
     def compare_set(self, key: str, expected: str | bytes, desired: str | bytes) -> bytes:
-        found: bytes = self.ask("compare_set", key, _bytes(expected), _bytes(desired))
-        return found
+        value: bytes = self.ask("compare_set", key, _bytes(expected), _bytes(desired))
+        return value
 
     def delete_key(self, key: str) -> bool:
-        found: bool = self.ask("delete_key", key)
-        return found
+        deleted: bool = self.ask("delete_key", key)
+        return deleted
 
     def num_keys(self) -> int:
-        found: int = self.ask("num_keys")
-        return found
+        num: int = self.ask("num_keys")
+        return num
 
     def set_timeout(self, timeout: timedelta) -> None:
         """For what is waited for from now on."""

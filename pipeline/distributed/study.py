@@ -69,8 +69,8 @@ class StudyWorker:
             self._check(job)
             from pipeline.study.pack import run_pack
 
-            own = _with_state_here(job)
-            done = Done(run_pack(own, self._tell, _held(job, data, views)))
+            held = _with_state_here(job)
+            done = Done(run_pack(held, self._tell, _held(job, data, views)))
         except ENDS as error:
             return Failed(error)
         except (MemoryError, RuntimeError) as error:
@@ -79,8 +79,8 @@ class StudyWorker:
             return JobLost(f"{len(job.cells)} runs side by side do not fit into memory", memory=True)
         finally:
             self.share = 0.0
-        if own.state != job.state:
-            clear_state(own)
+        if held.state != job.state:
+            clear_state(held)
         return done
 
     def _check(self, job: Job) -> None:
@@ -113,8 +113,8 @@ def _held(job: Job, data: list[Any], views: dict[str, Any]) -> Held:
 
     [shared] = ray.get(data)
     arrays: dict[str, list[NDArray[np.uint8]]] = {path: ray.get(refs) for path, refs in views.items()}
-    own = [Views(arrays[cell.views_path] if cell.views_path else [], cell.policy, cell.views) for cell in job.cells]
-    return Held(shared, own)
+    views_of = [Views(arrays[cell.views_path] if cell.views_path else [], cell.policy, cell.views) for cell in job.cells]
+    return Held(shared, views_of)
 
 
 def _with_state_here(job: Job) -> Job:
@@ -177,7 +177,7 @@ class Actors:
         if not self.running:
             return True
         places = nodes()
-        return fits([*(own.actor.need for own in self.running.values()), need(job.threads, job.device, places)], places)
+        return fits([*(run.actor.need for run in self.running.values()), need(job.threads, job.device, places)], places)
 
     def start(self, job: Job) -> int:
         """Hand a job to an idle actor of as many threads, or to a new one; its number."""
@@ -192,20 +192,20 @@ class Actors:
         return Running(job, actor, result, actor.handle.told.remote(), vanished)
 
     def _idle_actor(self, job: Job) -> Actor | None:
-        actor = next((own for own in self.idle if own.threads == job.threads), None)
+        actor = next((idle for idle in self.idle if idle.threads == job.threads), None)
         if actor is not None:
             self.idle.remove(actor)
         return actor
 
     def _new_actor(self, job: Job) -> Actor:
         places = nodes()
-        own = need(job.threads, job.device, places)
+        needed = need(job.threads, job.device, places)
         taken = [other.actor.need for other in self.running.values()]
-        while self.idle and not fits([*taken, *(other.need for other in self.idle), own], places):
+        while self.idle and not fits([*taken, *(other.need for other in self.idle), needed], places):
             self._dismiss(self.idle[0])
-        options = {"num_cpus": own[0], "num_gpus": own[1], "max_concurrency": 2}
+        options = {"num_cpus": needed[0], "num_gpus": needed[1], "max_concurrency": 2}
         handle = ray.remote(StudyWorker).options(**options).remote(version("torch"), extensions.packed())
-        return Actor(handle, job.threads, own, time.monotonic())
+        return Actor(handle, job.threads, needed, time.monotonic())
 
     def _dismiss(self, *idle: Actor) -> None:
         for actor in idle:
@@ -227,61 +227,61 @@ class Actors:
 
     def events(self, timeout_s: float) -> list[tuple[int, Event]]:
         """What has ended, which actors have gone, and now and then how far the others are."""
-        number_of = {own.result: number for number, own in self.running.items()}
+        number_of = {run.result: number for number, run in self.running.items()}
         ready, _ = ray.wait(list(number_of), num_returns=1, timeout=timeout_s)
-        found = [event for reference in ready for event in self._ended(number_of[reference])]
+        events = [event for reference in ready for event in self._ended(number_of[reference])]
         if time.monotonic() - self.last_asked > ASK_EVERY_S:
             self.last_asked = time.monotonic()
-            found += self._told()
+            events += self._told()
             self._help_late_ones()
-        return found
+        return events
 
     def _ended(self, number: int) -> list[tuple[int, Event]]:
-        own = self.running.pop(number)
+        run = self.running.pop(number)
         try:
-            event: Event = ray.get(own.result)
+            event: Event = ray.get(run.result)
         except RayError as error:
-            ray.kill(own.actor.handle)
+            ray.kill(run.actor.handle)
             self._dismiss(*self.idle)  # those of a lost node have gone as well
             event = without_result(error)
             lost = isinstance(event, JobLost) and not event.memory
-            return [] if lost and self._begins_elsewhere(number, own) else [(number, event)]
-        own.actor.heard = True
-        self.idle.append(own.actor)
+            return [] if lost and self._begins_elsewhere(number, run) else [(number, event)]
+        run.actor.heard = True
+        self.idle.append(run.actor)
         return [(number, event)]
 
-    def _begins_elsewhere(self, number: int, own: Running) -> bool:
+    def _begins_elsewhere(self, number: int, run: Running) -> bool:
         """Begin a job again whose actor has gone before it began: a lost node is taken for alive for some seconds."""
-        self._hear(own)
-        if own.actor.heard or own.vanished == MOST_PLACES:
+        self._hear(run)
+        if run.actor.heard or run.vanished == MOST_PLACES:
             return False
-        self.running[number] = self._begin(own.job, self._new_actor(own.job), own.vanished + 1)
+        self.running[number] = self._begin(run.job, self._new_actor(run.job), run.vanished + 1)
         return True
 
     def _told(self) -> list[tuple[int, Event]]:
-        shares = {number: self._hear(own) for number, own in self.running.items()}
+        shares = {number: self._hear(run) for number, run in self.running.items()}
         return [(number, Told(share)) for number, share in shares.items() if share is not None]
 
     @staticmethod
-    def _hear(own: Running) -> float | None:
+    def _hear(run: Running) -> float | None:
         """How far a job is, if its actor has answered; then it is asked again."""
-        if not ray.wait([own.asked], timeout=0)[0]:
+        if not ray.wait([run.asked], timeout=0)[0]:
             return None
         try:
-            share: float = ray.get(own.asked)
+            share: float = ray.get(run.asked)
         except (*GONE, OutOfMemoryError):  # which its job will tell
             return None
-        own.actor.heard, own.asked = True, own.actor.handle.told.remote()
+        run.actor.heard, run.asked = True, run.actor.handle.told.remote()
         return share
 
     def _help_late_ones(self) -> None:
         """Jobs whose actors find no place go to idle actors; idle ones of other sizes make room; what is waited for is said."""
-        for number, own in list(self.running.items()):
-            idle = self._idle_actor(own.job) if own.actor.late else None
+        for number, run in list(self.running.items()):
+            idle = self._idle_actor(run.job) if run.actor.late else None
             if idle is not None:
-                ray.kill(own.actor.handle)
-                self.running[number] = self._begin(own.job, idle)
-        late = [own.actor.need for own in self.running.values() if own.actor.late]
+                ray.kill(run.actor.handle)
+                self.running[number] = self._begin(run.job, idle)
+        late = [run.actor.need for run in self.running.values() if run.actor.late]
         if late and time.monotonic() - self.last_said > LATE_S:
             self.last_said = time.monotonic()
             self._dismiss(*self.idle)
@@ -289,12 +289,12 @@ class Actors:
 
     def stop(self) -> None:
         """Let the actors save and end."""
-        begun = [own for own in self.running.values() if own.actor.heard]
-        for own in begun:
-            own.actor.handle.end.remote()
+        begun = [run for run in self.running.values() if run.actor.heard]
+        for run in begun:
+            run.actor.handle.end.remote()
         if begun:
-            ray.wait([own.result for own in begun], num_returns=len(begun), timeout=LAST_S)
-        for actor in [*(own.actor for own in self.running.values()), *self.idle]:
+            ray.wait([run.result for run in begun], num_returns=len(begun), timeout=LAST_S)
+        for actor in [*(run.actor for run in self.running.values()), *self.idle]:
             ray.kill(actor.handle)
         self.running, self.idle = {}, []
 
@@ -317,7 +317,7 @@ def capacity_there(threads: int, device: str) -> Capacity:
     alive = nodes_alive()
     cpus, gpus = need(threads, device, [offered(resources) for resources in alive])
     nums = [int(min(c // cpus, g // gpus if gpus else c)) for c, g in map(offered, alive)]
-    memory = [int(own["memory"]) // num for own, num in zip(alive, nums, strict=True) if num]
+    memory = [int(node["memory"]) // num for node, num in zip(alive, nums, strict=True) if num]
     return Capacity(max(1, sum(nums)), int((free_bytes(device) if gpus else min(memory, default=0)) * SHARE_OF_MEMORY))
 
 

@@ -125,9 +125,9 @@ class Outbox:
     def emptied(self) -> tuple[list[str], list[tuple[str, Any]]]:
         """All of it, which is then forgotten here."""
         with self.lock:
-            found = self.lines, self.events
+            taken = self.lines, self.events
             self.lines, self.events = [], []
-            return found
+            return taken
 
 
 class Tee(io.TextIOBase):
@@ -333,5 +333,5 @@ def own_address() -> str:
 
 def own_interface(address: str) -> str:
     """The network interface that has an address: gloo would take the one that the host's name leads to."""
-    found = (name for name, own in psutil.net_if_addrs().items() if any(one.address == address for one in own))
-    return str(next(found, "lo"))
+    names = (name for name, addresses in psutil.net_if_addrs().items() if any(one.address == address for one in addresses))
+    return str(next(names, "lo"))

@@ -52,7 +52,7 @@ class Slot:
         return math.prod(self.shape)
 
     @property
-    def room(self) -> int:
+    def num_columns(self) -> int:
         """Columns in the flat matrix: whole cache lines, since products of misaligned matrices differ in the last bit."""
         return -(-math.prod(self.stored) // FLOATS_PER_LINE) * FLOATS_PER_LINE
 
@@ -66,7 +66,7 @@ class Layout:
 
     @cached_property
     def rooms(self) -> list[int]:
-        return [slot.room for slot in self.slots]
+        return [slot.num_columns for slot in self.slots]
 
     @cached_property
     def num_columns(self) -> int:
@@ -75,7 +75,7 @@ class Layout:
     @cached_property
     def num_stepped(self) -> int:
         """The first columns, which the optimizer steps; the others take their gradient as their change."""
-        return sum(slot.room for slot in self.slots if slot.role == TRAINED)
+        return sum(slot.num_columns for slot in self.slots if slot.role == TRAINED)
 
     @cached_property
     def num_parameters(self) -> int:
@@ -88,7 +88,7 @@ class Layout:
         found: dict[str, int] = {}
         for slot in self.slots:
             if slot.role == TRAINED:
-                found[slot.layer] = found.get(slot.layer, 0) + slot.room
+                found[slot.layer] = found.get(slot.layer, 0) + slot.num_columns
         return found
 
     def views(self, flat: Tensor) -> list[Tensor]:

@@ -165,9 +165,9 @@ def begin(
     for left in folder.path.glob("*.partial-*"):  # by a writer that was killed
         left.unlink()
     if shorter:
-        for own, its in ((folder.metrics, shorter.metrics), (folder.logged, shorter.logged)):
+        for this, its in ((folder.metrics, shorter.metrics), (folder.logged, shorter.logged)):
             if its.exists():
-                artifacts.copy_whole(its, own)
+                artifacts.copy_whole(its, this)
     folder.cut_records(_progress(snapshot).num_rows[0])
     folder.cut_log(_progress(snapshot).num_logged)
     lost = [_interruption(asked.lost, _progress(snapshot))] if asked.lost else []
@@ -206,12 +206,12 @@ def begin(
 
 def keep_extensions(folder: RunFolder) -> dict[str, str]:
     """Copies of the user's own code beside the run that needs it; their digests by name."""
-    found = {}
+    digests = {}
     for name in extensions.files():
         place = Path("code") / name
         artifacts.make_dir((folder.path / place).parent)
-        found[str(place)] = artifacts.copy_whole(extensions.folder() / name, folder.path / place)
-    return found
+        digests[str(place)] = artifacts.copy_whole(extensions.folder() / name, folder.path / place)
+    return digests
 
 
 def _progress(snapshot: Snapshot | None) -> Progress:

@@ -139,11 +139,11 @@ def _taken(found: Effects, contrast: Contrast, side: str, more: str) -> list[Adv
 
 def _asked_again(found: Effects, wanted: str) -> Advice:
     """To ask with the project's own epochs and samples, before a value is taken that was found with fewer."""
-    own = {key: _own(found)[key]["now"] for key in (*BUDGET, "train.warmup_epochs") if key in _own(found)}
+    budget = {key: _own(found)[key]["now"] for key in (*BUDGET, "train.warmup_epochs") if key in _own(found)}
     less = less_given(found)
     what = " and ".join(label(key) for key in less)
     holds, not_for = (" and ".join(shown(key, v[side]) for key, v in less.items()) for side in ("variant", "now"))
-    command = _study(found, [(f"study.baseline.{key}", value) for key, value in own.items()])
+    command = _study(found, [(f"study.baseline.{key}", value) for key, value in budget.items()])
     text = f"Before you take {wanted}, ask with {what} of your own, since what holds for {holds} may not for {not_for}"
     return Advice(text, command)
 

@@ -112,10 +112,10 @@ class Claims:
 
     def others(self, names: Iterable[str]) -> dict[str, str]:
         """Those of the runs that another runner holds, and who it is; claims that may be taken over are not among them."""
-        found = {name: claim for name in names if name not in self.held and (claim := self._read(self.folder / name))}
-        newest = {claim.runner or claim: claim for claim in sorted(found.values(), key=lambda claim: claim.touched)}
+        claims = {name: claim for name in names if name not in self.held and (claim := self._read(self.folder / name))}
+        newest = {claim.runner or claim: claim for claim in sorted(claims.values(), key=lambda claim: claim.touched)}
         holding = {key for key, claim in newest.items() if not self._gone(claim)}
-        return {name: str(claim.runner or TORN) for name, claim in found.items() if (claim.runner or claim) in holding}
+        return {name: str(claim.runner or TORN) for name, claim in claims.items() if (claim.runner or claim) in holding}
 
     def _take(self, name: str) -> str | None:
         """None: somebody holds it. Otherwise it is this runner's now, and the text says whose it was, if anybody's."""
@@ -198,8 +198,8 @@ class Claims:
     @staticmethod
     def _read(file: Path) -> Signed | None:
         """None: there is no such file."""
-        found = _opened(file)
-        return None if found is None else Signed(_runner(found[0].partition(b"\n")[0]), found[1])
+        content = _opened(file)
+        return None if content is None else Signed(_runner(content[0].partition(b"\n")[0]), content[1])
 
 
 def this_runner() -> Runner:
@@ -236,9 +236,9 @@ def _parsed(line: bytes) -> Any:
 
 
 def _runner(line: bytes) -> Runner | None:
-    found = _parsed(line)
-    whole = isinstance(found, dict) and found.keys() == Runner.__annotations__.keys() and isinstance(found["pid"], int)
-    return Runner(**found) if whole else None
+    values = _parsed(line)
+    whole = isinstance(values, dict) and values.keys() == Runner.__annotations__.keys() and isinstance(values["pid"], int)
+    return Runner(**values) if whole else None
 
 
 def _remove(file: Path) -> None:

@@ -40,15 +40,15 @@ class Forecast:
 
     def left(self, running: Sequence[tuple[Job, Pace]], waiting: Iterable[Job]) -> float | None:
         """Seconds until all of them have ended; None before there is anything to tell it from."""
-        own = {id(job): whole for job, pace in running if (whole := pace.seconds_of_all(1.0)) is not None}
-        seen = [(job, pace.seen_share, whole) for job, pace in running if (whole := own.get(id(job))) is not None]
+        whole_of = {id(job): whole for job, pace in running if (whole := pace.seconds_of_all(1.0)) is not None}
+        seen = [(job, pace.seen_share, whole) for job, pace in running if (whole := whole_of.get(id(job))) is not None]
         seconds = self.seconds + sum(whole * share for _, share, whole in seen)
         work = self.work + sum(job.work * share for job, share, _ in seen)
         self.most_at_once = max(self.most_at_once, len(running))
         if not work or not running:
             return None
         each = seconds / work
-        told = {id(job): own[id(job)] for job, pace in running if pace.done >= OWN_SHARE and id(job) in own}
+        told = {id(job): whole_of[id(job)] for job, pace in running if pace.done >= OWN_SHARE and id(job) in whole_of}
         busy = [told.get(id(job), job.work * each) * (1 - pace.done) for job, pace in running]
         free = [0.0] * (self.most_at_once - len(running))
         return makespan([*busy, *free], [(self.start_s or 0.0) + job.work * each for job in waiting])

@@ -60,7 +60,7 @@ class Processes:
     def events(self, timeout_s: float) -> list[tuple[int, Event]]:
         """What the jobs have sent, and which of them have gone."""
         numbers = {connection: number for number, (_, connection) in self.jobs.items()}
-        found: list[tuple[int, Event]] = []
+        events: list[tuple[int, Event]] = []
         for ready in wait(list(numbers), timeout_s):
             assert isinstance(ready, Connection)
             number = numbers[ready]
@@ -72,8 +72,8 @@ class Processes:
                 event = _ended(process.exitcode)
             if not isinstance(event, Told):
                 self._close(number)
-            found.append((number, event))
-        return found
+            events.append((number, event))
+        return events
 
     def stop(self) -> None:
         """SIGTERM, upon which a worker saves its state and ends; by force where it does not."""

@@ -131,23 +131,23 @@ def carry_out(agenda: Agenda, workers: Workers) -> None:
                         case Told(share):
                             running[number].pace.at(share)
                         case Done(results):
-                            own = running.pop(number)
-                            agenda.take(own.job, results)
-                            own.pace.at(1.0)
-                            display.forecast.ended(own.job, own.pace, own.started)
-                            display.done(own.job)
+                            run = running.pop(number)
+                            agenda.take(run.job, results)
+                            run.pace.at(1.0)
+                            display.forecast.ended(run.job, run.pace, run.started)
+                            display.done(run.job)
                         case JobLost(reason, memory):
-                            own = running.pop(number)
-                            display.shown.say(f"study: {reason}; its {len(own.job.cells)} runs start again")
-                            again = after_loss(own.job, own.losses + 1, memory)
+                            run = running.pop(number)
+                            display.shown.say(f"study: {reason}; its {len(run.job.cells)} runs start again")
+                            again = after_loss(run.job, run.losses + 1, memory)
                             waiting += again
                             if not again:
-                                agenda.give_up(own.job, reason)
+                                agenda.give_up(run.job, reason)
                         case Failed(error):
                             raise error
                 if stop.signal:
                     raise stop.error("between two steps; the same command goes on from there")
-                display.show([(own.job, own.pace) for own in running.values()], [job for job, _ in waiting])
+                display.show([(run.job, run.pace) for run in running.values()], [job for job, _ in waiting])
         finally:
             workers.stop()
             display.shown.close()

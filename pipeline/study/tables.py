@@ -88,10 +88,10 @@ def results_of(cells_path: Path, curves_path: Path) -> dict[str, Result]:
 
 
 def _restored(row: Mapping[str, Any]) -> dict[str, Any]:
-    found = {name: row[name] for name in ("epoch", "split")}
-    found |= {name: _none_if_nan(row[name]) for name in NUMBERS if row[name] is not None}
+    values = {name: row[name] for name in ("epoch", "split")}
+    values |= {name: _none_if_nan(row[name]) for name in NUMBERS if row[name] is not None}
     norms = row[NORMS]
-    return found if norms is None else {**found, NORMS: {name: _none_if_nan(value) for name, value in norms}}
+    return values if norms is None else {**values, NORMS: {name: _none_if_nan(value) for name, value in norms}}
 
 
 def _stored(values: Mapping[str, Any], name: str) -> float | None:

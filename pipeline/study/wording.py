@@ -20,17 +20,17 @@ def contrast_words(variant: Effect) -> str:
     contrast = variant.contrast
     if not contrast:
         return variant.name
-    own = settings({key: values["variant"] for key, values in contrast.items()})
+    taken = settings({key: values["variant"] for key, values in contrast.items()})
     if len(contrast) == 1:
         [(key, values)] = contrast.items()
-        return f"{own} against {shown(key, values['reference'])}"
-    return f"{own} against {settings(side_of(contrast, 'reference'))}"
+        return f"{taken} against {shown(key, values['reference'])}"
+    return f"{taken} against {settings(side_of(contrast, 'reference'))}"
 
 
 def side_of(contrast: Mapping[str, Mapping[str, Any]], side: str) -> dict[str, Any]:
     """The values of one side of a comparison (variant, reference), but for what its network does not have."""
-    found = {key: values[side] for key, values in contrast.items()}
-    return {key: value for key, value in found.items() if value is not None or not key.startswith(MODULES)}
+    of_side = {key: values[side] for key, values in contrast.items()}
+    return {key: value for key, value in of_side.items() if value is not None or not key.startswith(MODULES)}
 
 
 def settings(values: Mapping[str, Any]) -> str:

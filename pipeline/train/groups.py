@@ -44,7 +44,7 @@ def column_factors(layout: Layout, decayed: str, factors: Sequence[Factors]) -> 
     trained = [slot for slot in layout.slots if slot.role == TRAINED]
     for (rate, decay), slots in groupby(trained, lambda slot: _factors(slot, decayed, factors)):
         first = columns[-1].last if columns else 0
-        columns.append(Columns(first, first + sum(slot.room for slot in slots), rate, decay))
+        columns.append(Columns(first, first + sum(slot.num_columns for slot in slots), rate, decay))
     return columns
 
 

@@ -59,6 +59,7 @@ def lost_on_the_way(digits, alone, folder, fault, num, after, victim):
     same_run(alone, run)
 
 
+@pytest.mark.slow
 def test_a_lost_host_costs_time_and_no_bits(digits, alone, tmp_path):
     lost_on_the_way(digits, alone, tmp_path, "killed", num=2, after=10, victim=2)
 

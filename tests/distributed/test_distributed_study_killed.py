@@ -24,9 +24,8 @@ def cluster():
         own.end()
 
 
-@pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGKILL, id="killed"), pytest.param(signal.SIGTERM, id="stopped", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGKILL, id="killed"), pytest.param(signal.SIGTERM, id="stopped")])
 def test_a_killed_or_stopped_study_goes_on_bit_for_bit(number, ray_project, ray_reference, ray_driver):
     stopped = number == signal.SIGTERM
     process = ray_driver(SEEDS, EPOCHS)

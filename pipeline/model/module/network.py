@@ -40,7 +40,7 @@ class ModuleNet:
             if slot.role == BUFFER
             for owner, _, own in [slot.name.rpartition(".")]
         ]
-        self.first_buffer = sum(slot.room for slot in self.layout.slots if slot.role != BUFFER)
+        self.first_buffer = sum(slot.num_columns for slot in self.layout.slots if slot.role != BUFFER)
         self.aimed_at: Tensor | None = None
 
     def initialise(self, seeds: Sequence[int]) -> None:
