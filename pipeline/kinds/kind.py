@@ -12,10 +12,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BUILT_IN = ("image",)
 """Kinds by `data.kind`: each a folder beside this file."""
@@ -23,6 +26,8 @@ DEFAULT = "image"
 """The kind of what says none: records of older versions."""
 Content = bytes | Path | NDArray[Any]
 """Encoded bytes, the file that holds them, or an array."""
+Contents: TypeAlias = "list[Content | None] | pa.RecordBatch"
+"""Of several samples: the content of each, None where there is none; or a batch, rows of a table whose columns are text."""
 Fit = dict[str, Any]
 """What was learned from the training split alone, as JSON: part of `dataset.json` and `model.json`."""
 

@@ -48,17 +48,16 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     elsewhere.unlink(missing_ok=True)
     source = open_source(data)
     kind = reading_of(data.kind)
-    max_bytes = kind.max_bytes(data)
-    samples = scan(source, partial(kind.inspect, data=data), kind.NUM_FACTS, max_bytes, workers)
+    samples = scan(source, kind, data, workers)
     source, samples, said = settled(source, samples, data.exclusive)
     bad = prepare.max_bad_fraction
     check_quarantine(samples, samples.problems, bad, listed(samples, samples.problems, elsewhere), source.hints)
 
     readable = canonical(samples, samples.good())
-    layout, told = kind.layout(samples.facts[readable], data, partial(_name, samples, readable))
+    layout, told = kind.lay(samples.facts[readable], samples.survey, data, partial(_name, samples, readable))
     chosen = readable[limited(samples.contents[readable], cells(samples, readable, source.task), prepare.limit)]
     scratch = folder / "decoded.partial"
-    contents = decoded(source, samples, chosen, partial(kind.decode, data=data, layout=layout), layout, scratch, workers)
+    contents = decoded(source, samples, chosen, kind, data, layout, scratch, workers)
     problems = samples.problems | contents.problems
     refused = listed(samples, problems, elsewhere)
     check_quarantine(samples, problems, bad, refused, source.hints)

@@ -1,12 +1,14 @@
-"""What a source hands over: samples with lazy contents, and what keeps one from being taken. Knows nothing of images."""
+"""What a source hands over: samples with lazy contents, and what keeps one from being taken. Knows nothing of kinds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from pipeline.kinds.kind import Content
+from pipeline.kinds.kind import Content, Contents
+
+PORTION_SAMPLES, PORTION_BYTES = 128, 8 * 2**20
 
 
 class Raw(NamedTuple):
@@ -29,11 +31,79 @@ class Raw(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Portion:
+    """Some samples as the user has them, one after the other: a list for each field of `Raw`."""
+
+    sources: list[str]
+    rows: list[int | None]
+    labels: list[tuple[str, ...]]
+    contents: Contents
+    num_bytes: list[int]
+    splits: list[str | None]
+    groups: list[str | None]
+    problems: dict[int, str]
+    """By place in the portion."""
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def taken(self, places: Sequence[int]) -> Portion:
+        """Some of the samples."""
+        new = {place: i for i, place in enumerate(places)}
+        return Portion(
+            sources=[self.sources[i] for i in places],
+            rows=[self.rows[i] for i in places],
+            labels=[self.labels[i] for i in places],
+            contents=[self.contents[i] for i in places] if isinstance(self.contents, list) else self.contents.take(places),
+            num_bytes=[self.num_bytes[i] for i in places],
+            splits=[self.splits[i] for i in places],
+            groups=[self.groups[i] for i in places],
+            problems={new[i]: said for i, said in self.problems.items() if i in new},
+        )
+
+    def parts(self, weights: Sequence[int]) -> Iterator[range]:
+        """Places cut into parts that are handy by number and weight."""
+        first, weight = 0, 0
+        for i, own in enumerate(weights):
+            if i > first and weight + own > PORTION_BYTES:
+                yield range(first, i)
+                first, weight = i, 0
+            weight += own
+        if first < len(weights):
+            yield range(first, len(weights))
+
+
+def portion_of(raws: Sequence[Raw]) -> Portion:
+    """Samples as one portion."""
+    sources, rows, labels, contents, num_bytes, splits, groups, problems = (list(own) for own in zip(*raws, strict=True))
+    told = {i: said for i, said in enumerate(problems) if said is not None}
+    return Portion(sources, rows, labels, contents, num_bytes, splits, groups, told)
+
+
+def portioned(read: Callable[[], Iterable[Raw]]) -> Callable[[], Iterator[Portion]]:
+    """From a reader of samples one after the other, one of portions that are handy by number and size."""
+    return lambda: _portions(read())
+
+
+def _portions(raws: Iterable[Raw]) -> Iterator[Portion]:
+    portion: list[Raw] = []
+    size = 0
+    for raw in raws:
+        portion.append(raw)
+        size += raw.num_bytes
+        if len(portion) == PORTION_SAMPLES or size >= PORTION_BYTES:
+            yield portion_of(portion)
+            portion, size = [], 0
+    if portion:
+        yield portion_of(portion)
+
+
+@dataclass(frozen=True)
 class Source:
     """All samples of a place: `read` gives the same ones in the same order each time it is called."""
 
     task: Literal["single", "multi"]
-    read: Callable[[], Iterator[Raw]]
+    read: Callable[[], Iterator[Portion]]
     num_samples: int | None
     """None where counting would mean reading."""
     classes: tuple[str, ...] | None

@@ -9,10 +9,10 @@ import contextlib
 import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +20,14 @@ from numpy.typing import NDArray
 from pipeline import keyed
 from pipeline.data.dataset import SPLITS
 from pipeline.errors import DataError
-from pipeline.kinds.kind import BadSampleError, Content, loaded
+from pipeline.kinds.reading import Inspected, Reading
 from pipeline.prepare.parallel import CrashError, ordered
-from pipeline.prepare.raw import Raw, Source
+from pipeline.prepare.raw import Portion, Source
 from pipeline.progress import Display
 
-Inspect = Callable[[Content], tuple[int, ...]]
-"""What the header of a content says, as integers; BadSampleError where it is none."""
-CHUNK_SAMPLES, CHUNK_BYTES = 128, 8 * 2**20
 NONE = -1
+_SPLIT_CODES: dict[str | None, int] = {None: NONE, **{name: i for i, name in enumerate(SPLITS)}}
 Column = NDArray[np.int64]
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,8 @@ class Samples:
     """Why a sample can't be taken."""
     label_sets: list[tuple[str, ...]]
     group_names: list[str]
+    survey: Any = None
+    """What the kind knows of all contents together."""
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -71,36 +70,21 @@ class Samples:
         return np.flatnonzero(keep)
 
 
-def chunks(raws: Iterable[Item], weigh: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """Items in portions that are handy by number and weight."""
-    chunk: list[Item] = []
-    weight = 0
-    for raw in raws:
-        chunk.append(raw)
-        weight += weigh(raw)
-        if len(chunk) == CHUNK_SAMPLES or weight >= CHUNK_BYTES:
-            yield chunk
-            chunk, weight = [], 0
-    if chunk:
-        yield chunk
-
-
-def scan(source: Source, inspect: Inspect, num_facts: int, max_bytes: int, workers: int) -> Samples:
-    """Read every sample once: its content number and header, `num_facts` integers. Contents of more than `max_bytes` are not
-    read.
-    """
-    columns = _Columns(num_facts)
-    tasks = chunks((_capped(raw, max_bytes) for raw in source.read()), lambda raw: raw.num_bytes)
+def scan(source: Source, kind: Reading, data: Any, workers: int) -> Samples:
+    """Read every sample once: its content number and header. Contents of more than the kind's `max_bytes` are not read."""
+    columns, max_bytes = _Columns(kind), kind.max_bytes(data)
+    tasks = (_capped(portion, max_bytes) for portion in source.read())
+    inspect = partial(_inspected, kind.inspect_batch, kind.NUM_FACTS, data)
     with Display("prepare: reading", "sample", source.num_samples) as display, crashes_explained():
-        for chunk, found in ordered(partial(_inspected, inspect), tasks, _weight, workers):
-            columns.add(chunk, found)
-            display.advance(len(chunk))
+        for portion, found in ordered(inspect, tasks, _weight, workers):
+            columns.add(portion, found)
+            display.advance(len(portion))
     return columns.samples()
 
 
-def _weight(chunk: list[Raw]) -> int:
-    """Memory that a chunk takes while it is read: the content and a copy on its way."""
-    return 2 * sum(raw.num_bytes for raw in chunk)
+def _weight(portion: Portion) -> int:
+    """Memory that a portion takes while it is read: the contents and a copy on its way."""
+    return 2 * sum(portion.num_bytes)
 
 
 def source_digest(samples: Samples) -> str:
@@ -125,75 +109,78 @@ def crashes_explained() -> Iterator[None]:
     try:
         yield
     except CrashError as crash:
-        raws = [raw for task in crash.tasks for raw in task]
+        sources = [source for task in crash.tasks for source in task.sources]
         raise DataError(
-            f"{raws[0].source} ... {raws[-1].source}: a decoding process crashed or ran out of memory at one of these "
-            f"{len(raws)} samples; move them away in halves to find which"
+            f"{sources[0]} ... {sources[-1]}: a decoding process crashed or ran out of memory at one of these "
+            f"{len(sources)} samples; move them away in halves to find which"
         ) from None
 
 
-def _capped(raw: Raw, max_bytes: int) -> Raw:
-    if raw.content is None or raw.num_bytes <= max_bytes:
-        return raw
-    return raw._replace(
-        content=None, num_bytes=0, problem=f"{raw.num_bytes} bytes are more than any sample needs ({max_bytes})"
-    )
+def _content(portion: Portion, i: int) -> Any:
+    """A sample's content, None where there is none."""
+    return portion.contents[i] if isinstance(portion.contents, list) else portion.contents
 
 
-def _inspected(inspect: Inspect, chunk: list[Raw]) -> list[tuple[int, tuple[int, ...] | str]]:
-    """Per sample its content number and the facts, or why there are none."""
-    return [_inspected_one(inspect, raw) for raw in chunk]
+def _capped(portion: Portion, max_bytes: int) -> Portion:
+    """Without the contents that are too large, which lists alone may have."""
+    large = [i for i, size in enumerate(portion.num_bytes) if size > max_bytes and _content(portion, i) is not None]
+    if not large:
+        return portion
+    told = {i: f"{portion.num_bytes[i]} bytes are more than any sample needs ({max_bytes})" for i in large}
+    contents = [None if i in told else content for i, content in enumerate(portion.contents)]
+    sizes = [0 if i in told else size for i, size in enumerate(portion.num_bytes)]
+    return replace(portion, contents=contents, num_bytes=sizes, problems=portion.problems | told)
 
 
-def _inspected_one(inspect: Inspect, raw: Raw) -> tuple[int, tuple[int, ...] | str]:
-    number = 0
-    try:
-        if raw.content is None:
-            return 0, raw.problem or "no content"
-        content = loaded(raw.content)
-        number = content_number(content)
-        return number, raw.problem or tuple(inspect(content))
-    except BadSampleError as bad:
-        return number, str(bad)
-
-
-def content_number(content: bytes | NDArray[Any]) -> int:
-    """The number of a loaded content's raw bytes; of an array's as the smallest type that holds it, however it is stored."""
-    if isinstance(content, bytes):
-        return keyed.content_id(content)
-    if content.dtype.kind in "iub":
-        small = content.min() >= 0 and content.max() <= 255
-        content = content.astype(np.uint8 if small else "<i8")
-    return keyed.content_id(np.ascontiguousarray(content).tobytes())
+def _inspected(inspect: Callable[..., Inspected], num_facts: int, data: Any, portion: Portion) -> Inspected:
+    """What the kind finds, and the source's own problems before those."""
+    judged = np.array([split not in (None, SPLITS[0]) for split in portion.splits], bool)
+    judged[list(portion.problems)] = True
+    if isinstance(portion.contents, list) and not any(content is not None for content in portion.contents):
+        none = np.zeros(len(portion), np.uint64), np.zeros((len(portion), num_facts), np.int64)
+        return Inspected(*none, dict.fromkeys(range(len(portion)), "no content") | portion.problems)
+    found = inspect(portion.contents, judged, data)
+    lacking = {i: "no content" for i in range(len(portion)) if _content(portion, i) is None}
+    problems = found.problems | lacking | portion.problems
+    found.facts[list(problems)] = 0
+    return found._replace(problems=problems)
 
 
 class _Columns:
     """Columns that grow."""
 
-    def __init__(self, num_facts: int) -> None:
-        self.num_facts = num_facts
+    def __init__(self, kind: Reading) -> None:
+        self.kind, self.survey = kind, None
         self.sources: list[str] = []
         self.in_files = array("b")
         self.contents = array("Q")
         self.rows, self.labels, self.splits, self.groups, self.facts = (array("q") for _ in range(5))
         self.problems: dict[int, str] = {}
         self.label_codes: dict[tuple[str, ...], int] = {}
-        self.group_codes: dict[str, int] = {}
+        self.group_codes: dict[str | None, int] = {None: NONE}
 
-    def add(self, chunk: list[Raw], found: list[tuple[int, tuple[int, ...] | str]]) -> None:
-        for raw, (number, facts) in zip(chunk, found, strict=True):
-            if isinstance(facts, str):
-                self.problems[len(self.sources)] = facts
-                facts = (0,) * self.num_facts
-            same = self.sources and raw.source == self.sources[-1]
-            self.sources.append(self.sources[-1] if same else raw.source)  # the rows of a file share one text
-            self.in_files.append(raw.row is None or isinstance(raw.content, Path))
-            self.contents.append(number)
-            self.rows.append(NONE if raw.row is None else raw.row)
-            self.labels.append(self.label_codes.setdefault(raw.labels, len(self.label_codes)))
-            self.splits.append(NONE if raw.split is None else SPLITS.index(raw.split))
-            self.groups.append(NONE if raw.group is None else self.group_codes.setdefault(raw.group, len(self.group_codes)))
-            self.facts.extend(facts)
+    def add(self, portion: Portion, found: Inspected) -> None:
+        first, files = len(self.sources), portion.contents if isinstance(portion.contents, list) else ()
+        self.problems |= {first + i: said for i, said in found.problems.items()}
+        self.sources += self._shared(portion.sources)
+        self.in_files.extend(row is None for row in portion.rows)
+        for i in (i for i, content in enumerate(files) if isinstance(content, Path)):
+            self.in_files[first + i] = True
+        self.contents.frombytes(found.numbers.tobytes())
+        self.rows.extend(NONE if row is None else row for row in portion.rows)
+        self.labels.extend(self.label_codes.setdefault(labels, len(self.label_codes)) for labels in portion.labels)
+        self.splits.extend(_SPLIT_CODES[split] for split in portion.splits)
+        self.groups.extend(self.group_codes.setdefault(group, len(self.group_codes) - 1) for group in portion.groups)
+        self.facts.frombytes(found.facts.tobytes())
+        if found.survey is not None:
+            self.survey = found.survey if self.survey is None else self.kind.merged(self.survey, found.survey)
+
+    def _shared(self, sources: list[str]) -> Iterator[str]:
+        """The rows of a file share one text."""
+        last = self.sources[-1] if self.sources else ""
+        for source in sources:
+            last = last if source == last else source
+            yield last
 
     def samples(self) -> Samples:
         return Samples(
@@ -204,8 +191,9 @@ class _Columns:
             labels=np.frombuffer(self.labels, np.int64),
             splits=np.frombuffer(self.splits, np.int64),
             groups=np.frombuffer(self.groups, np.int64),
-            facts=np.frombuffer(self.facts, np.int64).reshape(-1, self.num_facts),
+            facts=np.frombuffer(self.facts, np.int64).reshape(-1, self.kind.NUM_FACTS),
             problems=self.problems,
             label_sets=list(self.label_codes),
-            group_names=list(self.group_codes),
+            group_names=[name for name in self.group_codes if name is not None],
+            survey=self.survey,
         )

@@ -2,7 +2,7 @@
 
 Decoded samples first go, in the source's order, to a scratch file as large as the dataset: only when all have been decoded
 is it known which ones there are, and so where each belongs. Little is held in memory meanwhile.
-Knows nothing of kinds: `Decode` does.
+Knows nothing of kinds: `Reading` does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,28 +20,36 @@ from numpy.typing import NDArray
 from pipeline import keyed
 from pipeline.artifacts import storage_errors
 from pipeline.errors import DataError
-from pipeline.kinds.kind import BadSampleError, Content, Layout, loaded
+from pipeline.kinds import reading
+from pipeline.kinds.kind import Layout
+from pipeline.kinds.reading import Reading
 from pipeline.prepare.parallel import ordered
-from pipeline.prepare.raw import Source
-from pipeline.prepare.scan import Column, Samples, chunks, content_number, crashes_explained
+from pipeline.prepare.raw import Portion, Source
+from pipeline.prepare.scan import Column, Samples, crashes_explained
 from pipeline.progress import Display
 
-Decode = Callable[[Content], NDArray[Any] | list[NDArray[Any]]]
-"""A content as a row of the dataset's layout, or as its rows; BadSampleError where it is damaged."""
 GATHER_BYTES = 8 * 2**20
 TABLE_ROWS = 2**17
 
 
-class Undecoded(NamedTuple):
-    """One content to decode, and the row of the scratch file that it goes to."""
+@dataclass(frozen=True)
+class Undecoded:
+    """Contents to decode, of which each has its own row of the scratch file."""
 
     row: int
-    content: Content
-    number: int
-    """The content's number when it was scanned."""
-    num_bytes: int
-    decode_bytes: int
-    source: str
+    """Of the first; the others follow."""
+    portion: Portion
+    numbers: keyed.U64
+    """The contents' numbers when they were scanned."""
+    decode_bytes: Column
+
+    def __len__(self) -> int:
+        return len(self.portion)
+
+    @property
+    def sources(self) -> list[str]:
+        """Where they come from."""
+        return self.portion.sources
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class Decoded:
 
 
 def decoded(
-    source: Source, samples: Samples, chosen: Column, decode: Decode, layout: Layout, path: Path, workers: int
+    source: Source, samples: Samples, chosen: Column, kind: Reading, data: Any, layout: Layout, path: Path, workers: int
 ) -> Decoded:
     """Decode the contents of the chosen samples, each content once, into a scratch file at `path`."""
     _, first, inverse = np.unique(samples.contents[chosen], return_index=True, return_inverse=True)
@@ -76,11 +84,10 @@ def decoded(
         path.touch()
         if layout.is_plain:
             os.truncate(path, len(readers) * layout.num_bytes)
-    work = _decode_to if layout.is_plain else _decoded_rows
-    tasks = chunks(_undecoded(source, samples, readers), lambda one: one.num_bytes + one.decode_bytes // 16)
+    work = partial(_decode_to if layout.is_plain else _decoded_rows, path, kind.decode_batch, data, layout)
     shown = Display("prepare: decoding", "sample", len(readers))
     with shown as display, crashes_explained(), path.open("ab") as file:
-        for task, (problems, rows) in ordered(partial(work, path, decode, layout), tasks, _weight, workers):
+        for task, (problems, rows) in ordered(work, _undecoded(source, samples, readers), _weight, workers):
             bad.update(problems)
             lengths += _appended(file, rows, layout)
             display.advance(len(task))
@@ -101,66 +108,66 @@ def _appended(file: BinaryIO, rows: Rows, layout: Layout) -> Iterator[Column]:
 
 
 def _undecoded(source: Source, samples: Samples, readers: Column) -> Iterator[Undecoded]:
-    row = 0
-    for i, raw in enumerate(source.read()):
+    """The readers' contents, in the source's order, in portions that are handy by what decoding takes."""
+    row, place = 0, 0
+    for portion in source.read():
         if row == len(readers):
             return
-        if i == readers[row]:
-            if raw.content is None:
-                raise DataError(f"{raw.source}: {_CHANGED}")
-            yield Undecoded(row, raw.content, int(samples.contents[i]), raw.num_bytes, int(samples.facts[i, -1]), raw.source)
-            row += 1
+        last = int(np.searchsorted(readers, place + len(portion)))
+        yield from _handy(portion, samples, range(row, last), readers[row:last], place)
+        row, place = last, place + len(portion)
     if row < len(readers):
         raise DataError(f"{samples.name(int(readers[row]))}: {_CHANGED}")
+
+
+def _handy(portion: Portion, samples: Samples, rows: range, readers: Column, first: int) -> Iterator[Undecoded]:
+    """The readers among a portion's samples, which go to these rows; `first`: the portion's place among all samples."""
+    numbers, decode_bytes = samples.contents[readers], samples.facts[readers, -1]
+    chosen = portion if len(readers) == len(portion) else portion.taken((readers - first).tolist())
+    if isinstance(chosen.contents, list) and None in [content if content is None else 0 for content in chosen.contents]:
+        raise DataError(f"{chosen.sources[0]}: {_CHANGED}")
+    weights = (np.array(chosen.num_bytes, np.int64) + decode_bytes // 16).tolist()
+    for part in chosen.parts(weights):
+        own = chosen if len(part) == len(chosen) else chosen.taken(part)
+        yield Undecoded(rows[part.start], own, numbers[part.start : part.stop], decode_bytes[part.start : part.stop])
 
 
 _CHANGED = "changed while the data was being read; wait until nothing writes to it, then repeat"
 
 
-def _weight(task: list[Undecoded]) -> int:
-    return 2 * sum(one.num_bytes for one in task) + max(one.decode_bytes for one in task)
+def _weight(task: Undecoded) -> int:
+    return 2 * sum(task.portion.num_bytes) + int(task.decode_bytes.max())
 
 
 Rows = list[list[NDArray[Any]]]
 """By content its rows; none where it can't be decoded."""
+Decode = Callable[..., "reading.Decoded"]
 
 
-def _decode_to(path: Path, decode: Decode, layout: Layout, task: list[Undecoded]) -> tuple[dict[int, str], Rows]:
+def _decode_to(path: Path, decode: Decode, data: Any, layout: Layout, task: Undecoded) -> tuple[dict[int, str], Rows]:
     """Decode and write; by row, why a content can't be decoded."""
-    problems: dict[int, str] = {}
+    found = _checked(decode, data, layout, task)
+    assert isinstance(found.rows, np.ndarray), "a plain layout has one row a sample"
+    assert (found.rows.shape, found.rows.dtype) == ((len(task), *layout.shape), layout.dtype)
     with storage_errors(path), path.open("r+b") as file:
-        for one in task:
-            values = _values(decode, one, problems)
-            if values is None:
-                continue
-            assert isinstance(values, np.ndarray), "a plain layout has one row a sample"
-            assert (values.shape, values.dtype) == (layout.shape, layout.dtype)
-            os.pwrite(file.fileno(), values.tobytes(), one.row * layout.num_bytes)
-    return problems, []
+        os.pwrite(file.fileno(), found.rows.tobytes(), task.row * layout.num_bytes)
+    return {task.row + i: said for i, said in found.problems.items()}, []
 
 
-def _decoded_rows(path: Path, decode: Decode, layout: Layout, task: list[Undecoded]) -> tuple[dict[int, str], Rows]:
+def _decoded_rows(path: Path, decode: Decode, data: Any, layout: Layout, task: Undecoded) -> tuple[dict[int, str], Rows]:
     """Decode, and leave the writing to who knows where; by row, why a content can't be decoded."""
-    problems: dict[int, str] = {}
-    rows: Rows = []
-    for one in task:
-        values = _values(decode, one, problems)
-        own = [] if values is None else values if isinstance(values, list) else [values]
-        for row in own:
-            assert (row.shape[1:] if layout.ragged else row.shape, row.dtype) == (layout.shape, layout.dtype)
-        rows.append(own)
-    return problems, rows
+    found = _checked(decode, data, layout, task)
+    assert isinstance(found.rows, list), "where samples own rows, or items, they come as lists"
+    for row in (row for own in found.rows for row in own):
+        assert (row.shape[1:] if layout.ragged else row.shape, row.dtype) == (layout.shape, layout.dtype)
+    return {task.row + i: said for i, said in found.problems.items()}, found.rows
 
 
-def _values(decode: Decode, one: Undecoded, problems: dict[int, str]) -> NDArray[Any] | list[NDArray[Any]] | None:
-    try:
-        content = loaded(one.content)
-        if content_number(content) != one.number:
-            raise DataError(f"{one.source}: {_CHANGED}")
-        return decode(content)
-    except BadSampleError as bad:
-        problems[one.row] = str(bad)
-        return None
+def _checked(decode: Decode, data: Any, layout: Layout, task: Undecoded) -> reading.Decoded:
+    found = decode(task.portion.contents, task.numbers, data, layout)
+    if found.changed is not None:
+        raise DataError(f"{task.sources[found.changed]}: {_CHANGED}")
+    return found
 
 
 def portions(decoded: Decoded, order: Column, layout: Layout) -> Iterator[NDArray[Any]]:

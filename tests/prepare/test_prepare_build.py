@@ -16,9 +16,8 @@ from pipeline import keyed
 from pipeline.artifacts import read_csv
 from pipeline.data.dataset import Dataset
 from pipeline.errors import DataError, StorageError
-from pipeline.kinds.image import reading
 from pipeline.prepare import build as building
-from pipeline.prepare import parallel, scan, writing
+from pipeline.prepare import parallel, raw, scan, writing
 from pipeline.prepare.build import build_dataset, dataset_digest
 
 REASON = "not an image of a format that can be read"
@@ -54,7 +53,7 @@ def test_same_bytes_for_any_number_of_workers_and_order_of_listing(
     alone = file_bytes(build("folder", lenient, path=str(tmp_path / "a")))
     shuffled_scandir(monkeypatch)
     assert file_bytes(build("folder", lenient, path=str(tmp_path / "b"))) == alone
-    monkeypatch.setattr(scan, "CHUNK_SAMPLES", 3)
+    monkeypatch.setattr(raw, "PORTION_SAMPLES", 3)
     monkeypatch.setattr(parallel, "PATIENCE_S", 0.0)
     monkeypatch.setattr(writing, "GATHER_BYTES", 500)
     assert file_bytes(build("folder", lenient, workers=3, path=str(tmp_path / "a"))) == alone
@@ -259,7 +258,7 @@ def test_a_crashing_decoder_names_the_samples(tmp_path: Path, monkeypatch: pytes
     class_folders(tmp_path / "photos", 20)
     (tmp_path / "out").mkdir()
     monkeypatch.setattr(parallel, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(reading, "inspect", crash)
+    monkeypatch.setattr(scan, "_inspected", crash)
     with pytest.raises(DataError, match=r"cat/0.png ... dog/9.png: a decoding process crashed or ran out of memory"):
         build_dataset(data_config("folder", path=str(tmp_path / "photos")), prepare_config(), tmp_path / "out", "code", 2)
 

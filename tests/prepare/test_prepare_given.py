@@ -26,9 +26,9 @@ SOURCES = ("csv", "parquet", "shards", "folder")
 def opened(state: State) -> Counter[str]:
     """How many samples each split is given; DataError."""
     kind = state["source"].replace("shards", "parquet")
-    raws = list(open_source(data_config(**state | {"source": kind})).read())
-    assert [raw.problem for raw in raws if raw.problem] == []
-    return Counter(raw.split or "uncut" for raw in raws)
+    portions = list(open_source(data_config(**state | {"source": kind})).read())
+    assert [portion.problems for portion in portions if portion.problems] == []
+    return Counter(split or "uncut" for portion in portions for split in portion.splits)
 
 
 def after(state: State, words: list[str]) -> State:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.prepare.raw import Raw, Source
+from pipeline.prepare.raw import Portion, Source
 from pipeline.prepare.sources.csv import open_csv
 from pipeline.prepare.sources.digits import open_digits
 from pipeline.prepare.sources.folder import open_folder
@@ -58,9 +58,10 @@ def _given(source: Source, split: str | None) -> Source:
     if split is None:
         return source
 
-    def read() -> Iterator[Raw]:
-        for raw in source.read():
-            yield raw._replace(split=split, source=f"{split}/{raw.source}")
+    def read() -> Iterator[Portion]:
+        for portion in source.read():
+            places = [f"{split}/{place}" for place in portion.sources]
+            yield replace(portion, splits=[split] * len(portion), sources=places)
 
     return replace(source, read=read)
 
@@ -77,7 +78,7 @@ def _joined(sources: list[Source]) -> Source:
             "store them alike"
         )
 
-    def read() -> Iterator[Raw]:
+    def read() -> Iterator[Portion]:
         for source in sources:
             yield from source.read()
 

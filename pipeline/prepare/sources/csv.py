@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import DataError
 from pipeline.kinds.kind import BadSampleError
-from pipeline.prepare.raw import Raw, Source
+from pipeline.prepare.raw import Raw, Source, portioned
 from pipeline.prepare.sources.files import Files
 from pipeline.prepare.sources.fitting import fit
 from pipeline.prepare.sources.given import check_labelled, splits_of_tables
@@ -50,7 +50,7 @@ def open_csv(path: Path, data: DataConfig) -> Source:
                 yield raw if split is None else raw._replace(split=split)
 
     classes, switches = (columns.labels, len(columns.labels)) if columns.several else (None, None)
-    return Source(columns.task, read, None, classes, found.notes, switches, found.hints)
+    return Source(columns.task, portioned(read), None, classes, found.notes, switches, found.hints)
 
 
 def _tables(path: Path, key: str) -> dict[Path, str | None]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.prepare.raw import Raw, Source
+from pipeline.prepare.raw import Raw, Source, portioned
 
 
 def open_digits() -> Source:
@@ -21,4 +21,4 @@ def open_digits() -> Source:
         for row, (image, label) in enumerate(zip(images, labels, strict=True)):
             yield Raw("digits", row, label, image, image.nbytes)
 
-    return Source("single", read, len(images), None)
+    return Source("single", portioned(read), len(images), None)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import DataError
-from pipeline.prepare.raw import Raw, Source
+from pipeline.prepare.raw import Raw, Source, portioned
 from pipeline.prepare.sources.arrangement import Asked, ClassFolder, arranged
 from pipeline.prepare.sources.layout import key_of, readable_name
 from pipeline.prepare.sources.tree import Folder
@@ -50,7 +50,7 @@ def open_folder(path: Path, data: DataConfig) -> Source:
     for folder in found.above:
         _list_strays(folder, listing)
     notes = [*found.notes, *_left(listing), *_alike(found.classes)]
-    return Source("single", lambda: iter(listing.raws), len(listing.raws), None, tuple(notes))
+    return Source("single", portioned(lambda: listing.raws), len(listing.raws), None, tuple(notes))
 
 
 def _list_class(item: ClassFolder, folder: Folder, seen: dict[str, Folder], listing: _Listing) -> None:

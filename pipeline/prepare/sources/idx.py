@@ -18,7 +18,7 @@ from typing import IO, NamedTuple, cast
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.prepare.raw import Raw, Source
+from pipeline.prepare.raw import Raw, Source, portioned
 from pipeline.prepare.sources.layout import readable_name
 from pipeline.prepare.sources.tree import Folder
 from pipeline.schema.data import DataConfig
@@ -48,7 +48,7 @@ def open_idx(path: Path, data: DataConfig) -> Source:
             yield from _read_pair(pair)
 
     notes = () if place == path else (f"the files are those of {readable_name(place.relative_to(path))}",)
-    return Source("single", read, sum(pair.shape[0] for pair in pairs), None, notes)
+    return Source("single", portioned(read), sum(pair.shape[0] for pair in pairs), None, notes)
 
 
 def _place(path: Path) -> Path:

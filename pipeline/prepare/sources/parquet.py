@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.kinds.kind import BadSampleError, Content
-from pipeline.kinds.reading import reading_of
+from pipeline.kinds.reading import sample_reading_of
 from pipeline.prepare.labels import clean
-from pipeline.prepare.raw import Raw, Source
+from pipeline.prepare.raw import Raw, Source, portioned
 from pipeline.prepare.sources.fitting import Fit, fit
 from pipeline.prepare.sources.given import check_labelled, splits_of_tables
 from pipeline.prepare.sources.layout import is_hidden, key_of, readable_name
@@ -68,17 +68,17 @@ def open_parquet(path: Path, data: DataConfig) -> Source:
         for file in files:
             yield from _read_file(file, columns, data, fits.get(file.path.parent))
 
-    num_rows = sum(file.num_rows for file in files)
+    portions, num_rows = portioned(read), sum(file.num_rows for file in files)
     notes = tuple(note for found in fits.values() for note in found.notes)
     hints = tuple(hint for found in fits.values() for hint in found.hints)
     if columns.several:
-        return Source("multi", read, num_rows, columns.labels, notes, len(columns.labels), hints)
+        return Source("multi", portions, num_rows, columns.labels, notes, len(columns.labels), hints)
     switches = _common_switches(path, columns.labels[0], files)
     if switches:
         places = tuple(str(i) for i in range(switches))
-        return Source("multi", read, num_rows, places, (_places_note(columns.labels[0], switches), *notes), switches, hints)
+        return Source("multi", portions, num_rows, places, (_places_note(columns.labels[0], switches), *notes), switches, hints)
     declared = {file.names for file in files}
-    return Source(files[0].task, read, num_rows, declared.pop() if len(declared) == 1 else None, notes, hints=hints)
+    return Source(files[0].task, portions, num_rows, declared.pop() if len(declared) == 1 else None, notes, hints=hints)
 
 
 def _fits(files: Sequence[_File], column: str, data: DataConfig) -> dict[Path, Fit]:
@@ -395,7 +395,7 @@ def _content(image: Any, data: DataConfig) -> tuple[Content, int]:
         raise BadSampleError(f"{data.content_key} missing")
     if isinstance(image, bytes):
         return image, len(image)
-    array = reading_of(data.kind).from_cell(_array(image), data)
+    array = sample_reading_of(data.kind).from_cell(_array(image), data)
     return array, array.nbytes
 
 
