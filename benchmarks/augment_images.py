@@ -61,7 +61,7 @@ def contenders(name: str, batches: int) -> dict[str, Callable[[], None]]:
 
     def ours() -> None:
         for _ in range(batches):
-            batch_views(images, ids, views, policy)
+            batch_views(images, ids, views, policy, {})
 
     def kornia() -> None:
         for _ in range(batches):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -108,7 +107,7 @@ def estimates(new: Change, prepared: bool) -> dict[str, str]:
 
 
 def _sizes(config: Config, data: Manifest) -> dict[str, str]:
-    sample = math.prod(data.shape)
+    sample = data.row_bytes
     views = config.augment.views * data.counts["train"] * sample
     counts = ", ".join(f"{name} {count}" for name, count in data.counts.items())
     return {
@@ -124,7 +123,7 @@ def _training(config: Config, data: Manifest) -> dict[str, str]:
         return {"training": f"would be refused: {error}"}
     weights = program.spec.layout().num_parameters
     # Weights, gradient, two averages and the best so far in float32; inputs stay in memory as stored.
-    resident = 5 * 4 * weights + math.prod(data.shape) * data.counts["train"] * max(1, config.augment.views)
+    resident = 5 * 4 * weights + data.row_bytes * data.counts["train"] * max(1, config.augment.views)
     return {
         "parameters": f"{weights:,}",
         "training time": f"{_tried(config, program, lane, data)}, {config.train.epochs} epochs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -53,6 +54,11 @@ class Manifest:
     """Whether a sample owns any number of rows: sample i has the rows rows[i] to rows[i + 1]."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of every other file of the dataset, by its path there."""
+
+    @property
+    def row_bytes(self) -> int:
+        """Of one row or, where rows are ragged, of one item."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)

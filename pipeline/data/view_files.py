@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.artifacts import storage_errors, view_path
 from pipeline.errors import StorageError
 from pipeline.keyed import U64
+from pipeline.kinds.kind import Fit
 from pipeline.kinds.views import views_of
 from pipeline.progress import Display
 from pipeline.schema.augment import AugmentConfig
@@ -42,7 +43,7 @@ def check_space(folder: Path, inputs: NDArray[Any], views: int) -> None:
         )
 
 
-def write_views(inputs: NDArray[Any], ids: U64, policy: AugmentConfig, folder: Path, device: torch.device) -> None:
+def write_views(inputs: NDArray[Any], ids: U64, policy: AugmentConfig, fit: Fit, folder: Path, device: torch.device) -> None:
     """Write `policy.views` files. Batches are sized to the memory, which changes no bit."""
     batch_views = views_of(policy.kind).batch_views
     with storage_errors(folder), ExitStack() as stack:
@@ -52,7 +53,7 @@ def write_views(inputs: NDArray[Any], ids: U64, policy: AugmentConfig, folder: P
         for start, end in _batches(len(ids), _batch_size(inputs, device), policy.views):
             rows = torch.from_numpy(np.array(inputs[start:end])).to(device)
             for view, file in enumerate(files):
-                drawn = batch_views(rows, ids[start:end], np.full(len(rows), view), policy)
+                drawn = batch_views(rows, ids[start:end], np.full(len(rows), view), policy, fit)
                 file.write(drawn.cpu().numpy().data)
 
 

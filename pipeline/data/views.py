@@ -52,7 +52,7 @@ def write_view_folder(dataset: Dataset, policy: AugmentConfig, folder: Path, dev
     train = dataset.split("train")
     number = policy.views if policy.active else 0
     if number:
-        write_views(train.inputs, train.ids, policy, folder, device)
+        write_views(train.inputs, train.ids, policy, dataset.manifest.fit, folder, device)
     kind = views_of(dataset.manifest.kind)
     record = {
         "kind": dataset.manifest.kind,

@@ -19,6 +19,9 @@ Cast = Callable[["torch.Tensor"], "torch.Tensor"]
 class Inputs(Protocol):
     """A kind's cast."""
 
+    def input_shape(self, fit: Fit, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of one of the inputs that rows of this shape become. Needs no torch."""
+
     def to_input(self, fit: Fit, shape: Sequence[int], device: torch.device | str) -> Cast:
         """The cast of rows of this shape by what was fitted."""
 

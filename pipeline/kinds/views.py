@@ -1,4 +1,4 @@
-"""Augmentation: views of stored rows, the same type out, each a pure function of sample, number and policy."""
+"""Augmentation: views of stored rows, the same type out, each a pure function of sample, number, policy and what was fitted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.keyed import U64
 from pipeline.kinds.extended import extended
-from pipeline.kinds.kind import BUILT_IN
+from pipeline.kinds.kind import BUILT_IN, Fit
 
 if TYPE_CHECKING:
     import torch
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 class Views(Protocol):
     """A kind's augmentation; `policy`: its own section `augment`, its strength taken into the operations."""
 
-    def batch_views(self, stored: torch.Tensor, ids: U64, numbers: NDArray[np.int64], policy: Any) -> torch.Tensor:
-        """View `numbers[i]` of row i of sample `ids[i]`, as stored, on the rows' device; the same in any batch."""
+    def batch_views(self, stored: torch.Tensor, ids: U64, numbers: NDArray[np.int64], policy: Any, fit: Fit) -> torch.Tensor:
+        """View `numbers[i]` of row i of sample `ids[i]`, as stored, on the rows' device; the same in any batch.
+
+        fit: of the dataset, whose digest stands beside the policy's wherever views are identified.
+        """
 
     def policy_digest(self, policy: Any) -> str:
         """The identity of the views that a policy draws, engine included; how many are stored is no part of it."""

@@ -59,12 +59,12 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
         raise StorageError(f"{file}: not the weights that {path}/model.json describes; run `dvc repro train` again")
     model, data = described["model"], described["input"]
     check_described(described, path / "model.json")
-    spec = spec_of(model, data["shape"], described["num_outputs"])
-    net = spec.build(1, device)
-    net.flat[0].copy_(torch.from_numpy(net.layout.row(weights)))
     kind, fit = data.get("kind", DEFAULT), data.get("fit", data)  # older files: of images, whose fit stood beside the shape
-    cast = inputs_of(kind).to_input(fit, data["shape"], device)
-    return Predictor(net, model["loss"], described["task"], described["classes"], kind, spec.input_shape, cast)
+    inputs, shape = inputs_of(kind), tuple(data["shape"])
+    net = spec_of(model, inputs.input_shape(fit, shape), described["num_outputs"]).build(1, device)
+    net.flat[0].copy_(torch.from_numpy(net.layout.row(weights)))
+    cast = inputs.to_input(fit, shape, device)
+    return Predictor(net, model["loss"], described["task"], described["classes"], kind, shape, cast)
 
 
 def check_described(described: Mapping[str, Any], file: Path) -> None:

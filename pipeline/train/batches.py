@@ -18,6 +18,7 @@ from pipeline.data.batches import Inputs
 from pipeline.data.dataset import Split
 from pipeline.data.views import Views
 from pipeline.kinds.inputs import Cast
+from pipeline.kinds.kind import Fit
 from pipeline.kinds.views import views_of
 from pipeline.model.draw import DrawBlock, Draws
 from pipeline.train.program import Lane, Program, lane_seeds
@@ -85,11 +86,13 @@ class Batches:
         lanes: Sequence[Lane],
         train: Split,
         views: Sequence[Views],
+        fit: Fit,
         to_input: Cast,
         device: torch.device,
         team: Team,
     ) -> None:
-        self.program, self.lanes, self.to_input, self.device, self.team = program, lanes, to_input, device, team
+        self.program, self.lanes, self.fit, self.to_input = program, lanes, fit, to_input
+        self.device, self.team = device, team
         all_ids = np.asarray(train.ids)
         self.num_stored = len(all_ids)
         self.rows = _limited(all_ids, np.asarray(train.labels), program.limit)
@@ -191,6 +194,6 @@ class Batches:
         inputs = stock.inputs.take((rows + numbers * self.num_stored if stock.views.arrays else rows).ravel())
         if stock.views.drawn:
             policy = stock.views.policy
-            inputs = views_of(policy.kind).batch_views(inputs, self.ids[order.ravel()], numbers.ravel(), policy)
+            inputs = views_of(policy.kind).batch_views(inputs, self.ids[order.ravel()], numbers.ravel(), policy, self.fit)
         inputs = self.to_input(inputs)
         return inputs.view(*order.shape, *inputs.shape[1:])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError
+from pipeline.kinds.inputs import inputs_of
 from pipeline.model.net import FULL, Spec
 from pipeline.model.objective import chosen_loss, num_outputs
 from pipeline.model.specs import MODULE, spec_of
@@ -86,8 +87,9 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         )
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes))
+    shape = inputs_of(data.kind).input_shape(data.fit, data.shape)
     program = Program(
-        spec=spec_of(model.model_dump() | {"precision": train.precision}, data.shape, outputs),
+        spec=spec_of(model.model_dump() | {"precision": train.precision}, shape, outputs),
         loss=loss,
         task=data.task,
         epochs=train.epochs,

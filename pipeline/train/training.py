@@ -59,7 +59,7 @@ class Training:
         self.best = Best(self.lanes, self.net.flat)
         self.to_input = inputs_of(data.manifest.kind).to_input(data.manifest.fit, data.manifest.shape, device)
         train, val = data.split("train"), data.split("val")
-        self.batches = Batches(program, self.lanes, train, views, self.to_input, device, self.team)
+        self.batches = Batches(program, self.lanes, train, views, data.manifest.fit, self.to_input, device, self.team)
         self.ids, self.steps_per_epoch = self.batches.ids, self.batches.steps_per_epoch
         self.held_out = {"train_clean": self._clean(train, len(val)), "val": _held_out(val, device)}
         self.progress = Progress.of(len(lanes))

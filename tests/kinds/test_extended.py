@@ -50,7 +50,8 @@ class Series:
         return {"mean": float(values.mean()), "num": len(values)}, []
     def from_cell(self, array, data): return array
     def to_input(self, fit, shape, device): raise NotImplementedError
-    check_inputs = batch_views = policy_digest = engine_versions = check_policy = advised = shown = preview = to_input
+    input_shape = check_inputs = batch_views = policy_digest = engine_versions = to_input
+    check_policy = advised = shown = preview = to_input
 
 KINDS = {"series": Series(), "half": object()}
 '''

@@ -76,7 +76,7 @@ def test_stored_views_equal_drawn_ones(project, capsys):
     inputs, ids = np.load(train / "inputs.npy"), np.load(train / "ids.npy")
     for view in (0, 1):
         stored = np.load(f"artifacts/augment/views-{view:03d}.npy", mmap_mode="r")
-        drawn = batch_views(torch.from_numpy(inputs[::3]), ids[::3], np.full(len(ids[::3]), view), policy)
+        drawn = batch_views(torch.from_numpy(inputs[::3]), ids[::3], np.full(len(ids[::3]), view), policy, {})
         np.testing.assert_array_equal(stored[::3], drawn.numpy())
 
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
+from typing import TYPE_CHECKING
 
 from pipeline.errors import DataError
 from pipeline.kinds.inputs import Cast
 from pipeline.kinds.kind import Fit
 
+if TYPE_CHECKING:
+    import torch
+
+
+def input_shape(fit: Fit, shape: Sequence[int]) -> tuple[int, ...]:
+    """As stored."""
+    return tuple(shape)
+
 
 def to_input(fit: Fit, shape: Sequence[int], device: torch.device | str) -> Cast:
     """uint8 (B, C, H, W) to float32, each channel of mean 0 and deviation 1 over the training split."""
+    import torch
+
     channels = (-1, *[1] * (len(shape) - 1))
     mean = 255 * torch.tensor(fit["mean"], device=device).view(channels)
     scale = 1 / (255 * torch.tensor([s or 1.0 for s in fit["std"]], device=device).view(channels))
@@ -25,6 +34,8 @@ def to_input(fit: Fit, shape: Sequence[int], device: torch.device | str) -> Cast
 
 def check_inputs(inputs: torch.Tensor, shape: tuple[int, ...]) -> None:
     """DataError where inputs are not (B, *shape) uint8: other types and orders would give answers, but wrong ones."""
+    import torch
+
     hints = []
     if inputs.dtype != torch.uint8:
         hints.append("images of 0 to 1 become it with `(255 * images).round().to(torch.uint8)`")

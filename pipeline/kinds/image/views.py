@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.keyed import U64
 from pipeline.kinds.image.keys import ImagePolicy
 from pipeline.kinds.image.parameters import check_colour, engine_versions, policy_digest
+from pipeline.kinds.kind import Fit
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +29,7 @@ def check_policy(policy: ImagePolicy, shape: Sequence[int]) -> None:
         check_named(policy, shape)
 
 
-def batch_views(stored: torch.Tensor, ids: U64, numbers: NDArray[np.int64], policy: ImagePolicy) -> torch.Tensor:
+def batch_views(stored: torch.Tensor, ids: U64, numbers: NDArray[np.int64], policy: ImagePolicy, fit: Fit) -> torch.Tensor:
     """View `numbers[i]` of the images (B, C, H, W) uint8 with sample ids `ids[i]`: uint8 (B, C, H, W), where they are."""
     from pipeline.kinds.image import engine
 

@@ -28,23 +28,23 @@ def named(policy):
 
 def test_a_view_is_the_same_in_any_batch(named, batch):
     images, ids, views = batch(40, 3, 12, 10)
-    whole = batch_views(images, ids, views, named)
-    assert (whole != batch_views(images, ids, views, named.model_copy(update={"kornia": []}))).any()
+    whole = batch_views(images, ids, views, named, {})
+    assert (whole != batch_views(images, ids, views, named.model_copy(update={"kornia": []}), {})).any()
     order = np.random.default_rng(0).permutation(40)
     torch.manual_seed(1)
     for size in (1, 7, 40):
         parts = [order[i : i + size] for i in range(0, 40, size)]
-        found = torch.cat([batch_views(images[part], ids[part], views[part], named) for part in parts])
+        found = torch.cat([batch_views(images[part], ids[part], views[part], named, {}) for part in parts])
         assert torch.equal(found, whole[order]), size
 
 
 def test_stored_views_are_the_drawn_ones(named, batch, tmp_path):
     images, ids, _ = batch(30, 3, 12, 10)
-    write_views(images.numpy(), ids, named, tmp_path, torch.device("cpu"))
+    write_views(images.numpy(), ids, named, {}, tmp_path, torch.device("cpu"))
     rows = np.array([3, 29, 11])
     for view in range(2):
         stored = np.load(view_path(tmp_path, view))
-        drawn = batch_views(images[rows], ids[rows], np.full(3, view), named)
+        drawn = batch_views(images[rows], ids[rows], np.full(3, view), named, {})
         np.testing.assert_array_equal(stored[rows], drawn.numpy())
 
 
@@ -52,7 +52,7 @@ def test_a_view_is_what_kornia_makes_of_the_image_alone_with_these_parameters(po
     from kornia.augmentation import RandomGaussianBlur
 
     images, ids, views = batch(1, 3, 12, 10)
-    found = batch_views(images, ids, views, policy(kornia=[BLUR | {"p": 1.0}]))
+    found = batch_views(images, ids, views, policy(kornia=[BLUR | {"p": 1.0}]), {})
     aug = RandomGaussianBlur((3, 3), (0.1, 2.0), p=1.0)
     seed = int(keyed.words("view", 0, ids, views.astype(np.uint64), 2**33)[0] >> np.uint64(1))
     torch.manual_seed(seed)
