@@ -51,6 +51,8 @@ def prepare(folder: Path) -> None:
         exclusive=None,
         split=None,
         group=None,
+        time=None,
+        day_first=None,
         class_level=None,
         files=None,
     )

@@ -14,6 +14,7 @@ from pipeline.errors import DataError
 from pipeline.prepare.scan import Column, Samples
 from pipeline.prepare.selection import Taken
 from pipeline.prepare.splits import NONE, TRAIN, conflicts, num_repeats
+from pipeline.prepare.times import Times
 from pipeline.prepare.wording import share, some
 from pipeline.processes import one_line
 
@@ -62,6 +63,24 @@ def check_classes(samples: Samples, index: Column, classes: tuple[str, ...], ref
         raise refused(
             f"the given val and test splits have {some(unseen, 'class')} that train lacks; train has "
             f"{some(sorted(trained), 'class')}. Use the same names in all splits, or remove these samples."
+        )
+
+
+def check_times(samples: Samples, index: Column, times: Times, fractions: dict[int, float], refused: Refused) -> None:
+    """DataError where times can't cut these samples: splits are given, or there are fewer moments than splits."""
+    without = "cut them by content: regatta run '~data.time'"
+    given = [f"{name}: {num}" for i, name in enumerate(SPLITS) if (num := int((samples.splits[index] == i).sum()))]
+    if given:
+        raise refused(
+            f"data.time = {times.column}, but the data has given splits already ({', '.join(given)}). Take these: "
+            "regatta run '~data.time'; or name the file or folder of one split alone with data.path"
+        )
+    found, needed = np.unique(times.moments[index]), [SPLITS[i] for i, fraction in fractions.items() if fraction > 0]
+    if len(found) < len(needed):
+        moments = ", ".join(times.text(int(index[(times.moments[index] == moment).argmax()])) for moment in found.tolist())
+        raise refused(
+            f"data.time = {times.column}: the times of all {len(index)} samples are {len(found)} ({moments}), and "
+            f"{', '.join(needed)} need one each. Name another column, or {without}"
         )
 
 

@@ -17,21 +17,18 @@ from pipeline.kinds.kind import Layout
 from pipeline.kinds.reading import reading_of
 from pipeline.prepare.account import (
     COLUMNS,
-    check_classes,
     check_quarantine,
-    check_reach,
     conflicts_listed,
     listed,
     notes,
     table,
 )
-from pipeline.prepare.classes import class_names, settled
-from pipeline.prepare.labels import encoded
+from pipeline.prepare.overview import divided, laid, overview_of, selected
 from pipeline.prepare.parallel import num_workers
-from pipeline.prepare.scan import Column, Samples, scan, source_digest
-from pipeline.prepare.selection import Taken, canonical, cells, split_samples
+from pipeline.prepare.scan import Samples, source_digest
+from pipeline.prepare.selection import Taken
 from pipeline.prepare.sources import open_source
-from pipeline.prepare.splits import TEST, TRAIN, VAL, limited
+from pipeline.prepare.splits import TRAIN
 from pipeline.prepare.writing import Decoded, decoded, portions, write_array, write_inputs, write_samples
 from pipeline.schema.data import DataConfig
 from pipeline.schema.prepare import PrepareConfig
@@ -46,30 +43,25 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     workers = workers or num_workers()
     elsewhere = rejected_beside(folder)
     elsewhere.unlink(missing_ok=True)
-    source = open_source(data)
-    kind = reading_of(data.kind)
-    samples = scan(source, kind, data, workers)
-    source, samples, said = settled(source, samples, data.exclusive)
-    bad = prepare.max_bad_fraction
-    check_quarantine(samples, samples.problems, bad, listed(samples, samples.problems, elsewhere), source.hints)
+    kind, bad = reading_of(data.kind), prepare.max_bad_fraction
+    overview = overview_of(open_source(data), data, workers)
+    refusing = partial(listed, overview.samples, place=elsewhere)
+    check_quarantine(
+        overview.samples, overview.samples.problems, bad, refusing(overview.samples.problems), overview.source.hints
+    )
 
-    readable = canonical(samples, samples.good())
-    layout, told = kind.lay(samples.facts[readable], samples.survey, data, partial(_name, samples, readable))
-    chosen = readable[limited(samples.contents[readable], cells(samples, readable, source.task), prepare.limit)]
+    readable, chosen = selected(overview, prepare)
+    layout, told = laid(overview.samples, readable, data)
     scratch = folder / "decoded.partial"
-    contents = decoded(source, samples, chosen, kind, data, layout, scratch, workers)
-    problems = samples.problems | contents.problems
-    refused = listed(samples, problems, elsewhere)
-    check_quarantine(samples, problems, bad, refused, source.hints)
+    contents = decoded(overview.source, overview.samples, chosen, kind, data, layout, scratch, workers)
+    overview = overview.without(contents.problems)
+    source, samples = overview.source, overview.samples
+    check_quarantine(samples, samples.problems, bad, refusing(samples.problems), source.hints)
 
-    readable, chosen = (index[~np.isin(index, list(problems))] for index in (readable, chosen))
-    classes = class_names(source, samples, readable)
-    labels = encoded(samples.label_sets, classes, source.task)
-    check_classes(samples, readable, classes, refused)
-    taken = split_samples(samples, chosen, labels, classes, prepare)
-    rejected = problems | taken.dropped
-    fractions = {TRAIN: 1.0, VAL: prepare.val_fraction, TEST: prepare.test_fraction}
-    check_reach(taken, fractions, listed(samples, rejected, elsewhere))
+    readable, chosen = (index[~np.isin(index, list(contents.problems))] for index in (readable, chosen))
+    division = divided(overview, readable, chosen, prepare, refusing)
+    classes, labels, taken = division.classes, division.labels, division.taken
+    rejected = samples.problems | taken.dropped
 
     fit, fitted = kind.fit(portions(contents, taken.index[taken.splits == TRAIN], layout), layout)
     _write_splits(folder, samples, taken, labels, contents, layout)
@@ -94,15 +86,11 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
         digest=dataset_digest(data, prepare, contents_digest, code),
         num_read=len(samples),
         num_rejected=len(rejected),
-        notes=[*source.notes, *said, *told, *notes(samples, readable, chosen, taken, classes, fitted)],
+        notes=[*source.notes, *overview.notes, *told, *notes(samples, readable, chosen, taken, classes, fitted)],
         files=digests(folder),
     )
     write_json(folder / "dataset.json", manifest_dict(manifest))
     return manifest
-
-
-def _name(samples: Samples, index: Column, i: int) -> str:
-    return samples.name(int(index[i]))
 
 
 def dataset_digest(data: DataConfig, prepare: PrepareConfig, contents: str, code: str) -> str:

@@ -26,6 +26,8 @@ class Raw(NamedTuple):
     split: str | None = None
     """The given split."""
     group: str | None = None
+    time: str | None = None
+    """What the column of times says."""
     problem: str | None = None
     """Why the source itself can't give this sample."""
 
@@ -41,6 +43,7 @@ class Portion:
     num_bytes: list[int]
     splits: list[str | None]
     groups: list[str | None]
+    times: list[str | None]
     problems: dict[int, str]
     """By place in the portion."""
 
@@ -58,6 +61,7 @@ class Portion:
             num_bytes=[self.num_bytes[i] for i in places],
             splits=[self.splits[i] for i in places],
             groups=[self.groups[i] for i in places],
+            times=[self.times[i] for i in places],
             problems={new[i]: said for i, said in self.problems.items() if i in new},
         )
 
@@ -75,9 +79,9 @@ class Portion:
 
 def portion_of(raws: Sequence[Raw]) -> Portion:
     """Samples as one portion."""
-    sources, rows, labels, contents, num_bytes, splits, groups, problems = (list(own) for own in zip(*raws, strict=True))
+    sources, rows, labels, contents, num_bytes, splits, groups, times, problems = (list(own) for own in zip(*raws, strict=True))
     told = {i: said for i, said in enumerate(problems) if said is not None}
-    return Portion(sources, rows, labels, contents, num_bytes, splits, groups, told)
+    return Portion(sources, rows, labels, contents, num_bytes, splits, groups, times, told)
 
 
 def portioned(read: Callable[[], Iterable[Raw]]) -> Callable[[], Iterator[Portion]]:

@@ -47,12 +47,15 @@ class Samples:
     """(N,) given split as a position in SPLITS, or NONE."""
     groups: Column
     """(N,) positions in `group_names`, or NONE."""
+    times: Column
+    """(N,) positions in `time_texts`, or NONE."""
     facts: Column
     """(N, facts) what the headers say; 0 for problems."""
     problems: dict[int, str]
     """Why a sample can't be taken."""
     label_sets: list[tuple[str, ...]]
     group_names: list[str]
+    time_texts: list[str]
     survey: Any = None
     """What the kind knows of all contents together."""
 
@@ -88,10 +91,14 @@ def _weight(portion: Portion) -> int:
 
 
 def source_digest(samples: Samples) -> str:
-    """A 128-bit hex digest of what the source holds: contents, labels, given splits, groups; no order, names or places."""
+    """A 128-bit hex digest of what the source holds: contents, labels, given splits, groups and times, no order or
+    names or places.
+    """
     labels = _text_numbers("\x1f".join(label_set) for label_set in samples.label_sets)
     groups = np.r_[np.uint64(0), _text_numbers(samples.group_names)]
-    columns = (samples.contents, labels[samples.labels], (samples.splits + 1).astype(np.uint64), groups[samples.groups + 1])
+    columns = [samples.contents, labels[samples.labels], (samples.splits + 1).astype(np.uint64), groups[samples.groups + 1]]
+    if samples.time_texts:
+        columns.append(np.r_[np.uint64(0), _text_numbers(samples.time_texts)][samples.times + 1])
     order = np.lexsort(columns)
     hashed = hashlib.blake2b(digest_size=16)
     for column in columns:
@@ -154,10 +161,11 @@ class _Columns:
         self.sources: list[str] = []
         self.in_files = array("b")
         self.contents = array("Q")
-        self.rows, self.labels, self.splits, self.groups, self.facts = (array("q") for _ in range(5))
+        self.rows, self.labels, self.splits, self.groups, self.times, self.facts = (array("q") for _ in range(6))
         self.problems: dict[int, str] = {}
         self.label_codes: dict[tuple[str, ...], int] = {}
         self.group_codes: dict[str | None, int] = {None: NONE}
+        self.time_codes: dict[str | None, int] = {None: NONE}
 
     def add(self, portion: Portion, found: Inspected) -> None:
         first, files = len(self.sources), portion.contents if isinstance(portion.contents, list) else ()
@@ -171,6 +179,7 @@ class _Columns:
         self.labels.extend(self.label_codes.setdefault(labels, len(self.label_codes)) for labels in portion.labels)
         self.splits.extend(_SPLIT_CODES[split] for split in portion.splits)
         self.groups.extend(self.group_codes.setdefault(group, len(self.group_codes) - 1) for group in portion.groups)
+        self.times.extend(self.time_codes.setdefault(time, len(self.time_codes) - 1) for time in portion.times)
         self.facts.frombytes(found.facts.tobytes())
         if found.survey is not None:
             self.survey = found.survey if self.survey is None else self.kind.merged(self.survey, found.survey)
@@ -191,9 +200,11 @@ class _Columns:
             labels=np.frombuffer(self.labels, np.int64),
             splits=np.frombuffer(self.splits, np.int64),
             groups=np.frombuffer(self.groups, np.int64),
+            times=np.frombuffer(self.times, np.int64),
             facts=np.frombuffer(self.facts, np.int64).reshape(-1, self.kind.NUM_FACTS),
             problems=self.problems,
             label_sets=list(self.label_codes),
             group_names=[name for name in self.group_codes if name is not None],
+            time_texts=[text for text in self.time_codes if text is not None],
             survey=self.survey,
         )

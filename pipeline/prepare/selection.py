@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from pipeline import keyed
 from pipeline.data.dataset import FEW, SPLITS
 from pipeline.prepare.scan import Column, Samples
-from pipeline.prepare.splits import NONE, TEST, TRAIN, VAL, assigned, group_strata, straddlers
+from pipeline.prepare.splits import NONE, TEST, TRAIN, VAL, assigned, by_time, group_strata, straddlers
+from pipeline.prepare.times import Times, time_notes
 from pipeline.prepare.wording import share, some
 from pipeline.schema.prepare import PrepareConfig
 
@@ -43,9 +44,19 @@ def cells(samples: Samples, index: Column, task: str) -> Column:
 
 
 def split_samples(
-    samples: Samples, chosen: Column, labels: NDArray[Any], classes: tuple[str, ...], prepare: PrepareConfig
+    samples: Samples,
+    chosen: Column,
+    labels: NDArray[Any],
+    classes: tuple[str, ...],
+    prepare: PrepareConfig,
+    times: Times | None = None,
 ) -> Taken:
-    """Given splits win, and copies in them leave the earlier ones; the rest is cut by content, or by group if there are any."""
+    """Given splits win, and copies in them leave the earlier ones; the rest is cut by content, or by group if there are any.
+
+    times: when each sample was, if that is what cuts all splits.
+    """
+    if times is not None:
+        return _split_by_time(samples, chosen, times, prepare)
     given = samples.splits[chosen]
     dropped = _copies(samples, chosen, np.where(given == NONE, TRAIN, given))
     chosen = chosen[~np.isin(chosen, list(dropped))]
@@ -61,6 +72,15 @@ def split_samples(
     kept = ~np.isin(chosen, list(copies))
     small_classes = [classes[s] for s in small if s != NONE] if by_class else []
     return Taken(chosen[kept], splits[kept], dropped | copies, _notes(samples, chosen, splits, small, small_classes))
+
+
+def _split_by_time(samples: Samples, chosen: Column, times: Times, prepare: PrepareConfig) -> Taken:
+    """Groups and copies stay together, as they do where contents decide."""
+    fractions = {VAL: prepare.val_fraction, TEST: prepare.test_fraction}
+    splits = by_time(_units(samples, chosen), times.moments[chosen], fractions)
+    copies = _copies(samples, chosen, splits)
+    kept = ~np.isin(chosen, list(copies))
+    return Taken(chosen[kept], splits[kept], copies, time_notes(times, chosen[kept], splits[kept], fractions))
 
 
 def _units(samples: Samples, index: Column) -> keyed.U64:

@@ -46,6 +46,29 @@ def assigned(
     return splits, small
 
 
+def by_time(units: keyed.U64, moments: NDArray[np.float64], fractions: Mapping[int, float]) -> Column:
+    """Splits (N,) of samples by their moments (N,): the newest in test, the next ones in val, the rest in train.
+
+    Equal units never part: the newest sample of one decides, so that train has nothing that is newer than what decides for
+    val. Equal moments never part either: a split ends where the count of its samples comes nearest to its fraction. Where
+    there are too few moments, the later splits are served first.
+    """
+    _, inverse = np.unique(units, return_inverse=True)
+    newest = np.full(len(units), -np.inf)
+    np.maximum.at(newest, inverse, moments)
+    distinct, place, counts = np.unique(newest[inverse], return_inverse=True, return_counts=True)
+    of_moment = np.full(len(distinct), TRAIN)
+    wanted = [split for split in (TEST, VAL) if fractions[split] > 0]
+    end = len(distinct)
+    for i, split in enumerate(wanted):
+        left = end - (len(wanted) - i)  # each split still to come needs a moment, train included
+        taken = np.cumsum(counts[:end][::-1])[: max(left, 0)]
+        num = int(np.abs(taken - fractions[split] * len(units)).argmin()) + 1 if len(taken) else 0
+        of_moment[end - num : end] = split
+        end -= num
+    return of_moment[place]
+
+
 def group_strata(groups: keyed.U64, strata: Column) -> Column:
     """Strata (N,) by which whole groups can be dealt out: a group counts for its rarest class, by number of groups.
 

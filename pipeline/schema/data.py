@@ -46,6 +46,10 @@ class DataConfig(Section):
     """Column whose values are train, val or test."""
     group: str | None
     """Column (speaker, patient) whose equal values stay in one split."""
+    time: str | None
+    """Column of a date, a time or a number by which the newest samples become the test split, the next ones val."""
+    day_first: bool | None
+    """Whether 01/02/2024 in that column is the first of February; null: as other cells of it say, or refused."""
     class_level: Annotated[int, Field(ge=1, le=16)] | None
     """Depth of the folders that name the classes, below the data's own folder; null: recognised."""
 
@@ -81,7 +85,9 @@ class DataConfig(Section):
     def _column_problems(self) -> list[str]:
         problems = []
         if self.source not in ("parquet", "csv"):
-            columns = [key for key in ("files", "separator", "exclusive", "split", "group") if getattr(self, key) is not None]
+            columns = [
+                key for key in ("files", "separator", "exclusive", "split", "group", "time") if getattr(self, key) is not None
+            ]
             columns += ["label"] if isinstance(self.label, list) else []
             problems += [f"source = {self.source} has no columns for {', '.join(columns)}"] if columns else []
         if self.source != "folder" and self.class_level is not None:
@@ -95,6 +101,15 @@ class DataConfig(Section):
             problems.append("separator must hold at least one character; null for one label a sample")
         if self.split is not None and (self.train_path, self.val_path, self.test_path) != (None, None, None):
             problems.append("split names a column, and train_path, val_path or test_path give splits too; use one of them")
+        return [*problems, *self._time_problems()]
+
+    def _time_problems(self) -> list[str]:
+        given = [key for key in ("split", "val_path", "test_path") if getattr(self, key) is not None]
+        problems = []
+        if self.time is not None and given:
+            problems.append(f"time = {self.time} cuts the splits by time, and {given[0]} gives them; use one of them")
+        if self.time is None and self.day_first is not None:
+            problems.append("day_first says how the dates in the column time are read, and time names none")
         return problems
 
     def _files_problems(self) -> list[str]:

@@ -338,13 +338,21 @@ def _read_file(file: _File, columns: Columns, data: DataConfig, found: Fit | Non
     try:
         with _opened(file.path) as opened:
             for batch in _batches(opened, file, columns.names):
-                cells = {name: batch.column(name).to_pylist() for name in columns.names if name != columns.content}
+                cells = {name: _cells(batch.column(name)) for name in columns.names if name != columns.content}
                 for i, image in enumerate(_images(batch.column(columns.content))):
                     row_cells = {name: values[i] for name, values in cells.items()}
                     yield _read_row(file, columns, row_cells, row + i, image, data, found)
                 row += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{readable_name(file.path)}: damaged after row {row} ({error}); get it again") from None
+
+
+def _cells(column: Any) -> list[Any]:
+    """The values of a column; of times the text, which holds what Python's have no place for (nanoseconds)."""
+    import pyarrow.types as pt
+
+    values: list[Any] = (column.cast("string") if pt.is_temporal(column.type) else column).to_pylist()
+    return values
 
 
 def _read_row(

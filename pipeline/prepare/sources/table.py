@@ -36,11 +36,17 @@ class Columns:
     separator: str | None
     split: str | None
     group: str | None
+    time: str | None
 
     @property
     def names(self) -> list[str]:
         """All that are needed, each once."""
-        return list(dict.fromkeys(name for name in (self.content, *self.labels, self.split, self.group) if name))
+        return list(dict.fromkeys(name for name in (self.content, *self.labels, *self.beside) if name))
+
+    @property
+    def beside(self) -> tuple[str | None, ...]:
+        """Those of what is known of a sample besides its content and its labels."""
+        return self.split, self.group, self.time
 
     @property
     def task(self) -> Literal["single", "multi"]:
@@ -52,7 +58,7 @@ def columns_of(data: DataConfig) -> Columns:
     """The columns that the configuration names."""
     several = isinstance(data.label, list)
     labels = tuple(data.label) if isinstance(data.label, list) else (data.label,)
-    return Columns(data.content, data.content_key, labels, several, data.separator, data.split, data.group)
+    return Columns(data.content, data.content_key, labels, several, data.separator, data.split, data.group, data.time)
 
 
 def check_columns(columns: Columns, present: Sequence[str], place: Path, key: str, rows: Rows) -> None:
@@ -67,7 +73,7 @@ def check_columns(columns: Columns, present: Sequence[str], place: Path, key: st
             remedies.append(Remedy(f"goes on without {one_line(place.name)}", [f"~{key}"]))
         raise DataError(
             f"{named}: no column {' and '.join(map(repr, missing))}; it has {', '.join(map(one_line, present))}. "
-            f"Set data.{columns.content_key}, data.label, data.split and data.group to columns that it has"
+            f"Set data.{columns.content_key}, data.label, data.split, data.group and data.time to columns that it has"
             + (f", or say {choice(remedies)}" if remedies else "")
         )
     twice = [name for name in columns.names if list(present).count(name) > 1]
@@ -79,7 +85,7 @@ def _switches_instead(columns: Columns, rows: Rows) -> list[Remedy]:
     """The command that takes the columns as labels that say 0 or 1 in each of the first rows, if there are several."""
     first = list(itertools.islice(rows(), _LOOKED_AT))
     names = [name for name in (first[0] if first else {}) if all(is_switch(row[name]) for row in first)]
-    labels = [name for name in names if name not in (columns.content, columns.split, columns.group)]
+    labels = [name for name in names if name not in (columns.content, *columns.beside)]
     if len(labels) < 2 or any(one_line(name) != name for name in labels):
         return []
     said = f"data.label=[{','.join(map(_quoted, labels))}]"
@@ -120,12 +126,24 @@ def row_group(columns: Columns, cells: Mapping[str, object]) -> str | None:
     return text or None
 
 
+def row_time(columns: Columns, cells: Mapping[str, object]) -> str | None:
+    """The time of a row as it is written; BadSampleError where its cell is empty: it is neither old nor new."""
+    if columns.time is None:
+        return None
+    value = cells[columns.time]
+    text = "" if value is None else str(value).strip()
+    if not text:
+        raise BadSampleError(f"column {columns.time}: no time")
+    return text
+
+
 def made_raw(
     columns: Columns, cells: Mapping[str, object], source: str, row: int, content: Content | None, num_bytes: int
 ) -> Raw:
     """A row as a sample; what is wrong with its cells becomes its problem."""
     try:
-        labels, split, group = row_labels(columns, cells), row_split(columns, cells), row_group(columns, cells)
+        labels, split = row_labels(columns, cells), row_split(columns, cells)
+        group, time = row_group(columns, cells), row_time(columns, cells)
     except BadSampleError as bad:
         return Raw(source, row, (), content, num_bytes, problem=str(bad))
-    return Raw(source, row, labels, content, num_bytes, split, group)
+    return Raw(source, row, labels, content, num_bytes, split, group, time)

@@ -1,0 +1,91 @@
+"""What is known of the data before anything is decoded: samples, layout, classes, splits. `build` and `regatta inspect` ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from pipeline.kinds.reading import Laid, reading_of
+from pipeline.prepare.account import Refused, check_classes, check_reach, check_times
+from pipeline.prepare.classes import class_names, settled
+from pipeline.prepare.labels import encoded
+from pipeline.prepare.raw import Source
+from pipeline.prepare.scan import Column, Samples, scan
+from pipeline.prepare.selection import Taken, canonical, cells, split_samples
+from pipeline.prepare.splits import TEST, TRAIN, VAL, limited
+from pipeline.prepare.times import Times, timed
+from pipeline.schema.data import DataConfig
+from pipeline.schema.prepare import PrepareConfig
+
+Refusing = Callable[[dict[int, str]], Refused]
+"""From the samples that were not taken, and why, to what is made of a refusal."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All samples of a source by what their headers, labels and other columns say."""
+
+    source: Source
+    samples: Samples
+    times: Times | None
+    """When each sample was, if that is what cuts the splits."""
+    notes: list[str]
+
+    def without(self, problems: dict[int, str]) -> Overview:
+        """The same where these samples can't be taken, either."""
+        return replace(self, samples=replace(self.samples, problems=self.samples.problems | problems))
+
+
+@dataclass(frozen=True)
+class Division:
+    """The classes of a dataset, and which samples are in which split."""
+
+    classes: tuple[str, ...]
+    labels: NDArray[Any]
+    """Per set of labels among the samples' its class number, or 0s and 1s."""
+    taken: Taken
+
+
+def overview_of(source: Source, data: DataConfig, workers: int) -> Overview:
+    """The source's samples, read once."""
+    samples = scan(source, reading_of(data.kind), data, workers)
+    source, samples, notes = settled(source, samples, data.exclusive)
+    if data.time is None:
+        return Overview(source, samples, None, notes)
+    samples, times, told = timed(samples, data.time, data.day_first)
+    return Overview(source, samples, times, [*notes, *told])
+
+
+def laid(samples: Samples, readable: Column, data: DataConfig) -> Laid:
+    """How the samples without problems are stored."""
+
+    def name(i: int) -> str:
+        return samples.name(int(readable[i]))
+
+    return reading_of(data.kind).lay(samples.facts[readable], samples.survey, data, name)
+
+
+def selected(overview: Overview, prepare: PrepareConfig) -> tuple[Column, Column]:
+    """The samples without problems in an order that only contents decide, and those of them that `prepare.limit` takes."""
+    samples = overview.samples
+    readable = canonical(samples, samples.good())
+    by_cell = cells(samples, readable, overview.source.task)
+    return readable, readable[limited(samples.contents[readable], by_cell, prepare.limit)]
+
+
+def divided(overview: Overview, readable: Column, chosen: Column, prepare: PrepareConfig, refusing: Refusing) -> Division:
+    """Classes and splits; DataError where there is nothing to learn, or to judge it by."""
+    samples, source, times = overview.samples, overview.source, overview.times
+    problems = samples.problems
+    classes = class_names(source, samples, readable)
+    labels = encoded(samples.label_sets, classes, source.task)
+    check_classes(samples, readable, classes, refusing(problems))
+    fractions = {TRAIN: 1.0, VAL: prepare.val_fraction, TEST: prepare.test_fraction}
+    if times:
+        check_times(samples, chosen, times, fractions, refusing(problems))
+    taken = split_samples(samples, chosen, labels, classes, prepare, times)
+    check_reach(taken, fractions, refusing(problems | taken.dropped))
+    return Division(classes, labels, taken)
