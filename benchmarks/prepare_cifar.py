@@ -47,6 +47,7 @@ def prepare(folder: Path) -> None:
         max_pixels=64_000_000,
         image="image",
         label="label",
+        label_strip=None,
         separator=None,
         exclusive=None,
         split=None,

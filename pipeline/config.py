@@ -197,7 +197,7 @@ def _data_problems(data: Any) -> Iterator[str]:
             f"data.{next(iter(given))} = {next(iter(given.values()))!r}: data=digits is embedded and reads no path; choose "
             f"data=folder, data=idx, data=parquet or data=csv, or forget it with `regatta run '~data.{next(iter(given))}'`"
         )
-    if source in ("folder", "idx", "parquet", "csv") and not {"path", "train_path"} & given.keys():
+    if source in ("folder", "idx", "parquet", "csv", "table") and not {"path", "train_path"} & given.keys():
         what = "FOLDER" if source in ("folder", "idx") else "FILE"
         yield f"data.path is not given: data={source} needs it; say data.path={what}"
 
@@ -236,8 +236,8 @@ def _worded(error: Exception, conf: Path) -> str:
 
 
 def choices(conf: Path, group: str) -> list[str]:
-    """The files that may be chosen for a section; `base.yaml` is what they share."""
-    return sorted(path.stem for path in (conf / group).glob("*.yaml") if path.stem != "base")
+    """The files that may be chosen for a section; those whose names end with `base` are what they share."""
+    return sorted(path.stem for path in (conf / group).glob("*.yaml") if not path.stem.endswith("base"))
 
 
 def groups(conf: Path) -> list[str]:

@@ -86,7 +86,8 @@ def test_every_file_of_conf_is_allowed() -> None:
     with candidate(Overrides(), ROOT / "conf") as conf:
         for group in groups(conf):
             for choice in choices(conf, group):
-                values = composed(conf, [f"{group}={choice}"])
+                rows = ["data=table"] if (group, choice) == ("augment", "table") else []
+                values = composed(conf, [*rows, f"{group}={choice}"])
                 if values["data"]["source"] != "digits":
                     values["data"]["path"] = "data/x"
                 values["model"]["name"] = "cnn" if choice == "module" else None
@@ -217,7 +218,8 @@ def test_a_wrong_baseline_is_said_once_for_itself(values: dict[str, Any]) -> Non
 
 def test_an_unknown_file_is_named_with_those_that_there_are() -> None:
     with pytest.raises(
-        ConfigError, match=r"^model=dn: there is no conf/model/dn\.yaml; allowed: cnn, dnn, module, photos; did you mean dnn\?$"
+        ConfigError,
+        match=r"^model=dn: there is no conf/model/dn\.yaml; allowed: cnn, dnn, module, photos, table; did you mean dnn\?$",
     ):
         composed(ROOT / "conf", ["model=dn"])
 

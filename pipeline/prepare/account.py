@@ -62,7 +62,8 @@ def check_classes(samples: Samples, index: Column, classes: tuple[str, ...], ref
     if unseen:
         raise refused(
             f"the given val and test splits have {some(unseen, 'class')} that train lacks; train has "
-            f"{some(sorted(trained), 'class')}. Use the same names in all splits, or remove these samples."
+            f"{some(sorted(trained), 'class')}. {_alike_but_for_ends(sorted(judged), trained)}"
+            "Use the same names in all splits, or remove these samples."
         )
 
 
@@ -82,6 +83,14 @@ def check_times(samples: Samples, index: Column, times: Times, fractions: dict[i
             f"data.time = {times.column}: the times of all {len(index)} samples are {len(found)} ({moments}), and "
             f"{', '.join(needed)} need one each. Name another column, or {without}"
         )
+
+
+def _alike_but_for_ends(judged: Sequence[str], trained: Counter[str]) -> str:
+    """What to say where names differ by a sign at the end alone."""
+    ends = {name[-1] for name in judged if name not in trained}
+    if len(ends) == 1 and (end := ends.pop()) in ".;,*" and {name.strip(end) for name in judged} <= {*trained}:
+        return f"They differ by {end!r} at the end, which `regatta run data.label_strip='\"{end}\"'` takes away. "
+    return ""
 
 
 def check_reach(taken: Taken, fractions: dict[int, float], refused: Refused) -> None:

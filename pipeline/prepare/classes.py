@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from pipeline.errors import ConfigError
-from pipeline.prepare.labels import class_order, stands_for_missing, whole_numbers
+from pipeline.kinds.words import stands_for_missing
+from pipeline.prepare.labels import class_order, whole_numbers
 from pipeline.prepare.raw import Source
 from pipeline.prepare.scan import Column, Samples
 from pipeline.prepare.wording import share, some

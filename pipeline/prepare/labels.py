@@ -16,7 +16,6 @@ from pipeline.kinds.kind import BadSampleError
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 """No blanks, exponents or leading zeros: "007", "1e3" and "+1" are text."""
 _ZERO_FRACTION = re.compile(r"\.0+")
-_MISSING = frozenset(("na", "<na>", "#n/a", "nan", "none", "null", "n/a", "-"))
 
 
 def clean(text: str) -> str:
@@ -70,11 +69,6 @@ def whole_numbers(names: Iterable[str]) -> dict[str, str]:
     unique = set(names)
     numbers = _are_numbers(unique)
     return {name: _without_zero_fraction(name) if numbers else name for name in unique}
-
-
-def stands_for_missing(name: str) -> bool:
-    """Whether programs write this word where they know no value."""
-    return name.casefold() in _MISSING
 
 
 def _are_numbers(names: Iterable[str]) -> bool:

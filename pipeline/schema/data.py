@@ -19,12 +19,12 @@ def is_descriptor(path: Any) -> bool:
 class DataConfig(Section):
     """`data.*`: read by `prepare` alone. What each kind of data adds is in its own folder of `pipeline/kinds`."""
 
-    content_key: ClassVar[str]
-    """The kind's key that names the column of the content."""
+    content_key: ClassVar[str | None] = None
+    """The kind's key that names the column of the content; None: a whole row of a table is a sample, which data=table reads."""
 
     kind: str
     """What a sample is: a folder of `pipeline/kinds`, or a name in KINDS of `extensions.py`."""
-    source: Literal["digits", "idx", "folder", "parquet", "csv"]
+    source: Literal["digits", "idx", "folder", "parquet", "csv", "table"]
     path: str | None
     """Folder or file below the project, usually the link `data/NAME`; null for embedded data and where train_path is given."""
     train_path: str | None
@@ -37,6 +37,8 @@ class DataConfig(Section):
     """How a name in that column becomes a path from the table's folder: "train_images/{}.png"; null: it is that path."""
     label: str | Annotated[list[str], Field(min_length=2)]
     """Column of the label, or several columns of 0 and 1."""
+    label_strip: str | None
+    """Characters that are no part of a label where they stand at its ends, such as "." of "yes."."""
     separator: str | None
     """Splits the label column into several labels, such as "a|b"."""
     exclusive: bool | None
@@ -49,7 +51,8 @@ class DataConfig(Section):
     time: str | None
     """Column of a date, a time or a number by which the newest samples become the test split, the next ones val."""
     day_first: bool | None
-    """Whether 01/02/2024 in that column is the first of February; null: as other cells of it say, or refused."""
+    """Whether 01/02/2024 in that column, and in a table's other columns, is the first of February; null: as other cells of it
+    say, or refused."""
     class_level: Annotated[int, Field(ge=1, le=16)] | None
     """Depth of the folders that name the classes, below the data's own folder; null: recognised."""
 
@@ -65,9 +68,9 @@ class DataConfig(Section):
         return values | {key: None for key in null if key in values}
 
     @property
-    def content(self) -> str:
-        """Column of the content (bytes, array or file path) in a parquet or csv source."""
-        column: str = getattr(self, self.content_key)
+    def content(self) -> str | None:
+        """Column of the content (bytes, array or file path) in a parquet or csv source; None: the whole row is it."""
+        column: str | None = getattr(self, self.content_key) if self.content_key else None
         return column
 
     @model_validator(mode="after")
@@ -84,15 +87,17 @@ class DataConfig(Section):
 
     def _column_problems(self) -> list[str]:
         problems = []
-        if self.source not in ("parquet", "csv"):
-            columns = [
-                key for key in ("files", "separator", "exclusive", "split", "group", "time") if getattr(self, key) is not None
-            ]
+        if (self.source == "table") != (self.content_key is None):
+            allowed = "source = table, which data=table says" if self.content_key is None else "any source but table"
+            problems.append(f"source = {self.source}: data of the kind {self.kind} need {allowed}")
+        if self.source not in ("parquet", "csv", "table"):
+            keys = ("files", "label_strip", "separator", "exclusive", "split", "group", "time")
+            columns = [key for key in keys if getattr(self, key) is not None]
             columns += ["label"] if isinstance(self.label, list) else []
             problems += [f"source = {self.source} has no columns for {', '.join(columns)}"] if columns else []
         if self.source != "folder" and self.class_level is not None:
             problems.append(f"source = {self.source} has no class folders for class_level")
-        if self.content in (self.label if isinstance(self.label, list) else [self.label]):
+        if self.content is not None and self.content in (self.label if isinstance(self.label, list) else [self.label]):
             what = self.content_key
             problems.append(f"{what} and label both name the column {self.content}; the {what}'s column is another one")
         if isinstance(self.label, list) and self.separator is not None:
@@ -108,7 +113,7 @@ class DataConfig(Section):
         problems = []
         if self.time is not None and given:
             problems.append(f"time = {self.time} cuts the splits by time, and {given[0]} gives them; use one of them")
-        if self.time is None and self.day_first is not None:
+        if self.time is None and self.day_first is not None and self.content_key is not None:
             problems.append("day_first says how the dates in the column time are read, and time names none")
         return problems
 

@@ -9,7 +9,6 @@ from pipeline.prepare.labels import (
     encoded,
     label_text,
     split_labels,
-    stands_for_missing,
     switched_labels,
     whole_numbers,
 )
@@ -68,13 +67,6 @@ def test_a_fraction_of_zeros_is_dropped_if_all_are_numbers() -> None:
 @pytest.mark.parametrize("text", ["007", "1e3", "+1", "1.", ".5", "1_0", "٣", "nan", "cat", "1,0"])
 def test_one_text_leaves_all_names_as_they_are(text: str) -> None:
     assert whole_numbers(["1", "1.0", text]) == {"1": "1", "1.0": "1.0", text: text}
-
-
-def test_words_for_missing_values() -> None:
-    words = ["NA", "nan", "NaN", "None", "null", "n/a", "N/A", "-", "<NA>"]
-    assert [word for word in words if not stands_for_missing(word)] == []
-    assert not stands_for_missing("nano")
-    assert not stands_for_missing("0")
 
 
 def test_encoding() -> None:

@@ -148,7 +148,7 @@ def test_references_that_would_grow_are_refused(values: dict[str, object], words
 
 def test_references_are_followed_as_omegaconf_does(conf: Path) -> None:
     (conf / "data" / "digits.yaml").write_text(
-        "defaults: [base, _self_]\nsource: digits\nsize: ${..model.widths}\nimage: ${.label}\nlabel: ${train.schedule}\n"
+        "defaults: [image_base, _self_]\nsource: digits\nsize: ${..model.widths}\nimage: ${.label}\nlabel: ${train.schedule}\n"
     )
     values = composed(conf)
     assert values["data"]["size"] == values["model"]["widths"]

@@ -13,6 +13,7 @@ from pipeline.prepare.sources.digits import open_digits
 from pipeline.prepare.sources.folder import open_folder
 from pipeline.prepare.sources.idx import open_idx
 from pipeline.prepare.sources.parquet import open_parquet
+from pipeline.prepare.sources.rows import open_table
 from pipeline.schema.data import DataConfig
 
 OPENERS: dict[str, Callable[[Path, DataConfig], Source]] = {
@@ -20,6 +21,7 @@ OPENERS: dict[str, Callable[[Path, DataConfig], Source]] = {
     "folder": open_folder,
     "parquet": open_parquet,
     "csv": open_csv,
+    "table": open_table,
 }
 """By `data.source`: a function from a place to its samples. The embedded digits need no place."""
 

@@ -28,7 +28,8 @@ class Columns:
     """Which columns of a table mean what."""
 
     content: str
-    content_key: str
+    """Empty: the whole row is it."""
+    content_key: str | None
     """The key of `data` that names it."""
     labels: tuple[str, ...]
     several: bool
@@ -37,6 +38,8 @@ class Columns:
     split: str | None
     group: str | None
     time: str | None
+    strip: str
+    """What is no part of a label at its ends."""
 
     @property
     def names(self) -> list[str]:
@@ -58,7 +61,8 @@ def columns_of(data: DataConfig) -> Columns:
     """The columns that the configuration names."""
     several = isinstance(data.label, list)
     labels = tuple(data.label) if isinstance(data.label, list) else (data.label,)
-    return Columns(data.content, data.content_key, labels, several, data.separator, data.split, data.group, data.time)
+    own = (data.content or "", data.content_key, labels, several, data.separator)
+    return Columns(*own, data.split, data.group, data.time, data.label_strip or "")
 
 
 def check_columns(columns: Columns, present: Sequence[str], place: Path, key: str, rows: Rows) -> None:
@@ -73,12 +77,17 @@ def check_columns(columns: Columns, present: Sequence[str], place: Path, key: st
             remedies.append(Remedy(f"goes on without {one_line(place.name)}", [f"~{key}"]))
         raise DataError(
             f"{named}: no column {' and '.join(map(repr, missing))}; it has {', '.join(map(one_line, present))}. "
-            f"Set data.{columns.content_key}, data.label, data.split, data.group and data.time to columns that it has"
-            + (f", or say {choice(remedies)}" if remedies else "")
+            f"Set {_keys_of_columns(columns)} to columns that it has" + (f", or say {choice(remedies)}" if remedies else "")
         )
     twice = [name for name in columns.names if list(present).count(name) > 1]
     if twice:
         raise DataError(f"{named}: two columns are named {twice[0]!r}; rename one")
+
+
+def _keys_of_columns(columns: Columns) -> str:
+    keys = [columns.content_key, "label", "split", "group", "time"]
+    *first, last = [f"data.{key}" for key in keys if key]
+    return f"{', '.join(first)} and {last}"
 
 
 def _switches_instead(columns: Columns, rows: Rows) -> list[Remedy]:
@@ -103,6 +112,8 @@ def row_labels(columns: Columns, cells: Mapping[str, object]) -> tuple[str, ...]
     if columns.several:
         return switched_labels(columns.labels, [cells[name] for name in columns.labels])
     value = cells[columns.labels[0]]
+    if isinstance(value, str) and columns.strip:
+        value = value.strip().strip(columns.strip)
     if columns.separator:
         return split_labels("" if value is None else str(value), columns.separator)
     if isinstance(value, list):

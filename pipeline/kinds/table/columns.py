@@ -1,0 +1,219 @@
+"""What each column of a table is, and how its cells are stored: one float32, or for a date one for each of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from pipeline.errors import DataError
+from pipeline.kinds.table.cells import DATES
+from pipeline.kinds.table.keys import TableData
+from pipeline.kinds.table.survey import MOST_VALUES, Survey, Tally
+from pipeline.kinds.words import stands_for_missing
+
+FEW, MOST_SHARE = 50, 0.5
+"""A text column of more than FEW texts, of which more than this share are different, is an id or free text."""
+NEARLY = 0.9
+"""A column of which so many cells are numbers, or dates, is said to be nearly one."""
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = tuple(str(month) for month in range(1, 13))
+HOURS = tuple(str(hour) for hour in range(24))
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One float32 of a row: a number, or the place of a category in `values`; NaN where the cell is empty, -1 for a text
+    that is not among `values`."""
+
+    name: str
+    type: Literal["number", "category"]
+    values: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table that is part of a sample."""
+
+    name: str
+    type: Literal["number", "category", "date"]
+    missing: Sequence[str] = ()
+    """Texts that stand for a missing value in it."""
+    values: Sequence[str] = ()
+    """Of a category: its texts, sorted."""
+    order: str | None = None
+    """Of a date: that of day, month and year."""
+    hours: bool = False
+    """Of a date: whether there are times of day."""
+
+    def stored(self) -> Iterator[Stored]:
+        """What it becomes."""
+        if self.type == "date":
+            yield Stored(f"{self.name} (days)", "number")
+            yield Stored(f"{self.name} (month)", "category", MONTHS)
+            yield Stored(f"{self.name} (weekday)", "category", WEEKDAYS)
+            if self.hours:
+                yield Stored(f"{self.name} (hour)", "category", HOURS)
+        else:
+            yield Stored(self.name, self.type, self.values)
+
+
+@dataclass
+class Found:
+    """The columns of a dataset, those that were left out, and what to say of them."""
+
+    columns: list[Column] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """By column the reason."""
+    notes: list[str] = field(default_factory=list)
+
+
+def columns_in(details: Mapping[str, Any]) -> list[Column]:
+    """The columns that a layout or what was fitted lists."""
+    return [Column(**values) for values in details["columns"]]
+
+
+def listed(columns: Sequence[Column]) -> list[dict[str, Any]]:
+    """The columns as JSON-like data."""
+    return [{**asdict(column), "missing": list(column.missing), "values": list(column.values)} for column in columns]
+
+
+def found_columns(survey: Survey, data: TableData) -> Found:
+    """Types by what the training cells say, unless the keys say them."""
+    found = Found()
+    for name, learned in survey.learned.items():
+        _found_column(found, name, learned, survey.judged[name], data)
+    if not found.columns:
+        reasons = "; ".join(f"{name!r}: {reason}" for name, reason in found.left_out.items())
+        raise DataError(f"no column is left to learn from ({reasons}); check data.label, data.ignore and data.category")
+    return found
+
+
+def _found_column(found: Found, name: str, tally: Tally, judged: Tally, data: TableData) -> None:
+    asked = data.asked(name)
+    type_, reason = (asked, "") if asked else _recognised(name, tally, data.day_first, found.notes)
+    if type_ is None:
+        found.left_out[name] = reason
+    elif type_ == "date":
+        order = _order(name, tally, data.day_first)
+        found.columns.append(Column(name, "date", _missing(tally, judged, data), (), order, _has_hours(tally, judged)))
+    elif type_ == "number":
+        words = _missing(tally, judged, data)
+        found.columns.append(Column(name, "number", words))
+        _say_words(found.notes, name, tally)
+    else:
+        found.columns.append(Column(name, "category", list(data.missing), _values(name, tally, judged)))
+
+
+def _recognised(name: str, tally: Tally, day_first: bool | None, notes: list[str]) -> tuple[str | None, str]:
+    """A type, or None and why the column is left out."""
+    said, words = tally.said, sum(tally.words.values())
+    if not said:
+        return None, "empty in all training rows"
+    if tally.values is not None and len(tally.values) == 1 and not tally.empty:
+        return None, f"the same in all training rows ({_shown(next(iter(tally.values)))})"
+    if tally.counts_rows:
+        return None, f"it numbers the rows (data.number=['{name}'] takes it)"
+    if tally.numbers and not tally.led and tally.numbers + tally.infinite + words == said:
+        return "number", ""
+    full = _told([order for order, num in tally.dates.items() if num + words == said], day_first)
+    if len(full) == 1:
+        return "date", ""
+    _say_nearly(name, tally, full, notes)
+    if tally.values is None or (len(tally.values) > FEW and len(tally.values) > MOST_SHARE * said):
+        num = f"more than {MOST_VALUES:,}" if tally.values is None else f"{len(tally.values):,}"
+        return None, f"{num} different texts such as {_shown(_example(tally))}, an id or free text"
+    return "category", ""
+
+
+def _say_nearly(name: str, tally: Tally, full: list[str], notes: list[str]) -> None:
+    """What a column could be taken for, with the words for it."""
+    quoted, said, words = f"['{name}']", tally.said, sum(tally.words.values())
+    if len(full) > 1:
+        notes.append(
+            f"column {name!r} holds dates in which day and month can't be told apart, so it is taken as text; "
+            "data.day_first=true reads 01/02/2024 as 1 February, data.day_first=false as January 2"
+        )
+    elif tally.dates and max(tally.dates.values()) + words >= NEARLY * said:
+        num = said - max(tally.dates.values()) - words
+        notes.append(
+            f"column {name!r} is not taken as dates, since {num} cells are none, such as {_shown(tally.undated)}; "
+            f"data.date={quoted} takes it so and rejects these rows"
+        )
+    elif tally.led and tally.numbers + words == said:
+        notes.append(f"column {name!r} has numbers with leading zeros, so it is text; data.number={quoted} takes it as numbers")
+    elif tally.numbers + words >= NEARLY * said:
+        num = said - tally.numbers - tally.infinite - words
+        notes.append(
+            f"column {name!r} is not taken as numbers, since {num} cells are none, such as {_shown(tally.odd)}; "
+            f"data.number={quoted} takes it so and rejects these rows"
+        )
+
+
+def _told(orders: list[str], day_first: bool | None) -> list[str]:
+    """Those that are left where it is told what comes first."""
+    other = {True: "m/d/y", False: "d/m/y", None: ""}[day_first]
+    return [order for order in orders if order != other or len(orders) == 1]
+
+
+def _order(name: str, tally: Tally, day_first: bool | None) -> str:
+    """The order of day, month and year in which most cells can be read."""
+    most = max(tally.dates.values(), default=0)
+    orders = _told([order for order in DATES if most and tally.dates.get(order) == most], day_first)
+    if not orders:
+        raise DataError(
+            f"data.date: column {name!r} has no dates that can be read, only cells such as {_shown(_example(tally))}"
+        )
+    if len(orders) > 1:
+        raise DataError(f"data.date: in column {name!r} day and month can't be told apart; say data.day_first=true or false")
+    return orders[0]
+
+
+def _missing(tally: Tally, judged: Tally, data: TableData) -> list[str]:
+    """What stands for a missing value in a column of numbers or dates."""
+    return sorted({*data.missing, *tally.words, *judged.words})
+
+
+def _say_words(notes: list[str], name: str, tally: Tally) -> None:
+    if tally.words:
+        said = ", ".join(f"{word!r} {num:,} times" for word, num in sorted(tally.words.items()))
+        notes.append(f"column {name!r} has {said}, taken as missing, since all other cells are numbers")
+
+
+def _values(name: str, tally: Tally, judged: Tally) -> list[str]:
+    if tally.values is None:
+        raise DataError(
+            f"data.category: column {name!r} has more than {MOST_VALUES:,} different texts; group them in the table, or say "
+            f"data.ignore=['{name}']"
+        )
+    return sorted(tally.values)
+
+
+def _has_hours(tally: Tally, judged: Tally) -> bool:
+    """Whether a date's cells have times of day; where there are too many to tell, they are looked for all the same."""
+    if tally.values is None:
+        return True
+    return any(":" in text for text in tally.values)
+
+
+def _example(tally: Tally) -> str:
+    return tally.odd or next(iter(tally.values or {}), "")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def words_as_category(found: Found, survey: Survey) -> list[str]:
+    """Notes of categories that look like words for a missing value, which they are not taken for."""
+    notes = []
+    for column in found.columns:
+        words = [value for value in column.values if stands_for_missing(value)] if column.type == "category" else []
+        if words:
+            tally = survey.learned[column.name]
+            said = ", ".join(f"{word!r} {(tally.values or {}).get(word, 0):,} times" for word in words)
+            notes.append(
+                f"column {column.name!r} has {said}, taken as a category like any other; data.missing={words} makes it a "
+                "missing value in every column"
+            )
+    return notes

@@ -1,0 +1,72 @@
+"""The keys of tables: how columns are read (`data.*`) and rows augmented (`augment.*`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.schema.augment import AugmentConfig, Probability
+from pipeline.schema.data import DataConfig
+
+Names = list[Annotated[str, Field(min_length=1)]]
+TYPES = ("number", "category", "date", "ignore")
+
+VARIED = ("data.number", "data.category", "data.date", "data.ignore", "data.missing", "data.rare", "data.bins")
+
+
+class TableData(DataConfig):
+    """`data.*` of tables."""
+
+    header: Names | None
+    """Names of the columns of a CSV without a line that names them; null: its first line does."""
+    number: Names
+    """Columns that are numbers whatever their cells look like; rows in which one is none are rejected. Likewise the next."""
+    category: Names
+    date: Names
+    ignore: Names
+    """Columns that are no part of a sample."""
+    missing: list[str]
+    """Texts that stand for a missing value in every column, beside empty cells."""
+    rare: Annotated[int, Field(ge=1)]
+    """Categories seen less often in training are taken as one, and exact values of a number are told apart from so many on."""
+    bins: Annotated[int, Field(ge=1, le=1024)]
+    """Most pieces of the piecewise linear encoding of a number."""
+
+    def asked(self, name: str) -> str | None:
+        """The type that the keys give a column."""
+        return next((type_ for type_ in TYPES if name in getattr(self, type_)), None)
+
+    @model_validator(mode="after")
+    def _each_named_once(self) -> Self:
+        said = [name for type_ in TYPES for name in getattr(self, type_)]
+        twice = sorted({name for name in said if said.count(name) > 1})
+        if twice:
+            raise ValueError(f"column {twice[0]!r} is named twice in number, category, date and ignore; say one of them")
+        if self.header and len({*self.header}) < len(self.header):
+            raise ValueError(f"header = {self.header}: each column needs a name of its own")
+        return self
+
+
+class TablePolicy(AugmentConfig):
+    """`augment.*` of tables: each operation drawn per sample; 0 switches it off."""
+
+    kind = "table"
+
+    noise: Annotated[float, Field(ge=0.0, le=1.0)]
+    """Largest standard deviation of what is added to a number, as a share of the column's deviation in training."""
+    redraw: Probability
+    """Probability that a column's cell is another one, drawn as they occur in training."""
+
+    @property
+    def active(self) -> bool:
+        """Whether any operation is on."""
+        return self.strength > 0 and (self.noise > 0 or self.redraw > 0)
+
+    def scaled(self) -> Self:
+        """The same policy with its strength taken into the operations."""
+        own = {"noise": self.noise * self.strength, "redraw": self.redraw * self.strength}
+        return self if self.strength == 1 else self.model_copy(update={"strength": 1.0, **own})
+
+
+DATA, POLICY = TableData, TablePolicy

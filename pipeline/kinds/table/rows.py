@@ -1,0 +1,82 @@
+"""From cells of text to rows of float32, in `prepare` and in prediction alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.kinds.table import cells
+from pipeline.kinds.table.columns import Column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+UNKNOWN = -1.0
+"""A category that is none of the column's texts."""
+DAY = 86400
+
+
+def stored_rows(batch: pa.RecordBatch, columns: Sequence[Column]) -> tuple[NDArray[np.float32], dict[int, str]]:
+    """Rows (n, stored columns), and by row why it can't be taken: a cell that is not what its column is."""
+    num = sum(1 for column in columns for _ in column.stored())
+    rows, problems, at = np.empty((len(batch), num), np.float32), dict[int, str](), 0
+    for column in columns:
+        values, bad = _stored(batch[column.name], column)
+        rows[:, at : at + values.shape[1]] = values
+        at += values.shape[1]
+        for i in np.flatnonzero(bad).tolist():
+            problems.setdefault(i, _problem(column, str(batch[column.name][i])))
+    return rows, problems
+
+
+def _stored(texts: pa.Array, column: Column) -> tuple[NDArray[np.float64], cells.Mask]:
+    """(n, parts) and which cells are not what the column is."""
+    if column.type == "category":
+        return _codes(texts, column)[:, None], np.zeros(len(texts), bool)
+    empty = cells.equal_to_any(texts, ["", *column.missing])
+    if column.type == "number":
+        values, are = cells.numbers(texts)
+        with np.errstate(over="ignore"):
+            are &= np.isfinite(values.astype(np.float32))
+        return np.where(empty, np.nan, values)[:, None], ~(are | empty)
+    seconds, are = cells.dates(texts, column.order or "y-m-d")
+    return _parts(np.where(empty, np.nan, seconds), column), ~(are | empty)
+
+
+def _codes(texts: pa.Array, column: Column) -> NDArray[np.float64]:
+    """Places among the column's texts."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pc.fill_null(pc.index_in(texts, value_set=pa.array(column.values, texts.type)), int(UNKNOWN))
+    codes = cells.as_numpy(found).astype(np.float64)
+    codes[cells.equal_to_any(texts, ["", *column.missing])] = np.nan
+    return codes
+
+
+def _parts(seconds: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
+    """Days since 1970, month, weekday from Monday on and, if asked for, hour: (n, 3 or 4)."""
+    there = np.isfinite(seconds)
+    days = np.floor(np.where(there, seconds, 0) / DAY).astype(np.int64)
+    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
+    parts = [np.where(there, seconds, 0) / DAY, months, (days + 3) % 7]
+    if column.hours:
+        parts.append(np.where(there, seconds, 0) % DAY // 3600)
+    return np.where(there[:, None], np.stack(parts, axis=1), np.nan)
+
+
+def _problem(column: Column, text: str) -> str:
+    said = f"column {column.name!r} says {text[:60]!r}"
+    if column.type == "date":
+        return f"{said}, which is no date ({column.order}) as its training cells are"
+    kind = "more than float32 holds" if cells.NUMBER and _is_number(text) else "not a finite number as its training cells are"
+    return f"{said}, {kind}"
+
+
+def _is_number(text: str) -> bool:
+    import pyarrow as pa
+
+    return bool(cells.matching(pa.array([text]), cells.NUMBER)[0])

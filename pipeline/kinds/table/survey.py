@@ -1,0 +1,192 @@
+"""What is known of each column once all cells have been seen: how many say numbers, dates or nothing, which texts there are.
+
+Cells of samples that are given as val or test, or can't be taken, are counted apart: the type of a column is that of its
+training cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.kinds.table import cells
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST_VALUES = 10_000
+"""Distinct texts that are remembered of a column."""
+LOOKED_AT, VARIED = 1000, 500
+"""Of so many first cells, so many distinct ones are a sign of numbers as measured."""
+
+
+@dataclass
+class Tally:
+    """Of the cells of a column."""
+
+    num: int = 0
+    empty: int = 0
+    """Without a text, or with one of `data.missing`."""
+    numbers: int = 0
+    """Finite ones, also with leading zeros."""
+    led: int = 0
+    """Numbers with leading zeros."""
+    infinite: int = 0
+    words: dict[str, int] = field(default_factory=dict)
+    """Usual words for missing values."""
+    dates: dict[str, int] = field(default_factory=dict)
+    """By the order of day, month and year."""
+    odd: str = ""
+    """A text that says neither a number nor nothing."""
+    undated: str = ""
+    """Likewise neither a date nor nothing."""
+    values: dict[str, int] | None = field(default_factory=dict)
+    """How often each text occurs; None: too many."""
+    low: float = np.inf
+    """Of the numbers; likewise `high`."""
+    high: float = -np.inf
+    total: float = 0.0
+    """Sum of the numbers."""
+    whole: bool = True
+    """Whether all numbers are whole."""
+
+    @property
+    def said(self) -> int:
+        """Cells that are not empty."""
+        return self.num - self.empty
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether the numbers are 0, 1, 2, ... or 1, 2, 3, ..., each once: they number the rows."""
+        whole = self.whole and self.num > 2 and self.numbers == self.num and self.low in (0.0, 1.0)
+        once = self.values is None or max(self.values.values(), default=0) == 1
+        return bool(
+            whole and once and self.high - self.low + 1 == self.num and 2 * self.total == self.num * (self.low + self.high)
+        )
+
+
+Tallies = dict[str, Tally]
+
+
+@dataclass
+class Survey:
+    """By column: the training cells, and those that nothing may be learned of."""
+
+    learned: Tallies
+    judged: Tallies
+
+
+def surveyed(batch: pa.RecordBatch, judged: NDArray[np.bool_], missing: list[str]) -> Survey:
+    """What a batch of rows says. missing: texts that stand for a missing value."""
+    import pyarrow as pa
+
+    parts = (
+        (batch, batch.slice(0, 0)) if not judged.any() else (batch.filter(pa.array(~judged)), batch.filter(pa.array(judged)))
+    )
+    learned, rest = ({name: tally(part[name], missing) for name in part.schema.names} for part in parts)
+    return Survey(learned, rest)
+
+
+def merged(one: Survey, other: Survey) -> Survey:
+    """Both together; the first is added to and given back."""
+    for mine, more in ((one.learned, other.learned), (one.judged, other.judged)):
+        for name, own in more.items():
+            _add(mine[name], own)
+    return one
+
+
+def _add(one: Tally, other: Tally) -> None:
+    for name in ("num", "empty", "numbers", "led", "infinite", "total"):
+        setattr(one, name, getattr(one, name) + getattr(other, name))
+    one.low, one.high, one.whole = min(one.low, other.low), max(one.high, other.high), one.whole and other.whole
+    one.odd, one.undated = one.odd or other.odd, one.undated or other.undated
+    one.words, one.dates = _summed(one.words, other.words), _summed(one.dates, other.dates)
+    both = None if one.values is None or other.values is None else _summed(one.values, other.values)
+    one.values = None if both is None or len(both) > MOST_VALUES else both
+
+
+def _summed(one: dict[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    for name, num in other.items():
+        one[name] = one.get(name, 0) + num
+    return one
+
+
+def tally(column: pa.Array, missing: list[str]) -> Tally:
+    """Of some cells of a column."""
+    if not cells.equal_to_any(column, missing).any() and (measured := _measured(column)):
+        return measured
+    import pyarrow.compute as pc
+
+    counted = pc.value_counts(column)
+    texts, counts = counted.field(0), cells.as_numpy(counted.field(1)).astype(np.int64)
+    empty = cells.equal_to_any(texts, ["", *missing])
+    found = Tally(num=len(column), empty=int(counts[empty].sum()))
+    texts, counts = texts.filter(_arrow(~empty)), counts[~empty]
+    _tally_numbers(found, texts, counts)
+    _tally_dates(found, texts, counts)
+    found.values = dict(zip(texts.to_pylist(), counts.tolist(), strict=True)) if len(texts) <= MOST_VALUES else None
+    return found
+
+
+def _measured(column: pa.Array) -> Tally | None:
+    """Of a column of finite numbers that are nearly all different, without a look at each text; None where it is none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    first = column.slice(0, LOOKED_AT)
+    if len(first) < LOOKED_AT or pc.count_distinct(first).as_py() < VARIED:
+        return None
+    try:
+        values = cells.as_numpy(column.cast(pa.float64()))
+    except pa.ArrowInvalid:
+        return None
+    zeros = column.filter(pc.starts_with(column, "0"))
+    if not np.isfinite(values).all() or cells.matching(zeros, cells.LED).any():
+        return None
+    found = Tally(num=len(column), numbers=len(column), values=None)
+    _bound(found, values, np.ones(len(values), np.int64))
+    return found
+
+
+def _bound(found: Tally, values: NDArray[np.float64], counts: NDArray[np.int64]) -> None:
+    if len(values):
+        found.low, found.high, found.total = float(values.min()), float(values.max()), float((values * counts).sum())
+        found.whole = bool((values == np.floor(values)).all())
+
+
+def _tally_numbers(found: Tally, texts: pa.Array, counts: NDArray[np.int64]) -> None:
+    values, are = cells.numbers(texts)
+    found.numbers = int(counts[are].sum())
+    found.led = int(counts[cells.matching(texts, cells.LED) & are].sum())
+    _bound(found, values[are], counts[are])
+    if are.all():
+        return
+    infinite, words = cells.matching(texts, cells.INFINITE), cells.usual_words(texts)
+    found.infinite = int(counts[infinite].sum())
+    found.words = dict(zip(texts.filter(_arrow(words)).to_pylist(), counts[words].tolist(), strict=True))
+    found.odd = _first(texts, ~(are | infinite | words))
+
+
+def _tally_dates(found: Tally, texts: pa.Array, counts: NDArray[np.int64]) -> None:
+    if not cells.matching(texts.slice(0, LOOKED_AT), r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}").any():
+        return
+    words = cells.usual_words(texts)
+    for order in cells.DATES:
+        _, are = cells.dates(texts, order)
+        if are.any():
+            found.dates[order] = int(counts[are].sum())
+            found.undated = found.undated or _first(texts, ~(are | words))
+
+
+def _first(texts: pa.Array, mask: NDArray[np.bool_]) -> str:
+    return str(texts[int(mask.argmax())]) if mask.any() else ""
+
+
+def _arrow(mask: NDArray[np.bool_]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(mask)

@@ -1,0 +1,428 @@
+"""Tables whose rows are the samples: CSV and TSV, also with .gz, and Parquet. All cells are read as text.
+
+"007" stays what it is, "NA" is a text like any other, and no line is skipped unseen. Rows come in portions of some megabytes,
+with the contents of each as one batch: its columns but those of labels, splits, groups and times.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.errors import DataError
+from pipeline.prepare.raw import Portion, Raw, Source, portion_of
+from pipeline.prepare.sources.given import check_labelled, splits_of_tables
+from pipeline.prepare.sources.layout import is_hidden, key_of, readable_name
+from pipeline.prepare.sources.table import Columns, check_columns, columns_of, made_raw
+from pipeline.processes import one_line
+from pipeline.schema.data import DataConfig
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_DELIMITERS = ",;\t|"
+_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".parquet")
+_PORTION_BYTES = 8 * 2**20
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A file of rows."""
+
+    path: Path
+    split: str | None
+    names: list[str]
+    """Of its columns."""
+    delimiter: str | None
+    """None: a Parquet file."""
+    headed: bool
+    """Whether the first line holds the names."""
+
+
+def open_table(path: Path, data: DataConfig) -> Source:
+    """The rows of a table, or of the tables in a folder: one alone, or one for each split that their names say."""
+    columns, key = columns_of(data), key_of(path, data)
+    header: list[str] | None = getattr(data, "header", None)
+    tables = [_table(place, split, columns, header) for place, split in _places(path, key).items()]
+    if path.is_dir():
+        lacking = [table.path.name for table in tables if not {*columns.labels} <= {*table.names}]
+        check_labelled(lacking, {table.path.name: table.split for table in tables}, path, columns.labels)
+    for table in tables:
+        _check_header(table, columns, header)
+        check_columns(columns, table.names, table.path, key, partial(_first_rows, table))
+    ignored = {*columns.names, *getattr(data, "ignore", ())}
+    features = _features(tables, ignored)
+
+    def read() -> Iterator[Portion]:
+        for table in tables:
+            yield from _portions(table, columns, features)
+
+    classes, switches = (columns.labels, len(columns.labels)) if columns.several else (None, None)
+    notes = [f"column {i + 1} has no name, so it is left out" for i, name in enumerate(tables[0].names) if not name]
+    return Source(columns.task, read, None, classes, tuple(notes), switches)
+
+
+def _places(path: Path, key: str) -> dict[Path, str | None]:
+    if path.is_file():
+        return {path: None}
+    files = (file for file in path.iterdir() if not is_hidden(file.name))
+    names = sorted(file.name for file in files if file.name.lower().endswith(_SUFFIXES))
+    if not names:
+        raise DataError(f"{path}: no table in it ({', '.join(_SUFFIXES)}); check data.path")
+    return {path / name: split for name, split in splits_of_tables(names, path, key, joined=False).items()}
+
+
+def _table(path: Path, split: str | None, columns: Columns, header: list[str] | None) -> _Table:
+    if _is_parquet(path):
+        return _Table(path, split, list(_parquet(path).schema_arrow.names), None, headed=True)
+    lines = {delimiter: _first_line(path, delimiter) for delimiter in _DELIMITERS}
+    if header:
+        delimiter = max(lines, key=lambda delimiter: (len(lines[delimiter]) == len(header), len(lines[delimiter])))
+        return _Table(path, split, header, delimiter, headed=False)
+    needed = set(columns.names)
+    delimiter = max(lines, key=lambda delimiter: (needed <= set(lines[delimiter]), len(lines[delimiter])))
+    return _Table(path, split, lines[delimiter], delimiter, headed=True)
+
+
+def _check_header(table: _Table, columns: Columns, header: list[str] | None) -> None:
+    """DataError where names are not what they should be."""
+    twice = sorted({name for name in table.names if name and table.names.count(name) > 1})
+    if twice:
+        raise DataError(f"{readable_name(table.path)}: two columns are named {twice[0]!r}; rename one in its first line")
+    if table.delimiter is None or header or set(columns.names) <= set(table.names):
+        return
+    if any(_is_number(name) for name in table.names):
+        shown = ", ".join(map(one_line, table.names[:_SHOWN])) + (", ..." if len(table.names) > _SHOWN else "")
+        names = ",".join([*(f"c{i + 1}" for i in range(len(table.names) - 1)), columns.labels[0]])
+        raise DataError(
+            f"{readable_name(table.path)}: no column {columns.labels[0]!r}; its first line looks like a row ({shown}). "
+            f"Where no line names the {len(table.names)} columns, name them, such as: regatta run 'data.header=[{names}]'"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _features(tables: Sequence[_Table], ignored: set[str]) -> list[str]:
+    """The columns that are contents: those of the first table, which the others must have, too."""
+    first = tables[0]
+    features = [name for name in first.names if name and name not in ignored]
+    for table in tables[1:]:
+        lacking = [name for name in features if name not in table.names]
+        if lacking:
+            raise DataError(
+                f"{readable_name(table.path)}: no column {', '.join(map(repr, lacking[:_SHOWN]))}, which "
+                f"{first.path.name} has; take the same columns in all tables, or say data.ignore={lacking}"
+            )
+    if not features:
+        raise DataError(f"{readable_name(first.path)}: no column beside the label's; a row needs something to learn from")
+    return features
+
+
+def _portions(table: _Table, columns: Columns, features: Sequence[str]) -> Iterator[Portion]:
+    read = _parquet_batches if table.delimiter is None else _csv_batches
+    with _damage_told(table):
+        for batch, rows, bad in read(table, [*columns.names, *features]):
+            if len(batch):
+                yield _portion(batch, rows, table, columns, features)
+            if bad:
+                yield portion_of([Raw(_name(table), row, (), None, 0, table.split, problem=said) for row, said in bad])
+
+
+def _name(table: _Table) -> str:
+    return readable_name(table.path.name)
+
+
+def _portion(batch: pa.RecordBatch, rows: Sequence[int], table: _Table, columns: Columns, features: Sequence[str]) -> Portion:
+    """Rows as samples; what the cells beside the contents say is made out once for each that differs."""
+    known: dict[tuple[str, ...], Raw] = {}
+    raws = []
+    for cells in zip(*(batch[name].to_pylist() for name in columns.names), strict=True):
+        if cells not in known:
+            known[cells] = made_raw(columns, dict(zip(columns.names, cells, strict=True)), _name(table), 0, None, 0)
+        raws.append(known[cells])
+    contents = batch.select(list(features))
+    size = max(1, contents.nbytes // len(batch))
+    portion = portion_of(raws)
+    splits = [split or table.split for split in portion.splits]
+    return replace(portion, rows=list(rows), contents=contents, num_bytes=[size] * len(batch), splits=splits)
+
+
+_Batches = Iterator[tuple["pa.RecordBatch", Sequence[int], list[tuple[int, str]]]]
+"""Rows of text, the number of each, and the numbers of what are no rows, with the reason."""
+
+
+def _csv_batches(table: _Table, names: Sequence[str]) -> _Batches:
+    """Rows, numbered by the line on which they begin."""
+    import pyarrow as pa
+    from pyarrow import csv as pacsv
+
+    assert table.delimiter is not None
+    places = [str(i) for i in range(len(table.names))]
+    wanted = {name: str(table.names.index(name)) for name in names}
+    lines, bad = _Lines(), list[Any]()
+
+    def refused(row: Any) -> str:
+        bad.append(row)
+        return "skip"
+
+    read = pacsv.ReadOptions(
+        use_threads=False, column_names=places, skip_rows_after_names=int(table.headed), block_size=_block_size(table)
+    )
+    parse = pacsv.ParseOptions(
+        delimiter=table.delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=refused
+    )
+    convert = pacsv.ConvertOptions(column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False)
+    with _stream(table.path) as stream, pacsv.open_csv(stream, read, parse, convert) as opened:
+        lines.begin(table)
+        for batch in opened:
+            trimmed = [_trimmed(column) for column in batch.columns]
+            rows, problems, blank = lines.of(trimmed, bad)
+            bad.clear()
+            chosen = pa.RecordBatch.from_arrays([trimmed[int(wanted[name])] for name in names], list(names))
+            if blank.any():
+                chosen, rows = chosen.filter(pa.array(~blank)), rows[~blank]
+            yield chosen, rows.tolist(), problems
+        if bad:
+            yield pa.RecordBatch.from_arrays([pa.array([], pa.string())] * len(names), list(names)), [], lines.of([], bad)[1]
+    _check_closed(table, lines)
+
+
+def _block_size(table: _Table) -> int:
+    """Portions of many columns are larger, so that they have many rows all the same."""
+    return _PORTION_BYTES * max(1, len(table.names) // 1000)
+
+
+def _trimmed(column: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc
+
+    return pc.utf8_trim_whitespace(pc.fill_null(column, "")) if _has_blanks(column) else pc.fill_null(column, "")
+
+
+def _has_blanks(column: pa.Array) -> bool:
+    """Whether any cell may begin or end with white space: the trimming of all cells costs as much as their reading."""
+    import pyarrow.compute as pc
+
+    trimmed = pc.ascii_trim_whitespace(column)
+    wide = pc.any(pc.match_substring_regex(column, "^[^\\x00-\\x7f]|[^\\x00-\\x7f]$")).as_py()
+    return bool(trimmed.nbytes != column.nbytes or wide)
+
+
+class _Lines:
+    """On which line each row begins: rows as the reader counts them, and the line breaks inside of cells."""
+
+    def __init__(self) -> None:
+        self.record, self.line = 1, 1
+        self.last_broken = False
+        """Whether the last row has a line break in a cell."""
+
+    def begin(self, table: _Table) -> None:
+        """After the line of names."""
+        if table.headed:
+            self.line += 1 + sum(name.count("\n") for name in _first_line(table.path, table.delimiter or ",", strip=False))
+            self.record += 1
+
+    def of(self, columns: Sequence[pa.Array], bad: Sequence[Any]) -> tuple[Any, list[tuple[int, str]], Any]:
+        """Lines (n,) of a batch's rows, lines of what are no rows and why, and which rows (n,) are blank."""
+        num = len(columns[0]) if columns else 0
+        breaks, blank = _breaks(columns, num)
+        numbers = {row.number: row for row in bad}
+        problems, inside = [], sorted(numbers)
+        # Rows and refused ones alternate; each takes a line, and one more for each break inside it.
+        records = np.arange(self.record, self.record + num + len(inside))
+        good = ~np.isin(records, inside)
+        taken = np.ones(len(records), np.int64)
+        taken[good] += breaks
+        for i in np.flatnonzero(~good).tolist():
+            taken[i] += numbers[int(records[i])].text.count("\n")
+        starts = self.line + np.cumsum(taken) - taken
+        for i in np.flatnonzero(~good).tolist():
+            row = numbers[int(records[i])]
+            said = f"the line has {row.actual_columns} fields, the header {row.expected_columns}"
+            problems.append((int(starts[i]), said))
+        self.record += len(records)
+        self.line += int(taken.sum())
+        self.last_broken = bool(num and breaks[-1])
+        return starts[good], problems, blank
+
+
+def _breaks(columns: Sequence[pa.Array], num: int) -> tuple[Any, Any]:
+    """Line breaks inside of the cells of each row (n,), and rows without a single cell (n,): blank lines."""
+    import pyarrow.compute as pc
+
+    breaks, blank = np.zeros(num, np.int64), np.ones(num, bool)
+    for column in columns:
+        if b"\n" in (column.buffers()[2] or b""):
+            breaks += pc.count_substring(column, "\n").to_numpy(zero_copy_only=False)
+        if blank.any():
+            blank &= pc.equal(column, "").to_numpy(zero_copy_only=False)
+    return breaks, blank
+
+
+def _check_closed(table: _Table, lines: _Lines) -> None:
+    """DataError where a quote was opened and never closed: then all that follows was taken as one cell of the last row."""
+    if not lines.last_broken:
+        return
+    with _text(table.path) as file:
+        reader, number = csv.reader(file, delimiter=table.delimiter or ",", strict=False), 1
+        last = number
+        for _ in reader:
+            last, number = number, reader.line_num + 1
+    with _text(table.path) as file:
+        if "".join(itertools.islice(file, last - 1, None)).count('"') % 2:
+            raise DataError(_UNCLOSED.format(readable_name(table.path), last))
+
+
+_UNCLOSED = "{}, line {}: a quote is opened here and never closed; close or double it"
+
+
+def _parquet_batches(table: _Table, names: Sequence[str]) -> _Batches:
+    """Rows, numbered from 0."""
+    import pyarrow as pa
+
+    opened, row = _parquet(table.path), 0
+    _check_cells(table, opened.schema_arrow, names)
+    size = sum(opened.metadata.row_group(i).total_byte_size for i in range(opened.metadata.num_row_groups))
+    most = max(1, _PORTION_BYTES * opened.metadata.num_rows // max(size, 1))
+    for batch in opened.iter_batches(min(most, 65536), columns=list(names)):
+        texts = [_trimmed(_as_text(batch[name])) for name in names]
+        yield pa.RecordBatch.from_arrays(texts, list(names)), range(row, row + len(batch)), []
+        row += len(batch)
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.types as pt
+
+    if pt.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return column.cast(pa.string())
+
+
+def _check_cells(table: _Table, schema: pa.Schema, names: Sequence[str]) -> None:
+    import pyarrow.types as pt
+
+    for name in names:
+        kind = schema.field(name).type
+        if pt.is_nested(kind) or pt.is_binary(kind) or pt.is_large_binary(kind):
+            raise DataError(
+                f"{readable_name(table.path)}: column {name!r} is of type {kind}, which is no cell of a table; leave it out "
+                f"with data.ignore=['{name}'], or read images with data=parquet"
+            )
+
+
+def _is_parquet(path: Path) -> bool:
+    with _readable(path), path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def _parquet(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(path, memory_map=True)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{readable_name(path)}: not a whole Parquet file ({error}); get it again") from None
+
+
+def _first_line(path: Path, delimiter: str, strip: bool = True) -> list[str]:
+    """The fields of the first line that is not blank."""
+    with _text(path) as file:
+        for fields in csv.reader(file, delimiter=delimiter):
+            if fields:
+                return [field.strip() for field in fields] if strip else fields
+    raise DataError(f"{readable_name(path)}: empty; its first line must name the columns")
+
+
+def _first_rows(table: _Table) -> Iterator[Mapping[str, object]]:
+    """The cells by column of the rows that are whole."""
+    if table.delimiter is None:
+        for batch in _parquet(table.path).iter_batches(1024):
+            yield from batch.to_pylist()
+        return
+    with _text(table.path) as file:
+        rows = itertools.islice(csv.reader(file, delimiter=table.delimiter), int(table.headed), None)
+        yield from (dict(zip(table.names, row, strict=True)) for row in rows if len(row) == len(table.names))
+
+
+@contextmanager
+def _text(path: Path) -> Iterator[io.TextIOWrapper]:
+    """The text of a table, unpacked."""
+    opener: Callable[..., Any] = gzip.open if _is_packed(path) else open
+    with _readable(path), opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+        yield file
+
+
+@contextmanager
+def _stream(path: Path) -> Iterator[Any]:
+    import pyarrow as pa
+
+    with pa.input_stream(str(path), compression="gzip" if _is_packed(path) else None) as stream:
+        yield stream
+
+
+def _is_packed(path: Path) -> bool:
+    with _readable(path), path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise DataError(f"{readable_name(path)}: byte {error.start} is not UTF-8; save the table as UTF-8") from None
+    except EOFError:
+        raise DataError(f"{readable_name(path)}: the .gz is cut short; get it again") from None
+    except csv.Error as error:
+        raise DataError(f"{readable_name(path)}: not a table ({error})") from None
+    except OSError as error:
+        raise DataError(f"{readable_name(path)}: can't be read ({error.strerror or error})") from None
+
+
+@contextmanager
+def _damage_told(table: _Table) -> Iterator[None]:
+    """What Arrow says of a table that it can't read to its end, with the line where that can be found."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except pa.ArrowException as error:
+        said = " ".join(str(error).split())
+        if table.delimiter is not None:
+            _tell_where(table)
+        if "UTF8" in said:
+            raise DataError(f"{readable_name(table.path)}: {said}; save the table as UTF-8") from None
+        raise DataError(f"{readable_name(table.path)}: can't be read to its end ({said}); get it again") from None
+
+
+def _tell_where(table: _Table) -> None:
+    """DataError at the first line that is no text, or at a quote that is never closed."""
+    with _text(table.path) as file:
+        reader, number = csv.reader(file, delimiter=table.delimiter or ",", strict=True), 1
+        while True:
+            try:
+                next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                if "unexpected end" in str(error) or "field larger" in str(error):
+                    raise DataError(_UNCLOSED.format(readable_name(table.path), number)) from None
+            number = reader.line_num + 1
