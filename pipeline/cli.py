@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from pipeline.commands.root import enter_root, path_from_root, run_said, said_from_root
+from pipeline.commands.root import data_said, enter_root, path_from_root, run_said, said_from_root
 from pipeline.commands.signals import stopping
 from pipeline.errors import ENDS
 from pipeline.processes import STARTER, UNREAD, die_with_parent, full_disk_told, memory_limit_told, quiet_when_unread
 from pipeline.train.stopping import STOPS
 
-TAKE_OVERRIDES = ("run", "study", "verify")
+TAKE_OVERRIDES = ("run", "study", "verify", "inspect")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,6 +70,10 @@ def dispatch(options: argparse.Namespace) -> int:
             from pipeline.commands.verify import verify
 
             return verify(options)
+        case "inspect":
+            from pipeline.commands.inspect import inspect
+
+            return inspect(options)
         case "replay":
             from pipeline.commands.replay import replay
 
@@ -111,6 +115,8 @@ def keep_private(folder: Path) -> None:
 
 def said_in_root(options: argparse.Namespace) -> None:
     """Turn every path on the command line, said where the user stands, into one from the root, the current directory."""
+    if options.command == "inspect":
+        options.overrides = data_said(options.overrides)
     if options.command in TAKE_OVERRIDES:
         options.overrides = said_from_root(options.overrides, options.stood)
     if options.command in ("replay", "restore"):
@@ -141,6 +147,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_study(commands.add_parser("study", help="compare variants over seeds; run only what has no result yet"))
     one = commands.add_parser("verify", help="prove on your own data that several workers train what one worker trains")
     one.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="such as cluster.workers=2; nothing of it is kept")
+    one = commands.add_parser(
+        "inspect", help="what would be prepared of data: classes, splits, problems, a sheet; change nothing"
+    )
+    one.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="DATA or OVERRIDE",
+        help="a path, and overrides as for `regatta run`; nothing of it is kept",
+    )
+    one.add_argument("--sheet", metavar="FILE", help="where the sheet of samples goes (HTML); else below runs/inspect/")
     one = commands.add_parser("replay", help="take one training step of a run again: its samples, losses and gradients")
     one.add_argument("run", help="as `regatta runs` shows it or its folder; the first characters will do where they are unique")
     one.add_argument("--epoch", type=int, help="from 1 on")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.artifacts import PARAMS, write_bytes
 from pipeline.commands.data import Link, linked
+from pipeline.commands.recognise import with_recognised
 from pipeline.config import Values, checked, composed, differences, edited, params_text, read_values
 from pipeline.errors import ConfigError
 from pipeline.overrides import Overrides, added, candidate, read_overrides, write_overrides
@@ -28,6 +29,8 @@ class Change:
     values: Values
     links: list[Link]
     notes: list[str]
+    recognised: list[str] = field(default_factory=list)
+    """What the data were found to be where nobody said it."""
 
 
 def compose(options: argparse.Namespace) -> int:
@@ -41,12 +44,14 @@ def change(
     arguments: Sequence[str], reset: bool = False, start: Callable[[Overrides], Overrides] = lambda overrides: overrides
 ) -> Change:
     """What the overrides in force, after `start`, and further ones make of `conf/`. Writes nothing."""
+    before = start(Overrides() if reset else read_overrides())
     arguments, links = linked(arguments)
-    overrides, notes = added(start(Overrides() if reset else read_overrides()), arguments)
+    arguments, said = with_recognised(arguments, links, before)
+    overrides, notes = added(before, arguments)
     with candidate(overrides) as conf:
         values = composed(conf)
     checked(values)
-    return Change(overrides, values, links, notes)
+    return Change(overrides, values, links, notes, said)
 
 
 def apply(new: Change, force: bool) -> list[str]:
@@ -54,7 +59,7 @@ def apply(new: Change, force: bool) -> list[str]:
     before = read_values() or {}
     if edited() and before != new.values and not force:
         ask(before, new.values)
-    lines = [*new.notes, *(link.make() for link in new.links)]
+    lines = [*new.recognised, *new.notes, *(link.make() for link in new.links)]
     if new.overrides != _overrides_now():
         write_overrides(new.overrides)
         lines.append(f"conf/overrides.yaml: {' '.join(new.overrides.words()) or 'nothing is overridden'}")

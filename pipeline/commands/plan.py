@@ -21,6 +21,8 @@ DIGESTS = stage_dir(CODE)
 
 
 def show_plan(new: Change) -> None:
+    for line in [*new.recognised, *new.notes]:
+        print(line)
     for line in (f"would make {link}" for link in new.links):
         print(line)
     for line in shortened(differences(read_values() or {}, new.values)):

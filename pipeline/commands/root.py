@@ -50,6 +50,14 @@ def path_said(override: str, keys: Sequence[str]) -> tuple[str, str] | None:
     return (match[1], path) if match and path and path != "null" else None
 
 
+def data_said(words: Sequence[str]) -> list[str]:
+    """DATA among the words, which is any that is no override, as the override of its path."""
+    named = [word for word in words if "=" not in word and (not word.startswith("~") or word.startswith("~/"))]
+    if len(named) > 1:
+        raise ConfigError(f"{' and '.join(named)}: one DATA at a time; quote a path with blanks")
+    return [f"data.path={word}" if word in named else word for word in words]
+
+
 def said_from_root(overrides: Sequence[str], stood: Path) -> list[str]:
     """Overrides that were said where the user stands, as they would be said in the root, the current directory."""
     return [_said_from_root(word, stood) for word in overrides]

@@ -10,8 +10,8 @@ from pipeline.errors import ConfigError
 from pipeline.kinds.kind import BUILT_IN
 
 NEEDED = (
-    "DATA", "POLICY", "VARIED", "NUM_FACTS", "NOUN", "max_bytes", "inspect", "layout", "decode", "fit", "from_cell",
-    "input_shape", "to_input", "check_inputs", "batch_views", "policy_digest", "engine_versions", "check_policy",
+    "DATA", "POLICY", "VARIED", "NUM_FACTS", "NOUN", "max_bytes", "described", "inspect", "layout", "decode", "fit",
+    "from_cell", "input_shape", "to_input", "check_inputs", "batch_views", "policy_digest", "engine_versions", "check_policy",
     "advised", "shown", "preview",
 )  # fmt: skip
 """What the parts of a kind have, by their protocols."""

@@ -61,6 +61,9 @@ class Common(Protocol):
     def max_bytes(self, data: Any) -> int:
         """A content of more is not read: no allowed sample needs as many."""
 
+    def described(self, facts: Facts, data: Any) -> list[str]:
+        """What the headers of all samples say, in lines for people, such as which sizes there are."""
+
     def fit(self, rows: Iterator[NDArray[Any]], layout: Layout) -> tuple[Fit, list[str]]:
         """What is learned from the training rows, and notes.
 
@@ -113,8 +116,11 @@ class EachAlone:
         return sample_reading_of(self.kind)
 
     def max_bytes(self, data: Any) -> int:
-        """As the kind's own; likewise `fit`."""
+        """As the kind's own; likewise `described` and `fit`."""
         return self._own.max_bytes(data)
+
+    def described(self, facts: Facts, data: Any) -> list[str]:
+        return self._own.described(facts, data)
 
     def fit(self, rows: Iterator[NDArray[Any]], layout: Layout) -> tuple[Fit, list[str]]:
         return self._own.fit(rows, layout)

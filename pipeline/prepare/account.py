@@ -43,10 +43,11 @@ def check_quarantine(
     if not len(samples):
         raise DataError("the data holds no samples; check data.path and data.source")
     if len(problems) == len(samples) or len(problems) > max_bad_fraction * len(samples):
+        reasons = "\n".join(f"  {line}" for line in by_reason(samples, problems))
         advice = [*hints, "Mend or remove them, or set prepare.max_bad_fraction higher to go on without them."]
         raise refused(
             f"{share(len(problems), len(samples))} samples can't be taken; prepare.max_bad_fraction = {max_bad_fraction} "
-            f"allows {int(max_bad_fraction * len(samples))}:\n{_by_reason(samples, problems)}\n" + "\n".join(advice)
+            f"allows {int(max_bad_fraction * len(samples))}:\n{reasons}\n" + "\n".join(advice)
         )
 
 
@@ -56,8 +57,8 @@ def check_classes(samples: Samples, index: Column, classes: tuple[str, ...], ref
         only = f"all {len(index)} samples have the class {classes[0]!r}" if classes else "no sample has a label"
         raise refused(f"{only}; a classifier needs at least two classes: check data.label, or add samples of another class")
     given = samples.splits[index]
-    trained = _tally(samples, index[(given == NONE) | (given == TRAIN)])
-    judged = _tally(samples, index[given > TRAIN])
+    trained = tally(samples, index[(given == NONE) | (given == TRAIN)])
+    judged = tally(samples, index[given > TRAIN])
     unseen = [f"{name!r}: {judged[name]}" for name in sorted(judged) if name not in trained]
     if unseen:
         raise refused(
@@ -129,7 +130,7 @@ def notes(
     contents = samples.contents[taken.index]
     repeated = num_repeats(contents)
     disputed = len(conflicts_listed(samples, taken))
-    lost = sorted(set(_tally(samples, np.arange(len(samples)))) - set(_tally(samples, readable)) - {""})
+    lost = sorted(set(tally(samples, np.arange(len(samples)))) - set(tally(samples, readable)) - {""})
     found = taken.notes.copy()
     if taken.dropped:
         found.append(
@@ -142,7 +143,7 @@ def notes(
     if lost:
         found.append(f"not one sample can be read of {some(lost, 'class')}")
     for i, split in enumerate(SPLITS):
-        present = _tally(samples, taken.index[taken.splits == i])
+        present = tally(samples, taken.index[taken.splits == i])
         missing = [name for name in classes if name not in present]
         if missing and (taken.splits == i).any():
             found.append(f"{split} has no sample of {some(missing, 'class')}")
@@ -152,21 +153,21 @@ def notes(
     return found
 
 
-def _tally(samples: Samples, index: Column) -> Counter[str]:
+def tally(samples: Samples, index: Column) -> Counter[str]:
     """Samples per label."""
-    tally: Counter[str] = Counter()
+    found: Counter[str] = Counter()
     for code, num in zip(*np.unique(samples.labels[index], return_counts=True), strict=True):
-        tally.update({name: int(num) for name in samples.label_sets[code]})
-    return tally
+        found.update({name: int(num) for name in samples.label_sets[code]})
+    return found
 
 
-def _by_reason(samples: Samples, problems: dict[int, str]) -> str:
+def by_reason(samples: Samples, problems: dict[int, str]) -> list[str]:
     """The reasons, the most frequent first, each with examples."""
     examples: defaultdict[str, list[str]] = defaultdict(list)
     for i in sorted(problems):
         examples[one_line(problems[i])].append(samples.name(i))
     ranked = sorted(examples.items(), key=lambda item: (-len(item[1]), item[0]))
     lines = [
-        f"  {len(names)} x {reason}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" for reason, names in ranked[:10]
+        f"{len(names)} x {reason}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" for reason, names in ranked[:10]
     ]
-    return "\n".join(lines + ([f"  and {len(ranked) - 10} other reasons"] if len(ranked) > 10 else []))
+    return lines + ([f"and {len(ranked) - 10} other reasons"] if len(ranked) > 10 else [])

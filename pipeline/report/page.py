@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from pipeline import evaluation as ev
 from pipeline.artifacts import weights_digest
@@ -22,6 +19,7 @@ from pipeline.report.run.rules.guessing import accuracy_range, guessing_loss
 from pipeline.report.run.verdict import verdict
 from pipeline.report.study.pictures import study_pictures
 from pipeline.report.study.studies import studies
+from pipeline.report.templates import environment, style
 from pipeline.schema.report import ReportConfig
 
 HERE = Path(__file__).parent
@@ -53,11 +51,11 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
     pictures = drawn(records, predictions, num_bins, said.findings)
     of_studies = {study.name: study_pictures(study) for study in found if study.effects}
     html = (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             title=config.title,
-            css=Markup((HERE / "report.css").read_text(encoding="utf-8")),
+            css=style(),
             manifest=records.manifest,
             run=records.run,
             test=records.test,
@@ -87,41 +85,6 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
         )
     )
     return html, {picture.name: picture.png for picture in itertools.chain(pictures.values(), *of_studies.values())}
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([HERE, HERE / "study"]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        name: getattr(words, name)
-        for name in (
-            "percent",
-            "points",
-            "number",
-            "count",
-            "duration",
-            "moment",
-            "plain",
-            "probability",
-            "short",
-            "signed",
-            "times",
-        )
-    }
-    environment.filters["tojson_plain"] = lambda value: json.dumps(value, ensure_ascii=False)
-    environment.globals |= {
-        "plural": words.plural,
-        "interval": words.interval,
-        "better": words.better,
-        "measure": words.measure,
-        "metric_words": words.metric_words,
-    }
-    return environment
 
 
 def tiles(records: Records) -> list[Tile]:

@@ -36,6 +36,7 @@ class Series:
     """Numbers cut into windows of at most `data.window`, the last one shorter."""
     DATA, POLICY, VARIED, NUM_FACTS, NOUN = SeriesData, AugmentConfig, (), 2, "series"
     def max_bytes(self, data): return 10**6
+    def described(self, facts, data): return [f"{facts[:, 0].min()} to {facts[:, 0].max()} numbers"]
     def inspect(self, content, data):
         if content.ndim != 1: raise BadSampleError("not one series of numbers")
         return len(content), 4 * len(content)

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from pipeline.kinds.image import decoding
 from pipeline.kinds.image.decoding import ImageRule, image_shape, size_notes
-from pipeline.kinds.image.depth import Range, common_range, range_notes
+from pipeline.kinds.image.depth import EIGHT, Range, common_range, range_notes
 from pipeline.kinds.image.keys import ImageData
 from pipeline.kinds.kind import BadSampleError, Content, Fit, Layout
 from pipeline.kinds.reading import Facts, Laid
 
 NUM_FACTS = len(decoding.Header._fields)
 DTYPE = np.dtype(np.uint8)
+MOST_SIZES = 6
+"""Named one by one."""
 
 
 def rule_of(data: ImageData) -> ImageRule:
@@ -29,6 +31,17 @@ def rule_of(data: ImageData) -> ImageRule:
 def max_bytes(data: ImageData) -> int:
     """No allowed image needs more: four channels of 16 bits, uncompressed, and a megabyte of notes."""
     return 8 * data.max_pixels + 2**20
+
+
+def described(facts: Facts, data: ImageData) -> list[str]:
+    """Sizes as width x height, colours, bits."""
+    sizes, counts = np.unique(facts[:, 1::-1], axis=0, return_counts=True)
+    ranked = np.argsort(-counts, kind="stable")[:MOST_SIZES]
+    named = [f"{sizes[i][0]} x {sizes[i][1]}: {counts[i]}" for i in ranked]
+    more = f", and {len(sizes) - MOST_SIZES} more sizes" if len(sizes) > MOST_SIZES else ""
+    num_grey, num_deep = int((facts[:, 2] == 1).sum()), int((facts[:, 3] != EIGHT).sum())
+    deep = [f"{num_deep} have more than 8 bits"] if num_deep else []
+    return [f"width x height: {', '.join(named)}{more}", f"{num_grey} of {len(facts)} are grey", *deep]
 
 
 def inspect(content: Content, data: ImageData) -> tuple[int, ...]:

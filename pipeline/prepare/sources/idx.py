@@ -23,7 +23,7 @@ from pipeline.prepare.sources.layout import readable_name
 from pipeline.prepare.sources.tree import Folder
 from pipeline.schema.data import DataConfig
 
-_IMAGES = re.compile(r"(?P<family>.*?)(?P<split>train|t10k|test|val)-images[-.]idx[34]-ubyte(\.gz)?")
+IMAGES = re.compile(r"(?P<family>.*?)(?P<split>train|t10k|test|val)-images[-.]idx[34]-ubyte(\.gz)?")
 _SPLITS = {"train": "train", "t10k": "test", "test": "test", "val": "val"}
 _CHUNK_BYTES = 4 * 2**20
 
@@ -53,7 +53,7 @@ def open_idx(path: Path, data: DataConfig) -> Source:
 
 def _place(path: Path) -> Path:
     """The folder itself if the files lie in it, or the only one below it in which they do (MNIST/raw)."""
-    places = [folder.path for folder in Folder(path).walk() if any(map(_IMAGES.fullmatch, folder.files))]
+    places = [folder.path for folder in Folder(path).walk() if any(map(IMAGES.fullmatch, folder.files))]
     if path in places or not places:
         return path
     if len(places) > 1:
@@ -69,7 +69,7 @@ def _found(path: Path) -> list[tuple[Path, str | None]]:
     found: dict[str, Path] = {}
     families = set()
     for name in Folder(path).files:
-        if match := _IMAGES.fullmatch(name):
+        if match := IMAGES.fullmatch(name):
             families.add(match["family"] or "no prefix")
             # Sorted: of a file and its compressed copy the file comes first.
             found.setdefault(_SPLITS[match["split"]], path / name)

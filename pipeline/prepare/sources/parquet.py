@@ -81,6 +81,19 @@ def open_parquet(path: Path, data: DataConfig) -> Source:
     return Source(files[0].task, portions, num_rows, declared.pop() if len(declared) == 1 else None, notes, hints=hints)
 
 
+def first_cells(path: Path, num: int = 20) -> dict[str, list[Any]]:
+    """The cells of the first rows by column, whatever is meant by them; of structs with bytes these, else their path."""
+    with _opened(path) as file, _undamaged(path, "any"):
+        names = file.schema_arrow.names
+        _check_sizes(path, file.metadata, names)
+        batch = next(file.iter_batches(num), None)
+        return {name: [_plain(cell) for cell in batch.column(name).to_pylist()] if batch else [] for name in names}
+
+
+def _plain(cell: Any) -> Any:
+    return (cell.get("bytes") or cell.get("path")) if isinstance(cell, dict) else cell
+
+
 def _fits(files: Sequence[_File], column: str, data: DataConfig) -> dict[Path, Fit]:
     """How the names of files are found, by the folder that they are relative to: the table's own."""
     folders = sorted({file.path.parent for file in files if file.named})
@@ -136,7 +149,7 @@ def _file(path: Path, name: str, split: str | None, columns: Columns, key: str) 
     with _opened(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
         check_columns(columns, schema.names, path, key, partial(_simple_rows, file, path))
-        _check_sizes(path, metadata, columns)
+        _check_sizes(path, metadata, columns.names)
         _check_content_type(schema.field(columns.content).type, path, columns.content)
         names = None if columns.several else _declared(schema.metadata or {}, columns.labels[0])
         kind = schema.field(columns.labels[0]).type
@@ -161,7 +174,7 @@ def _simple_rows(file: Any, path: Path) -> Iterator[dict[str, object]]:
             yield from batch.to_pylist()
 
 
-def _check_sizes(path: Path, metadata: Any, columns: Columns) -> None:
+def _check_sizes(path: Path, metadata: Any, names: Sequence[str]) -> None:
     """DataError where a column would take far more memory than its file has bytes: by its metadata, before reading."""
     for i in range(metadata.num_row_groups):
         group = metadata.row_group(i)
@@ -171,7 +184,7 @@ def _check_sizes(path: Path, metadata: Any, columns: Columns) -> None:
             whole, stored, decoded = sizes.get(name, (0, 0, 0))
             numbers = 0 if part.physical_type == "BYTE_ARRAY" else _NUMBER_BYTES * part.num_values
             sizes[name] = whole + part.total_uncompressed_size, stored + part.total_compressed_size, decoded + numbers
-        for name in set(columns.names) & set(sizes):
+        for name in set(names) & set(sizes):
             whole, stored, decoded = sizes[name]
             told = f"{readable_name(path)}: column {name!r} holds {whole >> 20} MB in {group.num_rows} rows (row group {i})"
             if whole > _MAX_CELL_BYTES * max(group.num_rows, 1):

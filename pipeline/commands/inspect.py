@@ -1,0 +1,63 @@
+"""`regatta inspect DATA`: what `prepare` would see of data, and a sheet of samples; nothing in the project changes."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from pipeline.artifacts import make_dir, runs_root, write_bytes
+from pipeline.commands.compose import Change, change
+from pipeline.commands.root import ROOT, path_from_root, seen_from
+from pipeline.commands.run import check_data
+from pipeline.config import Values
+from pipeline.errors import ConfigError, DataError
+from pipeline.kinds.keys import data_section
+from pipeline.schema.base import validated
+from pipeline.schema.data import PATHS
+from pipeline.schema.prepare import PrepareConfig
+
+
+def inspect(options: argparse.Namespace) -> int:
+    """Tell it, write the sheet, and end as `prepare` would where it would refuse the data."""
+    new = change(options.overrides)
+    check_data(new.values, to_come={link.path: link.target for link in new.links})
+    for line in new.recognised:
+        print(line, flush=True)
+    values = placed(new)
+    # After the checks: the first import of what reads the data takes a second.
+    from pipeline.prepare.inspection import inspected
+    from pipeline.report.sheet import sheet
+
+    data = data_section(values)
+    found = inspected(data, validated(PrepareConfig, values["prepare"], "prepare"))
+    for topic, lines in found.topics:
+        print(
+            "\n".join(f"{name:11s}{line}" for name, line in zip([topic] + [""] * len(lines), lines, strict=False)), flush=True
+        )
+    title = data.path or data.train_path or data.source
+    place = sheet_place(options.sheet, title, options.stood)
+    make_dir(place.parent)
+    write_bytes(place, sheet(data.kind, title, found.topics, found).encode())
+    print(f"The sheet is {seen_from(options.stood, place)}", flush=True)
+    if found.refusal:
+        raise DataError(f"prepare would stop: {found.refusal}")
+    return 0
+
+
+def placed(new: Change) -> Values:
+    """The values with what the links would lead to in place of the links, which are not made."""
+    targets = {str(link.path): str(link.target) for link in new.links}
+    data = new.values["data"]
+    return {**new.values, "data": data | {key: targets.get(data[key], data[key]) for key in PATHS}}
+
+
+def sheet_place(said: str | None, title: str, stood: Path = ROOT) -> Path:
+    """Where the sheet goes: where it was said, or below `runs/`."""
+    if said is None:
+        name = re.sub(r"[^\w.-]+", "-", Path(title).name).strip("-.") or "data"
+        return runs_root() / "inspect" / f"{name}.html"
+    place = path_from_root(said, stood)
+    if place.is_dir():
+        raise ConfigError(f"--sheet={said}: a folder; name the file, such as {said.rstrip('/')}/sheet.html")
+    return place

@@ -1,0 +1,55 @@
+"""What data are where `data.path=PATH` is said without `data=...`: recognised by their contents, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.commands.data import Link
+from pipeline.commands.root import path_said
+from pipeline.config import CONF, choices
+from pipeline.errors import ConfigError
+from pipeline.overrides import Overrides
+
+_SAID = ("data", "data.source", "data.kind")
+"""Who says one of these says what the data are."""
+
+
+def with_recognised(arguments: Sequence[str], links: Sequence[Link], before: Overrides) -> tuple[list[str], list[str]]:
+    """The arguments with those that choose the data's source, and a line that says so; ConfigError where a label lacks.
+
+    links: which of the paths are links that are not made yet. before: the overrides in force; what they choose stays where
+    it can read the same data.
+    """
+    said = {word.partition("=")[0].lstrip("+"): word.partition("=")[2].strip("'") for word in arguments if "=" in word}
+    key = next((key for key in ("data.path", "data.train_path") if path_said(f"{key}={said.get(key, '')}", [key])), None)
+    if key is None or set(_SAID) & said.keys() or {"source", "kind"} & before.values.get("data", {}).keys():
+        return list(arguments), []
+    from pipeline.prepare.recognition import label_missing, recognised
+
+    target = next((link.target for link in links if str(link.path) == said[key]), Path(said[key]))
+    if not target.exists():
+        return list(arguments), []  # told by who looks for the data
+    named = f"{key}={said[key]}"
+    found = recognised(target, named)
+    chosen = before.files.get("data")
+    stays = chosen == found.source or chosen in found.also
+    label = said.get("data.label", _label(before.values) if stays else None)
+    lacking = label_missing(found, named) if label is None else None
+    if lacking:
+        raise ConfigError(lacking)
+    if stays:
+        return list(arguments), []
+    if found.source not in choices(CONF, "data"):
+        raise ConfigError(
+            f"{named}: {found.what}, which can't be read yet; images in folders, tables, Parquet or IDX files can"
+        )
+    words = [f"data={found.source}", *(word for word in found.keys if word.partition("=")[0] not in said)]
+    others = [name for name in (*found.also, "folder", "csv") if name != found.source]
+    told = f"{named}: {found.what}, so {' '.join(words)}; to overrule it say another, such as data={others[0]}"
+    return [*arguments, *words], [told]
+
+
+def _label(values: Mapping[str, Any]) -> Any:
+    return values.get("data", {}).get("label")

@@ -1,0 +1,244 @@
+"""Which kind and source data are, by their contents: for `data.path=PATH` where nobody says `data=...`.
+
+Nothing is guessed that would decide what is learned: the label is a column of the name `label`, or is asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import ConfigError
+from pipeline.prepare.sources.csv import first_rows
+from pipeline.prepare.sources.idx import IMAGES
+from pipeline.prepare.sources.layout import is_hidden
+from pipeline.prepare.sources.parquet import first_cells
+from pipeline.prepare.sources.tree import Folder
+from pipeline.prepare.wording import some
+from pipeline.processes import one_line
+
+MOST_FILES = 5000
+"""Names that are looked at; beginnings of files are read of a few."""
+TRIED = 20
+PICTURES = {"png", "jpg", "jpeg", "jpe", "jfif", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm", "pbm", "pnm", "jp2", "avif"}
+SOUNDS = {"wav", "flac", "mp3", "ogg", "opus", "m4a", "aac", "aif", "aiff", "wma"}
+TEXTS = {"txt", "md", "html", "htm", "xml", "json", "jsonl"}
+ARCHIVES = {"zip", "tar", "tgz", "gz", "bz2", "xz", "7z", "rar", "zst"}
+_BEGINNINGS = {
+    b"\x89PNG": "picture", b"\xff\xd8\xff": "picture", b"GIF8": "picture", b"BM": "picture", b"II*\0": "picture",
+    b"MM\0*": "picture", b"RIFF": "sound", b"fLaC": "sound", b"ID3": "sound", b"OggS": "sound", b"PK\3\4": "archive",
+    b"\x1f\x8b": "archive",
+}  # fmt: skip
+LABEL = "label"
+_LATER = "which Regatta can't read yet: images and tables are what it reads"
+_ALONE = {
+    "picture": "one image; name the folder with all of them",
+    "archive": "an archive; unpack it and name its folder",
+    "sound": f"sound, {_LATER}",
+    "text": f"a text, {_LATER}",
+}
+_WORDS = 5
+"""A cell of so many words is a text, not a category."""
+_MANY_NUMBERS = 16
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What data are."""
+
+    what: str
+    """In words."""
+    source: str
+    """The file of conf/data."""
+    also: tuple[str, ...] = ()
+    """Others that can read the same."""
+    keys: tuple[str, ...] = ()
+    """Further overrides."""
+    columns: tuple[str, ...] | None = None
+    """Of a table: one of them is the label."""
+
+
+def recognised(path: Path, named: str) -> Recognised:
+    """What a file or folder holds; ConfigError where that can't be read, or not be told. named: the override, to tell."""
+    found = _of_folder(path, named) if path.is_dir() else _of_file(path, named)
+    if found is None:
+        raise ConfigError(
+            f"{named}: not recognised ({_what_is_there(path)}); say which it is: data=folder (a folder per class), data=csv or "
+            "data=parquet (images named or held by a table), data=table (numbers and categories), data=idx"
+        )
+    return found
+
+
+def label_missing(found: Recognised, named: str) -> str | None:
+    """Why a table's label is not known where nobody names it, with the command to do so; None where it is."""
+    if found.columns is None or LABEL in found.columns:
+        return None
+    listed = some(found.columns, "column", 40)
+    return (
+        f"{named}: {found.what}, and which column is the label is not said: it has {listed}. Name it:\n"
+        f"  regatta run {named} data.label=COLUMN"
+    )
+
+
+# --- Folders
+
+
+def _of_folder(path: Path, named: str) -> Recognised | None:
+    folders = list(itertools.islice(Folder(path, beside=lambda name: False).walk(), MOST_FILES))
+    files = list(itertools.islice((folder.path / name for folder in folders for name in folder.files), MOST_FILES))
+    kinds = _counted(files)
+    kinds["IDX file"] = sum(bool(IMAGES.fullmatch(file.name)) for file in files)
+    several = [f"{kinds[kind]} {kind}s" for kind in ("picture", "sound", "Parquet file", "IDX file") if kinds[kind]]
+    if len(several) > 1:
+        raise ConfigError(f"{named}: {', '.join(several)} in one folder; name the folder or file of one of them")
+    if kinds["IDX file"]:
+        return Recognised("files of the MNIST family", "idx")
+    if kinds["Parquet file"]:
+        return _of_parquet([file for file in files if _suffix(file) == "parquet"], named)
+    tables = [file for file in files if _suffix(file) in ("csv", "tsv")]
+    if kinds["picture"]:
+        listed = next((found for table in tables if (found := _of_csv(table, named, pictures=True))), None)
+        classes = [folder for folder in Folder(path).filled if folder.holds_samples]
+        if listed and len(classes) < 2:
+            return listed
+        return Recognised("images in class folders", "folder", also=("csv",) if tables else ())
+    if kinds["sound"] > kinds["text"]:
+        raise ConfigError(f"{named}: sound ({_what_is_there(path)}), {_LATER}")
+    if tables and not [folder for folder in folders if folder.path != path and folder.files]:
+        return _of_csv(tables[0], named)
+    if kinds["text"]:
+        raise ConfigError(f"{named}: texts ({_what_is_there(path)}), {_LATER}")
+    return None
+
+
+def _counted(files: Sequence[Path]) -> Counter[str]:
+    """Files by what they are: by their names, and where these say nothing by how the first ones begin."""
+    kinds = Counter[str]()
+    unsaid = []
+    for file in files:
+        kind = _kind_of_name(file)
+        kinds.update([kind] if kind else [])
+        unsaid += [] if kind else [file]
+    for file in unsaid[:TRIED]:
+        kinds.update(filter(None, [_kind_of_beginning(_beginning(file))]))
+    return kinds
+
+
+def _kind_of_name(file: Path) -> str | None:
+    suffix = _suffix(file)
+    groups = {"picture": PICTURES, "sound": SOUNDS, "text": TEXTS, "archive": ARCHIVES, "Parquet file": {"parquet"}}
+    groups["table"] = {"csv", "tsv"}
+    return next((kind for kind, suffixes in groups.items() if suffix in suffixes), None)
+
+
+def _suffix(file: Path) -> str:
+    return file.suffix.lower().removeprefix(".")
+
+
+def _beginning(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(16)
+    except OSError:
+        return b""  # told by who reads the data
+
+
+def _kind_of_beginning(content: bytes) -> str | None:
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "picture"
+    return next((kind for start, kind in _BEGINNINGS.items() if content.startswith(start)), None)
+
+
+def _what_is_there(path: Path) -> str:
+    """Such as "12 .wav files"."""
+    if path.is_file():
+        return f"a {path.suffix} file" if path.suffix else "a file without a suffix"
+    files = (file for file in path.rglob("*") if not is_hidden(file.name) and file.is_file())
+    num = Counter(file.suffix.lower() or "no suffix" for file in itertools.islice(files, MOST_FILES))
+    return ", ".join(f"{count} of {one_line(suffix)}" for suffix, count in num.most_common(3)) or "no files"
+
+
+# --- Tables
+
+
+def _of_file(path: Path, named: str) -> Recognised | None:
+    if IMAGES.fullmatch(path.name):
+        return Recognised("files of the MNIST family", "idx")
+    if _suffix(path) in ("csv", "tsv"):
+        return _of_csv(path, named)
+    if _suffix(path) == "parquet":
+        return _of_parquet([path], named)
+    kind = _kind_of_beginning(_beginning(path)) or _kind_of_name(path)
+    if kind in _ALONE:
+        raise ConfigError(f"{named}: {_ALONE[kind]}")
+    return None
+
+
+def _of_csv(table: Path, named: str, pictures: bool = False) -> Recognised | None:
+    """A table of images or of numbers and categories. pictures: only the first is looked for."""
+    rows = first_rows(table)
+    columns = tuple(rows[0]) if rows else ()
+    cells = {name: [row[name] for row in rows if row[name].strip()] for name in columns}
+    if image := _names_pictures(cells, table.parent):
+        return _images("a table of image files", "csv", image, columns, ("table", "folder"))
+    if pictures or not rows:
+        return None
+    _check_not_texts(cells, named)
+    return Recognised("a table of numbers and categories", "table", ("csv",), columns=columns)
+
+
+def _images(what: str, source: str, column: str, columns: Sequence[str], also: tuple[str, ...] = ()) -> Recognised:
+    keys = () if column == "image" else (f"data.image={_quoted(column)}",)
+    return Recognised(f"{what} (column {one_line(column)})", source, also, keys, tuple(columns))
+
+
+def _quoted(name: str) -> str:
+    """For Hydra's grammar."""
+    return "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _names_pictures(cells: Mapping[str, Sequence[str]], folder: Path) -> str | None:
+    """The column whose cells are names of images; the one that is called so where several are."""
+    found = [name for name, texts in cells.items() if texts and all(_is_picture(text, folder) for text in texts[:TRIED])]
+    return next((name for name in found if name == "image"), next(iter(found), None))
+
+
+def _is_picture(text: str, folder: Path) -> bool:
+    """By its suffix, or as a file that begins like one."""
+    name = text.strip().replace("\\", "/")
+    if name.rpartition(".")[2].lower() in PICTURES:
+        return True
+    return "\0" not in name and _kind_of_beginning(_beginning(folder / name)) == "picture"
+
+
+def _check_not_texts(cells: Mapping[str, Sequence[str]], named: str) -> None:
+    """ConfigError where texts are all that could be learned from."""
+    texts = [name for name, own in cells.items() if own and sum(len(cell.split()) for cell in own) >= _WORDS * len(own)]
+    others = [name for name in cells if name not in texts and name != LABEL]
+    if texts and len(others) <= 1:
+        raise ConfigError(f"{named}: a table of texts (column {one_line(texts[0])}), {_LATER}")
+
+
+def _is_array(value: object) -> bool:
+    """Whether a cell may hold pixels: lists in a list, or many numbers."""
+    return isinstance(value, list) and bool(value) and (isinstance(value[0], list) or len(value) >= _MANY_NUMBERS)
+
+
+def _of_parquet(files: Sequence[Path], named: str) -> Recognised:
+    """Images in cells, or named by them, or numbers and categories."""
+    cells = first_cells(files[0])
+    columns = tuple(cells)
+    for name, values in cells.items():
+        kinds = {_kind_of_beginning(value) for value in values if isinstance(value, bytes)}
+        if "sound" in kinds:
+            raise ConfigError(f"{named}: sound (column {one_line(name)}), {_LATER}")
+        if kinds == {"picture"} or (name != LABEL and any(map(_is_array, values))):
+            return _images("images in Parquet", "parquet", name, columns)
+    texts = {name: [str(value) for value in values if value is not None] for name, values in cells.items()}
+    if image := _names_pictures(texts, files[0].parent):
+        return _images("a table of image files", "parquet", image, columns, ("table",))
+    _check_not_texts(texts, named)
+    return Recognised("a table of numbers and categories", "table", ("parquet",), columns=columns)
