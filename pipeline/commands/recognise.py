@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline.commands.data import Link
 from pipeline.commands.root import path_said
@@ -28,15 +28,16 @@ def with_recognised(arguments: Sequence[str], links: Sequence[Link], before: Ove
         return list(arguments), []
     from pipeline.prepare.recognition import label_missing, recognised
 
+    # As a link that is not made yet: then a command to paste must name what it would lead to.
     target = next((link.target for link in links if str(link.path) == said[key]), Path(said[key]))
     if not target.exists():
         return list(arguments), []  # told by who looks for the data
-    named = f"{key}={said[key]}"
+    named = f"{key}={shlex.quote(str(target))}"
     found = recognised(target, named)
     chosen = before.files.get("data")
     stays = chosen == found.source or chosen in found.also
-    label = said.get("data.label", _label(before.values) if stays else None)
-    lacking = label_missing(found, named) if label is None else None
+    old = before.values.get("data", {}) if stays else {}
+    lacking = None if {"data.label", "data.header"} & said.keys() or "label" in old else label_missing(found, named)
     if lacking:
         raise ConfigError(lacking)
     if stays:
@@ -49,7 +50,3 @@ def with_recognised(arguments: Sequence[str], links: Sequence[Link], before: Ove
     others = [name for name in (*found.also, "folder", "csv") if name != found.source]
     told = f"{named}: {found.what}, so {' '.join(words)}; to overrule it say another, such as data={others[0]}"
     return [*arguments, *words], [told]
-
-
-def _label(values: Mapping[str, Any]) -> Any:
-    return values.get("data", {}).get("label")

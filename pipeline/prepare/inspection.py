@@ -34,7 +34,7 @@ from pipeline.schema.prepare import PrepareConfig
 
 MEETING_S = 10.0
 """For counting what there is."""
-MOST_SAMPLES, MOST_BYTES = 20_000, 400 * 2**20
+MOST_SAMPLES, MOST_BYTES = 50_000, 400 * 2**20
 """To be looked into."""
 MOST_CLASSES, MOST_EXAMPLES = 20, 8
 """On the sheet."""

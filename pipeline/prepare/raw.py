@@ -57,7 +57,9 @@ class Portion:
             sources=[self.sources[i] for i in places],
             rows=[self.rows[i] for i in places],
             labels=[self.labels[i] for i in places],
-            contents=[self.contents[i] for i in places] if isinstance(self.contents, list) else self.contents.take(places),
+            contents=[self.contents[i] for i in places]
+            if isinstance(self.contents, list)
+            else self.contents.take(list(places)),
             num_bytes=[self.num_bytes[i] for i in places],
             splits=[self.splits[i] for i in places],
             groups=[self.groups[i] for i in places],

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import ConfigError
-from pipeline.prepare.sources.csv import first_rows
 from pipeline.prepare.sources.idx import IMAGES
 from pipeline.prepare.sources.layout import is_hidden
 from pipeline.prepare.sources.parquet import first_cells
+from pipeline.prepare.sources.rows import first_rows, unnamed
 from pipeline.prepare.sources.tree import Folder
 from pipeline.prepare.wording import some
 from pipeline.processes import one_line
@@ -32,6 +32,7 @@ _BEGINNINGS = {
     b"MM\0*": "picture", b"RIFF": "sound", b"fLaC": "sound", b"ID3": "sound", b"OggS": "sound", b"PK\3\4": "archive",
     b"\x1f\x8b": "archive",
 }  # fmt: skip
+_TABLES = ("csv", "tsv", "tab")
 LABEL = "label"
 _LATER = "which Regatta can't read yet: images and tables are what it reads"
 _ALONE = {
@@ -76,6 +77,8 @@ def label_missing(found: Recognised, named: str) -> str | None:
     """Why a table's label is not known where nobody names it, with the command to do so; None where it is."""
     if found.columns is None or LABEL in found.columns:
         return None
+    if said := unnamed(found.columns, LABEL, f"{named} "):
+        return f"{named}: {found.what}; {said}"
     listed = some(found.columns, "column", 40)
     return (
         f"{named}: {found.what}, and which column is the label is not said: it has {listed}. Name it:\n"
@@ -98,7 +101,7 @@ def _of_folder(path: Path, named: str) -> Recognised | None:
         return Recognised("files of the MNIST family", "idx")
     if kinds["Parquet file"]:
         return _of_parquet([file for file in files if _suffix(file) == "parquet"], named)
-    tables = [file for file in files if _suffix(file) in ("csv", "tsv")]
+    tables = [file for file in files if _suffix(file) in _TABLES]
     if kinds["picture"]:
         listed = next((found for table in tables if (found := _of_csv(table, named, pictures=True))), None)
         classes = [folder for folder in Folder(path).filled if folder.holds_samples]
@@ -130,12 +133,15 @@ def _counted(files: Sequence[Path]) -> Counter[str]:
 def _kind_of_name(file: Path) -> str | None:
     suffix = _suffix(file)
     groups = {"picture": PICTURES, "sound": SOUNDS, "text": TEXTS, "archive": ARCHIVES, "Parquet file": {"parquet"}}
-    groups["table"] = {"csv", "tsv"}
+    groups["table"] = {*_TABLES}
     return next((kind for kind, suffixes in groups.items() if suffix in suffixes), None)
 
 
 def _suffix(file: Path) -> str:
-    return file.suffix.lower().removeprefix(".")
+    """The last one; of a packed table the one before."""
+    stem, _, last = file.name.lower().rpartition(".")
+    inner = stem.rpartition(".")[2]
+    return inner if last == "gz" and inner in _TABLES else last if stem else ""
 
 
 def _beginning(file: Path) -> bytes:
@@ -167,7 +173,7 @@ def _what_is_there(path: Path) -> str:
 def _of_file(path: Path, named: str) -> Recognised | None:
     if IMAGES.fullmatch(path.name):
         return Recognised("files of the MNIST family", "idx")
-    if _suffix(path) in ("csv", "tsv"):
+    if _suffix(path) in _TABLES:
         return _of_csv(path, named)
     if _suffix(path) == "parquet":
         return _of_parquet([path], named)

@@ -28,7 +28,7 @@ def test_data_are_recognised_and_it_is_said(project: Path, tmp_path: Path) -> No
     new = change([f"data.path={photos(tmp_path)}"])
     assert chosen(new) == "folder"
     assert new.recognised == [
-        "data.path=data/photos: images in class folders, so data=folder; to overrule it say another, such as data=csv"
+        f"data.path={tmp_path}/photos: images in class folders, so data=folder; to overrule it say another, such as data=csv"
     ]
     assert new.values["data"]["source"] == "folder"
     assert new.values["model"]["arch"] == "cnn", "with the preset of data=folder"
@@ -62,7 +62,7 @@ def test_a_label_is_asked_for(project: Path, tmp_path: Path) -> None:
     photos(tmp_path)
     table = write_table(tmp_path / "t.csv", [["image", "kind"], ["photos/cat/0.png", "cat"], ["photos/dog/0.png", "dog"]])
     with pytest.raises(
-        ConfigError, match=r"it has 2 columns \(image, kind\). Name it:\n  regatta run data.path=data/t.csv data"
+        ConfigError, match=r"it has 2 columns \(image, kind\). Name it:\n  regatta run data.path=/\S+/t.csv data.label=COLUMN"
     ):
         change([f"data.path={table}"])
     new = change([f"data.path={table}", "data.label=kind"])

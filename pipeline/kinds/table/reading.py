@@ -34,6 +34,11 @@ def max_bytes(data: TableData) -> int:
     return 2**62
 
 
+def described(facts: Facts, data: TableData) -> list[str]:
+    """Nothing of single rows: the columns are told when they are laid out."""
+    return []
+
+
 def inspect_batch(contents: pa.RecordBatch, judged: NDArray[np.bool_], data: TableData) -> Inspected:
     """Numbers of the rows' texts, and what the columns say."""
     facts = np.full((len(contents), NUM_FACTS), CELL_BYTES * contents.num_columns, np.int64)

@@ -53,14 +53,6 @@ def open_csv(path: Path, data: DataConfig) -> Source:
     return Source(columns.task, portioned(read), None, classes, found.notes, switches, found.hints)
 
 
-def first_rows(table: Path, num: int = 200) -> list[dict[str, str]]:
-    """The cells of a table's first rows by column, whatever is meant by them."""
-    headers = {delimiter: _header(table, delimiter) for delimiter in _DELIMITERS}
-    tabs = table.suffix.lower() == ".tsv" and len(headers["\t"]) > 1
-    delimiter = "\t" if tabs else max(headers, key=lambda delimiter: len(headers[delimiter]))
-    return list(itertools.islice(_rows(table, delimiter), num))
-
-
 def _tables(path: Path, key: str) -> dict[Path, str | None]:
     if path.is_file():
         return {path: None}

@@ -102,13 +102,20 @@ def _check_header(table: _Table, columns: Columns, header: list[str] | None) -> 
         raise DataError(f"{readable_name(table.path)}: two columns are named {twice[0]!r}; rename one in its first line")
     if table.delimiter is None or header or set(columns.names) <= set(table.names):
         return
-    if any(_is_number(name) for name in table.names):
-        shown = ", ".join(map(one_line, table.names[:_SHOWN])) + (", ..." if len(table.names) > _SHOWN else "")
-        names = ",".join([*(f"c{i + 1}" for i in range(len(table.names) - 1)), columns.labels[0]])
-        raise DataError(
-            f"{readable_name(table.path)}: no column {columns.labels[0]!r}; its first line looks like a row ({shown}). "
-            f"Where no line names the {len(table.names)} columns, name them, such as: regatta run 'data.header=[{names}]'"
-        )
+    if said := unnamed(table.names, columns.labels[0]):
+        raise DataError(f"{readable_name(table.path)}: no column {columns.labels[0]!r}; {said}")
+
+
+def unnamed(names: Sequence[str], label: str, beside: str = "") -> str | None:
+    """What to say where a first line looks like a row; None where it may name columns. beside: words for the command."""
+    if not any(_is_number(name) for name in names):
+        return None
+    shown = ", ".join(map(one_line, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
+    named = ",".join([*(f"c{i + 1}" for i in range(len(names) - 1)), label])
+    return (
+        f"its first line looks like a row ({shown}). Where no line names the {len(names)} columns, name them, such as: "
+        f"regatta run {beside}'data.header=[{named}]'"
+    )
 
 
 def _is_number(text: str) -> bool:
@@ -360,6 +367,15 @@ def _first_rows(table: _Table) -> Iterator[Mapping[str, object]]:
     with _text(table.path) as file:
         rows = itertools.islice(csv.reader(file, delimiter=table.delimiter), int(table.headed), None)
         yield from (dict(zip(table.names, row, strict=True)) for row in rows if len(row) == len(table.names))
+
+
+def first_rows(path: Path, num: int = 200) -> list[dict[str, str]]:
+    """The cells by column of the first rows of a CSV or TSV, whatever is meant by them."""
+    lines = {delimiter: _first_line(path, delimiter) for delimiter in _DELIMITERS}
+    tabs = ".tsv" in path.suffixes and len(lines["\t"]) > 1
+    delimiter = "\t" if tabs else max(lines, key=lambda delimiter: len(lines[delimiter]))
+    table = _Table(path, None, lines[delimiter], delimiter, headed=True)
+    return [{name: str(cell) for name, cell in row.items()} for row in itertools.islice(_first_rows(table), num)]
 
 
 @contextmanager
