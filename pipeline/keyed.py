@@ -31,7 +31,9 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _STREAMS = {
     name: i + 1
-    for i, name in enumerate(("split", "view", "which-view", "order", "dropout", "init", "storage", "subset", "module"))
+    for i, name in enumerate(
+        ("split", "view", "which-view", "order", "dropout", "init", "storage", "subset", "module", "fold", "mix")
+    )
 }
 
 
@@ -85,6 +87,11 @@ def sample_ids(contents: U64) -> U64:
 def split_position(contents: U64, seed: int = 0) -> NDArray[np.float64]:
     """Where each content lies in [0, 1) for splitting; exact copies share it."""
     return unit(words("split", seed, contents))
+
+
+def fold_position(contents: U64, seed: int, fold: int = 0) -> NDArray[np.float64]:
+    """Where each content lies in [0, 1) for dealing out folds (fold 0), and for what validates in a fold's run (1, 2, ...)."""
+    return unit(words("fold", seed, fold, contents))
 
 
 def storage_order(ids: U64) -> NDArray[np.int64]:

@@ -80,7 +80,7 @@ def open_tracker(config: TrackingConfig, run_id: str, folder: Path, params: Mapp
 def mirror_study(config: TrackingConfig, study: str, cells: Sequence[Mapping[str, Any]]) -> None:
     """Mirror the cells of a study that have not been mirrored for it before: a group named `study`, a run for each cell.
 
-    A cell is {"hash", "variant", "seed", "config", "metrics", "rows", "failure"}: `config` is its configuration under
+    A cell is {"hash", "variant", "seed", "fold", "config", "metrics", "rows", "failure"}: `config` is its configuration under
     dotted keys, `rows` those of `metrics.jsonl`. One that another study has too is a run in both groups. Waits for the
     end; what W&B does wrong costs a line.
     """

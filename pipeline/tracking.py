@@ -269,7 +269,7 @@ def _mirror_cell(config: TrackingConfig, folder: Path, study: str, name: str, ce
         entity=config.entity,
         group=_named(study),
         id=name,
-        name=_named(f"{cell['variant']} seed {cell['seed']}"),
+        name=_named(f"{cell['variant']} seed {cell['seed']}" + (f" fold {cell['fold']}" if cell.get("fold") else "")),
         dir=str(folder),
         config={"variant": cell["variant"], "seed": cell["seed"], "cell": cell["hash"], **cell["config"]},
     )

@@ -34,6 +34,7 @@ PREPARE = {
     "split_seed": 0,
     "max_bad_fraction": 0.0,
     "limit": None,
+    "fold": None,
 }
 
 

@@ -25,6 +25,7 @@ def test_golden_vectors():
         14040721933898979822,
     ]
     assert [float(x).hex() for x in keyed.split_position(IDS, 3)][:2] == ["0x1.1416fcd242e52p-2", "0x1.ca3a94e8f5326p-1"]
+    assert [float(x).hex() for x in keyed.fold_position(IDS, 3, 2)][:2] == ["0x1.6229a90fd8090p-3", "0x1.19dc3019a6883p-1"]
     draws = keyed.view_draws(1, IDS[:2], np.array([0, 5]), 2)
     assert [float(x).hex() for x in draws.ravel()] == [
         "0x1.bcdfb721b8457p-1",

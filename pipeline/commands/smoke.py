@@ -16,6 +16,7 @@ from pipeline.commands.compose import Change, given_paths
 from pipeline.commands.root import ROOT, seen_from
 from pipeline.commands.run import check_data
 from pipeline.config import CONF, Values, checked, write_params
+from pipeline.schema.prepare import FEWEST_FOLDS
 
 NUM_SEEDS = 2
 """Of every study: the least that a spread needs."""
@@ -43,12 +44,15 @@ def smoke(new: Change, stood: Path = ROOT) -> None:
 
 
 def tiny(values: Values) -> Values:
-    """The configuration with the numbers of `conf/preset/smoke.yaml` where they are smaller, and few seeds in every study."""
+    """The configuration with the numbers of `conf/preset/smoke.yaml` where they are smaller, and small studies."""
     from omegaconf import OmegaConf
 
     preset: Any = OmegaConf.to_container(OmegaConf.load(CONF / "preset" / "smoke.yaml"))
-    seeds = {name: {"seeds": NUM_SEEDS} for name in values["study"]["definitions"]}
-    return smaller(values, {**preset, "study": {"definitions": seeds}})
+    caps = {
+        name: {"seeds": NUM_SEEDS} | ({"folds": FEWEST_FOLDS} if own.get("folds") else {})
+        for name, own in values["study"]["definitions"].items()
+    }
+    return smaller(values, {**preset, "study": {"definitions": caps}})
 
 
 def smaller(values: Mapping[str, Any], caps: Mapping[str, Any]) -> Values:

@@ -128,7 +128,7 @@ def dry_run(name: str, new: Change) -> Iterator[str]:
     definition = StudyDefinition.model_validate(new.values["study"]["definitions"][name])
     every = variants(definition)
     yield f"study {name}: {definition.question}"
-    yield f"{len(every)} variants ({', '.join(variant.name for variant in every)}) x {definition.seeds} seeds"
+    yield f"{len(every)} variants ({', '.join(variant.name for variant in every)}) x {so_many(definition)}"
     try:
         materials = open_materials(new.values)
     except RegattaError:
@@ -144,6 +144,12 @@ def dry_run(name: str, new: Change) -> Iterator[str]:
     yield from groups(todo.jobs)
     if todo.jobs:
         yield f"expected time: about {duration(tried(todo, materials.manifest))}, {TRIED}"
+
+
+def so_many(definition: StudyDefinition) -> str:
+    """Runs of a variant."""
+    seeds = f"{definition.seeds} seed{'s' if definition.seeds > 1 else ''}"
+    return seeds + (f" x {definition.folds} folds" if definition.folds else "")
 
 
 def groups(jobs: Sequence[Job]) -> Iterator[str]:

@@ -96,7 +96,7 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
 def dataset_digest(data: DataConfig, prepare: PrepareConfig, contents: str, code: str) -> str:
     """Identity of a dataset: keys, contents of the source, code. Where the source lies is no part of it."""
     places = {"path", "train_path", "val_path", "test_path"}
-    return digest({"prepare": prepare.model_dump(), "data": data.model_dump(exclude=places), "source": contents, "code": code})
+    return digest({"prepare": prepare.identity, "data": data.model_dump(exclude=places), "source": contents, "code": code})
 
 
 def _write_splits(

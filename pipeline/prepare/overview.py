@@ -83,7 +83,7 @@ def divided(overview: Overview, readable: Column, chosen: Column, prepare: Prepa
     classes = class_names(source, samples, readable)
     labels = encoded(samples.label_sets, classes, source.task)
     check_classes(samples, readable, classes, refusing(problems))
-    fractions = {TRAIN: 1.0, VAL: prepare.val_fraction, TEST: prepare.test_fraction}
+    fractions = {TRAIN: 1.0, VAL: prepare.val_fraction, TEST: 1.0 if prepare.fold else prepare.test_fraction}
     if times:
         check_times(samples, chosen, times, fractions, refusing(problems))
     taken = split_samples(samples, chosen, labels, classes, prepare, times)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline import keyed
 from pipeline.data.dataset import FEW, SPLITS
+from pipeline.errors import ConfigError
+from pipeline.prepare.folds import TIMELESS, check_enough, dealt
 from pipeline.prepare.scan import Column, Samples
 from pipeline.prepare.splits import NONE, TEST, TRAIN, VAL, assigned, by_time, group_strata, straddlers
 from pipeline.prepare.times import Times, time_notes
@@ -55,23 +57,61 @@ def split_samples(
 
     times: when each sample was, if that is what cuts all splits.
     """
+    if times is not None and prepare.fold is not None:
+        raise ConfigError(TIMELESS)
     if times is not None:
         return _split_by_time(samples, chosen, times, prepare)
     given = samples.splits[chosen]
     dropped = _copies(samples, chosen, np.where(given == NONE, TRAIN, given))
     chosen = chosen[~np.isin(chosen, list(dropped))]
 
-    units, by_class = _units(samples, chosen), labels.ndim == 1
-    strata = labels[samples.labels[chosen]] if by_class else np.zeros(len(chosen), np.int64)
-    if (samples.groups[chosen] != NONE).any():
-        strata = group_strata(units, strata)
+    units, strata = _dealt_by(samples, chosen, labels)
     fractions = {VAL: prepare.val_fraction, TEST: prepare.test_fraction}
-    splits, small = assigned(units, strata, samples.splits[chosen], fractions, prepare.split_seed)
+    positions = keyed.split_position(units, prepare.split_seed)
+    splits, small = assigned(units, strata, samples.splits[chosen], fractions, positions)
+    taken = _without_copies(samples, chosen, splits, dropped, _notes(samples, chosen, splits, _small(small, labels, classes)))
+    return taken if prepare.fold is None else _of_fold(samples, taken, labels, classes, prepare, *prepare.fold)
 
+
+def _of_fold(
+    samples: Samples,
+    taken: Taken,
+    labels: NDArray[Any],
+    classes: tuple[str, ...],
+    prepare: PrepareConfig,
+    number: int,
+    num: int,
+) -> Taken:
+    """One fold of what is train and val otherwise as test, and the rest cut into train and val; test is left alone."""
+    chosen, aside = taken.index[taken.splits != TEST], int((taken.splits == TEST).sum())
+    units, strata = _dealt_by(samples, chosen, labels)
+    check_enough(units, num, "groups" if (samples.groups[chosen] != NONE).any() else "different samples")
+    given = np.where(dealt(units, strata, num, prepare.split_seed) == number, TEST, NONE)
+    positions = keyed.fold_position(units, prepare.split_seed, number)
+    splits, small = assigned(units, strata, given, {VAL: prepare.val_fraction, TEST: 0.0}, positions)
+    notes = [f"test is fold {number} of {num} of the samples that are train and val without folds"]
+    notes += [f"the {aside} test samples without folds are in no split, so that no choice is made on them"] if aside else []
+    notes += _too_few(samples, chosen, _small(small, labels, classes))
+    return _without_copies(samples, chosen, splits, taken.dropped, notes)
+
+
+def _dealt_by(samples: Samples, chosen: Column, labels: NDArray[Any]) -> tuple[keyed.U64, Column]:
+    """Units (N,) that stay together, and strata (N,) that reach every split."""
+    units = _units(samples, chosen)
+    strata = labels[samples.labels[chosen]] if labels.ndim == 1 else np.zeros(len(chosen), np.int64)
+    return units, group_strata(units, strata) if (samples.groups[chosen] != NONE).any() else strata
+
+
+def _without_copies(samples: Samples, chosen: Column, splits: Column, dropped: dict[int, str], notes: list[str]) -> Taken:
+    """Copies leave the earlier splits."""
     copies = _copies(samples, chosen, splits)
     kept = ~np.isin(chosen, list(copies))
-    small_classes = [classes[s] for s in small if s != NONE] if by_class else []
-    return Taken(chosen[kept], splits[kept], dropped | copies, _notes(samples, chosen, splits, small, small_classes))
+    return Taken(chosen[kept], splits[kept], dropped | copies, notes)
+
+
+def _small(strata: list[int], labels: NDArray[Any], classes: tuple[str, ...]) -> list[str]:
+    """The names of strata; one of all samples, or of small classes' groups, has none."""
+    return [classes[s] if s != NONE and labels.ndim == 1 else "" for s in strata]
 
 
 def _split_by_time(samples: Samples, chosen: Column, times: Times, prepare: PrepareConfig) -> Taken:
@@ -104,14 +144,17 @@ def _copies(samples: Samples, index: Column, splits: Column) -> dict[int, str]:
     return reasons
 
 
-def _notes(samples: Samples, index: Column, splits: Column, small: list[int], small_classes: list[str]) -> list[str]:
-    notes, groups = [], samples.groups[index]
-    grouped = bool((groups != NONE).any())
-    if small_classes:
+def _too_few(samples: Samples, index: Column, small: list[str]) -> list[str]:
+    """What to know of strata (their names, some "") that were too small for thresholds."""
+    if named := [name for name in small if name]:
+        grouped = bool((samples.groups[index] != NONE).any())
         what = "groups to split by their names" if grouped else "samples to split by content"
-        notes.append(f"too few {what} alone, so dealt out by rank: {some(small_classes, 'class')}")
-    elif small:
-        notes.append("too few samples or groups to split by content alone, so dealt out by rank")
+        return [f"too few {what} alone, so dealt out by rank: {some(named, 'class')}"]
+    return ["too few samples or groups to split by content alone, so dealt out by rank"] if small else []
+
+
+def _notes(samples: Samples, index: Column, splits: Column, small: list[str]) -> list[str]:
+    notes, groups = _too_few(samples, index, small), samples.groups[index]
     notes += _few_beside_given(samples.splits[index], splits)
     pairs = np.unique(np.stack([groups, splits])[:, groups != NONE], axis=1)
     names, counts = np.unique(pairs[0], return_counts=True)

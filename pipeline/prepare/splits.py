@@ -19,23 +19,23 @@ Column = NDArray[np.int64]
 
 
 def assigned(
-    units: keyed.U64, strata: Column, given: Column, fractions: Mapping[int, float], seed: int
+    units: keyed.U64, strata: Column, given: Column, fractions: Mapping[int, float], positions: NDArray[np.float64]
 ) -> tuple[Column, list[int]]:
     """Splits (N,) of samples whose `given` (N,) split may be NONE, and the strata that were too small for thresholds.
 
-    A split that nobody was given is cut from those that are in train or nowhere, by where the hash of the sample's unit
-    (N,) lies: its content, or its group. This moves no old sample when others come. A stratum (N,), a class, in which a
-    split would stay empty that way is dealt out by rank instead. Equal units never part.
+    A split that nobody was given is cut from those that are in train or nowhere, by the position (N,) in [0, 1) that the hash
+    of the sample's unit (N,) has: its content, or its group. This moves no old sample when others come. A stratum (N,), a
+    class, in which a split would stay empty that way is dealt out by rank instead. Equal units never part.
     """
     cut = [split for split in (TEST, VAL) if fractions[split] > 0 and not (given == split).any()]
     splits = np.where(given == NONE, TRAIN, given)
     pool = np.flatnonzero(splits == TRAIN)
     if not cut or not len(pool):
         return splits, []
-    unit, inverse = np.unique(units[pool], return_inverse=True)
+    unit, first, inverse = np.unique(units[pool], return_index=True, return_inverse=True)
     stratum = np.full(len(unit), np.iinfo(np.int64).max)
     np.minimum.at(stratum, inverse, strata[pool])
-    position = keyed.split_position(unit, seed)
+    position = positions[pool][first]
     wanted = [(split, fractions[split]) for split in cut]
     of_unit = _by_threshold(position, wanted)
     small = _lacking(stratum, of_unit, [TRAIN, *cut])

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipeline.metrics import Judged
+from pipeline.metrics import METRICS, Judged
 from pipeline.schema.base import Section
+from pipeline.schema.prepare import FEWEST_FOLDS
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Changes = dict[str, Any]
@@ -28,6 +29,8 @@ class StudyDefinition(Section):
     """full: every combination of levels; one_at_a_time: the baseline with one factor changed."""
     seeds: Annotated[int, Field(ge=1)]
     """train.seed and the ones after it; the same for every variant."""
+    folds: Annotated[int, Field(ge=FEWEST_FOLDS)] | None = None
+    """Every variant with every seed on each of so many folds, judged on the fold's own test part; null: on the splits."""
     metric: Judged = "val_loss"
     """What the verdict is about."""
     margin: Annotated[float, Field(gt=0.0)] | None = None
@@ -38,6 +41,17 @@ class StudyDefinition(Section):
     """What is expected, in words."""
     expected: dict[Name, Verdict] = Field(default_factory=dict)
     """The verdicts that are expected, by variant."""
+
+    @property
+    def reads_test(self) -> bool:
+        """Whether runs are judged on a test split: the project's, or a fold's."""
+        return self.test or self.folds is not None
+
+    @property
+    def judged_by(self) -> str:
+        """The metric of the verdict: with folds on the part that no run has chosen anything by, not on validation samples."""
+        on_test = self.metric.replace("val_", "test_", 1) if self.metric.startswith("val_") else self.metric
+        return self.metric if self.folds is None or on_test not in METRICS else on_test
 
 
 class StudyConfig(Section):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +13,10 @@ from numpy.typing import NDArray
 
 from pipeline import evaluation as ev
 from pipeline.artifacts import (
-    append_jsonl,
     kept_dir,
     make_dir,
     published_dir,
     read_json,
-    read_jsonl,
     runs_root,
     stage_dir,
     write_csv,
@@ -29,6 +25,7 @@ from pipeline.artifacts import (
 )
 from pipeline.data.dataset import Dataset, Split, open_dataset
 from pipeline.errors import DataError, NumericsError, StorageError
+from pipeline.runs.reads import counted_read
 from pipeline.schema.evaluate import EvaluateConfig
 from pipeline.stages.entry import read_params, run_stage, section
 
@@ -79,34 +76,6 @@ def check_classes(known: list[str], present: list[str]) -> None:
         raise StorageError(
             f"{place}: the model's {len(known)} classes are not the {len(present)} of the dataset; run `dvc repro train`"
         )
-
-
-@contextmanager
-def counted_read(dataset_digest: str, weights_digest: str) -> Iterator[int]:
-    """Read the test split in the block; how often it has been read, this time included, in this repository.
-
-    The reading is recorded before it happens, so that one that is killed counts: it may have been seen. Where the block fails
-    it has shown nothing, and the record is withdrawn.
-    """
-    path = runs_root() / "test-reads.jsonl"
-    read = {"dataset": dataset_digest, "weights": weights_digest}
-    make_dir(path.parent)
-    append_jsonl(path, [{**read, "time": _now()}])
-    try:
-        yield num_reads(path, dataset_digest)
-    except BaseException:
-        append_jsonl(path, [{**read, "time": _now(), "withdrawn": True}])
-        raise
-
-
-def num_reads(path: Path, dataset_digest: str) -> int:
-    """How often a dataset's test split has been read, by the records."""
-    reads = [read for read in read_jsonl(path) if read["dataset"] == dataset_digest]
-    return sum(-1 if read.get("withdrawn") else 1 for read in reads)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def keep(run: str, metrics: Mapping[str, Any]) -> None:

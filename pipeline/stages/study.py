@@ -13,11 +13,11 @@ from pipeline.errors import ConfigError
 from pipeline.mirror import mirror_study
 from pipeline.runs.find import NOTHING, Asked
 from pipeline.schema.cluster import ClusterConfig
-from pipeline.schema.study import StudyConfig
+from pipeline.schema.study import StudyConfig, StudyDefinition
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.stages.entry import read_params, run_stage, section
 from pipeline.stages.supervised import supervise
-from pipeline.study.effects import effects, told
+from pipeline.study.effects import Outcome, effects, told
 from pipeline.study.plan import contrasts, variants
 from pipeline.study.processes import Processes
 from pipeline.study.run import CapacityOf, capacity_here, compute, cores, open_materials, plan
@@ -58,12 +58,19 @@ def run(name: str, asked: Asked = NOTHING) -> None:
                 "hash": outcome.result.hash,
                 "variant": outcome.variant,
                 "seed": outcome.seed,
-                "config": {**definition.baseline, **changes[outcome.variant], "train.seed": outcome.seed},
+                "fold": outcome.fold,
+                "config": {**definition.baseline, **changes[outcome.variant], **_of_cell(outcome, definition)},
                 **{part: getattr(outcome.result, part) for part in ("metrics", "rows", "failure")},
             }
             for outcome in outcomes
         ],
     )
+
+
+def _of_cell(outcome: Outcome, definition: StudyDefinition) -> dict[str, Any]:
+    """What makes a run of a variant this one."""
+    fold = {} if outcome.fold is None else {"prepare.fold": [outcome.fold, definition.folds]}
+    return {"train.seed": outcome.seed, **fold}
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.metrics import METRICS
 from pipeline.study.found import Advice, Contrast, Effect, Effects
 from pipeline.study.statistics import FEWEST_SEEDS
-from pipeline.study.wording import contrast_words, label, numbers, setting, settings, shown, side_of, signed
+from pipeline.study.wording import contrast_words, label, numbers, setting, settings, shown, side_of, signed, tried
 
 MORE_SEEDS, MOST_SEEDS = 8, 32
 """The least that is advised where seeds are too few; and beyond so many, more of them are no longer advised."""
@@ -60,8 +60,7 @@ def _of_several(found: Effects, words: str) -> str:
     for said in ORDER:
         named = [_in_summary(variant) for variant in found.variants if variant.verdict == said]
         parts += [f"{said}: {', '.join(named)}"] if named else []
-    num = len(found.seeds)
-    return f"By {words}, {num} seed{'s' if num > 1 else ''}: {'; '.join(parts)}"
+    return f"By {words}, {tried(found)}: {'; '.join(parts)}"
 
 
 def advice(found: Effects) -> list[Advice]:
@@ -75,11 +74,16 @@ def _of_one(found: Effects, variant: Effect, words: str) -> str:
         "helps": f"{what} helps",
         "hurts": f"{what} hurts",
         "equivalent": f"{what} is equivalent within {found.margin or 0:g}",
-        "failed": f"{what} failed on {variant.num_failed} of {len(found.seeds)} seeds",
+        "failed": f"{what} failed on {variant.num_failed} of {tried(found)}",
         "no evidence": f"No evidence that {what} makes a difference",
-        "too few seeds": f"{variant.num_seeds} of the {FEWEST_SEEDS} seeds that a verdict needs: {what}",
+        "too few seeds": f"{_too_few(variant)} that a verdict needs: {what}",
     }.get(said, f"{what} means {said}")
     return f"{head[0].upper()}{head[1:]}{_means(found, variant, words)}"
+
+
+def _too_few(variant: Effect) -> str:
+    num, unit = (variant.num_seeds, "seeds") if variant.num_folds is None else (variant.num_folds, "folds")
+    return f"{num} of the {FEWEST_SEEDS} {unit}"
 
 
 def _means(found: Effects, variant: Effect, words: str) -> str:
@@ -159,6 +163,8 @@ def _seeds(found: Effects) -> list[Advice]:
     command = _study(found, [("study.seeds", wanted)])
     if found.baseline.num_failed == found.num_cells // (len(found.variants) + 1):
         return [Advice("The baseline failed on every seed, so nothing can be compared with it")]
+    if "too few seeds" in verdicts and found.folds:
+        return [Advice(f"A verdict needs {FEWEST_SEEDS} folds in which both runs have finished: see which failed, and why")]
     if "too few seeds" in verdicts:
         return [Advice(f"A verdict needs {FEWEST_SEEDS} seeds, and {wanted} say more", command)]
     if "no evidence" not in verdicts:
@@ -166,8 +172,8 @@ def _seeds(found: Effects) -> list[Advice]:
     open_ones = _listed(variant.name for variant in found.variants if variant.verdict == "no evidence")
     if num >= MOST_SEEDS:
         text = "say with study.margin which difference would matter: the runs may then show that it is smaller"
-        return [Advice(f"{num} seeds leave open {open_ones}; {text}")]
-    return [Advice(f"{num} seeds leave open {open_ones}; more seeds may tell", command)]
+        return [Advice(f"{tried(found)} leave open {open_ones}; {text}")]
+    return [Advice(f"{tried(found)} leave open {open_ones}; more seeds may tell", command)]
 
 
 def _command(name: str, pairs: Iterable[tuple[str, Any]]) -> str:

@@ -17,10 +17,11 @@ from pipeline.study.statistics import (
     Difference,
     bootstrap_interval,
     holm,
+    overlap_of,
     paired_difference,
     verdict,
 )
-from pipeline.study.wording import contrast_words, label, numbers, shown
+from pipeline.study.wording import contrast_words, label, numbers, shown, tried
 
 if TYPE_CHECKING:
     from pipeline.schema.study import StudyDefinition
@@ -32,6 +33,9 @@ VERDICTS = ("helps", "hurts", "more", "less", "equivalent", "failed", *UNDECIDED
 
 Contrasts = Mapping[str, Contrast]
 """By variant."""
+Run = tuple[int | None, int]
+"""Fold and seed."""
+CORRECTION = "overlapping training sets of the folds (Nadeau and Bengio 2003)"
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,12 @@ class Outcome:
     result: Result
     accepted: bool = False
     """Computed by older code, and taken over by the user."""
+    fold: int | None = None
+
+    @property
+    def run(self) -> Run:
+        """What it shares with the run of another variant that it is compared with."""
+        return self.fold, self.seed
 
     def value(self, metric: str) -> float | None:
         """Of a run that has not failed."""
@@ -82,7 +92,7 @@ def measured(
 
     contrasts: what each variant differs in from what it is compared with, for the words alone (plan.contrasts).
     """
-    metric = definition.metric
+    metric, folds = definition.judged_by, definition.folds
     values = {variant.name: _finished(variant.name, metric, outcomes) for variant in variants}
     failed = {
         variant.name: sum(o.variant == variant.name for o in outcomes) - len(values[variant.name]) for variant in variants
@@ -95,6 +105,8 @@ def measured(
         finding=definition.finding,
         metric=metric,
         seeds=sorted({outcome.seed for outcome in outcomes}),
+        folds=folds,
+        correction=CORRECTION if folds else None,
         confidence=CONFIDENCE,
         margin=definition.margin,
         num_cells=len(outcomes),
@@ -109,12 +121,12 @@ def measured(
         ),
         variants=_effects(definition, variants, outcomes, contrasts, values, failed),
         failures=[
-            Failure(outcome.variant, outcome.seed, outcome.result.failure or "no value of the metric")
+            Failure(outcome.variant, outcome.seed, outcome.fold, outcome.result.failure or "no value of the metric")
             for outcome in outcomes
             if outcome.value(metric) is None
         ],
         otherwise=otherwise,
-        notes=[*_notes(metric, outcomes), *([f"all of its runs have {otherwise}"] if otherwise else [])],
+        notes=[*_notes(metric, outcomes), *_fold_notes(folds), *([f"all of its runs have {otherwise}"] if otherwise else [])],
     )
 
 
@@ -123,7 +135,7 @@ def _effects(
     variants: Sequence[Variant],
     outcomes: Sequence[Outcome],
     contrasts: Contrasts,
-    values: Mapping[str, Mapping[int, float]],
+    values: Mapping[str, Mapping[Run, float]],
     failed: Mapping[str, int],
 ) -> list[Effect]:
     """Of each variant but the baseline.
@@ -132,16 +144,18 @@ def _effects(
     that failed on a seed that its reference finished is "failed" whatever its other seeds say, but for "hurts".
     """
     compared = [variant for variant in variants if variant.against]
-    differences = [_compared(variant, values, definition.margin) for variant in compared]
+    folds, metric = definition.folds, definition.judged_by
+    differences = [_compared(variant, values, definition.margin, folds) for variant in compared]
     p_holm = _adjusted([difference.p for difference in differences])
     p_equivalent_holm = _adjusted([difference.p_equivalent for difference in differences])
-    better, others = METRICS[definition.metric].better, _others(definition.metric, outcomes)
+    better, others = METRICS[metric].better, _others(metric, outcomes)
     rows = []
     for variant, difference, p, inside in zip(compared, differences, p_holm, p_equivalent_holm, strict=True):
         said = "too few seeds" if difference.mean is None else verdict(difference.mean, p, inside, better)
         lost = values[variant.against].keys() - values[variant.name].keys()
         said = "failed" if said != "hurts" and (lost or not values[variant.name]) else said
-        expected, bootstrap = definition.expected.get(variant.name), bootstrap_interval(difference)
+        runs = values[variant.against].keys() & values[variant.name].keys()
+        expected, bootstrap = definition.expected.get(variant.name), None if folds else bootstrap_interval(difference)
         rows.append(
             Effect(
                 name=variant.name,
@@ -158,11 +172,12 @@ def _effects(
                 p_equivalent=difference.p_equivalent,
                 p_equivalent_holm=inside,
                 verdict=said,
-                num_seeds=difference.num_seeds,
+                num_seeds=len({seed for _, seed in runs}),
+                num_folds=difference.num_seeds if folds else None,
                 num_failed=failed[variant.name],
                 expected=expected,
                 as_expected=as_expected(said, expected),
-                others={metric: _other(variant, metric, outcomes) for metric in others},
+                others={other: _other(variant, other, outcomes, folds) for other in others},
             )
         )
     return rows
@@ -193,14 +208,9 @@ def agreement(found: Effects) -> str | None:
 
 def sentences(found: Effects) -> list[str]:
     """The effects in words: a line for each variant, each failure with its runs, the notes, the expected finding."""
-    words, num = METRICS[found.metric].words, len(found.seeds)
-    lines = [_sentence(variant, words, num, found.margin) for variant in found.variants]
-    failures: dict[str, dict[str, list[int]]] = {}
-    for failure in found.failures:
-        failures.setdefault(failure.failure, {}).setdefault(failure.variant, []).append(failure.seed)
-    for text, where in failures.items():
-        runs = _listed([f"{name} (seed{'s' if len(seeds) > 1 else ''} {_listed(seeds)})" for name, seeds in where.items()])
-        lines.append(f"failed: {runs}: {text}")
+    words = METRICS[found.metric].words
+    lines = [_sentence(variant, words, tried(found), found.margin) for variant in found.variants]
+    lines += _failure_lines(found.failures)
     lines += found.notes
     said = agreement(found)
     if said:
@@ -210,6 +220,24 @@ def sentences(found: Effects) -> list[str]:
     return lines
 
 
+def _failure_lines(failures: Sequence[Failure]) -> list[str]:
+    """A line for each reason, with the runs that it ended."""
+    by_reason: dict[str, dict[str, list[Failure]]] = {}
+    for failure in failures:
+        by_reason.setdefault(failure.failure, {}).setdefault(failure.variant, []).append(failure)
+    return [
+        f"failed: {_listed(f'{name} ({_runs(own)})' for name, own in where.items())}: {text}"
+        for text, where in by_reason.items()
+    ]
+
+
+def _runs(failures: Sequence[Failure]) -> str:
+    """ "seeds 0, 1", or "seed 0 of fold 2, seed 1 of fold 3"."""
+    if failures[0].fold is not None:
+        return _listed(f"seed {failure.seed} of fold {failure.fold}" for failure in failures)
+    return f"seed{'s' if len(failures) > 1 else ''} {_listed(failure.seed for failure in failures)}"
+
+
 def told(found: Mapping[str, Any]) -> list[str]:
     """A study in lines: the question, the effects, the answer to it, what follows from it."""
     next_steps = [f"{step['text']}{': ' + step['command'] if step['command'] else ''}" for step in found["advice"]]
@@ -217,20 +245,22 @@ def told(found: Mapping[str, Any]) -> list[str]:
     return [found["question"], *every, f"Answer: {found['answer']}", *next_steps]
 
 
-def _sentence(variant: Effect, words: str, num: int, margin: float | None) -> str:
-    said, seeds = variant.verdict, variant.num_seeds
+def _sentence(variant: Effect, words: str, num: str, margin: float | None) -> str:
+    """num: of how many runs, in words."""
+    said = variant.verdict
     name = f"{variant.name} ({contrast_words(variant)})" if variant.contrast else variant.name
     against = "" if variant.against == "baseline" else f" (against {variant.against})"
     told = "" if variant.difference is None else f"{words} {numbers(variant)}"
     if said == "too few seeds":
-        head = f"{name}{against}: too few seeds for a verdict ({seeds}; {FEWEST_SEEDS} are needed)"
+        have, unit = (variant.num_seeds, "seeds") if variant.num_folds is None else (variant.num_folds, "folds")
+        head = f"{name}{against}: too few {unit} for a verdict ({have}; {FEWEST_SEEDS} are needed)"
         text = f"{head}, {told}" if told else head
     elif said == "failed":
-        head = f"{name}{against} failed on {variant.num_failed} of {num} seeds"
+        head = f"{name}{against} failed on {variant.num_failed} of {num}"
         text = f"{head}; on the others: {told}" if told else head
     elif said in ("helps", "hurts"):
         text = f"{name} {said}{against}: {told}"
-        text += f"; failed on {variant.num_failed} of {num} seeds" if variant.num_failed else ""
+        text += f"; failed on {variant.num_failed} of {num}" if variant.num_failed else ""
     elif said == "equivalent":
         text = f"{name} is equivalent within {margin:g}{against}: {told}"
     else:
@@ -257,6 +287,12 @@ def _notes(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
     return notes
 
 
+def _fold_notes(folds: int | None) -> list[str]:
+    if folds is None:
+        return []
+    return [f"{folds} folds, each tested by runs that were trained on the others; intervals and p allow for the {CORRECTION}"]
+
+
 def _otherwise(contrasts: Contrasts, base: str) -> str:
     """In what all of the runs differ from the project's configuration, beside what is compared."""
     own = beside(contrasts.get(base, {}), (contrast for name, contrast in contrasts.items() if name != base))
@@ -264,16 +300,22 @@ def _otherwise(contrasts: Contrasts, base: str) -> str:
     return _listed(pairs)
 
 
-def _compared(variant: Variant, values: Mapping[str, Mapping[int, float]], margin: float | None) -> Difference:
+def _compared(
+    variant: Variant, values: Mapping[str, Mapping[Run, float]], margin: float | None, folds: int | None
+) -> Difference:
+    """Seed by seed; with folds, fold by fold, since the seeds of a fold share its samples: the mean over them is one value."""
     own, reference = values[variant.name], values[variant.against]
-    seeds = sorted(own.keys() & reference.keys())
-    return paired_difference([own[seed] for seed in seeds], [reference[seed] for seed in seeds], margin)
+    parts: dict[object, list[Run]] = {}
+    for run in sorted(own.keys() & reference.keys(), key=lambda run: (run[0] or 0, run[1])):
+        parts.setdefault(run[0] if folds else run, []).append(run)
+    pairs = [tuple(sum(side[run] for run in runs) / len(runs) for side in (own, reference)) for runs in parts.values()]
+    return paired_difference([one for one, _ in pairs], [other for _, other in pairs], margin, overlap_of(folds))
 
 
-def _finished(variant: str, metric: str, outcomes: Sequence[Outcome]) -> dict[int, float]:
-    """The metric of each seed's run that has one."""
-    found = {outcome.seed: outcome.value(metric) for outcome in outcomes if outcome.variant == variant}
-    return {seed: value for seed, value in found.items() if value is not None}
+def _finished(variant: str, metric: str, outcomes: Sequence[Outcome]) -> dict[Run, float]:
+    """The metric of each run that has one."""
+    found = {outcome.run: outcome.value(metric) for outcome in outcomes if outcome.variant == variant}
+    return {run: value for run, value in found.items() if value is not None}
 
 
 def _others(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
@@ -282,9 +324,9 @@ def _others(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
     return [name for name in names if name != metric and any(outcome.value(name) is not None for outcome in outcomes)]
 
 
-def _other(variant: Variant, metric: str, outcomes: Sequence[Outcome]) -> Shift:
+def _other(variant: Variant, metric: str, outcomes: Sequence[Outcome], folds: int | None) -> Shift:
     values = {name: _finished(name, metric, outcomes) for name in (variant.name, variant.against)}
-    difference = _compared(variant, values, None)
+    difference = _compared(variant, values, None, folds)
     interval = list(difference.interval) if difference.interval else None
     return Shift(_mean(values[variant.name]), difference.mean, interval)
 
@@ -295,7 +337,7 @@ def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
     return [None if p is None else next(adjusted) for p in p_values]
 
 
-def _mean(values: Mapping[int, float]) -> float | None:
+def _mean(values: Mapping[Run, float]) -> float | None:
     return sum(values.values()) / len(values) if values else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from pipeline.data.dataset import Manifest
@@ -87,7 +88,8 @@ def tried(todo: Missing, data: Manifest) -> float:
         if _kind(job) not in known:
             views = [Views([], cell.policy, cell.views) for cell in job.cells]
             lanes = [cell.lane for cell in job.cells]
-            known[_kind(job)] = expected_seconds(job.program, lanes, views, data, job.device, job.threads)
+            own = replace(data, counts={**data.counts, "train": job.num_train, "val": job.num_val})
+            known[_kind(job)] = expected_seconds(job.program, lanes, views, own, job.device, job.threads)
     return start_s + makespan([0.0] * todo.workers, [START_S + known[_kind(job)] for job in todo.jobs])
 
 

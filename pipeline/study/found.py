@@ -50,13 +50,16 @@ class Effect:
     interval: list[float] | None
     bootstrap: list[float] | None
     differences: list[float]
-    """Of each seed."""
+    """Of each seed; with folds, of each fold, the mean over its seeds."""
     p: float | None
     p_holm: float | None
     p_equivalent: float | None
     p_equivalent_holm: float | None
     verdict: str
     num_seeds: int
+    """So many seeds, in some fold, of runs that both have finished."""
+    num_folds: int | None
+    """So many folds of such runs; None: the study has none."""
     num_failed: int
     expected: str | None
     as_expected: bool | None
@@ -70,6 +73,7 @@ class Failure:
 
     variant: str
     seed: int
+    fold: int | None
     failure: str
 
 
@@ -90,6 +94,9 @@ class Effects:
     finding: str | None
     metric: str
     seeds: list[int]
+    folds: int | None
+    correction: str | None
+    """What the intervals and tests allow for, beside the number of variants."""
     confidence: float
     margin: float | None
     num_cells: int

@@ -49,6 +49,8 @@ class Job:
     num_train: int
     """Training samples that each run uses."""
     num_val: int
+    dataset: str
+    """Digest."""
 
     def halves(self) -> tuple[Job, Job]:
         """The same runs in two jobs, which need half of the memory each and start from the beginning."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import artifacts
 from pipeline.closure import stage_digest
-from pipeline.data.dataset import Dataset, open_dataset
+from pipeline.data.dataset import Dataset, Manifest, open_dataset
 from pipeline.data.views import RECORD, views_digest, write_view_folder
 from pipeline.errors import DataError
 from pipeline.kinds.extended import code_for
@@ -58,13 +58,23 @@ class Materials:
                 self._prepare(config, material)
         return open_dataset(path)
 
-    def differences(self, config: Configuration) -> str:
-        """In what a run's data differs from the pipeline's own, in words."""
+    def foreseen(self, config: Configuration) -> Manifest:
+        """Of a dataset that is not there: the pipeline's own stands for it, but for the counts of a fold."""
+        if config.prepare.fold is None:
+            return self.manifest
+        counts, (_, num) = self.manifest.counts, config.prepare.fold
+        whole = counts["train"] + counts["val"] + (counts["test"] if self.own.prepare.fold else 0)
+        test = round(whole / num)
+        val = round((whole - test) * config.prepare.val_fraction)
+        return replace(self.manifest, counts={"train": whole - test - val, "val": val, "test": test})
+
+    def differences(self, config: Configuration, folds: bool = True) -> str:
+        """In what a run's data differs from the pipeline's own, in words. folds: also in which part of it is tested."""
         pairs = [
             f"{section}.{key} = {value}"
             for section in ("data", "prepare", "augment")
             for key, value in getattr(config, section).model_dump().items()
-            if value != getattr(getattr(self.own, section), key)
+            if value != getattr(getattr(self.own, section), key) and (folds or key != "fold")
         ]
         return ", ".join(pairs) or "the configuration"
 

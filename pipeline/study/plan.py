@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError, RegattaError
 from pipeline.kinds.keys import data_section, keys_of, kind_named, policy_section
+from pipeline.prepare.folds import TIMELESS
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, alias, key_paths, nearest, validated
 from pipeline.schema.data import DataConfig
@@ -23,7 +24,7 @@ from pipeline.train.program import program_of
 BASELINE = "baseline"
 SECTIONS = ("data", "prepare", "augment", "model", "train")
 """Those that decide a run."""
-FIXED = ("train.seed", *(f"train.{name}" for name in NOT_IDENTITY))
+FIXED = ("train.seed", "prepare.fold", *(f"train.{name}" for name in NOT_IDENTITY))
 """Seeds are the study's own, and these change no result."""
 KEYS = "model.keys."
 """Below it stands what a module's own function takes."""
@@ -57,6 +58,8 @@ class Cell:
     variant: str
     seed: int
     config: Configuration
+    fold: int | None = None
+    """From 1 on; None: the study has no folds."""
 
 
 def schemas(values: Mapping[str, Any]) -> dict[str, type[Section]]:
@@ -97,10 +100,17 @@ def cells(definition: StudyDefinition, values: Mapping[str, Any]) -> list[Cell]:
         raise ConfigError("\n".join(problems))
     seed = values["train"]["seed"]
     return [
-        Cell(name, seed + i, configuration({**own, "train": {**own["train"], "seed": seed + i}}))
+        Cell(name, seed + i, configuration(_of_cell(own, seed + i, fold, definition.folds)), fold)
         for name, own in configurations.items()
+        for fold in (range(1, definition.folds + 1) if definition.folds else [None])
         for i in range(definition.seeds)
     ]
+
+
+def _of_cell(own: Values, seed: int, fold: int | None, folds: int | None) -> Values:
+    """A variant's values with a run's own seed and fold."""
+    part = {} if fold is None else {"prepare": {**own["prepare"], "fold": [fold, folds]}}
+    return {**own, **part, "train": {**own["train"], "seed": seed}}
 
 
 def contrasts(definition: StudyDefinition, values: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -162,7 +172,8 @@ def _checked(definition: StudyDefinition, values: Mapping[str, Any]) -> tuple[li
     for name, other in itertools.combinations(configurations, 2):
         if configurations[name] == configurations[other]:
             wrong.append(f"variant {other}: the same as {name}; give it a difference or take it out")
-    wrong += certain_problems(every, configurations)
+    wrong += [TIMELESS] if definition.folds and values["data"].get("time") is not None else []
+    wrong += certain_problems(every, configurations, definition.folds)
     return wrong, configurations
 
 

@@ -19,6 +19,7 @@ from pipeline.data.dataset import Manifest, open_dataset
 from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes
 from pipeline.errors import BusyError, ConfigError, StorageError
 from pipeline.runs.identity import Identity, identity
+from pipeline.runs.reads import record_reads
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.claims import Claims
 from pipeline.study.effects import Outcome
@@ -101,11 +102,11 @@ def plan(
         )
         for cell, material in zip(chosen, found, strict=True)
     ]
-    known, accepted = known_results(names, definition.test, tables, accept_code)
+    known, accepted = known_results(names, definition.reads_test, tables, accept_code)
     missing = [(cell, material, own) for cell, material, own in zip(chosen, found, names, strict=True) if own.run not in known]
     capacity = connect() if missing else capacity_here
     _check_samples(name, definition, list(zip(chosen, found, names, strict=True)), known, materials, make)
-    jobs = cut_to_fit(_jobs(missing, materials, definition.test, make), capacity, tidy=make)
+    jobs = cut_to_fit(_jobs(missing, materials, definition.reads_test, make), capacity, tidy=make)
     return StudyPlan(chosen, names, known, accepted, jobs, capacity)
 
 
@@ -118,20 +119,24 @@ def _check_samples(
     make: bool,
 ) -> None:
     """Refuse to compare what is judged on other samples. Datasets that are neither there nor to be made are left out."""
-    found: dict[str, list[Judged]] = {cell.variant: [] for cell, _, _ in runs}
+    found: dict[int | None, dict[str, list[Judged]]] = {}
+    for cell, _, _ in runs:
+        found.setdefault(cell.fold, {})[cell.variant] = []
     by_path: dict[Path, Judged] = {}
     for cell, material, own in runs:
         if own.run in known:
             result = known[own.run]
             assert result.val_samples is not None  # it would not be usable
-            found[cell.variant].append(Judged(result.val_samples, result.test_samples if definition.test else None))
+            test_samples = result.test_samples if definition.reads_test else None
+            found[cell.fold][cell.variant].append(Judged(result.val_samples, test_samples))
         elif make or (material.data_path / "dataset.json").exists():
             if material.data_path not in by_path:
                 data = _patiently(lambda cell=cell: materials.dataset(cell.config))  # type: ignore[misc]
-                by_path[material.data_path] = judged(data, definition.test)
-            found[cell.variant].append(by_path[material.data_path])
+                by_path[material.data_path] = judged(data, definition.reads_test)
+            found[cell.fold][cell.variant].append(by_path[material.data_path])
     configs = {cell.variant: cell.config for cell, _, _ in runs}
-    wrong = other_samples(variants(definition), found, lambda variant: materials.differences(configs[variant]))
+    every, words = variants(definition), lambda variant: materials.differences(configs[variant], folds=False)
+    wrong = dict.fromkeys(line for of_fold in found.values() for line in other_samples(every, of_fold, words))
     if lines := [f"study {name}: {line}" for line in wrong]:
         raise ConfigError("\n".join(lines))
 
@@ -226,7 +231,7 @@ def _jobs(
         data_path = str(material.data_path.absolute())
         threads = cell.config.train.threads or 1  # a core goes further with a group of its own than with a part of one
         counts = program.limit or manifest.counts["train"], manifest.counts["val"]
-        about = manifest.kind, own.code, test, *counts
+        about = manifest.kind, own.code, test, *counts, material.dataset
         jobs[own.run] = Job(program, (one,), data_path, device, threads, state_path([one]), *about)
     return list(jobs.values())
 
@@ -250,11 +255,11 @@ def cut_to_fit(jobs: Iterable[Job], capacity: CapacityOf, tidy: bool = True) -> 
 
 
 def _manifest(materials: Materials, cell: Cell, material: Material, make: bool) -> Manifest:
-    """Of a run's dataset; where it is not there and is not to be made, the pipeline's own stands for it."""
+    """Of a run's dataset; where it is not there and is not to be made, as it is foreseen."""
     if make:
         return _patiently(lambda: materials.dataset(cell.config)).manifest
     path = material.data_path
-    return open_dataset(path).manifest if (path / "dataset.json").exists() else materials.manifest
+    return open_dataset(path).manifest if (path / "dataset.json").exists() else materials.foreseen(cell.config)
 
 
 def _patiently(make: Callable[[], T]) -> T:
@@ -303,7 +308,7 @@ def compute(planned_study: StudyPlan, workers: Workers) -> list[Outcome]:
         results = shared.results
     clear_old_states()
     return [
-        Outcome(cell.variant, cell.seed, results[own.run], own.run in planned_study.accepted)
+        Outcome(cell.variant, cell.seed, results[own.run], own.run in planned_study.accepted, cell.fold)
         for cell, own in zip(planned_study.cells, planned_study.names, strict=True)
     ]
 
@@ -353,7 +358,9 @@ class SharedAgenda:
         return replace(job, state=self._own_state(job))
 
     def take(self, job: Job, results: list[Result]) -> None:
-        """Store a job's results, and only then let go of its runs."""
+        """Store a job's results, and only then let go of its runs. What they read of the test split is recorded first."""
+        if job.test:
+            record_reads([{"dataset": job.dataset, "run": result.hash} for result in results if result.test_samples])
         for result in results:
             artifacts.write_json(place(result.hash), result.to_json())
             self.results[result.hash] = result

@@ -52,13 +52,18 @@ def samples_digest(data: Data, name: str) -> str:
     return hashed.hexdigest()
 
 
-def certain_problems(every: Sequence[Compared], configurations: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Variants whose keys alone say that they are judged on other samples than what they are compared with."""
+def certain_problems(
+    every: Sequence[Compared], configurations: Mapping[str, Mapping[str, Any]], folds: int | None = None
+) -> Iterator[str]:
+    """Variants whose keys alone say that they are judged on other samples than what they are compared with.
+
+    Folds are cut from given validation samples, too.
+    """
     for variant in every:
         own, other = configurations.get(variant.name), configurations.get(variant.against)
         if own is None or other is None:
             continue
-        given = data_section(own).val_path is not None
+        given = data_section(own).val_path is not None and folds is None
         for path in ("prepare.limit",) if given else DECIDING:
             section, key = path.split(".")
             if own[section][key] != other[section][key]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.metrics import Better
 
@@ -21,7 +22,10 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Difference:
-    """Of a variant from its reference, in the metric's own unit. Below 3 seeds there is only the mean, of no seeds nothing."""
+    """Of a variant from its reference, in the metric's own unit. Below 3 seeds there is only the mean, of no seeds nothing.
+
+    With folds, what is said of seeds holds of folds: the difference of each is its mean over the seeds.
+    """
 
     mean: float | None
     interval: Interval | None
@@ -39,12 +43,19 @@ class Difference:
         return len(self.differences)
 
 
-def paired_difference(variant: Sequence[float], reference: Sequence[float], margin: float | None = None) -> Difference:
+def paired_difference(
+    variant: Sequence[float], reference: Sequence[float], margin: float | None = None, overlap: float = 0.0
+) -> Difference:
     """The paired t interval and test (Student 1908), and equivalence within the margin.
 
     Equivalence is two one-sided paired t tests, p the larger of the two (TOST, Schuirmann 1987). Where the difference is the
     same on every seed, no t test exists and p is that of the sign-flip test (Fisher 1935): 2^(1-n), of equivalence 2^-n.
     The interval is over seeds: it says nothing about other samples.
+
+    overlap: of folds, the number of a fold's samples over that of all others. Folds share most of the samples that they are
+    trained on, so that their differences spread less than those of new samples would: the variance of the mean is that of a
+    difference times 1/n + overlap instead of 1/n (Nadeau and Bengio 2003, "Inference for the generalization error"). Where the
+    difference is the same in every fold, p is then 1.
     """
     one, other = np.asarray(variant, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     differences, num = one - other, len(one)
@@ -53,16 +64,25 @@ def paired_difference(variant: Sequence[float], reference: Sequence[float], marg
         return Difference(mean, None, None, None, each)
     rounding = ROUNDING * float(np.abs([one, other]).max())
     if np.ptp(differences) <= rounding:
-        p = 1.0 if abs(mean) <= rounding else 2.0 ** (1 - num)
-        inside = None if margin is None else 2.0**-num if abs(mean) < margin else 1.0
+        p = 1.0 if abs(mean) <= rounding or overlap else 2.0 ** (1 - num)
+        inside = None if margin is None else 2.0**-num if abs(mean) < margin and not overlap else 1.0
         return Difference(mean, None, p, inside, each)
     from scipy import special
 
-    error = float(differences.std(ddof=1)) / math.sqrt(num)
+    error = float(differences.std(ddof=1)) * math.sqrt(1 / num + overlap) if overlap else _standard_error(differences)
     reach = float(special.stdtrit(num - 1, 0.5 + CONFIDENCE / 2)) * error
     p = float(2 * special.stdtr(num - 1, -abs(mean) / error))
     inside = None if margin is None else float(special.stdtr(num - 1, (abs(mean) - margin) / error))
     return Difference(mean, (mean - reach, mean + reach), p, inside, each)
+
+
+def _standard_error(differences: NDArray[np.float64]) -> float:
+    return float(differences.std(ddof=1)) / math.sqrt(len(differences))
+
+
+def overlap_of(folds: int | None) -> float:
+    """Of so many folds: one is tested, the others are what a run trains on and chooses its epoch by."""
+    return 0.0 if folds is None else 1 / (folds - 1)
 
 
 def bootstrap_interval(difference: Difference) -> Interval | None:

@@ -30,7 +30,7 @@ WHOLE = ("best_epoch", "num_epochs", "num_parameters", "num_train")
 NUMBERS = ("loss", "accuracy", "learning_rate", "grad_norm", "seconds", "samples_per_s")
 NORMS = "layer_grad_norms"
 CURVES = ("variant", "seed", "hash", "epoch", "split", *NUMBERS, NORMS)
-"""Columns of curves.parquet."""
+"""Columns of curves.parquet that a result is made of; its fold is for who reads the table."""
 
 
 def cells_table(outcomes: Sequence[Outcome]) -> pa.Table:
@@ -41,6 +41,7 @@ def cells_table(outcomes: Sequence[Outcome]) -> pa.Table:
     columns: dict[str, Any] = {
         "variant": pa.array([outcome.variant for outcome, _ in rows], pa.string()),
         "seed": pa.array([outcome.seed for outcome, _ in rows], pa.int64()),
+        "fold": pa.array([outcome.fold for outcome, _ in rows], pa.int64()),
         "accepted": pa.array([outcome.accepted for outcome, _ in rows], pa.bool_()),
     }
     columns |= {name: pa.array([getattr(outcome.result, name) for outcome, _ in rows], kind) for name, kind in ABOUT.items()}
@@ -59,6 +60,7 @@ def curves_table(outcomes: Sequence[Outcome]) -> pa.Table:
     columns: dict[str, Any] = {
         "variant": pa.array([outcome.variant for outcome, _ in rows], pa.string()),
         "seed": pa.array([outcome.seed for outcome, _ in rows], pa.int64()),
+        "fold": pa.array([outcome.fold for outcome, _ in rows], pa.int64()),
         "hash": pa.array([outcome.result.hash for outcome, _ in rows], pa.string()),
         "epoch": pa.array([row["epoch"] for _, row in rows], pa.int64()),
         "split": pa.array([row["split"] for _, row in rows], pa.string()),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.study.found import Effect
+from pipeline.study.found import Effect, Effects
 
 LABELS = {"augment.strength": "augmentation", "train.limit": "training samples", "data.size": "image size"}
 """Keys whose last part says too little by itself."""
@@ -75,7 +75,24 @@ def numbers(variant: Effect) -> str:
     inside = variant.p_equivalent_holm if variant.verdict == "equivalent" else None
     p = variant.p_holm if inside is None else inside
     shown_p = "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
-    return f"{text}, {variant.num_seeds} seeds, {shown_p} ({'Holm' if inside is None else 'two one-sided tests, Holm'})"
+    return f"{text}, {paired_over(variant)}, {shown_p} ({'Holm' if inside is None else 'two one-sided tests, Holm'})"
+
+
+def paired_over(variant: Effect) -> str:
+    """ "8 seeds", or "5 folds x 2 seeds"."""
+    return _so_many(variant.num_seeds, variant.num_folds, f"{variant.num_seeds} seeds")
+
+
+def tried(found: Effects) -> str:
+    """Of how many runs each variant is: "8 seeds", or "5 folds x 2 seeds"."""
+    num = len(found.seeds)
+    return _so_many(num, found.folds, f"{num} seed{'s' if num != 1 else ''}")
+
+
+def _so_many(seeds: int, folds: int | None, alone: str) -> str:
+    if folds is None:
+        return alone
+    return f"{folds} folds" if seeds == 1 else f"{folds} folds x {seeds} seeds"
 
 
 def _form(variant: Effect) -> str:

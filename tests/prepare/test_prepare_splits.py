@@ -15,7 +15,7 @@ def contents(num: int, start: int = 0) -> keyed.U64:
 
 def split(units: keyed.U64, strata: object = 0, given: object = NONE) -> tuple[np.ndarray, list[int]]:
     wide = [np.broadcast_to(np.asarray(column, np.int64), units.shape) for column in (strata, given)]
-    return assigned(units, *wide, FRACTIONS, 0)
+    return assigned(units, *wide, FRACTIONS, keyed.split_position(units))
 
 
 def test_golden_vector() -> None:
@@ -56,7 +56,8 @@ def test_small_classes_reach_every_split_as_far_as_they_can(num: int, expected: 
 
 def test_quotas_leave_something_to_train_on() -> None:
     for num in range(1, 30):
-        splits, _ = assigned(contents(num), np.zeros(num, int), np.full(num, NONE), {VAL: 0.45, TEST: 0.5}, 0)
+        position = keyed.split_position(contents(num))
+        splits, _ = assigned(contents(num), np.zeros(num, int), np.full(num, NONE), {VAL: 0.45, TEST: 0.5}, position)
         counts = np.bincount(splits, minlength=3)
         assert counts[TRAIN] >= 1
         assert num < 3 or (counts >= 1).all()
@@ -89,7 +90,8 @@ def test_given_splits_win_and_the_rest_is_cut_from_train() -> None:
 
 
 def test_a_fraction_of_zero_cuts_nothing() -> None:
-    splits, small = assigned(contents(50), np.zeros(50, int), np.full(50, NONE), {VAL: 0.2, TEST: 0.0}, 0)
+    position = keyed.split_position(contents(50))
+    splits, small = assigned(contents(50), np.zeros(50, int), np.full(50, NONE), {VAL: 0.2, TEST: 0.0}, position)
     assert set(splits.tolist()) == {TRAIN, VAL}
     assert small == []
 
@@ -97,7 +99,8 @@ def test_a_fraction_of_zero_cuts_nothing() -> None:
 def test_another_seed_gives_other_splits() -> None:
     units = contents(1000)
     wide = np.zeros(1000, int), np.full(1000, NONE)
-    assert (assigned(units, *wide, FRACTIONS, 1)[0] != assigned(units, *wide, FRACTIONS, 2)[0]).any()
+    one, other = (assigned(units, *wide, FRACTIONS, keyed.split_position(units, seed))[0] for seed in (1, 2))
+    assert (one != other).any()
 
 
 def test_straddlers_leave_the_earlier_split() -> None:

@@ -1,4 +1,3 @@
-import dataclasses
 import subprocess
 import sys
 
@@ -27,7 +26,7 @@ def test_the_lines_for_a_terminal(tmp_path):
 
 def test_answers_stand_in_the_studies_order_and_say_where_settings_are_others(tmp_path):
     artifacts = rb.build(tmp_path, epochs=1)
-    rb.write_study(artifacts / "study", "again", dataclasses.replace(rb.DROPOUT, question="And again?"))
+    rb.write_study(artifacts / "study", "again", rb.DROPOUT.model_copy(update={"question": "And again?"}))
     rb.write_study(artifacts / "study", "gone")
     path = tmp_path / "params.yaml"
     params = yaml.safe_load(path.read_text())

@@ -16,6 +16,7 @@ from pipeline import artifacts
 from pipeline.errors import DataError, NumericsError, StorageError
 from pipeline.model.objective import chosen_loss, num_outputs
 from pipeline.model.stacked.spec import StackedSpec
+from pipeline.runs.reads import num_reads
 from pipeline.stages import evaluate
 
 KINDS = {
@@ -243,7 +244,7 @@ def test_a_reading_that_has_shown_nothing_does_not_count_and_a_killed_one_does()
     save_network(Path("artifacts/train"), manifest, scale=1e30)
     with pytest.raises(NumericsError):
         evaluate.run()
-    assert evaluate.num_reads(Path("runs/test-reads.jsonl"), manifest["digest"]) == 1
+    assert num_reads(Path("runs/test-reads.jsonl"), manifest["digest"]) == 1
     save_network(Path("artifacts/train"), manifest)
     assert judged()[0]["test_reads"] == 2
     code = (

@@ -4,16 +4,17 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from pipeline.metrics import METRICS, Judged
+from pipeline.schema.study import StudyDefinition
 from pipeline.study.effects import VERDICTS, Outcome, as_expected, effects
 from pipeline.study.result import Result
-from pipeline.study.statistics import holm, paired_difference
+from pipeline.study.statistics import holm, overlap_of, paired_difference
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,8 @@ class Variant:
     against: str = "baseline"
 
 
-@dataclass(frozen=True)
-class Definition:
-    question: str = "Does it help?"
-    finding: str | None = None
-    expected: dict[str, str] = field(default_factory=dict)
-    metric: str = "val_loss"
-    margin: float | None = None
+def Definition(**keys):
+    return StudyDefinition(question="Does it help?", seeds=1, **keys)
 
 
 BASELINE = Variant("baseline", {"train.epochs": 5}, "")
@@ -41,7 +37,7 @@ FAILED = None
 def outcome(variant, seed, value, accepted=False, metric="val_loss", **more):
     failure = "the loss was not finite in epoch 2" if value is None else None
     metrics = {"val_loss": 0.5, "val_accuracy": 0.9, "best_epoch": 3.0, metric: value, "seconds": 2.0 + seed}
-    result = {"hash": f"{variant}{seed}", "failure": failure, "device": "cpu", "metrics": metrics, **more}
+    result = {"hash": f"{variant}{seed}", "failure": failure, "device": "cpu", "metrics": metrics} | more
     return Outcome(variant, seed, Result.from_json(result), accepted)
 
 
@@ -97,6 +93,47 @@ def test_too_few_seeds_show_the_difference_alone(num):
     variant, sentence = one(0.0136, num=num)
     assert (variant["verdict"], variant["p"], variant["interval"], variant["bootstrap"]) == ("too few seeds", None, None, None)
     assert re.fullmatch(rf"v: too few seeds for a verdict \({num}; 3 are needed\), validation loss \+0\.01\d\d", sentence)
+
+
+def folded(values, **more):
+    """The effects of {variant: rows of a fold's seeds}, judged on the folds' test parts."""
+    outcomes = [
+        replace(outcome(name, seed, value, metric="test_loss", hash=f"{name}{fold}{seed}"), fold=fold)
+        for name, folds in values.items()
+        for fold, row in enumerate(folds, start=1)
+        for seed, value in enumerate(row)
+    ]
+    variants = [BASELINE, *(Variant(name, {"model.dropout": 0.0}) for name in values if name != "baseline")]
+    return effects("s", Definition(folds=len(values["baseline"]), **more), variants, outcomes)
+
+
+def test_folds_are_compared_fold_by_fold_on_their_test_parts():
+    rng = np.random.default_rng(0)
+    base = rng.normal(0.5, 0.1, (5, 2))
+    own = base + 0.05 + rng.normal(0, 0.01, (5, 2))
+    found = folded({"baseline": base.tolist(), "v": own.tolist()}, margin=0.2)
+    [variant] = found["variants"]
+    expected = paired_difference(own.mean(1), base.mean(1), 0.2, overlap_of(5))
+    assert (found["metric"], found["folds"], found["seeds"]) == ("test_loss", 5, [0, 1])
+    assert found["correction"] == "overlapping training sets of the folds (Nadeau and Bengio 2003)"
+    assert variant["differences"] == pytest.approx((own - base).mean(1))
+    assert variant["interval"] == pytest.approx(expected.interval)
+    assert (variant["p"], variant["p_equivalent"]) == pytest.approx((expected.p, expected.p_equivalent))
+    assert (variant["num_folds"], variant["num_seeds"], variant["bootstrap"]) == (5, 2, None)
+    assert variant["verdict"] == "equivalent"
+    assert "5 folds x 2 seeds, p" in found["sentences"][0]
+    assert any("Nadeau and Bengio 2003" in note for note in found["notes"])
+
+
+def test_a_run_that_failed_is_told_with_its_fold():
+    rows = {"baseline": [[0.5, 0.6]] * 4, "v": [[0.5, 0.61], [None, 0.6], [0.52, 0.6], [None, None]]}
+    found = folded(rows)
+    [variant] = found["variants"]
+    assert (variant["verdict"], variant["num_failed"], variant["num_folds"]) == ("failed", 3, 3)
+    assert variant["differences"] == pytest.approx([0.005, 0.0, 0.01]), "of a fold the seeds that both have finished"
+    assert "failed: v (seed 0 of fold 2, seed 0 of fold 4, seed 1 of fold 4): the loss" in found["sentences"][1]
+    two = folded({"baseline": [[0.5]] * 3, "v": [[0.5], [0.6], [None]]})["variants"][0]
+    assert two["verdict"] == "failed"
 
 
 def test_the_numbers_are_those_of_the_statistics():
@@ -178,7 +215,7 @@ def test_each_failure_is_told_once_with_its_runs():
     found = study(rows)
     told = [line for line in found["sentences"] if line.startswith("failed")]
     assert told == ["failed: v (seed 1), w (seeds 1, 2): the loss was not finite in epoch 2"]
-    assert found["failures"][0] == {"variant": "v", "seed": 1, "failure": "the loss was not finite in epoch 2"}
+    assert found["failures"][0] == {"variant": "v", "seed": 1, "fold": None, "failure": "the loss was not finite in epoch 2"}
 
 
 def test_a_finished_run_without_the_metric_counts_as_failed():

@@ -6,7 +6,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from pipeline.study.statistics import RESAMPLES, bootstrap_interval, holm, paired_difference, verdict
+from pipeline.study.statistics import RESAMPLES, bootstrap_interval, holm, overlap_of, paired_difference, verdict
 
 STUDIES, VARIANTS, SEEDS = 4000, 4, 5
 
@@ -148,3 +148,36 @@ def test_the_bootstrap_covers_with_enough_seeds():
     noise = np.random.default_rng(6).normal(size=(400, 20))
     found = [bootstrap_interval(paired_difference(row, np.zeros(20))) for row in noise]
     assert 0.89 < np.mean([low <= 0 <= high for low, high in found]) < 0.98
+
+
+def test_folds_share_training_samples_so_that_the_mean_is_less_sure():
+    rng = np.random.default_rng(1)
+    baseline, variant = rng.normal(size=5), rng.normal(0.5, size=5)
+    plain, own = paired_difference(variant, baseline, 2.0), paired_difference(variant, baseline, 2.0, overlap_of(5))
+    # Nadeau and Bengio (2003): the variance of the mean is (1/J + n_test / n_train) times that of a difference.
+    wider = ((1 / 5 + 1 / 4) / (1 / 5)) ** 0.5
+    reach, plain_reach = (found.interval[1] - found.mean for found in (own, plain))
+    assert (own.mean, own.differences) == (plain.mean, plain.differences)
+    assert reach == pytest.approx(wider * plain_reach)
+    t = own.mean / (np.std(variant - baseline, ddof=1) * (1 / 5 + 1 / 4) ** 0.5)
+    assert own.p == pytest.approx(2 * stats.t.sf(abs(t), 4))
+    assert own.p_equivalent > plain.p_equivalent
+    assert (overlap_of(None), overlap_of(10)) == (0.0, 1 / 9)
+
+
+def test_the_same_in_every_fold_proves_nothing():
+    same = paired_difference([0.5] * 12, [0.4] * 12, 0.2, overlap_of(12))
+    assert (same.interval, same.p, same.p_equivalent) == (None, 1.0, 1.0)
+
+
+def test_of_folds_the_interval_holds_what_it_says_where_that_of_seeds_does_not():
+    """A made-up truth: the folds' differences share a part of their noise, as overlapping training sets make them."""
+    rng, folds, missed = np.random.default_rng(0), 5, {0.0: 0, overlap_of(5): 0}
+    for _ in range(2000):
+        shared, own = rng.normal(size=1), rng.normal(size=folds)
+        differences = shared * (1 / 5) ** 0.5 + own * (4 / 5) ** 0.5  # correlation 1/5 = n_test / (n_test + n_train)
+        for overlap in missed:
+            low, high = paired_difference(differences, np.zeros(folds), overlap=overlap).interval
+            missed[overlap] += not low <= 0.0 <= high
+    assert missed[0.0] / 2000 > 0.10
+    assert missed[overlap_of(5)] / 2000 <= at_most(0.05, 2000)

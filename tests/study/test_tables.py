@@ -71,12 +71,12 @@ def test_the_tables_have_one_row_per_number(tmp_path):
     table = cells_table([Outcome("v", 3, RESULTS["whole"], accepted=True)])
     assert table.num_rows == 5
     row = table.to_pylist()[0]
-    assert row == {"variant": "v", "seed": 3, "accepted": True, "hash": "a", "without_code": "wa", "code": "c", "failure": None,
-                   "ended": "epochs", "device": "cpu", "num_threads": 2, "num_together": 12,
+    assert row == {"variant": "v", "seed": 3, "fold": None, "accepted": True, "hash": "a", "without_code": "wa",
+                   "code": "c", "failure": None, "ended": "epochs", "device": "cpu", "num_threads": 2, "num_together": 12,
                    "val_samples": "v", "test_samples": None, "metric": "val_loss",
                    "value": 0.1 + 0.2}  # fmt: skip
     assert curves_table([Outcome("v", 3, RESULTS["whole"])]).column_names == [
-        "variant", "seed", "hash", "epoch", "split", "loss", "accuracy", "learning_rate", "grad_norm", "seconds",
+        "variant", "seed", "fold", "hash", "epoch", "split", "loss", "accuracy", "learning_rate", "grad_norm", "seconds",
         "samples_per_s", "layer_grad_norms",
     ]  # fmt: skip
 

@@ -91,7 +91,8 @@ def _told(variant: Mapping[str, Any], metric: str) -> str:
     text = f"{variant['name']}: {variant['verdict']}, {metric_words(metric)} {signed(variant['difference'])}"
     if variant["interval"] is not None:
         text += f" ({signed(variant['interval'][0])} to {signed(variant['interval'][1])})"
-    return f"{text}, {variant['num_seeds']} seeds"
+    folds = f"{variant['num_folds']} folds x " if variant.get("num_folds") else ""
+    return f"{text}, {folds}{variant['num_seeds']} seeds"
 
 
 def losses(study: Study) -> Figure:

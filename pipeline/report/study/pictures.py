@@ -25,7 +25,7 @@ CAPTIONS = {
     ),
     "curves": (
         "Validation loss",
-        "The median over seeds, the band from the best to the worst seed; one scale for all, so that panels can be compared.",
+        "The median over runs, the band from the best to the worst run; one scale for all, so that panels can be compared.",
     ),
     "gradients": (
         "Gradients by layer and epoch",
@@ -51,9 +51,11 @@ def _study_figures(study: Study) -> Iterator[tuple[str, tuple[str, str], str, Fi
     metric = metric_words(effects["metric"])
     told = "; ".join(f"{variant['name']}: {variant['verdict']} ({signed(variant['difference'])})" for variant in variants)
     caption = (
-        f"Large dots are differences, bars their {100 * effects['confidence']:g}% intervals over seeds, small dots "
-        "single seeds; the verdict allows for the number of variants that were tried (Holm)."
+        f"Large dots are differences, bars their {100 * effects['confidence']:g}% intervals over {study.unit}s, small dots "
+        f"single {study.unit}s; the verdict allows for the number of variants that were tried (Holm)."
     )
+    if effects.get("correction"):
+        caption += f" Intervals and verdicts allow for the {effects['correction']}."
     if effects["margin"]:
         caption += f" What lies within the blue band, \u00b1{effects['margin']:g}, was said not to matter."
     titles = ("Differences", caption)

@@ -26,7 +26,7 @@ BESIDE = ("val_loss", "val_accuracy", "gap", "best_epoch", "test_loss", "test_ac
 
 @dataclass(frozen=True)
 class Runs:
-    """The curves of one variant's runs that have not failed: E epochs, S seeds, L layers; NaN where a run had ended."""
+    """The curves of one variant's S runs that have not failed: E epochs, L layers; NaN where a run had ended."""
 
     epochs: Ints
     val_loss: Floats
@@ -83,6 +83,11 @@ class Study:
         """The metrics of `BESIDE` that the study has."""
         assert self.effects is not None
         return [metric for metric in BESIDE if metric in self.effects["baseline"]["others"]]
+
+    @property
+    def unit(self) -> str:
+        """Over what differences are taken."""
+        return "fold" if self.effects is not None and self.effects.get("folds") else "seed"
 
     def means(self, metric: str) -> list[float | None]:
         """A metric's mean in each of `rows`; None where there is none."""
@@ -155,30 +160,32 @@ def about_gradients(effects: Mapping[str, Any]) -> bool:
 
 def runs_of(path: Path, effects: Mapping[str, Any]) -> dict[str, Runs]:
     """The curves of `curves.parquet` by variant, without failed runs."""
-    names = ["variant", "seed", "epoch", "split", "loss"] + (["layer_grad_norms"] if about_gradients(effects) else [])
+    keys = ["variant", "seed", *(["fold"] if effects.get("folds") else [])]
+    names = [*keys, "epoch", "split", "loss"] + (["layer_grad_norms"] if about_gradients(effects) else [])
     table = read_parquet(path, names)
     columns = [table[name].to_pylist() for name in names]
-    failed = {(failure["variant"], failure["seed"]) for failure in effects["failures"]}
+    failed = {tuple(failure[key] for key in keys) for failure in effects["failures"]}
     lines: dict[str, list[Any]] = {"baseline": []}
     for line in zip(*columns, strict=True):
-        if (line[0], line[1]) not in failed:
-            lines.setdefault(line[0], []).append(line)
+        run, rest = line[: len(keys)], line[len(keys) :]
+        if run not in failed:
+            lines.setdefault(run[0], []).append((run[0], run, *rest))
     return {name: _runs(own) for name, own in lines.items() if own}
 
 
 def _runs(lines: list[Any]) -> Runs:
-    """Of the lines (variant, seed, epoch, split, loss, maybe gradient norms) of one variant."""
-    seeds = {seed: i for i, seed in enumerate(sorted({line[1] for line in lines}))}
+    """Of the lines (variant, run, epoch, split, loss, maybe gradient norms) of one variant."""
+    runs = {run: i for i, run in enumerate(sorted({line[1] for line in lines}))}
     epochs = {epoch: i for i, epoch in enumerate(sorted({line[2] for line in lines}))}
     layers = list(next((dict(line[5]) for line in lines if len(line) > 5 and line[5]), {}))
-    val = np.full((len(seeds), len(epochs)), np.nan)
-    norms = np.full((len(seeds), len(layers), len(epochs)), np.nan)
-    for _, seed, epoch, split, loss, *more in lines:
+    val = np.full((len(runs), len(epochs)), np.nan)
+    norms = np.full((len(runs), len(layers), len(epochs)), np.nan)
+    for _, run, epoch, split, loss, *more in lines:
         if split == "val" and loss is not None:
-            val[seeds[seed], epochs[epoch]] = loss
+            val[runs[run], epochs[epoch]] = loss
         if more and more[0]:
             values = dict(more[0])
-            norms[seeds[seed], :, epochs[epoch]] = [values[layer] for layer in layers]
+            norms[runs[run], :, epochs[epoch]] = [values[layer] for layer in layers]
     return Runs(np.array(list(epochs), dtype=np.int64), val, layers, _geometric_mean(norms))
 
 
