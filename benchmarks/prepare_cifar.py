@@ -57,7 +57,9 @@ def prepare(folder: Path) -> None:
         class_level=None,
         files=None,
     )
-    keys = PrepareConfig(val_fraction=0.1, test_fraction=0.1, split_seed=0, max_bad_fraction=0.0, limit=None, fold=None)
+    keys = PrepareConfig(
+        val_fraction=0.1, test_fraction=0.1, split_seed=0, max_bad_fraction=0.0, alike="tell", limit=None, fold=None
+    )
     out = Path(tempfile.mkdtemp(prefix="prepare-cifar-"))
     try:
         manifest = build_dataset(data, keys, out, "benchmark")

@@ -33,6 +33,7 @@ PREPARE = {
     "test_fraction": 0.1,
     "split_seed": 0,
     "max_bad_fraction": 0.0,
+    "alike": "tell",
     "limit": None,
     "fold": None,
 }

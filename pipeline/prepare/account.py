@@ -132,10 +132,6 @@ def notes(
     disputed = len(conflicts_listed(samples, taken))
     lost = sorted(set(tally(samples, np.arange(len(samples)))) - set(tally(samples, readable)) - {""})
     found = taken.notes.copy()
-    if taken.dropped:
-        found.append(
-            f"{len(taken.dropped)} samples were left out as exact copies of samples of a later split (see rejected.csv)"
-        )
     if repeated:
         found.append(f"{repeated} samples are exact copies of others in their split")
     if disputed:

@@ -14,6 +14,7 @@ from pipeline.artifacts import REJECTED, digest, make_dir, rejected_beside, writ
 from pipeline.data.dataset import FORMAT, SPLITS, Manifest, manifest_dict
 from pipeline.data.intact import digests
 from pipeline.kinds.kind import Layout
+from pipeline.kinds.likeness import likeness_of
 from pipeline.kinds.reading import reading_of
 from pipeline.prepare.account import (
     COLUMNS,
@@ -23,7 +24,8 @@ from pipeline.prepare.account import (
     notes,
     table,
 )
-from pipeline.prepare.overview import divided, laid, overview_of, selected
+from pipeline.prepare.alike import without_alike
+from pipeline.prepare.overview import check_left, divided, laid, overview_of, selected
 from pipeline.prepare.parallel import num_workers
 from pipeline.prepare.scan import Samples, source_digest
 from pipeline.prepare.selection import Taken
@@ -61,6 +63,10 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     readable, chosen = (index[~np.isin(index, list(contents.problems))] for index in (readable, chosen))
     division = divided(overview, readable, chosen, prepare, refusing)
     classes, labels, taken = division.classes, division.labels, division.taken
+    likeness = likeness_of(data.kind) if layout.is_plain and prepare.alike != "off" else None
+    if likeness:
+        taken = without_alike(likeness, contents, taken, samples, layout, prepare.alike == "leave_out", folder)
+        check_left(taken, prepare, refusing(samples.problems | taken.dropped))
     rejected = samples.problems | taken.dropped
 
     fit, fitted = kind.fit(portions(contents, taken.index[taken.splits == TRAIN], layout), layout)

@@ -83,9 +83,17 @@ def divided(overview: Overview, readable: Column, chosen: Column, prepare: Prepa
     classes = class_names(source, samples, readable)
     labels = encoded(samples.label_sets, classes, source.task)
     check_classes(samples, readable, classes, refusing(problems))
-    fractions = {TRAIN: 1.0, VAL: prepare.val_fraction, TEST: 1.0 if prepare.fold else prepare.test_fraction}
     if times:
-        check_times(samples, chosen, times, fractions, refusing(problems))
+        check_times(samples, chosen, times, _fractions(prepare), refusing(problems))
     taken = split_samples(samples, chosen, labels, classes, prepare, times)
-    check_reach(taken, fractions, refusing(problems | taken.dropped))
+    check_left(taken, prepare, refusing(problems | taken.dropped))
     return Division(classes, labels, taken)
+
+
+def check_left(taken: Taken, prepare: PrepareConfig, refused: Refused) -> None:
+    """DataError where a split that is wanted has no samples."""
+    check_reach(taken, _fractions(prepare), refused)
+
+
+def _fractions(prepare: PrepareConfig) -> dict[int, float]:
+    return {TRAIN: 1.0, VAL: prepare.val_fraction, TEST: 1.0 if prepare.fold else prepare.test_fraction}

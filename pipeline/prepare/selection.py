@@ -106,7 +106,10 @@ def _without_copies(samples: Samples, chosen: Column, splits: Column, dropped: d
     """Copies leave the earlier splits."""
     copies = _copies(samples, chosen, splits)
     kept = ~np.isin(chosen, list(copies))
-    return Taken(chosen[kept], splits[kept], dropped | copies, notes)
+    dropped = dropped | copies
+    if dropped:
+        notes = [*notes, f"{len(dropped)} samples were left out as exact copies of samples of a later split (see rejected.csv)"]
+    return Taken(chosen[kept], splits[kept], dropped, notes)
 
 
 def _small(strata: list[int], labels: NDArray[Any], classes: tuple[str, ...]) -> list[str]:
@@ -118,9 +121,7 @@ def _split_by_time(samples: Samples, chosen: Column, times: Times, prepare: Prep
     """Groups and copies stay together, as they do where contents decide."""
     fractions = {VAL: prepare.val_fraction, TEST: prepare.test_fraction}
     splits = by_time(_units(samples, chosen), times.moments[chosen], fractions)
-    copies = _copies(samples, chosen, splits)
-    kept = ~np.isin(chosen, list(copies))
-    return Taken(chosen[kept], splits[kept], copies, time_notes(times, chosen[kept], splits[kept], fractions))
+    return _without_copies(samples, chosen, splits, {}, time_notes(times, chosen, splits, fractions))
 
 
 def _units(samples: Samples, index: Column) -> keyed.U64:

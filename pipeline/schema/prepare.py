@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,6 +21,8 @@ class PrepareConfig(Section):
     split_seed: Annotated[int, Field(ge=0)]
     max_bad_fraction: Annotated[float, Field(ge=0.0, le=1.0)]
     """Above this share of unreadable samples the stage stops."""
+    alike: Literal["tell", "leave_out", "off"]
+    """Samples that closely resemble one of a later split: told in a note, left out, or not looked for."""
     limit: Annotated[int, Field(ge=1)] | None
     """At most this many samples, chosen by content; null: all."""
     fold: Annotated[list[int], Field(min_length=2, max_length=2)] | None

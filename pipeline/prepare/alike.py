@@ -1,0 +1,166 @@
+"""Samples of val and test that closely resemble one that is trained on: what they are judged by is known already.
+
+By fingerprints first, then by the rows themselves: how is the kind's business. The work is bounded; of a large dataset some
+samples are looked at, which is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import keyed
+from pipeline.artifacts import write_csv
+from pipeline.data.dataset import SPLITS
+from pipeline.kinds.kind import Layout
+from pipeline.kinds.likeness import Likeness
+from pipeline.prepare.scan import Column, Samples
+from pipeline.prepare.selection import Taken
+from pipeline.prepare.splits import TRAIN
+from pipeline.prepare.writing import Decoded, portions
+
+MOST_COMPARED = 2 * 10**8
+"""Pairs of fingerprints for a split: about a second."""
+AT_ONCE = 2**22
+MOST_BYTES = 32 * 2**20
+"""Of rows compared at once."""
+CROWD = 4
+"""A fingerprint that is near more of those before it is common, and these of them are compared."""
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Pairs of samples in different splits, the later ones first."""
+
+    later: Column
+    """(P,) places among the taken samples, ascending; likewise `earlier`, in whose splits one learns or chooses."""
+    earlier: Column
+    num_looked: int
+    """Of val and test: so many were compared with the others."""
+    num: int
+    """Samples of val and test."""
+
+
+def resembling(likeness: Likeness, contents: Decoded, taken: Taken, samples: Samples, layout: Layout, whole: bool) -> Alike:
+    """Pairs of samples that are alike. whole: whether all are looked at, however long it takes."""
+    rows = portions(contents, taken.index, layout)
+    marks = np.concatenate([likeness.fingerprints(portion, layout) for portion in rows]) if len(taken.index) else _NO_MARKS
+    later, earlier, looked = [_NONE], [_NONE], 0
+    for split in range(TRAIN + 1, len(SPLITS)):
+        own, before = np.flatnonzero(taken.splits == split), np.flatnonzero(taken.splits < split)
+        own = own if whole else _affordable(own, len(before), samples.contents[taken.index], likeness)
+        looked += len(own)
+        for i, j, common in _near(marks[own], marks[before], likeness.LIKENESS_BITS):
+            same = _alike(likeness, contents, taken.index[own[i]], taken.index[before[j]], common, layout)
+            later.append(own[i][same])
+            earlier.append(before[j][same])
+    pairs = np.unique(np.stack([np.concatenate(later), np.concatenate(earlier)]), axis=1)
+    return Alike(pairs[0], pairs[1], looked, int((taken.splits > TRAIN).sum()))
+
+
+_NONE = np.empty(0, np.int64)
+_NO_MARKS = np.empty(0, np.uint64)
+
+
+def _affordable(own: Column, num_before: int, contents: keyed.U64, likeness: Likeness) -> Column:
+    """Of the samples `own` those that there is time for; where equal fingerprints are looked for, all."""
+    num = MOST_COMPARED // max(num_before, 1)
+    return own if likeness.LIKENESS_BITS == 0 else own[keyed.subset(contents[own], num)]
+
+
+def _near(own: keyed.U64, before: keyed.U64, bits: int) -> Iterator[tuple[Column, Column, NDArray[np.bool_]]]:
+    """Places of near fingerprints, of each of `own` the nearest CROWD ones, and whether (n,) there are more; in portions."""
+    step = max(1, AT_ONCE // max(len(before), 1))
+    for first in range(0, len(own) if len(before) else 0, step):
+        part = own[first : first + step]
+        i, j, common = _equal(part, before) if bits == 0 else _nearest(part, before, bits)
+        yield i + first, j, common
+
+
+def _nearest(own: keyed.U64, before: keyed.U64, bits: int) -> tuple[Column, Column, NDArray[np.bool_]]:
+    distance = np.bitwise_count(own[:, None] ^ before[None, :])
+    i, j = np.nonzero(distance <= bits)
+    order = np.lexsort((j, distance[i, j], i))
+    i, j = i[order], j[order]
+    counts = np.bincount(i, minlength=len(own))
+    rank = np.arange(len(i)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept = rank < CROWD
+    return i[kept], j[kept], (counts > CROWD)[i[kept]]
+
+
+def _equal(own: keyed.U64, before: keyed.U64) -> tuple[Column, Column, NDArray[np.bool_]]:
+    order = np.argsort(before, kind="stable")
+    low, high = (np.searchsorted(before[order], own, side=side) for side in ("left", "right"))
+    counts = np.minimum(high - low, CROWD)
+    i = np.repeat(np.arange(len(own)), counts)
+    rank = np.arange(len(i)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return i, order[low[i] + rank], (high - low > CROWD)[i]
+
+
+def _alike(
+    likeness: Likeness, contents: Decoded, one: Column, other: Column, common: NDArray[np.bool_], layout: Layout
+) -> NDArray[np.bool_]:
+    """Which pairs (n,) of samples are alike, in portions that fit into memory."""
+    step = max(1, MOST_BYTES // layout.num_bytes)
+    parts = [slice(at, at + step) for at in range(0, len(one), step)]
+    found = [likeness.alike(_rows(contents, one[part]), _rows(contents, other[part]), common[part]) for part in parts]
+    return np.concatenate([np.zeros(0, bool), *found])
+
+
+def _rows(contents: Decoded, index: Column) -> NDArray[Any]:
+    rows: NDArray[Any] = np.asarray(contents.values[contents.row_of[index]])
+    return rows
+
+
+def without_alike(
+    likeness: Likeness, contents: Decoded, taken: Taken, samples: Samples, layout: Layout, leave_out: bool, folder: Path
+) -> Taken:
+    """The samples with a note of those that are alike, of which a table is written; without the earlier ones if asked for."""
+    found = resembling(likeness, contents, taken, samples, layout, whole=leave_out)
+    if not len(found.later):
+        return taken
+    write_csv(folder / "alike.csv", ("source", "split", "resembles", "its_split"), _table(found, samples, taken))
+    told = _told(found, samples, taken)
+    if leave_out:
+        return _left_out(found, samples, taken, f"{told}; those of the earlier split are left out (see rejected.csv)")
+    mend = (
+        "regatta run prepare.alike=leave_out leaves those of the earlier split out; data.group=COLUMN keeps together what "
+        "belongs together"
+    )
+    note = f"{told} (alike.csv lists all). If they show the same thing, results are too good: {mend}"
+    return replace(taken, notes=[*taken.notes, note])
+
+
+def _told(found: Alike, samples: Samples, taken: Taken) -> str:
+    later, first = np.unique(found.later, return_index=True)
+    pairs = zip(later[:NAMED].tolist(), found.earlier[first[:NAMED]].tolist(), strict=True)
+    named = "; ".join(f"{_name(samples, taken, i)} and {_name(samples, taken, j)}" for i, j in pairs)
+    of = f"of {found.num_looked} looked at, {found.num} in all" if found.num_looked < found.num else f"of {found.num}"
+    more = ", ..." if len(later) > NAMED else ""
+    return f"{len(later)} samples of val and test ({of}) closely resemble one of an earlier split: {named}{more}"
+
+
+def _left_out(found: Alike, samples: Samples, taken: Taken, note: str) -> Taken:
+    reasons: dict[int, str] = {}
+    for i, j in zip(found.later.tolist(), found.earlier.tolist(), strict=True):
+        said = f"closely resembles {_name(samples, taken, i)} in the {SPLITS[taken.splits[i]]} split"
+        reasons.setdefault(int(taken.index[j]), said)
+    kept = ~np.isin(taken.index, list(reasons))
+    return Taken(taken.index[kept], taken.splits[kept], taken.dropped | reasons, [*taken.notes, note])
+
+
+def _table(found: Alike, samples: Samples, taken: Taken) -> list[tuple[str, str, str, str]]:
+    return [
+        (_name(samples, taken, i), SPLITS[taken.splits[i]], _name(samples, taken, j), SPLITS[taken.splits[j]])
+        for i, j in zip(found.later.tolist(), found.earlier.tolist(), strict=True)
+    ]
+
+
+def _name(samples: Samples, taken: Taken, i: int) -> str:
+    return samples.name(int(taken.index[i]))
