@@ -21,6 +21,7 @@ from benchmarks.own_networks import MODELS
 from benchmarks.step_peers import in_turns
 from pipeline import extensions
 from pipeline.data.dataset import Dataset, open_dataset
+from pipeline.kinds.inputs import Taken
 from pipeline.model.module.spec import ModuleSpec
 from pipeline.train.program import Program
 
@@ -30,7 +31,7 @@ BATCHES = (64, 256)
 def measured(name: str, data: Dataset, batch: int, rounds: int) -> dict[str, list[float]]:
     """Epochs in turns: CPU seconds of ours and of the peers."""
     shape, classes = tuple(data.manifest.shape), len(data.manifest.classes)
-    spec = ModuleSpec.of({"name": name, "keys": {}, "compile": False}, shape, classes)
+    spec = ModuleSpec.of({"name": name, "keys": {}, "compile": False}, Taken(shape), classes)
     program = Program(spec, "softmax", "single", 10**6, batch, 1, "adamw", "constant", 0.0, None)
     return in_turns(program, 0.0, lambda: MODELS[name](shape, classes), data, rounds, time.process_time)
 

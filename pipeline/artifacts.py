@@ -59,6 +59,11 @@ def view_path(folder: Path, view: int) -> Path:
     return folder / f"views-{view:03d}.npy"
 
 
+def offsets_path(folder: Path, view: int) -> Path:
+    """Beside it, where rows are ragged: where each one's items begin."""
+    return folder / f"views-{view:03d}-offsets.npy"
+
+
 def runs_root() -> Path:
     """The folder of all records, which DVC never deletes; REGATTA_RUNS moves it, so that clones can share it.
 

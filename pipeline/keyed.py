@@ -29,12 +29,11 @@ BLOCK = 8192
 U64 = NDArray[np.uint64]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_STREAMS = {
-    name: i + 1
-    for i, name in enumerate(
-        ("split", "view", "which-view", "order", "dropout", "init", "storage", "subset", "module", "fold", "mix")
-    )
-}
+_NAMES = (
+    "split", "view", "which-view", "order", "dropout", "init", "storage", "subset", "module", "fold", "mix",
+    "window", "row",
+)  # fmt: skip
+_STREAMS = {name: i + 1 for i, name in enumerate(_NAMES)}
 
 
 def _mix(x: U64) -> U64:
@@ -108,6 +107,17 @@ def which_view(run_seed: int, ids: U64, epoch: int, num_views: int) -> NDArray[n
     """The number (N,) of the view that each sample shows in an epoch; `num_views` = 0: drawn views, any of 2**31."""
     drawn = words("which-view", run_seed, epoch, ids) >> np.uint64(33)
     return (drawn % np.uint64(num_views) if num_views else drawn).astype(np.int64)
+
+
+def which_window(run_seed: int, ids: U64, epoch: int, num_windows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The number (N,) of the window by which each sample, which owns `num_windows` (N,), is represented in an epoch."""
+    drawn = words("window", run_seed, epoch, ids) >> np.uint64(33)
+    return (drawn % num_windows.astype(np.uint64)).astype(np.int64)
+
+
+def row_ids(ids: U64, windows: NDArray[np.int64]) -> U64:
+    """By which window `windows` (N,) of each sample `ids` (N,) draws its views: the first has the sample's own number."""
+    return np.where(windows == 0, ids, words("row", ids, windows))
 
 
 def epoch_order(run_seed: int, epoch: int, num: int) -> NDArray[np.int64]:

@@ -103,3 +103,10 @@ def test_the_file_of_the_repository_registers_nothing(monkeypatch):
     monkeypatch.chdir(closure.ROOT)
     assert dict(extensions.registered("MODELS")) == {}
     assert extensions.files() == ["extensions.py"]
+
+
+def test_how_many_tokens_there_are_is_said_by_the_data(written):
+    written("def embedded(shape, num_outputs, *, num_tokens, width): return None\nMODELS = {'embedded': embedded}\n")
+    assert module("embedded", width=3).keys == {"width": 3}
+    with pytest.raises(ConfigError, match=r"keys\.num_tokens: its function takes width; forget it"):
+        module("embedded", width=3, num_tokens=9)

@@ -35,6 +35,13 @@ def test_golden_vectors():
     ]
     assert keyed.which_view(7, IDS, 2, 4).tolist() == [0, 3, 2, 0]
     assert keyed.which_view(7, IDS, 2, 0).tolist() == [409169552, 1857762827, 1818825302, 1592592060]
+    assert keyed.which_window(7, IDS, 2, np.array([1, 3, 5, 9])).tolist() == [0, 2, 4, 4]
+    assert keyed.row_ids(IDS, np.array([0, 1, 2, 1])).tolist() == [
+        0,
+        11043506299366677679,
+        15234911784737064116,
+        3203414537336398511,
+    ]
     assert keyed.epoch_order(7, 1, 10).tolist() == [9, 0, 5, 3, 6, 8, 2, 1, 4, 7]
     assert keyed.epoch_order(7, 1, 20000)[:4].tolist() == [2124, 4385, 6530, 5742]
     assert keyed.storage_order(IDS).tolist() == [2, 3, 0, 1]
@@ -184,3 +191,12 @@ def test_a_stratified_subset_of_one_stratum_is_the_subset_and_follows_the_sample
     assert set(ids[order][keyed.stratified_subset(ids[order], strata[order], 40)].tolist()) == taken
     assert keyed.stratified_subset(ids, strata, 900).tolist() == list(range(300))
     assert keyed.stratified_subset(ids[:0], strata[:0], 9).tolist() == []
+
+
+def test_every_window_of_a_sample_comes_up_as_often_and_depends_on_no_other_sample():
+    ids, owned = np.arange(400, dtype=np.uint64), np.full(400, 4)
+    drawn = np.stack([keyed.which_window(3, ids, epoch, owned) for epoch in range(50)])
+    shares = np.bincount(drawn.ravel(), minlength=4) / drawn.size
+    assert abs(shares - 0.25).max() < 0.01
+    assert (keyed.which_window(3, ids[::-1], 7, owned)[::-1] == drawn[7]).all()
+    assert (keyed.which_window(4, ids, 7, owned) != drawn[7]).any()

@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipeline import errors, extensions
 from pipeline.cli import parsed
+from pipeline.kinds.inputs import Taken
 from pipeline.model.specs import spec_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,7 +83,7 @@ def test_the_network_of_the_readme_is_one_as_it_stands_there(tmp_path, monkeypat
     keys = dict(word.split("=") for word in command[1:])
     spec = spec_of(
         {"arch": "module", "name": keys["model.name"], "keys": {"width": int(keys["model.keys.width"])}, "compile": False},
-        (1, 8, 8),
+        Taken((1, 8, 8)),
         10,
     )
     spec.check(2)

@@ -10,6 +10,7 @@ from pipeline import artifacts, keyed
 from pipeline.data.dataset import FORMAT, Dataset, Manifest, manifest_dict
 from pipeline.data.views import Views
 from pipeline.kinds.image.keys import ImagePolicy
+from pipeline.kinds.inputs import Taken
 from pipeline.model.module.spec import ModuleSpec
 from pipeline.model.stacked.spec import StackedSpec
 from pipeline.train.program import Lane, Program
@@ -78,7 +79,7 @@ def program(**changes) -> Program:
     rest |= {"warmup_epochs": 1.0, "limit": None} | changes
     shape, num_outputs = ({**spec, **own}[name] for name in ("input_shape", "num_outputs"))
     of_module = {"name": module, "keys": keys, "compile": False}
-    network = ModuleSpec.of(of_module, shape, num_outputs) if module else StackedSpec(**{**spec, **own}, init="auto")
+    network = ModuleSpec.of(of_module, Taken(shape), num_outputs) if module else StackedSpec(**{**spec, **own}, init="auto")
     return Program(spec=network, **rest)
 
 

@@ -10,7 +10,7 @@ from pipeline.artifacts import CODE, read_json, stage_dir
 from pipeline.commands.compose import Change, given_paths, shortened
 from pipeline.commands.reproduce import in_order
 from pipeline.config import Config, Values, checked, differences, read_values
-from pipeline.data.dataset import Manifest
+from pipeline.data.dataset import Manifest, form_words, mapped
 from pipeline.errors import RegattaError
 from pipeline.kinds.keys import kind_named
 from pipeline.progress import duration
@@ -105,27 +105,27 @@ def estimates(new: Change, prepared: bool) -> dict[str, str]:
         known = {key: _bytes(_size(targets.get(place, place))) for key, place in given_paths(new.values).items()}
         return known | {"dataset": "known once prepare has run", "training time, memory": "known once prepare has run"}
     data = Manifest(**read_json(path))
-    return {**_sizes(config, data), **_training(config, data)}
+    sizes = {name: mapped(path.parent / name / "inputs.npy").nbytes for name in data.counts}
+    return {**_sizes(config, data, sizes), **_training(config, data, sizes["train"])}
 
 
-def _sizes(config: Config, data: Manifest) -> dict[str, str]:
-    sample = data.row_bytes
-    views = config.augment.views * data.counts["train"] * sample
+def _sizes(config: Config, data: Manifest, sizes: Mapping[str, int]) -> dict[str, str]:
+    views = config.augment.views * sizes["train"]
     counts = ", ".join(f"{name} {count}" for name, count in data.counts.items())
     return {
-        "dataset": f"{_bytes(sum(data.counts.values()) * sample)} ({counts}; {'x'.join(map(str, data.shape))})",
+        "dataset": f"{_bytes(sum(sizes.values()))} ({counts}; {form_words(data)})",
         "augmented copies": f"{_bytes(views)} ({config.augment.views} per training sample)" if views else "none stored",
     }
 
 
-def _training(config: Config, data: Manifest) -> dict[str, str]:
+def _training(config: Config, data: Manifest, stored: int) -> dict[str, str]:
     try:
         program, lane = program_of(config.model, config.train, data)
     except RegattaError as error:
         return {"training": f"would be refused: {error}"}
     weights = program.spec.layout().num_parameters
     # Weights, gradient, two averages and the best so far in float32; inputs stay in memory as stored.
-    resident = 5 * 4 * weights + data.row_bytes * data.counts["train"] * max(1, config.augment.views)
+    resident = 5 * 4 * weights + stored * max(1, config.augment.views)
     return {
         "parameters": f"{weights:,}",
         "training time": f"{_tried(config, program, lane, data)}, {config.train.epochs} epochs",

@@ -40,8 +40,10 @@ class Step:
 
     ids: NDArray[np.uint64]
     labels: NDArray[Any]
-    inputs: NDArray[np.float32]
-    """(b, *shape), augmented and normalised, as the network saw them."""
+    inputs: NDArray[Any]
+    """(b, *shape), augmented and normalised, as the network saw them; of ragged ones all items, one sample after the other."""
+    lengths: NDArray[np.int64] | None
+    """(b,) how many of them are each sample's; None: inputs are of one shape."""
     logits: NDArray[np.float32]
     losses: NDArray[np.float32]
     gradient: dict[str, NDArray[np.float32]]
@@ -145,12 +147,14 @@ def take_step(training: Training) -> Step:
     """Take the next step and look at it."""
     import torch
 
+    from pipeline.kinds.ragged import Ragged
     from pipeline.model.losses import sample_losses
 
     epoch, step, layout = training.progress.epoch, training.progress.step, training.net.layout
     order = keyed.epoch_order(training.lanes[0].seed, epoch, len(training.ids))
     size = training.program.batch_size
     block = training.batches.of_epoch(epoch)(range(step, step + 1))
+    inputs = block.inputs
     before = training.net.flat[0].numpy(force=True).copy()
     training.meter.pending.clear()
     gradient = training.gradient(block, step)
@@ -160,7 +164,8 @@ def take_step(training: Training) -> Step:
     return Step(
         ids=training.ids[order[step * size : (step + 1) * size]],
         labels=block.labels[0].numpy(force=True),
-        inputs=block.inputs[0].numpy(force=True),
+        inputs=(inputs.items if isinstance(inputs, Ragged) else inputs[0]).numpy(force=True),
+        lengths=inputs.lengths.numpy() if isinstance(inputs, Ragged) else None,
         logits=logits[0].numpy(force=True),
         losses=losses[0].numpy(force=True),
         gradient=layout.named(gradient[0].numpy(force=True)),
@@ -171,7 +176,8 @@ def take_step(training: Training) -> Step:
 
 def keep(step: Step, path: Path) -> None:
     """All of a step's tensors in one file."""
-    tensors: dict[str, NDArray[Any]] = {name: getattr(step, name) for name in ("ids", "labels", "inputs", "logits", "losses")}
+    names = ("ids", "labels", "inputs", "lengths", "logits", "losses")
+    tensors: dict[str, NDArray[Any]] = {name: array for name in names if (array := getattr(step, name)) is not None}
     for part in ("gradient", "before", "after"):
         tensors |= {f"{part}.{name}": array for name, array in getattr(step, part).items()}
     make_dir(path.parent)

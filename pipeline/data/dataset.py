@@ -10,13 +10,14 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import keyed
 from pipeline.artifacts import read_json, read_parquet
 from pipeline.data.intact import check_intact
 from pipeline.errors import DataError, StorageError
 
 SPLITS = ("train", "val", "test")
 SplitName = Literal["train", "val", "test"]
-FORMAT = 3
+FORMAT = 4
 FEW = 100
 """With fewer samples in a split, an accuracy is off by ten percentage points or so."""
 
@@ -48,10 +49,10 @@ class Manifest:
     """Lines of rejected.csv that were not taken (unreadable, or training copies of test samples)."""
     notes: list[str]
     """What a reader should know: conflicting labels, repeated contents, small classes."""
-    ragged: bool = False
-    """Whether a row is any number of items: row r has the items offsets[r] to offsets[r + 1] of the inputs."""
-    windows: bool = False
-    """Whether a sample owns any number of rows: sample i has the rows rows[i] to rows[i + 1]."""
+    lengths: list[int] | None = None
+    """Where rows are ragged, the fewest, the median and the most items of a row; None: all rows are of the one shape."""
+    windows: list[int] | None = None
+    """Where a sample owns any number of rows, the fewest, the median and the most of them; None: each owns one."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of every other file of the dataset, by its path there."""
 
@@ -59,6 +60,41 @@ class Manifest:
     def row_bytes(self) -> int:
         """Of one row or, where rows are ragged, of one item."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Rows as they are stored, mostly memory-mapped."""
+
+    values: NDArray[Any]
+    """(R, *shape) or, where rows are ragged, the items of all."""
+    offsets: NDArray[np.int64] | None = None
+    """(R + 1,) where each row's items begin in `values`; None: rows are of one shape."""
+
+    def __len__(self) -> int:
+        return len(self.values) if self.offsets is None else len(self.offsets) - 1
+
+    @property
+    def nbytes(self) -> int:
+        return self.values.nbytes + (0 if self.offsets is None else self.offsets.nbytes)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(R,) the items of each row; 1 where rows are of one shape."""
+        return np.ones(len(self), np.int64) if self.offsets is None else np.diff(self.offsets)
+
+    def taken(self, rows: NDArray[np.int64]) -> Stored:
+        """Some rows, in memory."""
+        if self.offsets is None:
+            return Stored(np.array(self.values[rows]))
+        lengths = self.lengths[rows]
+        return Stored(np.array(self.values[spans(self.offsets[rows], lengths)]), np.r_[0, np.cumsum(lengths)])
+
+
+def spans(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places (n,) of all that begins at `starts` (R,) and goes on for `lengths`, one after the other."""
+    shifts = starts - (np.cumsum(lengths) - lengths)
+    return np.repeat(shifts, lengths) + np.arange(int(lengths.sum()))
 
 
 @dataclass(frozen=True)
@@ -78,6 +114,36 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def stored(self) -> Stored:
+        """The rows of all samples, in their order."""
+        return Stored(self.inputs, self.offsets)
+
+    @property
+    def first_rows(self) -> NDArray[np.int64]:
+        """(N,) the first of each sample's rows."""
+        return np.arange(len(self)) if self.rows is None else np.asarray(self.rows[:-1])
+
+    @property
+    def num_rows(self) -> NDArray[np.int64]:
+        """(N,) how many rows each sample owns."""
+        return np.ones(len(self), np.int64) if self.rows is None else np.diff(self.rows)
+
+    def rows_of(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
+        """All rows of some samples, one sample after the other."""
+        return samples if self.rows is None else spans(self.first_rows[samples], self.num_rows[samples])
+
+    def row_ids(self, samples: NDArray[np.int64], rows: NDArray[np.int64]) -> keyed.U64:
+        """The number by which a row, the one or one of several of a sample, has its own random views."""
+        ids = np.asarray(self.ids)[samples]
+        return ids if self.rows is None else keyed.row_ids(ids, rows - self.first_rows[samples])
+
+    def taken(self, samples: NDArray[np.int64]) -> Split:
+        """Some samples with all of their rows, in memory."""
+        stored = self.stored.taken(self.rows_of(samples))
+        rows = None if self.rows is None else np.r_[0, np.cumsum(self.num_rows[samples])]
+        return Split(stored.values, np.array(self.labels[samples]), np.array(self.ids[samples]), rows, stored.offsets)
 
     def sample(self, i: int) -> NDArray[Any]:
         """All that sample i owns: its one row (*shape), or the items of all of its rows (n, *shape)."""
@@ -111,7 +177,7 @@ class Dataset:
         """Open a split. The test split is for `evaluate` alone."""
         folder = self.path / name
         parts = ["inputs", "labels", "ids", *(["rows"] if self.manifest.windows else [])]
-        parts += ["offsets"] if self.manifest.ragged else []
+        parts += ["offsets"] if self.manifest.lengths else []
         return Split(**{part: mapped(folder / f"{part}.npy") for part in parts})
 
     def sources(self, name: str) -> list[str]:
@@ -128,6 +194,18 @@ def open_dataset(path: Path) -> Dataset:
     manifest = Manifest(**values)
     check_intact(path, manifest.files, "prepare")
     return Dataset(path, manifest)
+
+
+def form_words(manifest: Manifest) -> str:
+    """How a sample is stored: "1 x 8 x 8 uint8", "1 to 3 rows of 3 to 10 items of float32"."""
+    row = " x ".join(map(str, manifest.shape)) + " " * bool(manifest.shape) + manifest.dtype
+    if manifest.lengths:
+        row = f"{_from_to(manifest.lengths)} items of {row}"
+    return f"{_from_to(manifest.windows)} rows of {row}" if manifest.windows else row
+
+
+def _from_to(spread: list[int]) -> str:
+    return f"{spread[0]}" if spread[0] == spread[-1] else f"{spread[0]} to {spread[-1]}"
 
 
 def manifest_dict(manifest: Manifest) -> dict[str, Any]:

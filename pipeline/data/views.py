@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
+import numpy as np
 
 from pipeline import artifacts
-from pipeline.data.dataset import Dataset, mapped
+from pipeline.data.dataset import Dataset, Stored, mapped
 from pipeline.data.intact import check_intact, digests
 from pipeline.errors import StorageError
 from pipeline.kinds.keys import keys_of
@@ -26,9 +27,9 @@ RECORD = "augment.json"
 
 @dataclass(frozen=True)
 class Views:
-    """Augmented copies (N, *shape) as stored by number, and the policy that made them or, if there are none, draws them."""
+    """Augmented copies of all training rows by number, and the policy that made them or, if there are none, draws them."""
 
-    arrays: list[NDArray[Any]]
+    arrays: list[Stored]
     policy: AugmentConfig
     digest: str
 
@@ -47,12 +48,15 @@ def views_digest(policy: AugmentConfig, device: str) -> str:
 
 def write_view_folder(dataset: Dataset, policy: AugmentConfig, folder: Path, device: torch.device) -> int:
     """Write the copies that a scaled policy asks for, and what `open_views` needs; how many there are per sample."""
-    from pipeline.data.view_files import stored_bytes, write_views
+    from pipeline.data.view_files import write_views
 
     train = dataset.split("train")
     number = policy.views if policy.active else 0
     if number:
-        write_views(train.inputs, train.ids, policy, dataset.manifest.fit, folder, device)
+        every = np.arange(len(train))
+        owners = every if train.rows is None else np.repeat(every, train.num_rows)
+        ids = train.row_ids(owners, train.rows_of(every))
+        write_views(train.stored, ids, policy, dataset.manifest.fit, folder, device)
     kind = views_of(dataset.manifest.kind)
     record = {
         "kind": dataset.manifest.kind,
@@ -63,7 +67,7 @@ def write_view_folder(dataset: Dataset, policy: AugmentConfig, folder: Path, dev
         "policy": policy.model_dump(),
         "dataset": dataset.manifest.digest,
         "device": device.type if number else None,
-        "stored_bytes": stored_bytes(train.inputs, number),
+        "stored_bytes": sum(path.stat().st_size for path in folder.glob("views-*")),
         "files": digests(folder),
     }
     artifacts.write_json(folder / RECORD, record)
@@ -78,6 +82,13 @@ def open_views(path: Path) -> Views:
     if missing := [file for file in files if not file.exists()]:
         raise StorageError(f"{missing[0]}: missing; run `dvc repro augment` again")
     check_intact(path, values["files"], "augment")
-    arrays = [mapped(file, "augment") for file in files]
+    arrays = [_opened(path, v, values["files"]) for v in range(len(files))]
     made = artifacts.digest([values["digest"], len(files), values["device"]]) if policy.active else "none"
     return Views(arrays, policy, made)
+
+
+def _opened(path: Path, view: int, files: Mapping[str, str]) -> Stored:
+    """A view's rows; files: what the folder has."""
+    offsets = artifacts.offsets_path(path, view)
+    values = mapped(artifacts.view_path(path, view), "augment")
+    return Stored(values, mapped(offsets, "augment") if offsets.name in files else None)

@@ -11,9 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import ray
-from numpy.typing import NDArray
 from ray.exceptions import (
     ActorUnavailableError,
     NodeDiedError,
@@ -32,13 +30,14 @@ from pipeline.data.dataset import open_dataset
 from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes, lacks_memory
 from pipeline.data.views import open_views
 from pipeline.distributed.connection import nodes_alive
-from pipeline.distributed.shared import SharedData
+from pipeline.distributed.shared import SharedData, in_memory
 from pipeline.errors import ENDS, ConfigError, RegattaError, StorageError
 from pipeline.runs.identity import training_code
 from pipeline.study.job import Capacity, Job, state_path
 from pipeline.study.schedule import Done, Event, Failed, JobLost, Told, clear_state
 
 if TYPE_CHECKING:
+    from pipeline.data.dataset import Stored
     from pipeline.study.pack import Held
 
 LAST_S = 60.0
@@ -112,9 +111,9 @@ def _held(job: Job, data: list[Any], views: dict[str, Any]) -> Held:
     from pipeline.study.pack import Held
 
     [shared] = ray.get(data)
-    arrays: dict[str, list[NDArray[np.uint8]]] = {path: ray.get(refs) for path, refs in views.items()}
-    views_of = [Views(arrays[cell.views_path] if cell.views_path else [], cell.policy, cell.views) for cell in job.cells]
-    return Held(shared, views_of)
+    arrays: dict[str, list[Stored]] = {path: ray.get(refs) for path, refs in views.items()}
+    own = [Views(arrays[cell.views_path] if cell.views_path else [], cell.policy, cell.views) for cell in job.cells]
+    return Held(shared, own)
 
 
 def _with_state_here(job: Job) -> Job:
@@ -222,7 +221,7 @@ class Actors:
 
     def _views(self, path: str) -> Any:
         if path not in self.objects:
-            self.objects[path] = [_put(np.asarray(array), path) for array in open_views(Path(path)).arrays]
+            self.objects[path] = [_put(in_memory(array), path) for array in open_views(Path(path)).arrays]
         return self.objects[path]
 
     def events(self, timeout_s: float) -> list[tuple[int, Event]]:

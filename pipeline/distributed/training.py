@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import ray
 from ray.exceptions import RayError
 
@@ -20,7 +19,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.views import Views
 from pipeline.distributed.connection import connected
 from pipeline.distributed.crew import Crew, Needs, NotHired, hire, needs_of, wanted
-from pipeline.distributed.shared import SharedData
+from pipeline.distributed.shared import SharedData, in_memory
 from pipeline.distributed.worker import Ended, Report, Task
 from pipeline.errors import ConfigError, NumericsError, RegattaError
 from pipeline.runs.find import NOTHING, Asked, find_run
@@ -129,7 +128,7 @@ class Driver:
     def run(self, data: Dataset, views: Views, snapshot: Snapshot | None) -> None:
         """To the end, whatever is lost on the way."""
         shared = [ray.put(SharedData.of(data, ("train", "val")))]
-        stored = [ray.put(np.array(array)) for array in views.arrays]
+        stored = [ray.put(in_memory(array)) for array in views.arrays]
         before = self.cluster.workers if self.again else None
         with self.stop.listening():
             while True:

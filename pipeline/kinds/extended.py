@@ -31,4 +31,6 @@ def extended(name: str) -> Any:
     lacking = [part for part in NEEDED if not hasattr(found[name], part)]
     if lacking:
         raise ConfigError(f"{extensions.FILE}: KINDS[{name!r}] lacks {', '.join(lacking)} (docs/kinds.md)")
+    if (own := found[name].POLICY.kind) and own != name:
+        raise ConfigError(f"{extensions.FILE}: KINDS[{name!r}].POLICY.kind = {own!r}: must be {name!r}")
     return found[name]

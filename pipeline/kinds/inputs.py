@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from pipeline.errors import ConfigError
 from pipeline.kinds.extended import extended
 from pipeline.kinds.kind import BUILT_IN, Fit
 
 if TYPE_CHECKING:
     import torch
 
-Cast = Callable[["torch.Tensor"], "torch.Tensor"]
-"""Rows (B, *shape) as stored to inputs (B, ...) on the device that it was made for. A row's own inputs depend on no other."""
+    from pipeline.kinds.ragged import Rows
+
+Cast = Callable[[Any], "Rows"]
+"""Rows as stored, (B, *shape) or `Ragged` as the kind has them, to inputs (B, ...) or ragged ones on the device that it was
+made for. A row's own inputs depend on no other."""
+Lengths = tuple[int, int, int]
+"""The fewest, the median and the most items of a row."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a network takes of a row."""
+
+    shape: tuple[int, ...]
+    """Of it or, where it is ragged, of one of its items."""
+    lengths: Lengths | None = None
+    """None: inputs are of the one shape."""
+    num_tokens: int | None = None
+    """Inputs are whole numbers (int64) below this; None: they are float32."""
 
 
 class Inputs(Protocol):
@@ -25,8 +44,23 @@ class Inputs(Protocol):
     def to_input(self, fit: Fit, shape: Sequence[int], device: torch.device | str) -> Cast:
         """The cast of rows of this shape by what was fitted."""
 
-    def check_inputs(self, inputs: torch.Tensor, shape: tuple[int, ...]) -> None:
-        """DataError where these are not rows (B, *shape) as stored, with what to do: others would give wrong answers."""
+    def check_inputs(self, inputs: Rows, shape: tuple[int, ...]) -> None:
+        """DataError where these are not rows (B, *shape), or ragged ones of such items, as stored, with what to do: others
+        would give wrong answers."""
+
+
+class RaggedInputs(Inputs, Protocol):
+    """Of a kind whose rows are ragged."""
+
+    def input_lengths(self, fit: Fit, lengths: Lengths) -> Lengths | None:
+        """The fewest, the median and the most items of inputs, from those of rows; None: inputs are of one shape. No torch."""
+
+
+class TokenInputs(Inputs, Protocol):
+    """Of a kind whose inputs are whole numbers (int64), such as places in a vocabulary."""
+
+    def num_tokens(self, fit: Fit) -> int:
+        """They are below this. Needs no torch."""
 
 
 def inputs_of(kind: str) -> Inputs:
@@ -34,3 +68,14 @@ def inputs_of(kind: str) -> Inputs:
     if kind in BUILT_IN:
         return cast(Inputs, import_module(f"pipeline.kinds.{kind}.inputs"))
     return cast(Inputs, extended(kind))
+
+
+def taken(kind: str, fit: Fit, shape: Sequence[int], lengths: Sequence[int] | None) -> Taken:
+    """What a network takes of a kind's rows: of this shape, or ragged with the fewest, the median and the most items."""
+    inputs, given = inputs_of(kind), None
+    if lengths is not None:
+        if not hasattr(inputs, "input_lengths"):
+            raise ConfigError(f"data.kind = {kind!r}: it lacks input_lengths, which ragged rows need (docs/kinds.md)")
+        given = cast(RaggedInputs, inputs).input_lengths(fit, (lengths[0], lengths[1], lengths[2]))
+    num_tokens = cast(TokenInputs, inputs).num_tokens(fit) if hasattr(inputs, "num_tokens") else None
+    return Taken(tuple(inputs.input_shape(fit, shape)), given, num_tokens)

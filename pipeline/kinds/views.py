@@ -14,16 +14,17 @@ from pipeline.kinds.extended import extended
 from pipeline.kinds.kind import BUILT_IN, Fit
 
 if TYPE_CHECKING:
-    import torch
+    from pipeline.kinds.ragged import Rows
 
 
 class Views(Protocol):
     """A kind's augmentation; `policy`: its own section `augment`, its strength taken into the operations."""
 
-    def batch_views(self, stored: torch.Tensor, ids: U64, numbers: NDArray[np.int64], policy: Any, fit: Fit) -> torch.Tensor:
-        """View `numbers[i]` of row i of sample `ids[i]`, as stored, on the rows' device; the same in any batch.
+    def batch_views(self, stored: Rows, ids: U64, numbers: NDArray[np.int64], policy: Any, fit: Fit) -> Rows:
+        """View `numbers[i]` of row i, as stored, on the rows' device; the same in any batch.
 
-        fit: of the dataset, whose digest stands beside the policy's wherever views are identified.
+        ids: of each row's sample, of its second and further windows others. fit: of the dataset, whose digest stands beside
+        the policy's wherever views are identified. Ragged rows may change their lengths.
         """
 
     def policy_digest(self, policy: Any) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -43,6 +46,25 @@ def logit_gradients(loss: str, logits: Tensor, labels: Tensor, smoothing: Tensor
 def _soft_targets(logits: Tensor, labels: Tensor, smoothing: Tensor | None) -> Tensor:
     targets = labels.to(logits.dtype).reshape(logits.shape)
     return targets if smoothing is None else targets * (1 - smoothing.unsqueeze(-1)) + 0.5 * smoothing.unsqueeze(-1)
+
+
+def joined(loss: str, logits: Tensor, num_rows: Sequence[int]) -> Tensor:
+    """Logits (K, B, outputs) of samples from those of their rows (K, R, outputs), of each sample so many.
+
+    A sample's probabilities are the means of its rows' (as of several crops of an image: Krizhevsky et al. 2012), and these
+    are the logits of them: from here on a sample is as if it had one row. Of logits themselves the mean would be a product
+    of the rows' answers, in which one row that is sure and wrong undoes all others.
+    """
+    if loss == SOFTMAX:
+        return by_network(lambda z: _log_means(F.log_softmax(z, -1), num_rows), logits)
+    pairs = (F.logsigmoid, lambda z: F.logsigmoid(-z))
+    yes, no = (by_network(lambda z, own=own: _log_means(own(z), num_rows), logits) for own in pairs)
+    return yes - no
+
+
+def _log_means(logs: Tensor, num_rows: Sequence[int]) -> Tensor:
+    """Logarithms (B, outputs) of the means of numbers over each sample's rows, from their logarithms (R, outputs)."""
+    return torch.stack([own.logsumexp(0) - math.log(len(own)) for own in logs.split_with_sizes(list(num_rows))])
 
 
 def hits(loss: str, logits: Tensor, labels: Tensor) -> Tensor:

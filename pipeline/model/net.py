@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from pipeline.kinds.ragged import Rows
     from pipeline.model.draw import Draw
 
 FULL: Final = "32-true"
@@ -128,10 +129,10 @@ class Net(Protocol):
     def initialise(self, seeds: Sequence[int]) -> None:
         """Fill row k with the first values of seed k."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Inputs (K, B, *input_shape) float32 to logits (K, B, outputs), without any randomness."""
+    def forward(self, x: Rows) -> Tensor:
+        """Inputs (K, B, *input_shape), or of one network ragged ones, to logits (K, B, outputs), without any randomness."""
 
-    def gradient(self, x: Tensor, draw: Draw, loss: Callable[[Tensor], Tensor], out: Tensor) -> Tensor:
+    def gradient(self, x: Rows, draw: Draw, loss: Callable[[Tensor], Tensor], out: Tensor) -> Tensor:
         """Write the gradient of a shard (K, columns) to `out`, spare columns aside; return its logits.
 
         loss: from logits to their gradient, of the same shape.
@@ -143,6 +144,10 @@ class Spec(Protocol):
 
     @property
     def input_shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def num_inputs(self) -> int:
+        """Values of a row, of the longest where they are ragged."""
 
     @property
     def num_outputs(self) -> int: ...
@@ -171,5 +176,8 @@ class Spec(Protocol):
 
     def check(self, fewest_rows: int) -> None:
         """ConfigError where it can't be trained exactly. fewest_rows: of the smallest shard that training has."""
+
+    def notes(self) -> list[str]:
+        """What to know of it before it is trained, in a line each."""
 
     def __str__(self) -> str: ...

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline import artifacts, extensions
-from pipeline.errors import StorageError
-from pipeline.kinds.inputs import Cast, inputs_of
+from pipeline.errors import DataError, StorageError
+from pipeline.kinds.inputs import Cast, inputs_of, taken
 from pipeline.kinds.kind import DEFAULT
+from pipeline.kinds.ragged import Ragged, Rows
+from pipeline.model.answers import sample_logits
 from pipeline.model.losses import probabilities, sample_losses
 from pipeline.model.net import Net
 from pipeline.model.specs import MODULE, spec_of
 
-FORMATS = (1, 2)
-"""Of model.json that can be read; 1 knows built-in networks alone."""
+FORMATS = (1, 2, 3)
+"""Of model.json that can be read; 1 knows built-in networks alone, 2 rows of one shape alone."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,36 @@ class Predictor:
     classes: list[str]
     kind: str
     shape: tuple[int, ...]
-    """Of one row as stored: of images (channels, height, width)."""
+    """Of one row as stored: of images (channels, height, width); where rows are ragged, of one of their items."""
     to_input: Cast
+    ragged: bool = False
+    windows: bool = False
 
-    @torch.no_grad()
-    def logits(self, inputs: Tensor) -> Tensor:
-        """Rows (B, *shape) as stored (of images uint8) to logits (B, num_outputs); DataError for any others."""
-        inputs_of(self.kind).check_inputs(inputs, self.shape)
-        return self.net.forward(self.to_input(inputs).unsqueeze(0))[0]
+    def logits(self, inputs: Tensor | Sequence[Any]) -> Tensor:
+        """Samples as stored to logits (B, num_outputs); DataError for any others.
+
+        Rows (B, *shape) as one tensor (of images uint8); where rows are ragged, a list of tensors (n_i, *shape). Where samples
+        own several, a list with such rows for each sample, whose logits are those of its mean answer.
+        """
+        if not self.windows:
+            return self.sample_logits(self._rows(inputs), None)
+        num_rows = np.array([len(own) for own in inputs])
+        if not num_rows.all():
+            raise DataError(f"inputs: sample {int(num_rows.argmin())} has no rows; at least one is needed")
+        return self.sample_logits(self._rows([row for own in inputs for row in own]), num_rows)
+
+    def _rows(self, inputs: Tensor | Sequence[Any]) -> Rows:
+        """Rows of one shape as a tensor, ragged ones as `Ragged`; of no sample there is no answer."""
+        if isinstance(inputs, Tensor) and not self.ragged:
+            return inputs
+        if not len(inputs):
+            raise DataError("inputs: there is no sample; at least one is needed")
+        return Ragged.of(list(inputs)) if self.ragged else torch.stack(list(inputs))
+
+    def sample_logits(self, rows: Rows, num_rows: NDArray[np.int64] | None) -> Tensor:
+        """The same from the rows of all samples, one after the other, and how many each sample owns (None: one)."""
+        inputs_of(self.kind).check_inputs(rows, self.shape)
+        return sample_logits(self.net, self.to_input, rows, num_rows, self.loss)[0]
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Logits (B, num_outputs) to probabilities (B, classes): exclusive classes sum to one, several labels do not."""
@@ -60,23 +86,28 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     model, data = described["model"], described["input"]
     check_described(described, path / "model.json")
     kind, fit = data.get("kind", DEFAULT), data.get("fit", data)  # older files: of images, whose fit stood beside the shape
-    inputs, shape = inputs_of(kind), tuple(data["shape"])
-    net = spec_of(model, inputs.input_shape(fit, shape), described["num_outputs"]).build(1, device)
+    shape, lengths = tuple(data["shape"]), data.get("lengths")  # older files: of rows of one shape, one for each sample
+    spec = spec_of(model, taken(kind, fit, shape, lengths), described["num_outputs"])
+    net = spec.build(1, device)
     net.flat[0].copy_(torch.from_numpy(net.layout.row(weights)))
-    cast = inputs.to_input(fit, shape, device)
-    return Predictor(net, model["loss"], described["task"], described["classes"], kind, shape, cast)
+    cast = inputs_of(kind).to_input(fit, shape, device)
+    many = lengths is not None, data.get("windows") is not None
+    return Predictor(net, model["loss"], described["task"], described["classes"], kind, shape, cast, *many)
 
 
 def check_described(described: Mapping[str, Any], file: Path) -> None:
-    """StorageError where a model.json is of a newer version, or of a module whose code is not what lies here."""
+    """StorageError where a model.json is of a newer version, or of a module or a kind whose code is not what lies here."""
     if described["format"] not in FORMATS:
         raise StorageError(
             f"{file}: format {described['format']}, which is newer than this code; take the code that wrote it, or run "
             "`dvc repro train` again"
         )
-    if described["model"]["arch"] == MODULE and described["extensions"] != (here := extensions.digest()):
+    with_own = described.get("extensions")  # format 1 knows of none
+    if with_own and with_own != (here := extensions.digest()):
+        model, kind = described["model"], described["input"].get("kind", DEFAULT)
+        what = f"model {model['name']!r}" if model["arch"] == MODULE else f"a model of data.kind {kind!r}"
         raise StorageError(
-            f"{file}: model {described['model']['name']!r} was trained with another {extensions.FILE} "
-            f"({described['extensions'][:8]}, here it is {here[:8]}); take that one back (a copy is in "
+            f"{file}: {what} was trained with another {extensions.FILE} "
+            f"({with_own[:8]}, here it is {here[:8]}); take that one back (a copy is in "
             f"runs/{described['run']}/code), or run `dvc repro train` again"
         )

@@ -31,7 +31,7 @@ from pipeline.prepare.scan import Samples, source_digest
 from pipeline.prepare.selection import Taken
 from pipeline.prepare.sources import open_source
 from pipeline.prepare.splits import TRAIN
-from pipeline.prepare.writing import Decoded, decoded, portions, write_array, write_inputs, write_samples
+from pipeline.prepare.writing import Decoded, decoded, portions, spread, write_array, write_inputs, write_samples
 from pipeline.schema.data import DataConfig
 from pipeline.schema.prepare import PrepareConfig
 
@@ -82,8 +82,8 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
         classes=list(classes),
         shape=list(layout.shape),
         dtype=layout.dtype.name,
-        ragged=layout.ragged,
-        windows=layout.windows,
+        lengths=spread(contents.lengths_of(taken.index)) if layout.ragged else None,
+        windows=spread(contents.num_rows_of(taken.index)) if layout.windows else None,
         fit=fit,
         counts={name: len(of_split) for name, of_split in per_split.items()},
         class_counts={name: _class_counts(of_split, classes) for name, of_split in per_split.items()},

@@ -69,6 +69,20 @@ class Decoded:
         """(contents + 1,) where each content begins in `values`."""
         return np.cumsum([0, *(int(own.sum()) for own in self.lengths)])
 
+    def lengths_of(self, samples: Column) -> Column:
+        """The items of all rows of some samples."""
+        return np.concatenate([self.lengths[i] for i in self.row_of[samples].tolist()])
+
+    def num_rows_of(self, samples: Column) -> Column:
+        """The rows of each of some samples."""
+        return np.array([len(self.lengths[i]) for i in self.row_of[samples].tolist()])
+
+
+def spread(numbers: Column) -> list[int]:
+    """The least, the (lower) median and the largest of some numbers."""
+    ranked = np.sort(numbers)
+    return [int(ranked[i]) for i in (0, (len(ranked) - 1) // 2, -1)]
+
 
 def decoded(
     source: Source, samples: Samples, chosen: Column, kind: Reading, data: Any, layout: Layout, path: Path, workers: int
@@ -158,9 +172,12 @@ def _decoded_rows(path: Path, decode: Decode, data: Any, layout: Layout, task: U
     """Decode, and leave the writing to who knows where; by row, why a content can't be decoded."""
     found = _checked(decode, data, layout, task)
     assert isinstance(found.rows, list), "where samples own rows, or items, they come as lists"
-    for row in (row for own in found.rows for row in own):
+    empty = [i for i, own in enumerate(found.rows) if min(map(np.size, own), default=0) == 0]
+    problems = {**dict.fromkeys(empty, "it has no items"), **found.problems}
+    rows: Rows = [[] if i in problems else own for i, own in enumerate(found.rows)]
+    for row in (row for own in rows for row in own):
         assert (row.shape[1:] if layout.ragged else row.shape, row.dtype) == (layout.shape, layout.dtype)
-    return {task.row + i: said for i, said in found.problems.items()}, found.rows
+    return {task.row + i: said for i, said in problems.items()}, rows
 
 
 def _checked(decode: Decode, data: Any, layout: Layout, task: Undecoded) -> reading.Decoded:

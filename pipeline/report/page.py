@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline import evaluation as ev
 from pipeline.artifacts import weights_digest
+from pipeline.data.dataset import form_words
 from pipeline.report import material, words
 from pipeline.report.material import Predictions
 from pipeline.report.run.pictures import confidence_bins, drawn
@@ -57,6 +58,7 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
             title=config.title,
             css=style(),
             manifest=records.manifest,
+            form=form_words(records.manifest),
             run=records.run,
             test=records.test,
             foreign=records.foreign,

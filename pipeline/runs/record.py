@@ -24,8 +24,9 @@ from pipeline.runs.state import ROWS_PER_EPOCH, Progress, Row, Snapshot
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
 
-MODEL_FORMAT = 2
-"""1: of built-in networks alone, so without the name of a module and the digest of its code."""
+MODEL_FORMAT = 3
+"""2: of rows of one shape, one for each sample. 1: of built-in networks alone, so without the name of
+a module and the digest of its code."""
 
 
 class Tracker(Protocol):
@@ -50,6 +51,8 @@ class Outline(Protocol):
     def precision(self) -> str: ...
     @property
     def spec(self) -> Spec: ...
+    @property
+    def extended(self) -> bool: ...
     @property
     def epochs(self) -> int: ...
     @property
@@ -198,7 +201,7 @@ def begin(
     start = {"num_epochs": _progress(snapshot).epoch, "wall_s": 0.0, "fresh": asked.fresh}
     names = [name for name in (artifacts.PARAMS, Path("conf/overrides.yaml")) if name.exists()]
     files = {name.name: artifacts.copy_whole(name, folder.path / name.name) for name in names}
-    if record.program.spec.extended:
+    if record.program.extended:
         files |= keep_extensions(folder)
     folder.write(**before | facts | start, files=files)
     return snapshot
@@ -238,12 +241,14 @@ def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manif
         description: Mapping[str, Any] = {
             "format": MODEL_FORMAT,
             "model": {**model.model_dump(), "loss": program.loss, "precision": program.precision},
-            "extensions": extensions.digest() if model.extended else None,
+            "extensions": extensions.digest() if program.extended else None,
             "input": {
                 "kind": manifest.kind,
                 "shape": manifest.shape,
                 "dtype": manifest.dtype,
                 "fit": manifest.fit,
+                "lengths": manifest.lengths,
+                "windows": manifest.windows,
             },
             "classes": manifest.classes,
             "task": manifest.task,

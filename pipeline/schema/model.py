@@ -27,6 +27,8 @@ BUILT_IN: Mapping[str, Any] = {
     "init": "auto",
 }
 """The keys of the built-in networks, as they stand for a module, which does not read them."""
+GIVEN = ("num_tokens",)
+"""What a module's function gets by name from the data, of tokens how many there are: no key says it."""
 OWN: Mapping[str, Any] = {"name": None, "keys": {}, "compile": False}
 """The keys of a module, as they stand for a built-in network."""
 
@@ -99,14 +101,14 @@ def wrong_keys(function: Callable[..., Any], keys: Mapping[str, Any]) -> Iterato
     parameters = list(inspect.signature(function).parameters.values())
     named = [each for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
     takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
-    allowed = [each.name for each in named]
+    allowed = [each.name for each in named if each.name not in GIVEN]
     for key in keys:
         if key not in allowed and not takes_any:
             near = nearest(key, allowed)
             hint = f"did you mean {near}?" if near else f"forget it with `regatta run '~model.keys.{key}'`"
             yield f"keys.{key}: its function takes {', '.join(allowed) or 'no keys'}; {hint}"
     for each in named:
-        if each.default is inspect.Parameter.empty and each.name not in keys:
+        if each.name in allowed and each.default is inspect.Parameter.empty and each.name not in keys:
             yield f"keys.{each.name}: missing, and it has no default; say model.keys.{each.name}=VALUE"
 
 

@@ -34,8 +34,8 @@ def run() -> None:
     num_views = policy.views if policy.active else 0
     noun = showing_of(dataset.manifest.kind).NOUN
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    print(_plan(policy, noun, num_views, len(train), stored_bytes(train.inputs, num_views)), flush=True)
-    check_space(stage_dir("augment"), train.inputs, num_views)
+    print(_plan(policy, noun, num_views, len(train), stored_bytes(train.stored, num_views)), flush=True)
+    check_space(stage_dir("augment"), train.stored, num_views)
     with published_dir(stage_dir("augment")) as folder:
         started = time.monotonic()
         if num := write_view_folder(dataset, policy, folder, device) * len(train):

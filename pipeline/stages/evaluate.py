@@ -87,18 +87,19 @@ def keep(run: str, metrics: Mapping[str, Any]) -> None:
 
 
 def predict(predictor: Predictor, test: Split, batch_size: int) -> tuple[NDArray[np.float32], float]:
-    """Probabilities (N, classes) in stored order and the mean loss; every sample once."""
+    """Probabilities (N, classes) in stored order and the mean loss; every sample once, by all of its rows."""
     import torch
+
+    from pipeline.data.batches import Inputs, judged_batches
 
     probabilities = np.full((len(test), len(predictor.classes)), np.nan, dtype=np.float32)
     losses = np.full(len(test), np.nan)
-    for start in range(0, len(test), batch_size):
-        rows = slice(start, start + batch_size)
-        # Copies, since the maps are read-only and torch's tensors are not.
-        inputs, labels = (torch.from_numpy(np.array(part[rows])) for part in (test.inputs, test.labels))
-        logits = predictor.logits(inputs)
-        probabilities[rows] = predictor.probabilities(logits).cpu().numpy()
-        losses[rows] = predictor.losses(logits, labels).cpu().numpy()
+    inputs = Inputs([test.stored], torch.device("cpu"), resident=False)
+    for batch in judged_batches(test, batch_size):
+        labels = torch.from_numpy(np.array(test.labels[batch.samples]))
+        logits = predictor.sample_logits(inputs.take(batch.rows), batch.num_rows)
+        probabilities[batch.samples] = predictor.probabilities(logits).cpu().numpy()
+        losses[batch.samples] = predictor.losses(logits, labels).cpu().numpy()
     broken = ~np.isfinite(losses) | ~np.isfinite(probabilities).all(axis=1)
     if broken.any():
         raise NumericsError(

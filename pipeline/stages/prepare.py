@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.artifacts import REJECTED, published_dir, stage_dir
 from pipeline.closure import stage_digest
-from pipeline.data.dataset import SPLITS, Manifest
+from pipeline.data.dataset import SPLITS, Manifest, form_words
 from pipeline.kinds.extended import code_for
 from pipeline.kinds.keys import data_section
 from pipeline.prepare.build import build_dataset
@@ -30,9 +30,8 @@ def run() -> None:
 
 def _summary(manifest: Manifest) -> list[str]:
     counts = ", ".join(f"{split} {manifest.counts[split]}" for split in SPLITS)
-    shape = " x ".join(str(side) for side in manifest.shape)
-    num = sum(manifest.counts.values())
-    lines = [f"prepare: {num} samples of {len(manifest.classes)} classes as {shape} {manifest.dtype}: {counts}"]
+    num, form = sum(manifest.counts.values()), form_words(manifest)
+    lines = [f"prepare: {num} samples of {len(manifest.classes)} classes as {form}: {counts}"]
     if manifest.num_rejected:
         lines.append(
             f"prepare: {manifest.num_rejected} of {manifest.num_read} not taken: {stage_dir('prepare')}/{REJECTED} says why"

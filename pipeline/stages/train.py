@@ -26,6 +26,8 @@ def run(asked: Asked = NOTHING) -> None:
     note_warmup(train)
     data, views = open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
     cluster = section(params, "cluster", ClusterConfig)
+    program, _ = program_of(model, train, data.manifest)
+    print("".join(f"train: {note}\n" for note in program.spec.notes()), end="", flush=True)
 
     def mirrored(run: RunFolder) -> Mirror:
         return open_tracker(tracking, run.id, run.path, params)
@@ -38,7 +40,7 @@ def run(asked: Asked = NOTHING) -> None:
         from pipeline.train.fit import fit
 
         folder = fit(model, train, data, views, mirrored, asked)
-    publish(folder, stage_dir("train"), model, data.manifest, program_of(model, train, data.manifest)[0])
+    publish(folder, stage_dir("train"), model, data.manifest, program)
 
 
 def note_warmup(train: TrainConfig) -> None:

@@ -66,7 +66,7 @@ class Job:
         steps, forward = math.ceil(self.num_train / self.program.batch_size), self.program.spec.forward_flops()
         drawn = sum(cell.policy.active and cell.views_path is None for cell in self.cells)
         flops = len(self.cells) * forward * (3 * self.num_train + 2 * self.num_val)
-        values = drawn * self.num_train * math.prod(self.program.spec.input_shape)
+        values = drawn * self.num_train * self.program.spec.num_inputs
         return self.program.epochs * (EPOCH_S + STEP_S * steps + flops / FLOPS_PER_S + values / VALUES_PER_S)
 
 

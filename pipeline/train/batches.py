@@ -19,6 +19,7 @@ from pipeline.data.dataset import Split
 from pipeline.data.views import Views
 from pipeline.kinds.inputs import Cast
 from pipeline.kinds.kind import Fit
+from pipeline.kinds.ragged import Ragged, Rows
 from pipeline.kinds.views import views_of
 from pipeline.model.draw import DrawBlock, Draws
 from pipeline.train.program import Lane, Program, lane_seeds
@@ -36,8 +37,8 @@ class Block:
     steps: range
     rows: Span
     """Which rows of each whole batch there are; of the last batch of an epoch perhaps fewer."""
-    inputs: Tensor
-    """(K, steps x rows, ...) as the network takes them."""
+    inputs: Rows
+    """As the network takes them: (K, steps x rows, ...) or, of the one run there is, ragged ones."""
     labels: Tensor
     """(K, steps x rows) int64, or (K, steps x rows, classes) uint8."""
     draws: DrawBlock
@@ -47,6 +48,12 @@ class Block:
         """Where row 0 of a step's whole batch lies in `inputs` and `labels`, or would lie."""
         first, last = self.rows
         return (step - self.steps[0]) * (last - first) - first
+
+    def shard(self, step: int, first: int, last: int) -> tuple[Rows, Tensor]:
+        """Inputs and labels of rows [first, last) of a step's whole batch, filled up by the network to their own longest."""
+        a, b = self.place(step) + first, self.place(step) + last
+        inputs = self.inputs.part(a, b) if isinstance(self.inputs, Ragged) else self.inputs[:, a:b]
+        return inputs, self.labels[:, a:b]
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,18 @@ def strata_of(labels: NDArray[Any]) -> NDArray[np.int64]:
     return np.where(labels.any(1), by_rarity[first], -1)
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a stock shows in an epoch: for each of its seeds (seeds, N), in that seed's order."""
+
+    orders: NDArray[np.int64]
+    """Which samples, among those that are trained on."""
+    rows: NDArray[np.int64]
+    """By which of their stored rows each is represented."""
+    numbers: NDArray[np.int64]
+    """In which view."""
+
+
 class Batches:
     """The training batches of K runs. Runs of one seed and one augmentation share theirs, which are made once."""
 
@@ -94,10 +113,10 @@ class Batches:
         self.program, self.lanes, self.fit, self.to_input = program, lanes, fit, to_input
         self.device, self.team = device, team
         all_ids = np.asarray(train.ids)
-        self.num_stored = len(all_ids)
-        self.rows = _limited(all_ids, np.asarray(train.labels), program.limit)
-        self.ids = all_ids[self.rows]
-        self.labels = torch.from_numpy(np.array(train.labels)[self.rows]).to(device)
+        self.train, self.samples = train, _limited(all_ids, np.asarray(train.labels), program.limit)
+        self.ids = all_ids[self.samples]
+        self.labels = torch.from_numpy(np.array(train.labels)[self.samples]).to(device)
+        self.first_rows, self.num_rows = train.first_rows[self.samples], train.num_rows[self.samples]
         self.steps_per_epoch = math.ceil(len(self.ids) / program.batch_size)
         self.stocks = self._stocks(train, views)
         streams = [(stock.views.digest, seed) for stock in self.stocks for seed in stock.seeds]
@@ -114,7 +133,7 @@ class Batches:
         for lane, own in zip(self.lanes, views, strict=True):
             stored = own.digest if own.arrays else "own"
             if stored not in inputs:
-                inputs[stored] = Inputs(own.arrays or [train.inputs], self.device)
+                inputs[stored] = Inputs(own.arrays or [train.stored], self.device)
             stock = found.setdefault(own.digest, Stock(own, inputs[stored], []))
             if lane.seed not in stock.seeds:
                 stock.seeds.append(lane.seed)
@@ -132,7 +151,7 @@ class Batches:
         workers share the batches, a smaller last batch is a block of its own: each owns other rows of it.
         """
         spec = self.program.spec
-        units = max(math.prod(spec.input_shape), spec.num_masked)
+        units = max(spec.num_inputs, spec.num_masked)
         size = max(1, min(MOST_BLOCK_STEPS, BLOCK_VALUES // (len(self.lanes) * self.program.batch_size * units)))
         last = self.steps_per_epoch
         alike = len(self.ids) // self.program.batch_size if self.team.size > 1 else last
@@ -154,20 +173,17 @@ class Batches:
         size, num = self.program.batch_size, len(self.ids)
         order_of = {seed: keyed.epoch_order(seed, epoch, num) for stock in self.stocks for seed in stock.seeds}
         plans = [self._plan(stock, order_of, epoch) for stock in self.stocks]
-        labels = self.labels[torch.from_numpy(np.concatenate([orders for orders, _ in plans])).to(self.device)]
+        labels = self.labels[torch.from_numpy(np.concatenate([plan.orders for plan in plans])).to(self.device)]
         first = epoch * self.steps_per_epoch
         draws = self.draws.of_epoch(range(first, first + self.steps_per_epoch))
 
         def block(steps: range) -> Block:
             rows = self.own_rows(min(size, num - steps[0] * size))
             part = self._places(steps, rows)
-            parts = [
-                self._inputs(stock, orders[:, part], numbers[:, part])
-                for stock, (orders, numbers) in zip(self.stocks, plans, strict=True)
-            ]
-            inputs, targets = parts[0] if len(parts) == 1 else torch.cat(parts), labels[:, part]
+            parts = [self._inputs(stock, plan, part) for stock, plan in zip(self.stocks, plans, strict=True)]
+            inputs, targets = _together(parts), labels[:, part]
             if self.place is not None:
-                inputs, targets = inputs[self.place], targets[self.place]
+                inputs, targets = _each(inputs, self.place), targets[self.place]
             return Block(steps, rows, inputs, targets, draws.block(steps, rows))
 
         return block
@@ -179,21 +195,37 @@ class Batches:
             return slice(steps[0] * size, min((steps[-1] + 1) * size, len(self.ids)))
         return (size * np.array(steps)[:, None] + np.arange(*rows)).ravel()
 
-    def _plan(self, stock: Stock, order_of: dict[int, NDArray[np.int64]], epoch: int) -> tuple[NDArray[np.int64], ...]:
-        """Samples (seeds, N) in the order of an epoch, and the number of the view that each of them shows."""
+    def _plan(self, stock: Stock, order_of: dict[int, NDArray[np.int64]], epoch: int) -> Plan:
+        """In the order of an epoch, by which row and in which view each sample is shown."""
         orders = np.stack([order_of[seed] for seed in stock.seeds])
-        if not stock.views.policy.active:
-            return orders, np.zeros_like(orders)
-        stored = len(stock.views.arrays)
-        numbers = np.stack([keyed.which_view(seed, self.ids, epoch, stored) for seed in stock.seeds])
-        return orders, np.take_along_axis(numbers, orders, axis=1)
+        rows, numbers = self.first_rows[orders], np.zeros_like(orders)
+        if self.train.rows is not None:
+            windows = [keyed.which_window(seed, self.ids, epoch, self.num_rows) for seed in stock.seeds]
+            rows = rows + np.take_along_axis(np.stack(windows), orders, axis=1)
+        if stock.views.policy.active:
+            stored = len(stock.views.arrays)
+            views = np.stack([keyed.which_view(seed, self.ids, epoch, stored) for seed in stock.seeds])
+            numbers = np.take_along_axis(views, orders, axis=1)
+        return Plan(orders, rows, numbers)
 
-    def _inputs(self, stock: Stock, order: NDArray[np.int64], numbers: NDArray[np.int64]) -> Tensor:
-        """(seeds, rows, ...) as the network takes them."""
-        rows = self.rows[order]
-        inputs = stock.inputs.take((rows + numbers * self.num_stored if stock.views.arrays else rows).ravel())
+    def _inputs(self, stock: Stock, plan: Plan, part: slice | NDArray[np.int64]) -> Rows:
+        """(seeds, rows, ...) as the network takes them; ragged ones of the one seed there is."""
+        orders, rows, numbers = (each[:, part] for each in (plan.orders, plan.rows, plan.numbers))
+        inputs = stock.inputs.take((rows + numbers * stock.inputs.num if stock.views.arrays else rows).ravel())
         if stock.views.drawn:
             policy = stock.views.policy
-            inputs = views_of(policy.kind).batch_views(inputs, self.ids[order.ravel()], numbers.ravel(), policy, self.fit)
+            ids = self.train.row_ids(self.samples[orders.ravel()], rows.ravel())
+            inputs = views_of(policy.kind).batch_views(inputs, ids, numbers.ravel(), policy, self.fit)
         inputs = self.to_input(inputs)
-        return inputs.view(*order.shape, *inputs.shape[1:])
+        return inputs if isinstance(inputs, Ragged) else inputs.view(*orders.shape, *inputs.shape[1:])
+
+
+def _together(parts: list[Rows]) -> Rows:
+    """All stocks' inputs. Ragged ones are a module's, and modules are trained alone."""
+    return parts[0] if len(parts) == 1 else torch.cat([part for part in parts if isinstance(part, Tensor)])
+
+
+def _each(inputs: Rows, place: Tensor) -> Rows:
+    """Each run's stream of them."""
+    assert isinstance(inputs, Tensor), "ragged inputs are those of one run"
+    return inputs[place]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError
-from pipeline.kinds.inputs import inputs_of
+from pipeline.kinds.inputs import taken
+from pipeline.kinds.kind import BUILT_IN
 from pipeline.model.net import FULL, Spec
 from pipeline.model.objective import chosen_loss, num_outputs
 from pipeline.model.specs import MODULE, spec_of
@@ -56,13 +57,18 @@ class Program:
     decayed: str = "matrices"
     factors: tuple[Factors, ...] = ()
     precision: Precision = FULL
+    own_kind: bool = False
+    """Whether what a sample is is the user's own code."""
+
+    @property
+    def extended(self) -> bool:
+        """Whether the user's own code is part of what comes of it."""
+        return self.spec.extended or self.own_kind
 
 
 def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Program, Lane]:
     """Split a run's configuration into its program and its own settings; ConfigError where it does not fit the data."""
     num_train = min(data.counts["train"], train.limit or data.counts["train"])
-    if data.ragged or data.windows:
-        raise ConfigError(f"data.kind = {data.kind!r}: rows of different lengths, or several of a sample, can't be trained yet")
     if not data.counts["val"]:
         raise ConfigError(
             "prepare.val_fraction: the validation split is empty, and the best epoch is chosen on it; choose e.g. 0.1"
@@ -87,9 +93,9 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         )
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes))
-    shape = inputs_of(data.kind).input_shape(data.fit, data.shape)
+    inputs = taken(data.kind, data.fit, data.shape, data.lengths)
     program = Program(
-        spec=spec_of(model.model_dump() | {"precision": train.precision}, shape, outputs),
+        spec=spec_of(model.model_dump() | {"precision": train.precision}, inputs, outputs),
         loss=loss,
         task=data.task,
         epochs=train.epochs,
@@ -101,6 +107,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         limit=train.limit if train.limit and train.limit < data.counts["train"] else None,
         decayed=train.decayed,
         precision=train.precision,
+        own_kind=data.kind not in BUILT_IN,
         factors=tuple(Factors(own.name, own.learning_rate, own.weight_decay) for own in train.factors),
     )
     program.spec.check(_fewest_rows(num_train, program))

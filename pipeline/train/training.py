@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline import keyed
-from pipeline.data.batches import Inputs, fetched_ahead
+from pipeline.data.batches import Inputs, fetched_ahead, judged_batches
 from pipeline.data.dataset import Data, Split
 from pipeline.data.views import Views
 from pipeline.errors import NumericsError, StorageError
 from pipeline.kinds.inputs import inputs_of
+from pipeline.kinds.ragged import Rows
+from pipeline.model.answers import sample_logits
 from pipeline.model.losses import hits, logit_gradients, sample_losses
 from pipeline.runs.state import ROWS_PER_EPOCH, Progress, Row
 from pipeline.train.batches import Batches, Block
@@ -33,7 +35,7 @@ from pipeline.train.program import Lane, Program, lane_seeds, rate_factor
 from pipeline.train.tree import Team, shard_bounds
 
 EVAL_ROWS = 1024
-"""Rows of an evaluation batch: fixed, so that sums have one order."""
+"""Rows of an evaluation batch, or one sample's: fixed, so that sums have one order."""
 
 
 class Training:
@@ -61,7 +63,7 @@ class Training:
         train, val = data.split("train"), data.split("val")
         self.batches = Batches(program, self.lanes, train, views, data.manifest.fit, self.to_input, device, self.team)
         self.ids, self.steps_per_epoch = self.batches.ids, self.batches.steps_per_epoch
-        self.held_out = {"train_clean": self._clean(train, len(val)), "val": _held_out(val, device)}
+        self.held_out = {"train_clean": self._clean(train, len(val)), "val": HeldOut(val, device)}
         self.progress = Progress.of(len(lanes))
         self.rows: list[list[Row]] = [[] for _ in lanes]
         """Per run, the records of the epochs that have ended here; a state counts them, and whoever keeps it keeps them."""
@@ -72,11 +74,9 @@ class Training:
         self.own_gradient = place.zero_()
         self.own_stepped = self.own_gradient[:, : self.num_stepped]
 
-    def _clean(self, train: Split, num: int) -> tuple[Inputs, Tensor]:
-        """As many training samples as there are to validate on, as they are stored."""
-        places = keyed.subset(self.ids, num)
-        labels = self.batches.labels[torch.from_numpy(places).to(self.device)]
-        return Inputs([train.inputs[self.batches.rows[places]]], self.device), labels
+    def _clean(self, train: Split, num: int) -> HeldOut:
+        """As many training samples as there are to validate on, as they are stored, with all of their rows."""
+        return HeldOut(train.taken(self.batches.samples[keyed.subset(self.ids, num)]), self.device)
 
     @property
     def done(self) -> bool:
@@ -122,7 +122,7 @@ class Training:
 
         Each worker computes the shards that it owns; what they share is summed in one tree over all shards.
         """
-        size, place = self.program.batch_size, block.place(step)
+        size = self.program.batch_size
         num_rows = min(size, len(self.ids) - step * size)
         num_shards = self.team.num_shards(self.program.shards)
         bounds, (first, last) = shard_bounds(num_rows, num_shards), self.team.own_shards(num_shards)
@@ -133,9 +133,9 @@ class Training:
             out = self.own_gradient if last - first == 1 else torch.zeros_like(self.net.flat)
             if a == b:
                 return out.zero_()
-            labels = block.labels[:, place + a : place + b]
+            inputs, labels = block.shard(step, a, b)
             logits = self.net.gradient(
-                block.inputs[:, place + a : place + b],
+                inputs,
                 block.draws.shard(step, shard, a, b, num_rows),
                 lambda z: logit_gradients(self.program.loss, z, labels, self.smoothing, num_rows),
                 out,
@@ -207,20 +207,17 @@ class Training:
 
     def evaluate(self, name: str) -> list[Row]:
         """Loss and accuracy of every run on a held-out set, without dropout and augmentation; workers share its batches."""
-        inputs, labels = self.held_out[name]
-        firsts = range(0, len(labels), EVAL_ROWS)
-        parts = torch.zeros(len(firsts), len(self.lanes), 2, dtype=torch.float64)
-        for i in range(self.team.rank, len(firsts), self.team.size):
-            rows = np.arange(firsts[i], min(firsts[i] + EVAL_ROWS, len(labels)))
-            shape = self.program.spec.input_shape
-            x = self.to_input(inputs.take(rows)).expand(len(self.lanes), -1, *shape)
-            y = labels[firsts[i] : firsts[i] + EVAL_ROWS].expand(len(self.lanes), -1, *labels.shape[1:])
-            logits, loss = self.net.forward(x), self.program.loss
+        held, loss, lanes = self.held_out[name], self.program.loss, len(self.lanes)
+        parts = torch.zeros(len(held.batches), lanes, 2, dtype=torch.float64)
+        for i in range(self.team.rank, len(held.batches), self.team.size):
+            rows, num_rows, labels = held.take(i)
+            logits = sample_logits(self.net, self.to_input, rows, num_rows, loss, lanes)
+            y = labels.expand(lanes, *labels.shape)
             parts[i] = torch.from_numpy(row_sums(sample_losses(loss, logits, y), hits(loss, logits, y)))
         sums = np.zeros((len(self.lanes), 2))
         for part in self.team.merged(parts.to(self.device)).cpu().numpy():  # in one order, whoever computed them
             sums += part
-        return [{"loss": loss / len(labels), "accuracy": right / len(labels)} for loss, right in sums.tolist()]
+        return [{"loss": loss / len(held.labels), "accuracy": right / len(held.labels)} for loss, right in sums.tolist()]
 
     def end_epoch(self, measures: dict[str, list[Row]]) -> None:
         """Take the epoch's measures into the records, keep the weights that are best so far, go on to the next epoch."""
@@ -302,10 +299,21 @@ class Training:
 
     def judged(self, split: Split) -> list[Row]:
         """Loss and accuracy of every run's best weights on another split; the training is left as it is."""
-        self.held_out["judged"] = _held_out(split, self.device)
+        self.held_out["judged"] = HeldOut(split, self.device)
         with self.best.standing_in(self.net.flat):
             return self.evaluate("judged")
 
 
-def _held_out(split: Split, device: torch.device) -> tuple[Inputs, Tensor]:
-    return Inputs([split.inputs], device), torch.from_numpy(np.array(split.labels)).to(device)
+class HeldOut:
+    """Samples to judge on, each by all of its rows, in batches whose order they alone decide."""
+
+    def __init__(self, split: Split, device: torch.device) -> None:
+        self.inputs = Inputs([split.stored], device)
+        self.labels = torch.from_numpy(np.array(split.labels)).to(device)
+        self.batches = judged_batches(split, EVAL_ROWS)
+
+    def take(self, i: int) -> tuple[Rows, NDArray[np.int64] | None, Tensor]:
+        """Of a batch the rows, how many each sample owns (None: one), and the samples' labels."""
+        batch = self.batches[i]
+        labels = self.labels[torch.from_numpy(batch.samples).to(self.labels.device)]
+        return self.inputs.take(batch.rows), batch.num_rows, labels

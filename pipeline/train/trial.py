@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline.data.dataset import Manifest, Split
 from pipeline.data.views import Views
@@ -36,8 +37,19 @@ class MadeUp:
         num, random = self.counts[name], np.random.default_rng(0)
         multi = self.manifest.task == "multi"
         labels = np.zeros((num, len(self.manifest.classes)), np.uint8) if multi else np.zeros(num, np.int64)
-        inputs = random.integers(0, 256, (num, *self.manifest.shape), np.uint8)
-        return Split(inputs, labels, np.arange(num, dtype=np.uint64))
+        rows, num_rows = _ends(random, self.manifest.windows, num)
+        offsets, num_values = _ends(random, self.manifest.lengths, num_rows)
+        shape, dtype = (num_values, *self.manifest.shape), self.manifest.dtype
+        inputs = random.integers(0, 256, shape, np.uint8) if dtype == "uint8" else np.zeros(shape, dtype)
+        return Split(inputs, labels, np.arange(num, dtype=np.uint64), rows, offsets)
+
+
+def _ends(random: np.random.Generator, spread: list[int] | None, num: int) -> tuple[NDArray[np.int64] | None, int]:
+    """Where `num` parts begin whose sizes have this least, median and largest, and their sum; None: each is one."""
+    if spread is None:
+        return None, num
+    sizes = np.interp(random.random(num), [0.0, 0.5, 1.0], spread).astype(np.int64)
+    return np.r_[0, np.cumsum(sizes)], int(sizes.sum())
 
 
 class Clock(Keeper):
@@ -67,12 +79,12 @@ def expected_seconds(
 
 def _tried(program: Program, lanes: Sequence[Lane], views: Sequence[Views], data: Manifest, device: str) -> float:
     num_train = min(data.counts["train"], program.limit or data.counts["train"])
-    step = 3 * program.spec.forward_flops() * program.batch_size * len(lanes)
+    step = max(1, 3 * program.spec.forward_flops() * program.batch_size * len(lanes))
     num = min(num_train, program.batch_size * max(1, min(MOST_STEPS, int(MOST_FLOPS / step))))
     share = num / num_train
     made_up = MadeUp(data, {"train": num, "val": max(1, round(data.counts["val"] * share))})
     train = made_up.split("train")
-    own = [replace(view, arrays=[train.inputs] * bool(view.policy.views and view.policy.active)) for view in views]
+    own = [replace(view, arrays=[train.stored] * bool(view.policy.views and view.policy.active)) for view in views]
     calm = [replace(lane, learning_rate=1e-6, early_stop=0) for lane in lanes]  # noise must not end it
     tiny = replace(program, epochs=EPOCHS, limit=None, warmup_epochs=0.0)
     clock = Clock()

@@ -20,7 +20,7 @@ def test_every_command_works_with_a_module(project, regatta, committed, dvc):
     said = regatta("run", *MODULE, *TINY)
     assert "evaluate: accuracy" in said
     model = read_json(Path("artifacts/train/model.json"))
-    assert (model["format"], model["model"]["name"], model["model"]["keys"]) == (2, "cnn", {"width": 4})
+    assert (model["format"], model["model"]["name"], model["model"]["keys"]) == (3, "cnn", {"width": 4})
     [folder] = Path("runs").glob("2*")
     assert (folder / "code" / "extensions.py").read_text() == OWN.read_text()
     assert "cnn" in regatta("runs")

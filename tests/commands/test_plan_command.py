@@ -74,7 +74,7 @@ def test_the_plan_tells_sizes_time_and_memory_and_changes_nothing(trained: Path,
     said = dry_run("train.epochs=30", "model.dropout=0.1")
     assert "params.yaml would change: train.epochs: 2 -> 30" in said
     assert "train      would run: model.dropout: 0.2 -> 0.1, train.epochs: 2 -> 30" in said
-    assert "dataset:               19.2 kB (train 234, val 31, test 35; 1x8x8)" in said
+    assert "dataset:               19.2 kB (train 234, val 31, test 35; 1 x 8 x 8 uint8)" in said
     assert "parameters:            1,210" in said
     assert re.search(r"training time: +about \d+ (s|min), by trying some steps on this machine just now, 30 epochs", said)
     assert re.search(r"study tiny: +about \d+ s, 4 runs, 0 of them known already", said)

@@ -1,61 +1,23 @@
 """A kind of the user's own: series of different lengths, of which a sample owns several windows."""
 
-import textwrap
+import shutil
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from data_samples import DATA, prepare_config
+from run_helpers import configs
+from series_samples import OWN, SHARED
 
 from pipeline import extensions
-from pipeline.data.dataset import open_dataset
+from pipeline.data.dataset import form_words, open_dataset
 from pipeline.errors import ConfigError
 from pipeline.kinds.extended import NEEDED, code_for
 from pipeline.kinds.keys import data_section
 from pipeline.prepare.build import build_dataset
-from pipeline.schema.model import ModelConfig
-from pipeline.schema.train import TrainConfig
 from pipeline.train.program import program_of
 
-SERIES = '''
-import numpy as np
-from pydantic import Field
-from typing import Annotated
-from pipeline.kinds.kind import BadSampleError, Layout
-from pipeline.kinds.reading import Laid
-from pipeline.schema.augment import AugmentConfig
-from pipeline.schema.data import DataConfig
-
-class SeriesData(DataConfig):
-    content_key = "series"
-    series: str
-    window: Annotated[int, Field(ge=2)]
-
-class Series:
-    """Numbers cut into windows of at most `data.window`, the last one shorter."""
-    DATA, POLICY, VARIED, NUM_FACTS, NOUN = SeriesData, AugmentConfig, (), 2, "series"
-    def max_bytes(self, data): return 10**6
-    def described(self, facts, data): return [f"{facts[:, 0].min()} to {facts[:, 0].max()} numbers"]
-    def inspect(self, content, data):
-        if content.ndim != 1: raise BadSampleError("not one series of numbers")
-        return len(content), 4 * len(content)
-    def layout(self, facts, data, name):
-        notes = [f"the longest of {len(facts)} series has {facts[:, 0].max()}"]
-        return Laid(Layout((), np.dtype(np.float32), ragged=True, windows=True), notes)
-    def decode(self, content, data, layout):
-        values = content.astype(np.float32)
-        return [values[at : at + data.window] for at in range(0, len(values), data.window)]
-    def fit(self, rows, layout):
-        values = np.concatenate(list(rows)).astype(np.float64)
-        return {"mean": float(values.mean()), "num": len(values)}, []
-    def from_cell(self, array, data): return array
-    def to_input(self, fit, shape, device): raise NotImplementedError
-    input_shape = check_inputs = batch_views = policy_digest = engine_versions = to_input
-    check_policy = advised = shown = preview = to_input
-
-KINDS = {"series": Series(), "half": object()}
-'''
 LENGTHS = [3 + (7 * i) % 23 for i in range(120)]
 
 
@@ -63,7 +25,7 @@ LENGTHS = [3 + (7 * i) % 23 for i in range(120)]
 def own(tmp_path, monkeypatch):
     folder = tmp_path / "own"
     folder.mkdir()
-    (folder / "extensions.py").write_text(textwrap.dedent(SERIES))
+    shutil.copyfile(OWN, folder / "extensions.py")
     monkeypatch.setattr(extensions, "_unpacked", [folder])
     return folder
 
@@ -73,9 +35,9 @@ def series(own, tmp_path):
     """120 series of 3 to 25 numbers in a table; the first of each value is its row's number."""
     values = [np.r_[float(i), np.random.default_rng(i).random(length - 1)].tolist() for i, length in enumerate(LENGTHS)]
     pq.write_table(pa.table({"series": values, "label": [i % 2 for i in range(120)]}), tmp_path / "series.parquet")
-    keys = {name: DATA[name] for name in DATA if name not in ("resize", "enlarge", "bits", "channels", "max_pixels", "image")}
+    keys = {name: DATA[name] for name in SHARED}
     return {"data": keys | {"kind": "series", "source": "parquet", "path": str(tmp_path / "series.parquet"),
-                            "series": "series", "window": 10}}  # fmt: skip
+                            "series": "series", "window": 10, "even": False}}  # fmt: skip
 
 
 def built(params, folder, workers=1):
@@ -87,13 +49,9 @@ def built(params, folder, workers=1):
 def test_a_sample_owns_its_windows_and_everything_counts_samples(series, tmp_path):
     dataset = built(series, tmp_path / "a")
     manifest = dataset.manifest
-    assert (manifest.kind, manifest.shape, manifest.dtype, manifest.ragged, manifest.windows) == (
-        "series",
-        [],
-        "float32",
-        True,
-        True,
-    )
+    assert (manifest.kind, manifest.shape, manifest.dtype) == ("series", [], "float32")
+    assert (manifest.lengths, manifest.windows) == ([1, 10, 10], [1, 2, 3])
+    assert form_words(manifest) == "1 to 3 rows of 1 to 10 items of float32"
     assert sum(manifest.counts.values()) == 120
     assert "the longest of 120 series has 25" in manifest.notes
     seen = set()
@@ -134,10 +92,22 @@ def test_what_is_no_sample_of_the_kind_is_listed(series, tmp_path):
     assert "series missing" in (tmp_path / "a" / "rejected.csv").read_text()
 
 
-def test_ragged_rows_can_not_be_trained_yet_and_say_so(series, tmp_path):
+def test_a_built_in_network_refuses_ragged_rows_and_says_what_takes_them(series, tmp_path):
     manifest = built(series, tmp_path / "a").manifest
-    with pytest.raises(ConfigError, match=r"data\.kind = 'series': rows of different lengths"):
-        program_of(ModelConfig.model_construct(), TrainConfig.model_construct(limit=None), manifest)
+    said = (
+        r"model\.arch = 'dnn': the data has rows of different lengths, and a dnn takes numbers of one shape; say model=module"
+    )
+    with pytest.raises(ConfigError, match=said):
+        program_of(*configs(train__batch_size=8), manifest)
+
+
+def test_a_series_without_a_number_is_listed(series, tmp_path):
+    values = [*([[1.0, 2.0, float(i)] for i in range(60)]), [-999.0, -999.0]]
+    pq.write_table(pa.table({"series": values, "label": [0, 1] * 30 + [1]}), tmp_path / "series.parquet")
+    (tmp_path / "a").mkdir()
+    manifest = build_dataset(data_section(series), prepare_config(max_bad_fraction=0.1), tmp_path / "a", "code", 1)
+    assert (manifest.num_rejected, sum(manifest.counts.values())) == (1, 60)
+    assert "it has no items" in (tmp_path / "a" / "rejected.csv").read_text()
 
 
 def test_keys_are_those_of_the_kind(series):

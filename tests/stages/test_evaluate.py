@@ -124,8 +124,8 @@ def test_a_sample_that_no_batch_reached_would_be_noticed(monkeypatch):
     from pipeline.model.predictor import Predictor
 
     prepared(rb.digits, "single")
-    whole = Predictor.logits
-    monkeypatch.setattr(Predictor, "logits", lambda self, inputs: whole(self, inputs)[:-1])
+    whole = Predictor.sample_logits
+    monkeypatch.setattr(Predictor, "sample_logits", lambda self, rows, num_rows: whole(self, rows, num_rows)[:-1])
     with pytest.raises((ValueError, RuntimeError)):
         evaluate.run()
     assert not Path("artifacts/evaluate").exists()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from training_helpers import NONE, OFF, equal, lane, train_one_epoch, train_to_end, training
 
-from pipeline.data.dataset import Dataset
+from pipeline.data.dataset import Dataset, Stored
 from pipeline.data.views import Views, views_digest
 from pipeline.errors import NumericsError
 from pipeline.train.batches import strata_of
@@ -176,7 +176,7 @@ def drawn(policy):
 
 
 def stored(arrays):
-    return Views(arrays, OFF.model_copy(update={"rotate": 10.0}), "stored")
+    return Views([Stored(array) for array in arrays], OFF.model_copy(update={"rotate": 10.0}), "stored")
 
 
 def test_a_limit_takes_the_same_samples_as_any_smaller_one(digits):
@@ -214,7 +214,7 @@ def test_mapped_inputs_give_the_same_run(digits):
     resident = train_to_end(training(digits, [lane(0)]))
     mapped = training(digits, [lane(0)])
     inputs = mapped.batches.stocks[0].inputs
-    inputs.resident, inputs._rows = False, None
+    inputs.resident, inputs._values = False, None
     assert equal(resident, 0, train_to_end(mapped))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pipeline import extensions, keyed
 from pipeline.errors import ConfigError
+from pipeline.kinds.ragged import Ragged, Rows
 from pipeline.model.module.spec import ModuleSpec
 from pipeline.model.net import BUFFER, FROZEN, TRAINED, Layout, Slot
 
@@ -23,7 +24,7 @@ def built(spec: ModuleSpec, seed: int) -> nn.Module:
     function = extensions.registered(extensions.MODELS)[spec.name]
     with torch.random.fork_rng(), told(spec, "building it"):
         torch.manual_seed(keyed.init_seed(seed, "module"))
-        module = function(spec.input_shape, spec.num_outputs, **json.loads(spec.keys))
+        module = function(spec.input_shape, spec.num_outputs, **keys_of(spec))
     if not isinstance(module, nn.Module):
         raise refused(spec, f"its function returns {type(module).__name__}, not a torch.nn.Module")
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
@@ -34,6 +35,33 @@ def built(spec: ModuleSpec, seed: int) -> nn.Module:
         if is_norm and part.momentum is not None:  # it counts its batches, and never reads how many
             part.register_buffer("num_batches_tracked", None)
     return module
+
+
+def keys_of(spec: ModuleSpec) -> dict[str, Any]:
+    """What a module's function is called with by name: the user's keys, and of tokens how many there are."""
+    keys: dict[str, Any] = json.loads(spec.keys)
+    return keys if spec.num_tokens is None else {"num_tokens": spec.num_tokens, **keys}
+
+
+def given(x: Rows) -> tuple[Tensor, ...]:
+    """What a module's forward is called with: inputs (B, ...) of the one network, or (B, longest, ...) and lengths (B,)."""
+    return x.padded() if isinstance(x, Ragged) else (x[0],)
+
+
+def num_given(x: Rows) -> int:
+    """How many rows these are."""
+    return len(x) if isinstance(x, Ragged) else x.shape[1]
+
+
+def noise(spec: ModuleSpec, lengths: Sequence[int], seed: int = 0) -> Rows:
+    """Inputs made up for a module: as many rows as lengths, which only ragged ones have."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (sum(lengths), *spec.input_shape) if spec.lengths else (1, len(lengths), *spec.input_shape)
+    if spec.num_tokens is None:
+        values = torch.randn(shape, generator=generator)
+    else:
+        values = torch.randint(spec.num_tokens, shape, generator=generator)
+    return Ragged(values, torch.tensor(lengths)) if spec.lengths else values
 
 
 def refused(spec: ModuleSpec, why: str) -> ConfigError:

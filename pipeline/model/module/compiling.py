@@ -7,15 +7,16 @@ import shutil
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.errors import ConfigError
 
 COMPILERS = ("g++", "clang++")
 
 
-def compiled(module: nn.Module, device: torch.device) -> Callable[[Tensor], object]:
-    """The module's forward in training; ConfigError where this machine has no compiler for the device."""
+def compiled(module: nn.Module, device: torch.device, *, ragged: bool) -> Callable[..., object]:
+    """The module's forward in training, of ragged inputs once for all lengths; ConfigError where this machine has no compiler
+    for the device."""
     if device.type == "cpu" and not any(map(shutil.which, COMPILERS)):
         raise ConfigError(
             f"model.compile = true: torch compiles for a CPU with {' or '.join(COMPILERS)}, and none is here; install one "
@@ -25,5 +26,5 @@ def compiled(module: nn.Module, device: torch.device) -> Callable[[Tensor], obje
         raise ConfigError(
             "model.compile = true: torch compiles for CUDA with triton, which is not here; say model.compile=false"
         )
-    found: Callable[[Tensor], object] = torch.compile(module, dynamic=False)
+    found: Callable[..., object] = torch.compile(module, dynamic=ragged)
     return found

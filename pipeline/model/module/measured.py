@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.model.module.building import built, layout_of, logits_of, told
+from pipeline.model.module.building import built, given, layout_of, logits_of, noise, told
 from pipeline.model.module.spec import ModuleSpec
 from pipeline.model.net import Layout
 
@@ -26,18 +26,23 @@ class Measured:
 
 @cache
 def measured(spec: ModuleSpec) -> Measured:
-    """By one way of a few samples of noise through it, forwards."""
+    """By one way of a few samples of noise through it, forwards: of the median length, and for memory of the largest."""
     module = built(spec, 0)
-    x = torch.zeros(ROWS, *spec.input_shape)
-    with torch.random.fork_rng(), told(spec, f"its forward of inputs {tuple(x.shape)}"):
+    usual, largest = (given(noise(spec, [length] * ROWS)) for length in (spec.lengths or (1, 1, 1))[1:])
+    with torch.random.fork_rng(), told(spec, f"its forward of inputs {shapes(usual)}"):
         counter = FlopCounterMode(display=False)
         with torch.no_grad(), counter:
-            logits_of(spec, module.eval()(x), ROWS)
-        values = _values_kept(module, x)
+            logits_of(spec, module.eval()(*usual), ROWS)
+        values = _values_kept(module, largest)
     return Measured(layout_of(spec, module), counter.get_total_flops() // ROWS, values // ROWS)
 
 
-def _values_kept(module: nn.Module, x: Tensor) -> int:
+def shapes(inputs: tuple[Tensor, ...]) -> str:
+    """In words."""
+    return " and lengths ".join(str(tuple(each.shape)) for each in inputs)
+
+
+def _values_kept(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
     """What a backward pass would need, parameters aside."""
     own, total = {each.data_ptr() for each in module.parameters()}, 0
 
@@ -47,5 +52,5 @@ def _values_kept(module: nn.Module, x: Tensor) -> int:
         return tensor
 
     with torch.enable_grad(), saved_tensors_hooks(count, lambda tensor: tensor):
-        module.eval()(x)  # not in training: no statistic moves
-    return total + x.numel()
+        module.eval()(*inputs)  # not in training: no statistic moves
+    return total + inputs[0].numel()

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from pipeline import keyed
+from pipeline.kinds.ragged import Rows
 from pipeline.model.draw import Draw
-from pipeline.model.module.building import built, layout_of, logits_of, tensors_of
+from pipeline.model.module.building import built, given, layout_of, logits_of, num_given, tensors_of
 from pipeline.model.module.compiling import compiled
 from pipeline.model.module.spec import ModuleSpec
 from pipeline.model.net import BUFFER, FULL, TRAINED
@@ -28,7 +29,9 @@ class ModuleNet:
         self.module = built(spec, 0).to(device)
         self.layout = layout_of(spec, self.module)
         self.flat = torch.zeros(1, self.layout.num_columns, device=device)
-        self.call: Callable[[Tensor], object] = compiled(self.module, self.device) if spec.compiled else self.module
+        self.call: Callable[..., object] = self.module
+        if spec.compiled:
+            self.call = compiled(self.module, self.device, ragged=spec.lengths is not None)
         tensors = tensors_of(self.module)
         self.parameters = [tensors[slot.name] for slot in self.layout.slots if slot.role == TRAINED]
         for slot, view in zip(self.layout.slots, self.layout.views(self.flat), strict=True):
@@ -49,21 +52,21 @@ class ModuleNet:
             view[0].copy_(fresh[slot.name].detach())
 
     @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Rows) -> Tensor:
         self._in_mode(training=False)
         with self._precision():
-            out = self.module(x[0])
-        return logits_of(self.spec, out, x.shape[1]).unsqueeze(0)
+            out = self.module(*given(x))
+        return logits_of(self.spec, out, num_given(x)).unsqueeze(0)
 
-    def gradient(self, x: Tensor, draw: Draw, loss: Callable[[Tensor], Tensor], out: Tensor) -> Tensor:
+    def gradient(self, x: Rows, draw: Draw, loss: Callable[[Tensor], Tensor], out: Tensor) -> Tensor:
         self._in_mode(training=True)
         self._aim(out.zero_())
         before = self.flat[:, self.first_buffer :].clone()
         with keyed.TORCH, torch.enable_grad():
             draw.seed_torch()
             with self._precision():
-                returned = self.call(x[0])
-            logits = logits_of(self.spec, returned, x.shape[1])
+                returned = self.call(*given(x))
+            logits = logits_of(self.spec, returned, num_given(x))
         stacked = logits.detach().unsqueeze(0)
         with torch.no_grad():
             grad = loss(stacked)[0]

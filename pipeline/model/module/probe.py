@@ -10,13 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
+from pipeline.kinds.ragged import Ragged
 from pipeline.model.draw import Draws
-from pipeline.model.module.building import built, refused, told
+from pipeline.model.module.building import built, given, noise, refused, told
+from pipeline.model.module.measured import shapes
 from pipeline.model.module.network import ModuleNet
 from pipeline.model.module.spec import ModuleSpec
 
 ROWS = 4
 PLAIN = (bool, int, float, str, type(None))
+SAME = 1e-4
+"""What sums in another order change."""
 OWN = {"training", "num_batches_tracked"}
 """Attributes of torch's that change for good reason."""
 
@@ -100,24 +104,27 @@ def _check_state(spec: ModuleSpec, before: dict[str, Any], after: dict[str, Any]
         )
 
 
-def _noise(spec: ModuleSpec, rows: int) -> Tensor:
-    return torch.randn(1, rows, *spec.input_shape, generator=torch.Generator().manual_seed(0))
+def _lengths(spec: ModuleSpec, rows: int) -> list[int]:
+    """So many, of ragged inputs the largest and the least in turn."""
+    if spec.lengths is None:
+        return [1] * rows
+    return [spec.lengths[-1 if i % 2 == 0 else 0] for i in range(rows)]
 
 
 def _step(net: ModuleNet, rows: int) -> tuple[Tensor, Tensor]:
     """Logits and gradient of a shard of noise."""
     draws = Draws([0], [0.0], rows, torch.device("cpu")).of_epoch(range(1))
     draw = draws.block(range(1), (0, rows)).shard(0, 0, 0, rows, rows)
-    out = torch.zeros_like(net.flat)
-    with told(net.spec, f"a step with inputs {(rows, *net.spec.input_shape)}"):
-        logits = net.gradient(_noise(net.spec, rows), draw, lambda z: torch.sin(z) / rows, out)
+    out, x = torch.zeros_like(net.flat), noise(net.spec, _lengths(net.spec, rows))
+    with told(net.spec, f"a step with inputs {shapes(given(x))}"):
+        logits = net.gradient(x, draw, lambda z: torch.sin(z) / rows, out)
     return logits, out
 
 
 def _check_evaluation(spec: ModuleSpec, net: ModuleNet) -> None:
-    before = net.flat.clone()
+    before, x = net.flat.clone(), noise(spec, _lengths(spec, ROWS))
     with told(spec, "evaluating it"):
-        one, other = net.forward(_noise(spec, ROWS)), net.forward(_noise(spec, ROWS))
+        one, other = net.forward(x), net.forward(x)
     if not torch.equal(one, other):
         raise refused(spec, "in evaluation (module.eval()) it gives other numbers for the same inputs")
     if not torch.equal(net.flat, before):
@@ -132,3 +139,21 @@ def _check_one_row(spec: ModuleSpec, net: ModuleNet) -> None:
             f"{error}; the last batch of an epoch leaves a shard of 1 sample: choose another train.batch_size, "
             "train.limit or fewer train.shards, or layers that take one sample (GroupNorm, LayerNorm)"
         ) from None
+
+
+@cache
+def padding_note(spec: ModuleSpec) -> list[str]:
+    """A line where a short row has another answer alone than beside the longest one, to which it is then filled up."""
+    net = ModuleNet(spec, 1)
+    net.initialise([0])
+    x = noise(spec, _lengths(spec, 2))
+    assert isinstance(x, Ragged)
+    beside, alone = net.forward(x)[0, 1], net.forward(x.part(1, 2))[0, 0]
+    change = float((beside - alone).abs().max())
+    if change <= SAME * max(1.0, float(alone.abs().max())):
+        return []
+    return [
+        f"model.name = {spec.name!r}: the logits of a row of {int(x.lengths[1])} items change by "
+        f"{change:.2g} when it is filled up to {int(x.lengths[0])}, so answers depend on which rows "
+        "stand beside each other; have its forward leave out what lies beyond `lengths` (docs/models.md)"
+    ]

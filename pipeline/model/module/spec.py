@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline.kinds.inputs import Lengths, Taken
 from pipeline.model.net import FULL, Layout
 
 if TYPE_CHECKING:
@@ -27,17 +29,25 @@ class ModuleSpec:
     compiled: bool
     precision: str = FULL
     """As Lightning names it: 32-true, or bf16-mixed, in which products are in bfloat16."""
+    lengths: Lengths | None = None
+    """Of ragged inputs, whose forward takes (x, lengths); None: inputs are of the one shape."""
+    num_tokens: int | None = None
+    """Inputs are whole numbers below this; None: they are float32."""
 
     @classmethod
-    def of(cls, model: Mapping[str, Any], input_shape: Sequence[int], num_outputs: int) -> ModuleSpec:
+    def of(cls, model: Mapping[str, Any], taken: Taken, num_outputs: int) -> ModuleSpec:
         """From the keys of a model's configuration."""
         keys = json.dumps(model["keys"], sort_keys=True)
         own = model["name"], keys, model["compile"], model.get("precision", FULL)
-        return cls(tuple(input_shape), num_outputs, *own)
+        return cls(taken.shape, num_outputs, *own, lengths=taken.lengths, num_tokens=taken.num_tokens)
 
     @property
     def max_lanes(self) -> int:
         return 1
+
+    @property
+    def num_inputs(self) -> int:
+        return math.prod(self.input_shape) * (self.lengths[-1] if self.lengths else 1)
 
     @property
     def extended(self) -> bool:
@@ -71,6 +81,11 @@ class ModuleSpec:
         from pipeline.model.module.probe import check
 
         check(self, fewest_rows)
+
+    def notes(self) -> list[str]:
+        from pipeline.model.module.probe import padding_note
+
+        return padding_note(self) if self.lengths else []
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(f'{k}={v}' for k, v in json.loads(self.keys).items())})"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline import keyed
+from pipeline.kinds.ragged import Rows
 from pipeline.model.draw import Draw
 from pipeline.model.stacked.layers import LAYERS, Layer
 from pipeline.model.stacked.spec import Parameter, StackedSpec, parts
@@ -43,13 +44,15 @@ class StackedNet:
                 own[..., : parameter.shape[-1]].copy_(_first_values(parameter, seed))
 
     @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Rows) -> Tensor:
+        assert isinstance(x, Tensor), "of one shape, as the spec has seen to"
         for held in self.layers:
             x, _saved = held.layer.forward(x, None)
         return x
 
     @torch.no_grad()
-    def gradient(self, x: Tensor, draw: Draw, loss: Callable[[Tensor], Tensor], out: Tensor) -> Tensor:
+    def gradient(self, x: Rows, draw: Draw, loss: Callable[[Tensor], Tensor], out: Tensor) -> Tensor:
+        assert isinstance(x, Tensor)
         saved: list[Any] = []
         for held in self.layers:
             x, own = held.layer.forward(x, draw)

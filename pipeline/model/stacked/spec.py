@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import ConfigError
+from pipeline.kinds.inputs import Taken
 from pipeline.model.net import Layout, Slot
 
 if TYPE_CHECKING:
@@ -33,10 +35,11 @@ class StackedSpec:
     init: str
 
     @classmethod
-    def of(cls, model: Mapping[str, Any], input_shape: Sequence[int], num_outputs: int) -> StackedSpec:
-        """From the keys of a model's configuration."""
+    def of(cls, model: Mapping[str, Any], taken: Taken, num_outputs: int) -> StackedSpec:
+        """From the keys of a model's configuration; ConfigError where inputs are none of one shape."""
+        check_one_shape(model["arch"], taken)
         return cls(
-            input_shape=tuple(input_shape),
+            input_shape=taken.shape,
             num_outputs=num_outputs,
             channels=tuple(model["channels"]),
             widths=tuple(model["widths"]),
@@ -48,6 +51,10 @@ class StackedSpec:
     @property
     def max_lanes(self) -> None:
         return None
+
+    @property
+    def num_inputs(self) -> int:
+        return math.prod(self.input_shape)
 
     @property
     def extended(self) -> bool:
@@ -74,8 +81,21 @@ class StackedSpec:
     def check(self, fewest_rows: int) -> None:
         """Any of it can."""
 
+    def notes(self) -> list[str]:
+        return []
+
     def __str__(self) -> str:
         return "-".join(map(str, (*self.channels, *self.widths, self.num_outputs))) + f" {self.activation}"
+
+
+def check_one_shape(arch: str, taken: Taken) -> None:
+    """ConfigError where rows are no numbers of one shape, which products over a stack of networks need."""
+    wrong = "rows of different lengths" if taken.lengths else "rows of tokens" if taken.num_tokens else None
+    if wrong:
+        raise ConfigError(
+            f"model.arch = {arch!r}: the data has {wrong}, and a {arch} takes numbers of one shape; say model=module with a "
+            "network of your own, whose forward takes (x, lengths) where lengths differ (docs/models.md)"
+        )
 
 
 @dataclass(frozen=True)

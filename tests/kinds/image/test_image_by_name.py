@@ -9,6 +9,7 @@ import torch
 
 from pipeline import keyed
 from pipeline.artifacts import view_path
+from pipeline.data.dataset import Stored
 from pipeline.data.view_files import write_views
 from pipeline.errors import ConfigError
 from pipeline.kinds.image.by_name import _drawn, applied, checked
@@ -40,7 +41,7 @@ def test_a_view_is_the_same_in_any_batch(named, batch):
 
 def test_stored_views_are_the_drawn_ones(named, batch, tmp_path):
     images, ids, _ = batch(30, 3, 12, 10)
-    write_views(images.numpy(), ids, named, {}, tmp_path, torch.device("cpu"))
+    write_views(Stored(images.numpy()), ids, named, {}, tmp_path, torch.device("cpu"))
     rows = np.array([3, 29, 11])
     for view in range(2):
         stored = np.load(view_path(tmp_path, view))

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pipeline.kinds.inputs import Taken
 from pipeline.model.draw import Draws
 from pipeline.model.losses import logit_gradients
 from pipeline.model.module.building import built
@@ -13,7 +14,7 @@ SHAPE, OUTPUTS, ROWS = (1, 8, 8), 5, 12
 
 
 def spec(name, **keys):
-    return ModuleSpec.of({"name": name, "keys": keys, "compile": False}, SHAPE, OUTPUTS)
+    return ModuleSpec.of({"name": name, "keys": keys, "compile": False}, Taken(SHAPE), OUTPUTS)
 
 
 def batch(rows=ROWS):

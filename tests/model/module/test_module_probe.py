@@ -5,12 +5,13 @@ import shutil
 import pytest
 
 from pipeline.errors import ConfigError
+from pipeline.kinds.inputs import Taken
 from pipeline.model.module import compiling
 from pipeline.model.module.spec import ModuleSpec
 
 
 def spec(name, compiled=False, **keys):
-    return ModuleSpec.of({"name": name, "keys": keys, "compile": compiled}, (1, 8, 8), 5)
+    return ModuleSpec.of({"name": name, "keys": keys, "compile": compiled}, Taken((1, 8, 8)), 5)
 
 
 @pytest.mark.parametrize("name", ["cnn", "patches", "dense", "frozen", "tied", "unused", "pair", "named", "averaged", "norm1d"])
