@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from pipeline.kinds.reading import Laid, reading_of
 from pipeline.prepare.account import Refused, check_classes, check_reach, check_times
+from pipeline.prepare.belonging import belonging_notes
 from pipeline.prepare.classes import class_names, settled
 from pipeline.prepare.labels import encoded
 from pipeline.prepare.raw import Source
-from pipeline.prepare.scan import Column, Samples, scan
+from pipeline.prepare.scan import NONE, Column, Samples, scan
 from pipeline.prepare.selection import Taken, canonical, cells, split_samples
 from pipeline.prepare.splits import TEST, TRAIN, VAL, limited
 from pipeline.prepare.times import Times, timed
@@ -53,6 +54,8 @@ def overview_of(source: Source, data: DataConfig, workers: int) -> Overview:
     """The source's samples, read once."""
     samples = scan(source, reading_of(data.kind), data, workers)
     source, samples, notes = settled(source, samples, data.exclusive)
+    if data.group is None and not (samples.splits != NONE).any():
+        notes += belonging_notes(source)
     if data.time is None:
         return Overview(source, samples, None, notes)
     samples, times, told = timed(samples, data.time, data.day_first)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -119,3 +119,5 @@ class Source:
     """Where the labels come from columns or lists of 0 and 1: how many; None: they are names."""
     hints: tuple[str, ...] = ()
     """Lines to say where too many samples can't be taken: what may be meant, with commands."""
+    cells: Callable[[], Iterable[Mapping[str, object]]] | None = None
+    """Of a table: by row the simple cells of the columns that mean nothing else."""

@@ -89,4 +89,5 @@ def _joined(sources: list[Source]) -> Source:
     classes = first.classes if all(source.classes == first.classes for source in sources) else None
     notes = tuple(dict.fromkeys(note for source in sources for note in source.notes))
     hints = tuple(dict.fromkeys(hint for source in sources for hint in source.hints))
-    return Source(first.task, read, num_samples, classes, notes, first.switches, hints)
+    cells = first.cells if len(sources) == 1 else None
+    return Source(first.task, read, num_samples, classes, notes, first.switches, hints, cells)

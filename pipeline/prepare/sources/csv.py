@@ -49,8 +49,13 @@ def open_csv(path: Path, data: DataConfig) -> Source:
             for raw in _read_table(table, delimiters[table], columns, found.files):
                 yield raw if split is None else raw._replace(split=split)
 
+    def others() -> Iterator[dict[str, str]]:
+        for table in tables:
+            for row in _rows(table, delimiters[table]):
+                yield {name: cell for name, cell in row.items() if name not in columns.names}
+
     classes, switches = (columns.labels, len(columns.labels)) if columns.several else (None, None)
-    return Source(columns.task, portioned(read), None, classes, found.notes, switches, found.hints)
+    return Source(columns.task, portioned(read), None, classes, found.notes, switches, found.hints, others)
 
 
 def _tables(path: Path, key: str) -> dict[Path, str | None]:

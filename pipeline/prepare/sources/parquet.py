@@ -68,17 +68,25 @@ def open_parquet(path: Path, data: DataConfig) -> Source:
         for file in files:
             yield from _read_file(file, columns, data, fits.get(file.path.parent))
 
+    def others() -> Iterator[dict[str, object]]:
+        for file in files:
+            yield from _other_rows(file, columns)
+
     portions, num_rows = portioned(read), sum(file.num_rows for file in files)
     notes = tuple(note for found in fits.values() for note in found.notes)
     hints = tuple(hint for found in fits.values() for hint in found.hints)
     if columns.several:
-        return Source("multi", portions, num_rows, columns.labels, notes, len(columns.labels), hints)
+        return Source("multi", portions, num_rows, columns.labels, notes, len(columns.labels), hints, others)
     switches = _common_switches(path, columns.labels[0], files)
     if switches:
         places = tuple(str(i) for i in range(switches))
-        return Source("multi", portions, num_rows, places, (_places_note(columns.labels[0], switches), *notes), switches, hints)
+        return Source(
+            "multi", portions, num_rows, places, (_places_note(columns.labels[0], switches), *notes), switches, hints, others
+        )
     declared = {file.names for file in files}
-    return Source(files[0].task, portions, num_rows, declared.pop() if len(declared) == 1 else None, notes, hints=hints)
+    return Source(
+        files[0].task, portions, num_rows, declared.pop() if len(declared) == 1 else None, notes, hints=hints, cells=others
+    )
 
 
 def first_cells(path: Path, num: int = 20) -> dict[str, list[Any]]:
@@ -172,6 +180,19 @@ def _simple_rows(file: Any, path: Path) -> Iterator[dict[str, object]]:
     with _undamaged(path, " or ".join(names)):
         for batch in file.iter_batches(_MAX_BATCH, columns=names):
             yield from batch.to_pylist()
+
+
+def _other_rows(file: _File, columns: Columns) -> Iterator[dict[str, object]]:
+    """The cells of the columns of texts and whole numbers that mean nothing else."""
+    import pyarrow.types as pt
+
+    with _opened(file.path) as opened:
+        fields = [field for field in opened.schema_arrow if field.name not in columns.names]
+        names = [field.name for field in fields if _is_name(field.type) or pt.is_dictionary(field.type)]
+        _check_sizes(file.path, opened.metadata, names)
+        with _undamaged(file.path, " or ".join(names)):
+            for batch in opened.iter_batches(_MAX_BATCH, columns=names) if names else ():
+                yield from batch.to_pylist()
 
 
 def _check_sizes(path: Path, metadata: Any, names: Sequence[str]) -> None:

@@ -68,9 +68,13 @@ def open_table(path: Path, data: DataConfig) -> Source:
         for table in tables:
             yield from _portions(table, columns, features)
 
+    def others() -> Iterator[Mapping[str, object]]:
+        for table in tables:
+            yield from ({name: row[name] for name in features} for row in _first_rows(table))
+
     classes, switches = (columns.labels, len(columns.labels)) if columns.several else (None, None)
     notes = [f"column {i + 1} has no name, so it is left out" for i, name in enumerate(tables[0].names) if not name]
-    return Source(columns.task, read, None, classes, tuple(notes), switches)
+    return Source(columns.task, read, None, classes, tuple(notes), switches, cells=others)
 
 
 def _places(path: Path, key: str) -> dict[Path, str | None]:

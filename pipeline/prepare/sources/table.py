@@ -97,11 +97,11 @@ def _switches_instead(columns: Columns, rows: Rows) -> list[Remedy]:
     labels = [name for name in names if name not in (columns.content, *columns.beside)]
     if len(labels) < 2 or any(one_line(name) != name for name in labels):
         return []
-    said = f"data.label=[{','.join(map(_quoted, labels))}]"
+    said = f"data.label=[{','.join(map(quoted, labels))}]"
     return [Remedy(f"takes the {len(labels)} columns of 0 and 1 as labels", [said])]
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """A column's name as it is written in a list on the command line: quoted where it could be read as something else."""
     plain = re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in ("true", "false", "null", "nan", "inf")
     return name if plain else "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"

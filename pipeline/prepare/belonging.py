@@ -1,0 +1,81 @@
+"""Columns whose values may be what samples belong to: a customer, a speaker, a patient.
+
+Samples of one in train and in test resemble each other more than new ones will, so that results are too good. What is not
+`data.group` is told, by its name and by how its values repeat; nobody decides for the user what belongs together.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Mapping
+
+from pipeline.prepare.raw import Source
+from pipeline.prepare.sources.table import quoted
+from pipeline.prepare.times import read_time
+
+MOST_ROWS, MOST_CELLS = 50_000, 2_000_000
+"""To be looked at."""
+OWNERS = {
+    "customer", "client", "caller", "speaker", "patient", "user", "subject", "person", "participant", "respondent", "member",
+    "account", "device", "machine", "author", "writer", "student", "employee", "driver", "household", "family", "owner",
+    "donor", "animal", "plant", "site", "session", "visitor", "buyer", "seller", "player", "voice", "reviewer",
+}  # fmt: skip
+_ID_WORDS = {"id", "ids", "no", "nr", "key", "uuid", "guid", "hash", "name", "code"}
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_CODE = re.compile(r"[A-Za-z_-]*\d[\w-]*[A-Za-z_-][\w-]*|[A-Za-z_-]+\d+")
+"""Digits with letters or dashes: C-1029, p12."""
+_FEWEST, _FEWEST_TEXTS = 20, 50
+_MOST_EACH = 1000
+_TRIED = 50
+
+
+def belonging_notes(source: Source) -> list[str]:
+    """A note for each column of a source that may say what samples belong to."""
+    if source.cells is None:
+        return []
+    counts: dict[str, Counter[str]] = {}
+    num = 0
+    for row in itertools.islice(source.cells(), MOST_ROWS):
+        num += 1
+        for name, value in row.items():
+            counts.setdefault(name, Counter())[str(value).strip()] += 1
+        if num * len(row) > MOST_CELLS:
+            break
+    return [_note(name, values, num) for name, values in counts.items() if _may_own(name, values)]
+
+
+def _may_own(name: str, values: Mapping[str, int]) -> bool:
+    """Whether a column's values repeat as what owns samples does, in a column that is called so or looks like ids."""
+    each = {value: num for value, num in values.items() if value}
+    num = sum(each.values())
+    if len(each) < 3 or num < 2 * len(each) or 2 * sum(count > 1 for count in each.values()) < len(each):
+        return False
+    words = [word.lower() for word in _WORD.findall(name)]
+    if words and (words[-1] in OWNERS or (words[-1] in _ID_WORDS and OWNERS & {*words})):
+        return True
+    if len(each) < _FEWEST or num > _MOST_EACH * len(each):
+        return False
+    named = bool(words) and (words[-1] in ("id", "uuid", "guid") or (name.endswith(("id", "ID")) and len(name) > 2))
+    return named or _are_codes(each) or (len(each) >= _FEWEST_TEXTS and _are_names(each))
+
+
+def _are_codes(values: Mapping[str, int]) -> bool:
+    return all(_CODE.fullmatch(value) and read_time(value).kind == "none" for value in itertools.islice(values, _TRIED))
+
+
+def _are_names(values: Mapping[str, int]) -> bool:
+    """Texts that are no numbers, dates or sentences."""
+    tried = list(itertools.islice(values, _TRIED))
+    return all(read_time(value).kind == "none" and len(value.split()) <= 4 and value[:1].isalpha() for value in tried)
+
+
+def _note(name: str, values: Mapping[str, int], num: int) -> str:
+    different = sum(bool(value) for value in values)
+    each = sum(count for value, count in values.items() if value) / different
+    return (
+        f"column {name!r} has {different} values, about {each:.0f} times each in {num} rows: if rows belong to them (to a "
+        "customer, a speaker), rows of one in train and in test make results too good; keep them together: regatta run "
+        f"data.group={quoted(name)}"
+    )
