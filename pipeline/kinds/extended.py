@@ -11,7 +11,8 @@ from pipeline.kinds.kind import BUILT_IN
 
 NEEDED = (
     "DATA", "POLICY", "VARIED", "NUM_FACTS", "NOUN", "max_bytes", "described", "inspect", "layout", "decode", "fit",
-    "from_cell", "input_shape", "to_input", "check_inputs", "batch_views", "policy_digest", "engine_versions", "check_policy",
+    "from_cell", "input_shape", "to_input", "check_inputs", "batch_views", "policy_digest", "engine_versions",
+    "check_policy",
     "advised", "shown", "preview",
 )  # fmt: skip
 """What the parts of a kind have, by their protocols."""

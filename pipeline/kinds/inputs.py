@@ -63,6 +63,13 @@ class TokenInputs(Inputs, Protocol):
         """They are below this. Needs no torch."""
 
 
+class GivenInputs(Inputs, Protocol):
+    """Of a kind that takes samples as a user has them, beside rows as stored."""
+
+    def as_stored(self, samples: Any, fit: Fit) -> torch.Tensor:
+        """Samples as rows as stored; DataError where they can't be such rows."""
+
+
 def inputs_of(kind: str) -> Inputs:
     """How rows of a kind become inputs."""
     if kind in BUILT_IN:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pipeline import artifacts, extensions
 from pipeline.errors import DataError, StorageError
-from pipeline.kinds.inputs import Cast, inputs_of, taken
-from pipeline.kinds.kind import DEFAULT
+from pipeline.kinds.inputs import Cast, GivenInputs, inputs_of, taken
+from pipeline.kinds.kind import DEFAULT, Fit
 from pipeline.kinds.ragged import Ragged, Rows
 from pipeline.model.answers import sample_logits
 from pipeline.model.losses import probabilities, sample_losses
@@ -37,9 +37,17 @@ class Predictor:
     kind: str
     shape: tuple[int, ...]
     """Of one row as stored: of images (channels, height, width); where rows are ragged, of one of their items."""
+    fit: Fit
     to_input: Cast
     ragged: bool = False
     windows: bool = False
+
+    def rows(self, samples: Any) -> Tensor:
+        """Samples as a user has them to rows as stored: of a table a DataFrame, an Arrow table, or dicts of its columns."""
+        found = inputs_of(self.kind)
+        if not hasattr(found, "as_stored"):
+            raise DataError(f"samples of the kind {self.kind} come to `logits` as they are stored")
+        return cast(GivenInputs, found).as_stored(samples, self.fit)
 
     def logits(self, inputs: Tensor | Sequence[Any]) -> Tensor:
         """Samples as stored to logits (B, num_outputs); DataError for any others.
@@ -90,9 +98,9 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     spec = spec_of(model, taken(kind, fit, shape, lengths), described["num_outputs"])
     net = spec.build(1, device)
     net.flat[0].copy_(torch.from_numpy(net.layout.row(weights)))
-    cast = inputs_of(kind).to_input(fit, shape, device)
+    to_input = inputs_of(kind).to_input(fit, shape, device)
     many = lengths is not None, data.get("windows") is not None
-    return Predictor(net, model["loss"], described["task"], described["classes"], kind, shape, cast, *many)
+    return Predictor(net, model["loss"], described["task"], described["classes"], kind, shape, fit, to_input, *many)
 
 
 def check_described(described: Mapping[str, Any], file: Path) -> None:

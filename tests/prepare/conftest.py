@@ -1,5 +1,6 @@
 """The way from a configuration to a dataset."""
 
 from data_samples import build
+from table_samples import build_table
 
-__all__ = ["build"]
+__all__ = ["build", "build_table"]

@@ -102,7 +102,8 @@ def _found_column(found: Found, name: str, tally: Tally, judged: Tally, data: Ta
         found.columns.append(Column(name, "number", words))
         _say_words(found.notes, name, tally)
     else:
-        found.columns.append(Column(name, "category", list(data.missing), _values(name, tally, judged)))
+        found.columns.append(Column(name, "category", list(data.missing), _values(name, tally)))
+        _say_unseen(found.notes, name, tally, judged)
 
 
 def _recognised(name: str, tally: Tally, day_first: bool | None, notes: list[str]) -> tuple[str | None, str]:
@@ -180,7 +181,16 @@ def _say_words(notes: list[str], name: str, tally: Tally) -> None:
         notes.append(f"column {name!r} has {said}, taken as missing, since all other cells are numbers")
 
 
-def _values(name: str, tally: Tally, judged: Tally) -> list[str]:
+def _say_unseen(notes: list[str], name: str, tally: Tally, judged: Tally) -> None:
+    unseen = {text: num for text, num in (judged.values or {}).items() if text not in (tally.values or {})}
+    if unseen:
+        notes.append(
+            f"column {name!r}: {sum(unseen.values()):,} rows of val or test say what training never does, such as "
+            f"{_shown(min(unseen))}; taken as another category"
+        )
+
+
+def _values(name: str, tally: Tally) -> list[str]:
     if tally.values is None:
         raise DataError(
             f"data.category: column {name!r} has more than {MOST_VALUES:,} different texts; group them in the table, or say "

@@ -97,6 +97,18 @@ def to_input(fit: Fit, shape: Sequence[int], device: torch.device | str) -> Cast
     return cast
 
 
+def as_stored(samples: Any, fit: Fit) -> torch.Tensor:
+    """Rows (B, columns) float32 of a table, a DataFrame, or dicts, which have the columns that were learned from.
+
+    DataError where a column is lacking or a cell is not what its column is. Warns of categories that training never saw.
+    """
+    import torch
+
+    from pipeline.kinds.table.given import rows_of
+
+    return torch.from_numpy(rows_of(samples, fit))
+
+
 def check_inputs(inputs: torch.Tensor, shape: tuple[int, ...]) -> None:
     """DataError where inputs are not rows (B, columns) float32 as stored."""
     import torch

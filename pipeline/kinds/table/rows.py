@@ -41,7 +41,7 @@ def _stored(texts: pa.Array, column: Column) -> tuple[NDArray[np.float64], cells
         values, are = cells.numbers(texts)
         with np.errstate(over="ignore"):
             are &= np.isfinite(values.astype(np.float32))
-        return np.where(empty, np.nan, values)[:, None], ~(are | empty)
+        return np.where(are & ~empty, values, np.nan)[:, None], ~(are | empty)
     seconds, are = cells.dates(texts, column.order or "y-m-d")
     return _parts(np.where(empty, np.nan, seconds), column), ~(are | empty)
 
@@ -69,14 +69,10 @@ def _parts(seconds: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
 
 
 def _problem(column: Column, text: str) -> str:
+    import pyarrow as pa
+
     said = f"column {column.name!r} says {text[:60]!r}"
     if column.type == "date":
         return f"{said}, which is no date ({column.order}) as its training cells are"
-    kind = "more than float32 holds" if cells.NUMBER and _is_number(text) else "not a finite number as its training cells are"
-    return f"{said}, {kind}"
-
-
-def _is_number(text: str) -> bool:
-    import pyarrow as pa
-
-    return bool(cells.matching(pa.array([text]), cells.NUMBER)[0])
+    large = bool(cells.matching(pa.array([text]), cells.NUMBER)[0])
+    return f"{said}, {'more than float32 holds' if large else 'not a finite number as its training cells are'}"

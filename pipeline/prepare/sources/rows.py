@@ -25,15 +25,19 @@ from pipeline.prepare.sources.given import check_labelled, splits_of_tables
 from pipeline.prepare.sources.layout import is_hidden, key_of, readable_name
 from pipeline.prepare.sources.table import Columns, check_columns, columns_of, made_raw
 from pipeline.processes import one_line
+from pipeline.schema.base import nearest
 from pipeline.schema.data import DataConfig
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_TYPES = ("number", "category", "date", "ignore")
+"""Keys that name columns."""
 _DELIMITERS = ",;\t|"
 _SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".parquet")
 _PORTION_BYTES = 8 * 2**20
 _SHOWN = 6
+_BREAK = ord("\n")
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,9 @@ def open_table(path: Path, data: DataConfig) -> Source:
     for table in tables:
         _check_header(table, columns, header)
         check_columns(columns, table.names, table.path, key, partial(_first_rows, table))
-    ignored = {*columns.names, *getattr(data, "ignore", ())}
-    features = _features(tables, ignored)
+    first = _trained(data, columns, header)
+    features = _features(first, tables, {*columns.names, *getattr(data, "ignore", ())})
+    _check_named(first, data)
 
     def read() -> Iterator[Portion]:
         for table in tables:
@@ -73,8 +78,17 @@ def open_table(path: Path, data: DataConfig) -> Source:
             yield from ({name: row[name] for name in features} for row in _first_rows(table))
 
     classes, switches = (columns.labels, len(columns.labels)) if columns.several else (None, None)
-    notes = [f"column {i + 1} has no name, so it is left out" for i, name in enumerate(tables[0].names) if not name]
+    notes = [f"column {i + 1} has no name, so it is left out" for i, name in enumerate(first.names) if not name]
     return Source(columns.task, read, None, classes, tuple(notes), switches, cells=others)
+
+
+def _trained(data: DataConfig, columns: Columns, header: list[str] | None) -> _Table:
+    """The first table of the training samples: its columns are those of all."""
+    key = "path" if data.path else "train_path"
+    path = Path(str(getattr(data, key)))
+    places = _places(path, f"data.{key}")
+    first = next(place for place, split in places.items() if split in (None, "train"))
+    return _table(first, None, columns, header)
 
 
 def _places(path: Path, key: str) -> dict[Path, str | None]:
@@ -130,11 +144,10 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _features(tables: Sequence[_Table], ignored: set[str]) -> list[str]:
-    """The columns that are contents: those of the first table, which the others must have, too."""
-    first = tables[0]
+def _features(first: _Table, tables: Sequence[_Table], ignored: set[str]) -> list[str]:
+    """The columns that are contents: those of the first table of training, which all must have."""
     features = [name for name in first.names if name and name not in ignored]
-    for table in tables[1:]:
+    for table in tables:
         lacking = [name for name in features if name not in table.names]
         if lacking:
             raise DataError(
@@ -144,6 +157,16 @@ def _features(tables: Sequence[_Table], ignored: set[str]) -> list[str]:
     if not features:
         raise DataError(f"{readable_name(first.path)}: no column beside the label's; a row needs something to learn from")
     return features
+
+
+def _check_named(table: _Table, data: DataConfig) -> None:
+    """DataError where a key gives a type to a column that there is none of."""
+    for key in _TYPES:
+        for name in getattr(data, key, ()):
+            if name not in table.names:
+                near = nearest(name, table.names)
+                hint = f"; did you mean {near!r}?" if near else f"; it has {', '.join(map(one_line, table.names))}"
+                raise DataError(f"data.{key}: there is no column {name!r} in {readable_name(table.path)}{hint}")
 
 
 def _portions(table: _Table, columns: Columns, features: Sequence[str]) -> Iterator[Portion]:
@@ -204,7 +227,7 @@ def _csv_batches(table: _Table, names: Sequence[str]) -> _Batches:
         lines.begin(table)
         for batch in opened:
             trimmed = [_trimmed(column) for column in batch.columns]
-            rows, problems, blank = lines.of(trimmed, bad)
+            rows, problems, blank = lines.of(batch.columns, bad)
             bad.clear()
             chosen = pa.RecordBatch.from_arrays([trimmed[int(wanted[name])] for name in names], list(names))
             if blank.any():
@@ -241,7 +264,7 @@ class _Lines:
     def __init__(self) -> None:
         self.record, self.line = 1, 1
         self.last_broken = False
-        """Whether the last row has a line break in a cell."""
+        """Whether the last row, or what is none, has a line break in a cell."""
 
     def begin(self, table: _Table) -> None:
         """After the line of names."""
@@ -269,7 +292,7 @@ class _Lines:
             problems.append((int(starts[i]), said))
         self.record += len(records)
         self.line += int(taken.sum())
-        self.last_broken = bool(num and breaks[-1])
+        self.last_broken = bool(len(taken) and taken[-1] > 1)
         return starts[good], problems, blank
 
 
@@ -279,10 +302,10 @@ def _breaks(columns: Sequence[pa.Array], num: int) -> tuple[Any, Any]:
 
     breaks, blank = np.zeros(num, np.int64), np.ones(num, bool)
     for column in columns:
-        if b"\n" in (column.buffers()[2] or b""):
-            breaks += pc.count_substring(column, "\n").to_numpy(zero_copy_only=False)
+        if (np.frombuffer(column.buffers()[2] or b"", np.uint8) == _BREAK).any():
+            breaks += pc.fill_null(pc.count_substring(column, "\n"), 0).to_numpy(zero_copy_only=False)
         if blank.any():
-            blank &= pc.equal(column, "").to_numpy(zero_copy_only=False)
+            blank &= pc.fill_null(pc.equal(column, ""), True).to_numpy(zero_copy_only=False)
     return breaks, blank
 
 

@@ -1,0 +1,80 @@
+"""Rows that somebody wants an answer for, in whatever form they are at hand, as rows as stored."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+from pipeline.kinds.kind import Fit
+from pipeline.kinds.table.columns import Column, columns_in
+from pipeline.kinds.table.rows import UNKNOWN, stored_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SHOWN = 5
+
+
+def rows_of(samples: Any, fit: Fit) -> NDArray[np.float32]:
+    """Rows (B, columns) of a DataFrame, an Arrow table, a dict of lists or a list of dicts."""
+    columns = columns_in(fit)
+    batch = _batch(samples, [column.name for column in columns])
+    rows, problems = stored_rows(batch, columns)
+    if problems:
+        said = "; ".join(f"row {i}: {problems[i]}" for i in sorted(problems)[:_SHOWN])
+        raise DataError(f"{len(problems)} of {len(rows)} rows are none of this table ({said})")
+    _tell_unknown(batch, rows, columns)
+    return rows
+
+
+def _batch(samples: Any, names: list[str]) -> pa.RecordBatch:
+    """The columns of these names, as text."""
+    import pyarrow as pa
+
+    given = _columns(samples)
+    lacking = [name for name in names if name not in given]
+    if lacking:
+        raise DataError(
+            f"no column {', '.join(map(repr, lacking[:_SHOWN]))}; there are {', '.join(map(repr, given)) or 'none'}"
+        )
+    return pa.RecordBatch.from_arrays([_text(given[name]) for name in names], names)
+
+
+def _columns(samples: Any) -> Mapping[str, Any]:
+    """By name the values of a column."""
+    if hasattr(samples, "column_names"):  # an Arrow table
+        return {name: samples[name] for name in samples.column_names}
+    if hasattr(samples, "columns") or isinstance(samples, Mapping):
+        return {str(name): samples[name] for name in samples}
+    names = dict.fromkeys(name for row in samples for name in row)
+    return {name: [row.get(name) for row in samples] for name in names}
+
+
+def _text(values: Any) -> pa.Array:
+    """Values of any simple type as text, missing ones as the empty one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else pa.array(values, from_pandas=True)
+    if isinstance(column.type, pa.DictionaryType):
+        column = column.dictionary_decode()
+    return pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), ""))
+
+
+def _tell_unknown(batch: pa.RecordBatch, rows: NDArray[np.float32], columns: list[Column]) -> None:
+    at = 0
+    for column in columns:
+        unknown = np.flatnonzero(rows[:, at] == UNKNOWN)
+        if column.type == "category" and len(unknown):
+            example = str(batch[column.name][int(unknown[0])])
+            warnings.warn(
+                f"column {column.name!r}: {len(unknown)} rows say what training never saw, such as {example!r}; "
+                "taken as another category",
+                stacklevel=2,
+            )
+        at += sum(1 for _ in column.stored())

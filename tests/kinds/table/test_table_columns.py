@@ -1,0 +1,111 @@
+"""What a column is by what its cells say, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from table_samples import table_config
+
+from pipeline.errors import DataError
+from pipeline.kinds.table.columns import Found, found_columns
+from pipeline.kinds.table.survey import merged, surveyed
+
+NUM = 200
+
+
+class Case(NamedTuple):
+    """The cells of a column, the keys, and what it is (None: left out) and what is said of it."""
+
+    cells: list[str]
+    type: str | None
+    said: str = ""
+    keys: Mapping[str, Any] = MappingProxyType({})
+
+
+def found(cells: list[str], keys: Mapping[str, Any], portions: int = 1) -> Found:
+    data = table_config(**keys)
+    batch = pa.RecordBatch.from_pydict({"x": cells, "other": ["1.5", "2.5"] * (len(cells) // 2)})
+    size = -(-len(batch) // portions)
+    surveys = [surveyed(batch.slice(at, size), np.zeros(len(batch.slice(at, size)), bool), data.missing)
+               for at in range(0, len(batch), size)]  # fmt: skip
+    whole = surveys[0]
+    for more in surveys[1:]:
+        whole = merged(whole, more)
+    return found_columns(whole, data)
+
+
+CASES = {
+    "numbers": Case([f"{i}.25" for i in range(NUM)], "number"),
+    "numbers and NA": Case([*(f"{i}.25" for i in range(NUM - 2)), "NA", "NA"], "number", "'NA' 2 times, taken as missing"),
+    "numbers and empty cells": Case([*(f"{i}.25" for i in range(NUM - 2)), "", ""], "number"),
+    "leading zeros": Case([f"{i % 30:03}" for i in range(NUM)], "category", "leading zeros, so it is text; data.number=['x']"),
+    "leading zeros as asked": Case([f"{i % 30:03}" for i in range(NUM)], "number", "", {"number": ["x"]}),
+    "few words": Case(["a", "b"] * (NUM // 2), "category"),
+    "a country NA": Case(["NA", "US"] * (NUM // 2), "category"),
+    "an id": Case([f"u{i}" for i in range(NUM)], None, "200 different texts such as 'u0', an id or free text"),
+    "an id as asked": Case([f"u{i}" for i in range(NUM)], "category", "", {"category": ["x"]}),
+    "numbers of rows": Case([str(i) for i in range(NUM)], None, "it numbers the rows (data.number=['x'] takes it)"),
+    "numbers of rows from 1": Case([str(i + 1) for i in range(NUM)], None, "it numbers the rows"),
+    "numbers of rows as asked": Case([str(i) for i in range(NUM)], "number", "", {"number": ["x"]}),
+    "constant": Case(["5"] * NUM, None, "the same in all training rows ('5')"),
+    "empty": Case([""] * NUM, None, "empty in all training rows"),
+    "a word for missing in all": Case(["-99"] * NUM, None, "empty in all training rows", {"missing": ["-99"]}),
+    "dates": Case([f"2024-{1 + i % 12:02}-{1 + i % 28:02}" for i in range(NUM)], "date"),
+    "dates by the day": Case([f"{1 + i % 28}/{1 + i % 12}/2024" for i in range(NUM)], "date"),
+    "dates that can be read in two ways": Case(
+        [f"{1 + i % 12}/{1 + (5 * i) % 12}/2024" for i in range(NUM)], "category", "data.day_first=true reads 01/02/2024 as 1"
+    ),
+    "dates of which it is told": Case(
+        [f"{1 + i % 12}/{1 + (5 * i) % 12}/2024" for i in range(NUM)], "date", "", {"day_first": True}
+    ),
+    "truth values": Case(["true", "False"] * (NUM // 2), "category"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("portions", [1, 3])
+def test_a_column_is_what_its_training_cells_say(name: str, portions: int) -> None:
+    case = CASES[name]
+    told = found(case.cells, case.keys, portions)
+    types = {column.name: column.type for column in told.columns}
+    assert types.get("x") == case.type
+    assert case.said in " ".join([*told.notes, *told.left_out.values()])
+    assert ("x" in told.left_out) == (case.type is None)
+
+
+def test_the_order_of_a_date_is_the_one_in_which_all_cells_are_dates() -> None:
+    told = found([f"{1 + i % 28}/{1 + i % 12}/2024 10:{i % 60:02}" for i in range(NUM)], {})
+    column = next(column for column in told.columns if column.name == "x")
+    assert (column.order, column.hours) == ("d/m/y", True)
+    assert [part.name for part in column.stored()] == ["x (days)", "x (month)", "x (weekday)", "x (hour)"]
+
+
+def test_cells_that_nothing_may_be_learned_of_decide_no_type() -> None:
+    batch = pa.RecordBatch.from_pydict({"x": ["1.5", "2.5", "many"], "y": ["a", "b", "c"]})
+    survey = surveyed(batch, np.array([False, False, True]), [])
+    told = found_columns(survey, table_config())
+    assert [(column.name, column.type, column.values) for column in told.columns] == [
+        ("x", "number", ()),
+        ("y", "category", ["a", "b"]),
+    ]
+    assert any("1 rows of val or test say what training never does, such as 'c'" in note for note in told.notes)
+
+
+def test_what_is_asked_for_and_can_not_be_is_refused() -> None:
+    with pytest.raises(DataError, match=r"data\.date: column 'x' has no dates that can be read, only cells such as 'soon'"):
+        found(["soon", "late"] * 10, {"date": ["x"]})
+    with pytest.raises(DataError, match=r"data\.date: in column 'x' day and month can't be told apart; say data\.day_first"):
+        found(["1/2/2024", "3/4/2024"] * 10, {"date": ["x"]})
+    with pytest.raises(DataError, match=r"data\.category: column 'x' has more than 10,000 different texts"):
+        found([f"u{i}" for i in range(10_002)], {"category": ["x"]})
+
+
+def test_nothing_left_is_refused() -> None:
+    batch = pa.RecordBatch.from_pydict({"x": ["same"] * 10})
+    with pytest.raises(DataError, match=r"no column is left to learn from \('x': the same in all training rows"):
+        found_columns(surveyed(batch, np.zeros(10, bool), []), table_config())
