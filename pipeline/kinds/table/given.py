@@ -60,10 +60,20 @@ def _text(values: Any) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else pa.array(values, from_pandas=True)
+    column = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else _array(values)
     if isinstance(column.type, pa.DictionaryType):
         column = column.dictionary_decode()
     return pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), ""))
+
+
+def _array(values: Any) -> pa.Array:
+    """Values of one type, or else each as its text."""
+    import pyarrow as pa
+
+    try:
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([None if value is None or value != value else str(value) for value in values], pa.string())
 
 
 def _tell_unknown(batch: pa.RecordBatch, rows: NDArray[np.float32], columns: list[Column]) -> None:
