@@ -1,4 +1,7 @@
-"""Words that people and programs write where they know no value."""
+"""Words of tables: those that stand for no value, and names of columns as they are said on the command line."""
+
+import re
+import shlex
 
 MISSING = ("na", "<na>", "#n/a", "nan", "none", "null", "n/a", "-", "?")
 
@@ -6,3 +9,14 @@ MISSING = ("na", "<na>", "#n/a", "nan", "none", "null", "n/a", "-", "?")
 def stands_for_missing(text: str) -> bool:
     """Whether programs write this word where they know no value."""
     return text.casefold() in MISSING
+
+
+def quoted(name: str) -> str:
+    """A column's name as it is written in a list on the command line: quoted where it could be read as something else."""
+    plain = re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in ("true", "false", "null", "nan", "inf")
+    return name if plain else "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def shell_word(text: str) -> str:
+    """A text as one word to a shell, as people would write it."""
+    return text if shlex.quote(text) == text else shlex.quote(text) if {*text} & {*'"$`!\\'} else f'"{text}"'

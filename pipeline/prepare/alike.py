@@ -18,7 +18,7 @@ from pipeline import keyed
 from pipeline.artifacts import write_csv
 from pipeline.data.dataset import SPLITS
 from pipeline.kinds.kind import Layout
-from pipeline.kinds.likeness import Likeness
+from pipeline.kinds.leaks import Leaks
 from pipeline.prepare.scan import Column, Samples
 from pipeline.prepare.selection import Taken
 from pipeline.prepare.splits import TRAIN
@@ -47,17 +47,17 @@ class Alike:
     """Samples of val and test."""
 
 
-def resembling(likeness: Likeness, contents: Decoded, taken: Taken, samples: Samples, layout: Layout, whole: bool) -> Alike:
+def resembling(leaks: Leaks, contents: Decoded, taken: Taken, samples: Samples, layout: Layout, whole: bool) -> Alike:
     """Pairs of samples that are alike. whole: whether all are looked at, however long it takes."""
     rows = portions(contents, taken.index, layout)
-    marks = np.concatenate([likeness.fingerprints(portion, layout) for portion in rows]) if len(taken.index) else _NO_MARKS
+    marks = np.concatenate([leaks.fingerprints(portion, layout) for portion in rows]) if len(taken.index) else _NO_MARKS
     later, earlier, looked = [_NONE], [_NONE], 0
     for split in range(TRAIN + 1, len(SPLITS)):
         own, before = np.flatnonzero(taken.splits == split), np.flatnonzero(taken.splits < split)
-        own = own if whole else _affordable(own, len(before), samples.contents[taken.index], likeness)
+        own = own if whole else _affordable(own, len(before), samples.contents[taken.index], leaks)
         looked += len(own)
-        for i, j, common in _near(marks[own], marks[before], likeness.LIKENESS_BITS):
-            same = _alike(likeness, contents, taken.index[own[i]], taken.index[before[j]], common, layout)
+        for i, j, common in _near(marks[own], marks[before], leaks.LIKENESS_BITS):
+            same = _alike(leaks, contents, taken.index[own[i]], taken.index[before[j]], common, layout)
             later.append(own[i][same])
             earlier.append(before[j][same])
     pairs = np.unique(np.stack([np.concatenate(later), np.concatenate(earlier)]), axis=1)
@@ -68,10 +68,10 @@ _NONE = np.empty(0, np.int64)
 _NO_MARKS = np.empty(0, np.uint64)
 
 
-def _affordable(own: Column, num_before: int, contents: keyed.U64, likeness: Likeness) -> Column:
+def _affordable(own: Column, num_before: int, contents: keyed.U64, leaks: Leaks) -> Column:
     """Of the samples `own` those that there is time for; where equal fingerprints are looked for, all."""
     num = MOST_COMPARED // max(num_before, 1)
-    return own if likeness.LIKENESS_BITS == 0 else own[keyed.subset(contents[own], num)]
+    return own if leaks.LIKENESS_BITS == 0 else own[keyed.subset(contents[own], num)]
 
 
 def _near(own: keyed.U64, before: keyed.U64, bits: int) -> Iterator[tuple[Column, Column, NDArray[np.bool_]]]:
@@ -104,12 +104,12 @@ def _equal(own: keyed.U64, before: keyed.U64) -> tuple[Column, Column, NDArray[n
 
 
 def _alike(
-    likeness: Likeness, contents: Decoded, one: Column, other: Column, common: NDArray[np.bool_], layout: Layout
+    leaks: Leaks, contents: Decoded, one: Column, other: Column, common: NDArray[np.bool_], layout: Layout
 ) -> NDArray[np.bool_]:
     """Which pairs (n,) of samples are alike, in portions that fit into memory."""
     step = max(1, MOST_BYTES // layout.num_bytes)
     parts = [slice(at, at + step) for at in range(0, len(one), step)]
-    found = [likeness.alike(_rows(contents, one[part]), _rows(contents, other[part]), common[part]) for part in parts]
+    found = [leaks.alike(_rows(contents, one[part]), _rows(contents, other[part]), common[part]) for part in parts]
     return np.concatenate([np.zeros(0, bool), *found])
 
 
@@ -119,10 +119,10 @@ def _rows(contents: Decoded, index: Column) -> NDArray[Any]:
 
 
 def without_alike(
-    likeness: Likeness, contents: Decoded, taken: Taken, samples: Samples, layout: Layout, leave_out: bool, folder: Path
+    leaks: Leaks, contents: Decoded, taken: Taken, samples: Samples, layout: Layout, leave_out: bool, folder: Path
 ) -> Taken:
     """The samples with a note of those that are alike, of which a table is written; without the earlier ones if asked for."""
-    found = resembling(likeness, contents, taken, samples, layout, whole=leave_out)
+    found = resembling(leaks, contents, taken, samples, layout, whole=leave_out)
     if not len(found.later):
         return taken
     write_csv(folder / "alike.csv", ("source", "split", "resembles", "its_split"), _table(found, samples, taken))

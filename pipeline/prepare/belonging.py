@@ -11,8 +11,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
+from pipeline.kinds.words import quoted, shell_word
 from pipeline.prepare.raw import Source
-from pipeline.prepare.sources.table import quoted
 from pipeline.prepare.times import read_time
 
 MOST_ROWS, MOST_CELLS = 50_000, 2_000_000
@@ -77,5 +77,5 @@ def _note(name: str, values: Mapping[str, int], num: int) -> str:
     return (
         f"column {name!r} has {different} values, about {each:.0f} times each in {num} rows: if rows belong to them (to a "
         "customer, a speaker), rows of one in train and in test make results too good; keep them together: regatta run "
-        f"data.group={quoted(name)}"
+        f"{shell_word(f'data.group={quoted(name)}')}"
     )

@@ -14,7 +14,7 @@ from pipeline.artifacts import REJECTED, digest, make_dir, rejected_beside, writ
 from pipeline.data.dataset import FORMAT, SPLITS, Manifest, manifest_dict
 from pipeline.data.intact import digests
 from pipeline.kinds.kind import Layout
-from pipeline.kinds.likeness import likeness_of
+from pipeline.kinds.leaks import leaks_of
 from pipeline.kinds.reading import reading_of
 from pipeline.prepare.account import (
     COLUMNS,
@@ -31,6 +31,7 @@ from pipeline.prepare.scan import Samples, source_digest
 from pipeline.prepare.selection import Taken
 from pipeline.prepare.sources import open_source
 from pipeline.prepare.splits import TRAIN
+from pipeline.prepare.telling import telling_notes
 from pipeline.prepare.writing import Decoded, decoded, portions, spread, write_array, write_inputs, write_samples
 from pipeline.schema.data import DataConfig
 from pipeline.schema.prepare import PrepareConfig
@@ -63,10 +64,11 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     readable, chosen = (index[~np.isin(index, list(contents.problems))] for index in (readable, chosen))
     division = divided(overview, readable, chosen, prepare, refusing)
     classes, labels, taken = division.classes, division.labels, division.taken
-    likeness = likeness_of(data.kind) if layout.is_plain and prepare.alike != "off" else None
-    if likeness:
-        taken = without_alike(likeness, contents, taken, samples, layout, prepare.alike == "leave_out", folder)
+    leaks = leaks_of(data.kind) if layout.is_plain else None
+    if leaks and prepare.alike != "off":
+        taken = without_alike(leaks, contents, taken, samples, layout, prepare.alike == "leave_out", folder)
         check_left(taken, prepare, refusing(samples.problems | taken.dropped))
+    told += telling_notes(leaks, contents, taken, labels[samples.labels[taken.index]], layout, data) if leaks else []
     rejected = samples.problems | taken.dropped
 
     fit, fitted = kind.fit(portions(contents, taken.index[taken.splits == TRAIN], layout), layout)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import ConfigError
+from pipeline.kinds.words import quoted
 from pipeline.prepare.sources.idx import IMAGES
 from pipeline.prepare.sources.layout import is_hidden
 from pipeline.prepare.sources.parquet import first_cells
@@ -197,13 +198,8 @@ def _of_csv(table: Path, named: str, pictures: bool = False) -> Recognised | Non
 
 
 def _images(what: str, source: str, column: str, columns: Sequence[str], also: tuple[str, ...] = ()) -> Recognised:
-    keys = () if column == "image" else (f"data.image={_quoted(column)}",)
+    keys = () if column == "image" else (f"data.image={quoted(column)}",)
     return Recognised(f"{what} (column {one_line(column)})", source, also, keys, tuple(columns))
-
-
-def _quoted(name: str) -> str:
-    """For Hydra's grammar."""
-    return "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _names_pictures(cells: Mapping[str, Sequence[str]], folder: Path) -> str | None:

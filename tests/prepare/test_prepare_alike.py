@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from pipeline.artifacts import read_csv
 from pipeline.data.dataset import Dataset
-from pipeline.kinds.image import likeness
+from pipeline.kinds.image import leaks
 from pipeline.kinds.kind import Layout
 from pipeline.prepare import alike
 from pipeline.prepare.alike import _equal, _nearest
@@ -48,9 +48,9 @@ CHANGED: dict[str, Callable[[Image.Image], Image.Image]] = {
 def are_alike(one: Image.Image, other: Image.Image) -> bool:
     a, b = as_array(one), as_array(other)
     layout = Layout(a.shape[1:], np.dtype(np.uint8))
-    marks = [likeness.fingerprints(rows, layout)[0] for rows in (a, b)]
-    near = int(marks[0] ^ marks[1]).bit_count() <= likeness.LIKENESS_BITS
-    return near and bool(likeness.alike(a, b, np.zeros(1, bool))[0])
+    marks = [leaks.fingerprints(rows, layout)[0] for rows in (a, b)]
+    near = int(marks[0] ^ marks[1]).bit_count() <= leaks.LIKENESS_BITS
+    return near and bool(leaks.alike(a, b, np.zeros(1, bool))[0])
 
 
 @pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
@@ -61,7 +61,7 @@ def test_pictures_that_were_changed_a_little_are_alike(change: Callable[[Image.I
 
 def test_a_fingerprint_is_what_a_plain_loop_says() -> None:
     rows = np.random.default_rng(0).integers(0, 256, (5, 3, 19, 30), dtype=np.uint8)
-    found = likeness.fingerprints(rows, Layout((3, 19, 30), np.dtype(np.uint8)))
+    found = leaks.fingerprints(rows, Layout((3, 19, 30), np.dtype(np.uint8)))
     for row, mark in zip(rows, found.tolist(), strict=True):
         tops, lefts = [i * 19 // 8 for i in range(9)], [i * 30 // 9 for i in range(10)]
         bits = ""
@@ -74,9 +74,9 @@ def test_a_fingerprint_is_what_a_plain_loop_says() -> None:
 def test_small_and_flat_pictures_have_fingerprints_too() -> None:
     for shape in ((1, 8, 8), (3, 1, 1), (1, 5, 40)):
         rows = np.full((2, *shape), 7, np.uint8)
-        assert likeness.fingerprints(rows, Layout(shape, np.dtype(np.uint8))).tolist() == [0, 0]
-        assert likeness.alike(rows, rows, np.zeros(2, bool)).all()
-        assert not likeness.alike(rows, rows + 1, np.zeros(2, bool)).any()
+        assert leaks.fingerprints(rows, Layout(shape, np.dtype(np.uint8))).tolist() == [0, 0]
+        assert leaks.alike(rows, rows, np.zeros(2, bool)).all()
+        assert not leaks.alike(rows, rows + 1, np.zeros(2, bool)).any()
 
 
 def test_the_nearest_few_of_each_are_compared_and_crowds_are_said() -> None:

@@ -101,11 +101,11 @@ CASES: dict[Make, Recognised] = {
     classes_and_table: Recognised("images in class folders", "folder", ("csv",)),
     idx: Recognised("files of the MNIST family", "idx"),
     encoded_cells: Recognised(
-        "images in Parquet (column img)", "parquet", (), ("data.image='img'",), ("img", "label")
+        "images in Parquet (column img)", "parquet", (), ("data.image=img",), ("img", "label")
     ),
     array_cells: Recognised("images in Parquet (column image)", "parquet", (), (), ("image", "label")),
     names_in_parquet: Recognised(
-        "a table of image files (column file)", "parquet", ("table",), ("data.image='file'",), ("file", "label")
+        "a table of image files (column file)", "parquet", ("table",), ("data.image=file",), ("file", "label")
     ),
     numbers: Recognised(TABLE, "table", ("csv",), (), ("age", "town", "income")),
     numbers_in_parquet: Recognised(TABLE, "table", ("parquet",), (), ("age", "label")),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Literal
 
 from pipeline.errors import DataError
 from pipeline.kinds.kind import BadSampleError, Content
+from pipeline.kinds.words import quoted
 from pipeline.prepare.labels import is_switch, label_text, split_labels, switched_labels
 from pipeline.prepare.raw import Raw
 from pipeline.prepare.sources.layout import SPLIT_WORDS, readable_name
@@ -99,12 +99,6 @@ def _switches_instead(columns: Columns, rows: Rows) -> list[Remedy]:
         return []
     said = f"data.label=[{','.join(map(quoted, labels))}]"
     return [Remedy(f"takes the {len(labels)} columns of 0 and 1 as labels", [said])]
-
-
-def quoted(name: str) -> str:
-    """A column's name as it is written in a list on the command line: quoted where it could be read as something else."""
-    plain = re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in ("true", "false", "null", "nan", "inf")
-    return name if plain else "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def row_labels(columns: Columns, cells: Mapping[str, object]) -> tuple[str, ...]:

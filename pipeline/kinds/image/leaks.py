@@ -1,4 +1,4 @@
-"""Pictures that are the same but for their encoding, size, brightness or colours.
+"""What makes results of pictures too good: pictures that are the same but for their encoding, size, brightness or colours.
 
 Fingerprints are difference hashes (dHash; Krawetz 2013, "Kind of like that"): whether each of 8 x 9 patches is brighter than
 the one to its left. Pictures of things on a plain ground share them by their outlines (within 8 bits of one of Fashion-MNIST's
@@ -8,6 +8,7 @@ places, too.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.keyed import U64
 from pipeline.kinds.kind import Layout
+from pipeline.kinds.leaks import Feature
 
 LIKENESS_BITS = 8
 ALIKE, SURELY_ALIKE = 0.8, 0.98
@@ -43,6 +45,16 @@ def alike(one: NDArray[np.uint8], other: NDArray[np.uint8], common: NDArray[np.b
     same = (one == other).reshape(len(one), -1).all(1)
     found: NDArray[np.bool_] = same | (~flat & (both >= least * np.sqrt(mine * yours)))
     return found
+
+
+def features(rows: Callable[[], NDArray[np.uint8]], layout: Layout, data: object) -> Iterator[Feature]:
+    """A pixel by itself means nothing."""
+    yield from ()
+
+
+def leaving_out(columns: Sequence[str], data: object) -> str:
+    """There are no columns."""
+    raise NotImplementedError
 
 
 def _changes(rows: NDArray[np.uint8]) -> NDArray[np.float64]:
