@@ -18,7 +18,7 @@ ORDER = [
     {"schema"},
     {"kinds", "evaluation", "mirror"},
     {"model", "data", "tracking"},
-    {"prepare", "runs"},
+    {"prepare", "runs", "baselines"},
     {"train"},
     {"study", "report"},
     {"distributed"},
@@ -37,7 +37,7 @@ EDGES = {
     "PIL": {"kinds"},
     "hydra": {"config", "overrides"},
     "dvc": {"commands"},
-    "sklearn": {"prepare"},
+    "sklearn": {"prepare", "baselines"},
     "jinja2": {"report"},
 }
 # Files that write otherwise than through artifacts.py: into a folder that is published whole, lines of a log, a copy to try.

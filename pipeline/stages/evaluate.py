@@ -23,6 +23,7 @@ from pipeline.artifacts import (
     write_json,
     write_parquet,
 )
+from pipeline.baselines.measured import against_baselines, in_words
 from pipeline.data.dataset import Dataset, Split, open_dataset
 from pipeline.errors import DataError, NumericsError, StorageError
 from pipeline.runs.reads import counted_read
@@ -53,9 +54,13 @@ def run() -> None:
         metrics = {"loss": loss, **found, "num_samples": len(test), "test_reads": test_reads, **made_of}
         write_predictions(folder / "predictions.parquet", dataset, test, predictions, probabilities)
         write_confusion(folder / "confusion.csv", np.asarray(test.labels), predictions, predictor.classes)
+        baseline = against_baselines(dataset, predictions) if config.baseline == "auto" else None
+        metrics |= {"baseline": baseline} if baseline else {}
         write_json(folder / "metrics.json", metrics)
     keep(model["run"], metrics)
     print(f"evaluate: accuracy {metrics['accuracy']:.4f}, loss {loss:.4f}, macro-F1 {metrics['macro_f1']:.4f}", flush=True)
+    if baseline:
+        print(f"evaluate: {in_words(baseline)}", flush=True)
 
 
 def opened_test_split(dataset: Dataset) -> Split:

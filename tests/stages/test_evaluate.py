@@ -62,11 +62,16 @@ def prepared(data, task: str, num_test: int | None = None) -> dict:
     return manifest
 
 
+def write_params(batch_size=64, baseline="none"):
+    values = {"batch_size": batch_size, "calibration_bins": 10, "baseline": baseline}
+    Path("params.yaml").write_text(yaml.safe_dump({"evaluate": values}))
+
+
 @pytest.fixture(autouse=True)
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REGATTA_RUNS", raising=False)
-    Path("params.yaml").write_text(yaml.safe_dump({"evaluate": {"batch_size": 64, "calibration_bins": 10}}))
+    write_params()
 
 
 def judged():
@@ -107,13 +112,15 @@ def test_metrics_equal_scikit_learns_on_the_written_predictions(kind):
 @pytest.mark.parametrize("batch_size", [1, 7, 449, 10_000])
 def test_every_sample_is_counted_once_in_any_batch(batch_size):
     prepared(rb.digits, "single")
-    Path("params.yaml").write_text(yaml.safe_dump({"evaluate": {"batch_size": batch_size, "calibration_bins": 10}}))
+    Path("params.yaml").write_text(
+        yaml.safe_dump({"evaluate": {"batch_size": batch_size, "calibration_bins": 10, "baseline": "none"}})
+    )
     _, table = judged()
     ids = np.load("artifacts/prepare/test/ids.npy")
     assert np.array_equal(table["id"].to_numpy(), ids)
     assert len(set(ids.tolist())) == len(ids) == 449
     assert table["source"].to_pylist() == [f"photos/{i // 7919}" for i in ids.tolist()]
-    Path("params.yaml").write_text(yaml.safe_dump({"evaluate": {"batch_size": 64, "calibration_bins": 10}}))
+    write_params()
     assert np.allclose(
         np.array(judged()[1]["probabilities"].to_pylist()), np.array(table["probabilities"].to_pylist()), atol=1e-6
     )
@@ -231,6 +238,21 @@ def test_predictions_carry_the_names_of_the_classes():
         "float",
         "list<element: float>",
     ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_simple_methods_are_judged_on_the_same_samples(kind, capsys):
+    prepared(*KINDS[kind])
+    assert "baseline" not in judged()[0]
+    write_params(baseline="auto")
+    metrics = judged()[0]
+    found = metrics["baseline"]
+    assert found["network_score"] == pytest.approx(metrics["accuracy"])
+    assert found["difference"] == pytest.approx(metrics["accuracy"] - found["score"])
+    assert found["difference_low"] <= found["difference"] <= found["difference_high"]
+    assert found["better"] == "baseline", "the network was never trained"
+    assert f"{found['words']}: accuracy {found['score']:.4f}" in capsys.readouterr().out
+    assert judged()[0]["baseline"] == found
 
 
 def test_importing_the_stage_imports_no_torch():

@@ -95,6 +95,8 @@ class Evaluation:
     test_reads: int
     exact_match: float | None = None
     """Share of samples whose labels are all right; None where there is one label."""
+    baseline: dict[str, Any] | None = None
+    """Against simple methods (pipeline/baselines); None where they were left out."""
     dataset: str | None = None
     """Digest of the data that they were computed on; like `weights` None in a file that does not say it."""
     weights: str | None = None

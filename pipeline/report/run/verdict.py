@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pipeline.data.dataset import Manifest
 from pipeline.report.run.records import Evaluation, Records, Run
 from pipeline.report.run.rules import outcome, training
+from pipeline.report.run.rules.baselines import against_baseline
 from pipeline.report.run.rules.classes import classes
 from pipeline.report.run.rules.finding import Finding, Level, Step
 from pipeline.report.run.rules.gradients import gradients
@@ -51,6 +52,7 @@ def every_finding(records: Records) -> list[Finding]:
         *training.enough_epochs(records),
         *gradients(records),
         outcome.calibration(records),
+        *against_baseline(records),
         *outcome.splits_agree(records),
         *outcome.few_samples(records),
         *outcome.reads(records),
@@ -67,6 +69,7 @@ NOT_BESIDE: dict[Said, set[Said]] = {
     ("overfitting", "good"): NOTHING,
     ("underfitting", "good"): NOTHING,
     ("epochs", "good"): {*NOTHING, UNDERFITS, ("unstable", "warn")},
+    ("baseline", "note"): NOTHING,
     ("calibration", "good"): {*NOTHING, ("few_samples", "note")},
     ("splits", "good"): {*NOTHING, ("few_samples", "note"), ("unconfirmed", "warn")},
     ("overfitting", "note"): {UNDERFITS},
@@ -120,6 +123,7 @@ HEADLINES: list[tuple[str, Level, str]] = [
     ("not_more_right", "note", "The network tells classes apart, but is right no more often than guessing."),
     ("gradients", "warn", "The network learned, but gradients vanish before they reach its first layer."),
     ("underfitting", "warn", "The network learned little: it underfits."),
+    ("baseline", "warn", "The network learned, but a simple method does better."),
     ("never_predicted", "warn", "The network learned, but never predicts some of the classes."),
     ("missed", "warn", "The network learned, but hardly finds some of the classes."),
     ("overfitting", "warn", "The network learned, and overfits clearly."),

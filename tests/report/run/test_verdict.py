@@ -249,6 +249,37 @@ def test_a_harder_test_split_is_named_only_beyond_chance():
     assert finding(records(FLAT, best_val_accuracy=0.80), "Splits").level == "good"
 
 
+BASELINE = {"name": "pixels", "words": "logistic regression on pixels", "num_rows": 900, "whole": False, "measure": "accuracy",
+            "tried": {"logistic regression on pixels": 0.9, "logistic regression on edges": 0.8}, "trivial": "always 'a'",
+            "trivial_score": 0.1, "score": 0.9, "network_score": 0.93, "difference": 0.03, "difference_low": 0.01,
+            "difference_high": 0.05, "p": 0.012, "better": "network"}  # fmt: skip
+
+
+@pytest.mark.parametrize(("better", "level"), [("network", "good"), ("neither", "note"), ("baseline", "warn")])
+def test_a_simple_method_that_does_as_well_is_not_hidden(better, level):
+    given = records(FLAT, test={"baseline": {**BASELINE, "better": better}})
+    found = finding(given, "Baseline")
+    assert found.level == level
+    assert bool(found.steps) == (level != "good")
+    assert found.detail.startswith(
+        "Logistic regression on pixels, fitted on 900 training samples, has accuracy 90.0% on the test samples, the network "
+        "93.0%: a difference of +3.0 points (95% interval over the same samples +1.0 points to +5.0 points, p = 0.012"
+    )
+    assert "logistic regression on pixels 90.0%, logistic regression on edges 80.0%. Always 'a', has 10.0%." in found.detail
+    assert (verdict(given).headline == "The network learned, but a simple method does better.") == (better == "baseline")
+
+
+def test_a_baseline_of_numbers_is_told_in_their_own_words():
+    given = {**BASELINE, "measure": "mae", "p": None, "whole": True, "score": 41.0, "network_score": 40.0, "difference": -1.0}
+    detail = finding(records(FLAT, test={"baseline": given}), "Baseline").detail
+    assert detail.startswith("Logistic regression on pixels has mean error 41.0 on the test samples, the network 40.0")
+
+
+@pytest.mark.parametrize("found", [None, {"name": None}])
+def test_without_a_baseline_nothing_is_said_of_one(found):
+    assert "Baseline" not in [f.topic for f in verdict(records(FLAT, test={"baseline": found})).findings]
+
+
 def test_many_looks_at_the_test_split_are_said():
     assert "Test split" not in [f.topic for f in verdict(records(FLAT, test={"test_reads": 10})).findings]
     assert "11 times" in finding(records(FLAT, test={"test_reads": 11}), "Test split").detail

@@ -28,6 +28,7 @@ TOPICS = {
     "missed": "Classes",
     "few_of_class": "Classes",
     "calibration": "Calibration",
+    "baseline": "Baseline",
     "splits": "Splits",
     "few_samples": "Test split",
     "reads": "Test split",
