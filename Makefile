@@ -11,12 +11,13 @@ IS_CPU := import sys, importlib.metadata as m; sys.exit(not m.version("torch").e
 run: venv  ## every stage, on the embedded data unless told otherwise
 	@.venv/bin/regatta run
 
-test: venv-dev  ## format, lint, types, tests: two processes, then those of clusters, which start processes of their own
+test: venv-dev  ## format, lint, types, tests: in two processes, and beside them those of clusters, which mostly wait; shown last
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
-	.venv/bin/pytest -n 2 --ignore=tests/distributed
-	.venv/bin/pytest tests/distributed
+	@log=$$(mktemp); .venv/bin/pytest tests/distributed > $$log 2>&1 & clusters=$$!; failed=; \
+	  .venv/bin/pytest -n 2 --ignore=tests/distributed || failed=1; wait $$clusters || failed=1; \
+	  cat $$log; rm $$log; test -z "$$failed"
 
 test-slow: venv-dev  ## the tests that take minutes
 	.venv/bin/pytest -m slow

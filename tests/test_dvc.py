@@ -196,6 +196,7 @@ def test_a_photo_makes_prepare_stale_and_a_moved_folder_does_not(project: Path, 
     assert prepared() != before
 
 
+@pytest.mark.slow
 def test_a_size_is_never_that_of_an_older_dataset(project: Path, photos: Path, regatta: Command) -> None:
     run_only_prepare(project)
     regatta("run", "data=folder", f"data.path={photos}", "data.enlarge=true", "data.size=21")

@@ -14,6 +14,7 @@ def status():
     return subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_an_isolated_run_disturbs_nothing_and_is_in_the_runs(trained, regatta):
     Path("conf/model/dnn.yaml").write_text(Path("conf/model/dnn.yaml").read_text().replace("dropout: 0.2", "dropout: 0.3"))
     before, report = status(), Path("artifacts/train/run.json").read_bytes()

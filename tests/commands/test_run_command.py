@@ -33,6 +33,7 @@ def test_everything_ran_and_a_second_time_nothing_does(trained: Path, regatta: C
     assert Path("artifacts/report/index.html").exists()
 
 
+@pytest.mark.slow
 def test_a_fresh_run_trains_again_what_is_up_to_date_to_the_same_weights(trained: Path, regatta: Command) -> None:
     weights = Path("artifacts/train/best.safetensors").read_bytes()
     said = regatta("run", "--fresh")

@@ -173,6 +173,7 @@ def test_results_of_other_weights_are_not_shown_as_a_runs_own(trained: Path, cap
     assert cells == [True, False]
 
 
+@pytest.mark.slow
 def test_settings_that_no_run_has_yet_are_told(trained: Path, regatta: Command, capsys: pytest.CaptureFixture[str]) -> None:
     """A refused dataset: the one before and its results stay, and say whose they are."""
     page, before = Path("artifacts/report/index.html"), digest("artifacts/report/index.html")

@@ -48,6 +48,7 @@ def test_a_study_is_added_run_once_and_left_alone_by_run(trained, regatta):
     assert "made with other settings" in Path("artifacts/report/index.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_clone_that_pulls_computes_only_a_new_seed(trained, regatta, dvc, committed, tmp_path, monkeypatch):
     regatta("study", "dropout", "study.seeds=2")
     dvc("remote", "add", "-d", "shared", str(tmp_path / "remote"))

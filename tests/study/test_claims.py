@@ -426,6 +426,7 @@ def test_two_runners_compute_each_run_once_and_end_with_the_same(project, monkey
     same(shared, alone(project, monkeypatch, definition(SIX_SHAPES, 2, baseline={"train.epochs": 5})))
 
 
+@pytest.mark.slow
 def test_when_one_is_killed_the_other_goes_on_from_its_state(project, monkeypatch):
     first, second = ready("ab", NONE, 1, EPOCHS)
     go("a")

@@ -283,7 +283,7 @@ def test_a_stopped_study_goes_on_bit_for_bit(project, monkeypatch):
     same(killed, by_hash())
 
 
-def wait_for(true, limit_s=60):
+def wait_for(true, limit_s=240):
     until = time.monotonic() + limit_s
     while not true():
         assert time.monotonic() < until
