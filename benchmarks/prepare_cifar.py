@@ -9,19 +9,17 @@ cores and 1 GB of memory beyond the mapped output.
 from __future__ import annotations
 
 import io
-import multiprocessing
 import shutil
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from benchmarks.harness import ratio, seconds_in_turn, write_row
+from benchmarks.harness import peak_anonymous_bytes, ratio, seconds_in_turn, write_row
 from pipeline.kinds.image.keys import ImageData
 from pipeline.prepare.build import build_dataset
 from pipeline.schema.prepare import PrepareConfig
@@ -77,40 +75,10 @@ def plain_loop(folder: Path) -> None:
     assert np.stack(images).shape == (NUM_IMAGES // 6, 32, 32, 3)
 
 
-def peak_anonymous_bytes(folder: Path) -> int:
-    """The most memory of `prepare` and its workers that no file backs, sampled every 20 ms; mapped files are not in it."""
-    process = multiprocessing.get_context("spawn").Process(target=prepare, args=(folder,))
-    process.start()
-    peak = 0
-    while process.is_alive():
-        peak = max(peak, sum(_anonymous_bytes(pid) for pid in _descendants(process.pid or 0)))
-        time.sleep(0.02)
-    assert process.exitcode == 0
-    return peak
-
-
-def _descendants(pid: int) -> list[int]:
-    try:
-        children = [
-            int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-        ]
-    except OSError:
-        return []
-    return [pid, *(descendant for child in children for descendant in _descendants(child))]
-
-
-def _anonymous_bytes(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
-
-
 def main() -> None:
     """Measure and write the row."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
-    peak = peak_anonymous_bytes(folder)
+    peak = peak_anonymous_bytes(prepare, folder)
     seconds = seconds_in_turn({"ours": lambda: prepare(folder), "loop": lambda: plain_loop(folder)}, ROUNDS)
     loop = [6 * took for took in seconds["loop"]]  # of a sixth of the images
     ours = {

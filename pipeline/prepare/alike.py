@@ -76,10 +76,13 @@ def _affordable(own: Column, num_before: int, contents: keyed.U64, leaks: Leaks)
 
 def _near(own: keyed.U64, before: keyed.U64, bits: int) -> Iterator[tuple[Column, Column, NDArray[np.bool_]]]:
     """Places of near fingerprints, of each of `own` the nearest CROWD ones, and whether (n,) there are more; in portions."""
+    if bits == 0:
+        yield _equal(own, before)
+        return
     step = max(1, AT_ONCE // max(len(before), 1))
     for first in range(0, len(own) if len(before) else 0, step):
         part = own[first : first + step]
-        i, j, common = _equal(part, before) if bits == 0 else _nearest(part, before, bits)
+        i, j, common = _nearest(part, before, bits)
         yield i + first, j, common
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from pipeline.kinds.words import quoted, shell_word
 from pipeline.prepare.raw import Source
 from pipeline.prepare.times import read_time
 
-MOST_ROWS, MOST_CELLS = 50_000, 2_000_000
+MOST_ROWS, MOST_CELLS = 50_000, 500_000
 """To be looked at."""
 OWNERS = {
     "customer", "client", "caller", "speaker", "patient", "user", "subject", "person", "participant", "respondent", "member",
@@ -35,15 +35,17 @@ def belonging_notes(source: Source) -> list[str]:
     """A note for each column of a source that may say what samples belong to."""
     if source.cells is None:
         return []
-    counts: dict[str, Counter[str]] = {}
-    num = 0
-    for row in itertools.islice(source.cells(), MOST_ROWS):
-        num += 1
-        for name, value in row.items():
-            counts.setdefault(name, Counter())[str(value).strip()] += 1
+    rows = list(_looked_at(source.cells()))
+    names = list(rows[0]) if rows else []
+    counts = {name: Counter(str(row[name]).strip() for row in rows) for name in names}
+    return [_note(name, values, len(rows)) for name, values in counts.items() if _may_own(name, values)]
+
+
+def _looked_at(rows: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, object]]:
+    for num, row in enumerate(itertools.islice(rows, MOST_ROWS), start=1):
+        yield row
         if num * len(row) > MOST_CELLS:
-            break
-    return [_note(name, values, num) for name, values in counts.items() if _may_own(name, values)]
+            return
 
 
 def _may_own(name: str, values: Mapping[str, int]) -> bool:

@@ -147,7 +147,8 @@ def _inspected(inspect: Callable[..., Inspected], num_facts: int, data: Any, por
         none = np.zeros(len(portion), np.uint64), np.zeros((len(portion), num_facts), np.int64)
         return Inspected(*none, dict.fromkeys(range(len(portion)), "no content") | portion.problems)
     found = inspect(portion.contents, judged, data)
-    lacking = {i: "no content" for i in range(len(portion)) if _content(portion, i) is None}
+    alone = portion.contents if isinstance(portion.contents, list) else []
+    lacking = {i: "no content" for i, content in enumerate(alone) if content is None}
     problems = found.problems | lacking | portion.problems
     found.facts[list(problems)] = 0
     return found._replace(problems=problems)

@@ -117,7 +117,7 @@ def _summed(one: dict[str, int], other: Mapping[str, int]) -> dict[str, int]:
 
 def tally(column: pa.Array, missing: list[str]) -> Tally:
     """Of some cells of a column."""
-    if not cells.equal_to_any(column, missing).any() and (measured := _measured(column)):
+    if not (missing and cells.equal_to_any(column, missing).any()) and (measured := _measured(column)):
         return measured
     import pyarrow.compute as pc
 
@@ -133,21 +133,22 @@ def tally(column: pa.Array, missing: list[str]) -> Tally:
 
 
 def _measured(column: pa.Array) -> Tally | None:
-    """Of a column of finite numbers that are nearly all different, without a look at each text; None where it is none."""
+    """Of a column of nothing but finite numbers, nearly all different, without a look at each text; None where it is none."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     first = column.slice(0, LOOKED_AT)
     if len(first) < LOOKED_AT or pc.count_distinct(first).as_py() < VARIED:
         return None
+    said = column.filter(pc.not_equal(column, ""))
     try:
-        values = cells.as_numpy(column.cast(pa.float64()))
+        values = cells.as_numpy(said.cast(pa.float64()))
     except pa.ArrowInvalid:
         return None
-    zeros = column.filter(pc.starts_with(column, "0"))
+    zeros = said.filter(pc.starts_with(said, "0"))
     if not np.isfinite(values).all() or cells.matching(zeros, cells.LED).any():
         return None
-    found = Tally(num=len(column), numbers=len(column), values=None)
+    found = Tally(num=len(column), empty=len(column) - len(said), numbers=len(said), values=None)
     _bound(found, values, np.ones(len(values), np.int64))
     return found
 

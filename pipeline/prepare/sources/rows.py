@@ -37,7 +37,7 @@ _DELIMITERS = ",;\t|"
 _SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".parquet")
 _PORTION_BYTES = 8 * 2**20
 _SHOWN = 6
-_BREAK = ord("\n")
+_BREAK, _LAST_BLANK, _FIRST_WIDE = ord("\n"), ord(" "), 0x80
 
 
 @dataclass(frozen=True)
@@ -226,10 +226,9 @@ def _csv_batches(table: _Table, names: Sequence[str]) -> _Batches:
     with _stream(table.path) as stream, pacsv.open_csv(stream, read, parse, convert) as opened:
         lines.begin(table)
         for batch in opened:
-            trimmed = [_trimmed(column) for column in batch.columns]
             rows, problems, blank = lines.of(batch.columns, bad)
             bad.clear()
-            chosen = pa.RecordBatch.from_arrays([trimmed[int(wanted[name])] for name in names], list(names))
+            chosen = pa.RecordBatch.from_arrays([_trimmed(batch[wanted[name]]) for name in names], list(names))
             if blank.any():
                 chosen, rows = chosen.filter(pa.array(~blank)), rows[~blank]
             yield chosen, rows.tolist(), problems
@@ -244,18 +243,21 @@ def _block_size(table: _Table) -> int:
 
 
 def _trimmed(column: pa.Array) -> pa.Array:
+    """Cells without white space around them, missing ones as empty texts."""
     import pyarrow.compute as pc
 
-    return pc.utf8_trim_whitespace(pc.fill_null(column, "")) if _has_blanks(column) else pc.fill_null(column, "")
+    filled = pc.fill_null(column, "") if column.null_count else column
+    return pc.utf8_trim_whitespace(filled) if _may_have_blanks(filled) else filled
 
 
-def _has_blanks(column: pa.Array) -> bool:
-    """Whether any cell may begin or end with white space: the trimming of all cells costs as much as their reading."""
-    import pyarrow.compute as pc
-
-    trimmed = pc.ascii_trim_whitespace(column)
-    wide = pc.any(pc.match_substring_regex(column, "^[^\\x00-\\x7f]|[^\\x00-\\x7f]$")).as_py()
-    return bool(trimmed.nbytes != column.nbytes or wide)
+def _may_have_blanks(column: pa.Array) -> bool:
+    """Whether any cell begins or ends with a byte that may be of white space: trimming all costs as much as reading them."""
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    there = ends[:-1] < ends[1:]
+    texts = np.frombuffer(data or b"", np.uint8)
+    outer = texts[np.concatenate([ends[:-1][there], ends[1:][there] - 1])]
+    return bool(((outer <= _LAST_BLANK) | (outer >= _FIRST_WIDE)).any())
 
 
 class _Lines:
