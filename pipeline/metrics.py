@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Better = Literal["lower", "higher", "neither"]
-Judged = Literal["val_loss", "val_accuracy", "last_val_loss", "last_val_accuracy", "gap", "last_gap", "best_epoch"]
+Judged = Literal[
+    "val_loss",
+    "val_accuracy",
+    "val_mae",
+    "last_val_loss",
+    "last_val_accuracy",
+    "last_val_mae",
+    "gap",
+    "last_gap",
+    "best_epoch",
+]
 """What a study may be judged by."""
+Measure = Literal["accuracy", "mae"]
+"""What an epoch counts of its samples beside their loss: the share that is right; of numbers how far off they are."""
+MEASURES: dict[str, Measure] = {"single": "accuracy", "multi": "accuracy", "number": "mae"}
+"""By a dataset's task."""
+
+
+def measure_in(row: Mapping[str, Any]) -> Measure:
+    """The one that an epoch's row has."""
+    return next(measure for measure in MEASURES.values() if measure in row)
 
 
 @dataclass(frozen=True)
@@ -22,13 +42,16 @@ class Metric:
 METRICS = {
     "val_loss": Metric("validation loss", "lower", "nats"),
     "val_accuracy": Metric("validation accuracy", "higher", "share"),
+    "val_mae": Metric("validation mean absolute error", "lower", "none"),
     "last_val_loss": Metric("validation loss of the last epoch", "lower", "nats"),
     "last_val_accuracy": Metric("validation accuracy of the last epoch", "higher", "share"),
+    "last_val_mae": Metric("validation mean absolute error of the last epoch", "lower", "none"),
     "gap": Metric("generalisation gap", "lower", "nats"),
     "last_gap": Metric("generalisation gap of the last epoch", "lower", "nats"),
     "best_epoch": Metric("best epoch", "neither", "none"),
     "train_loss": Metric("train loss", "lower", "nats"),
     "test_loss": Metric("test loss", "lower", "nats"),
     "test_accuracy": Metric("test accuracy", "higher", "share"),
+    "test_mae": Metric("test mean absolute error", "lower", "none"),
     "seconds": Metric("time of a run", "lower", "s"),
 }

@@ -27,6 +27,7 @@ DATA = dict.fromkeys(ImageData.model_fields) | {
     "channels": "auto",
     "image": "image",
     "label": "label",
+    "target": "auto",
 }
 PREPARE = {
     "val_fraction": 0.1,

@@ -16,7 +16,7 @@ from pipeline.artifacts import PARAMS, check_copy, make_dir, save_tensors, stage
 from pipeline.commands.root import seen_from
 from pipeline.commands.runs import table
 from pipeline.config import checked, read_values
-from pipeline.data.dataset import Dataset, open_dataset
+from pipeline.data.dataset import Dataset, label_name, open_dataset
 from pipeline.data.views import Views, open_views
 from pipeline.errors import ConfigError, StorageError
 from pipeline.runs.find import run_named
@@ -190,12 +190,14 @@ def described(step: Step, training: Training, data: Dataset, number: int) -> Ite
     yield f"step {number}: step {place + 1} of {training.steps_per_epoch} in epoch {epoch + 1}, {len(step.ids)} samples"
     norms = {name: float(np.linalg.norm(array)) for name, array in step.gradient.items() if name.endswith(".weight")}
     yield f"mean loss {float(step.losses.mean()):.6f}; gradient norms: " + ", ".join(f"{k} {v:.4g}" for k, v in norms.items())
-    sources = dict(zip(np.asarray(data.split("train").ids).tolist(), data.sources("train"), strict=True))
+    train, sources = data.split("train"), data.sources("train")
+    places = {sample: i for i, sample in enumerate(np.asarray(train.ids).tolist())}
     rows = [("sample", "source", "label", "loss", "logits")]
     for i in np.argsort(-step.losses, kind="stable")[:SHOWN]:
-        label = data.manifest.classes[int(step.labels[i])] if step.labels.ndim == 1 else str(step.labels[i].tolist())
+        sample = int(step.ids[i])
+        label = label_name(train.labels[places[sample]], data.manifest)
         logits = " ".join(f"{value:.2f}" for value in step.logits[i])
-        rows.append((f"{int(step.ids[i]):016x}", str(sources[int(step.ids[i])]), label, f"{step.losses[i]:.4f}", logits))
+        rows.append((f"{sample:016x}", sources[places[sample]], label, f"{step.losses[i]:.4f}", logits))
     yield from table(rows)
     if len(step.ids) > SHOWN:
         yield f"and {len(step.ids) - SHOWN} more"

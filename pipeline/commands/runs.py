@@ -16,7 +16,7 @@ from pipeline.commands.compose import shortened
 from pipeline.config import CONF, Values, differences, read_values
 from pipeline.errors import ConfigError, StorageError
 from pipeline.overrides import read_overrides
-from pipeline.report.words import columns, percent, short
+from pipeline.report.words import columns, number, percent, short
 from pipeline.runs.find import all_runs
 from pipeline.runs.folder import RunFolder
 from pipeline.schema.reading import flat
@@ -24,7 +24,7 @@ from pipeline.study.wording import setting
 
 ASIDE = ("study", "report", "cluster", "tracking")
 """Sections that decide nothing of a run."""
-COLUMNS = ("run", "data", "model", "best", "val loss", "test acc", "state")
+COLUMNS = ("run", "data", "model", "best", "val loss", "test", "state")
 DATA, MODEL, NARROWEST = 1, 2, 8
 """Columns that are cut where the terminal has no room, and how far."""
 NAMED = 15
@@ -107,14 +107,13 @@ def _read(folder: RunFolder, record: Mapping[str, Any]) -> Run:
 
 def _row(run: Run, name: str, data: str, current: bool) -> list[str]:
     record = run.record
-    accuracy = _test_accuracy(run.folder, current)
     return [
         f"{'*' if current else ' '} {name}",
         data,
         _model(run.values),
         f"{record.get('best_epoch') or '-'}/{record.get('num_epochs') or '-'}",
         f"{loss:.4f}" if isinstance(loss := record.get("best_val_loss"), int | float) else "-",
-        percent(accuracy) if isinstance(accuracy, int | float) else "-",
+        _in_words(_test_metrics(run.folder, current)),
         _state(run),
     ]
 
@@ -170,22 +169,30 @@ def _fate(run: Run) -> str:
     return f"after {record.get('num_epochs', 0)} of {record.get('max_epochs', '?')} epochs{error}"
 
 
-def _test_accuracy(folder: RunFolder, current: bool) -> Any:
-    """Of the evaluation of a run; None where it was never evaluated, or its record, which is then named, is not whole."""
+def _in_words(metrics: Mapping[str, Any]) -> str:
+    """Accuracy, or how far numbers are off."""
+    accuracy, off = metrics.get("accuracy"), metrics.get("mae")
+    if isinstance(accuracy, int | float):
+        return percent(accuracy)
+    return f"off {number(off)}" if isinstance(off, int | float) else "-"
+
+
+def _test_metrics(folder: RunFolder, current: bool) -> Mapping[str, Any]:
+    """Of the evaluation of a run; none where it was never evaluated, or its record, which is then named, is not whole."""
     try:
-        return _recorded_accuracy(folder, current)
+        return _recorded_metrics(folder, current)
     except StorageError as error:
         print(f"runs: {error}", flush=True)
-        return None
+        return {}
 
 
-def _recorded_accuracy(folder: RunFolder, current: bool) -> Any:
+def _recorded_metrics(folder: RunFolder, current: bool) -> Mapping[str, Any]:
     name = stage_dir("evaluate") / "metrics.json"
     kept = kept_dir(folder.id) / name
     if kept.exists():
-        return read_json(kept).get("accuracy")
+        return read_json(kept)
     metrics = read_json(name) if current and name.exists() else {}
-    return metrics.get("accuracy") if of_published_weights(metrics) else None
+    return metrics if of_published_weights(metrics) else {}
 
 
 def of_published_weights(metrics: Mapping[str, Any]) -> bool:

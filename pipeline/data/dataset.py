@@ -17,6 +17,8 @@ from pipeline.errors import DataError, StorageError
 
 SPLITS = ("train", "val", "test")
 SplitName = Literal["train", "val", "test"]
+Task = Literal["single", "multi", "number"]
+"""single: one of the classes; multi: any number of them; number: one number or several, and no classes."""
 FORMAT = 4
 FEW = 100
 """With fewer samples in a split, an accuracy is off by ten percentage points or so."""
@@ -28,8 +30,7 @@ class Manifest:
 
     format: int
     kind: str
-    task: Literal["single", "multi"]
-    """single: one of the classes; multi: any number of them."""
+    task: Task
     classes: list[str]
     shape: list[int]
     """Of one row: [channels, height, width] for images; where rows are ragged, of one of their items."""
@@ -53,6 +54,10 @@ class Manifest:
     """Where rows are ragged, the fewest, the median and the most items of a row; None: all rows are of the one shape."""
     windows: list[int] | None = None
     """Where a sample owns any number of rows, the fewest, the median and the most of them; None: each owns one."""
+    targets: list[str] = field(default_factory=list)
+    """Of numbers: what each is called."""
+    target_fit: dict[str, list[float]] = field(default_factory=dict)
+    """Of numbers: `mean` and `std` of each in the training split alone."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of every other file of the dataset, by its path there."""
 
@@ -104,7 +109,7 @@ class Split:
     inputs: NDArray[Any]
     """(N, *shape), as stored: a row for each sample (uint8 images); where rows are ragged, all items."""
     labels: NDArray[Any]
-    """(N,) int64 class numbers, or (N, classes) uint8 where there may be several."""
+    """(N,) int64 class numbers, or (N, classes) uint8 where there may be several; of numbers (N,) or (N, targets) float64."""
     ids: NDArray[np.uint64]
     """(N,) sample ids."""
     rows: NDArray[np.int64] | None = None
@@ -211,6 +216,15 @@ def _from_to(spread: list[int]) -> str:
 def manifest_dict(manifest: Manifest) -> dict[str, Any]:
     """The manifest as JSON-like data."""
     return asdict(manifest)
+
+
+def label_name(label: Any, manifest: Manifest) -> str:
+    """A sample's label as it is stored: its class, its classes, or its numbers."""
+    if manifest.task == "number":
+        return ", ".join(f"{value:.10g}" for value in np.atleast_1d(label))
+    if manifest.task == "single":
+        return manifest.classes[int(label)]
+    return ", ".join(name for name, on in zip(manifest.classes, label, strict=True) if on) or "(none)"
 
 
 def mapped(path: Path, stage: str = "prepare") -> NDArray[Any]:

@@ -9,18 +9,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.model.objective import SOFTMAX
+from pipeline.model.objective import HUBER, OF_NUMBERS, SOFTMAX
 from pipeline.model.stacked.layers import by_network
 
 
 def sample_losses(loss: str, logits: Tensor, labels: Tensor, smoothing: Tensor | None = None) -> Tensor:
-    """Cross-entropy (K, B) in nats of logits (K, B, outputs).
+    """Cross-entropy (K, B) in nats of logits (K, B, outputs); of numbers, the mean over them of an error's square.
 
     softmax: labels (K, B) class numbers. sigmoid: labels (K, B) of 0 and 1 for one logit, or (K, B, outputs), the mean
     over the labels. Label smoothing (K, 1) (Szegedy et al. 2016) moves that share of the target to all classes evenly.
+    squared, huber: labels (K, B, outputs) of standardised numbers; huber is half the square up to an error of 1, and beyond
+    it grows with the error itself (Huber 1964).
     """
     if loss == SOFTMAX:
         return _softmax_losses(logits, labels, smoothing)
+    if loss in OF_NUMBERS:
+        return by_network(lambda z, y: _error_losses(loss, z - y).mean(-1), logits, labels)
     targets = _soft_targets(logits, labels, smoothing)
     return by_network(lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="none").mean(-1), logits, targets)
 
@@ -31,6 +35,12 @@ def _softmax_losses(logits: Tensor, labels: Tensor, smoothing: Tensor | None) ->
     return -own if smoothing is None else -(own * (1 - smoothing) + log_p.mean(-1) * smoothing)
 
 
+def _error_losses(loss: str, errors: Tensor) -> Tensor:
+    if loss == HUBER:
+        return F.huber_loss(errors, torch.zeros_like(errors), reduction="none")
+    return errors * errors
+
+
 def logit_gradients(loss: str, logits: Tensor, labels: Tensor, smoothing: Tensor | None, num_rows: int) -> Tensor:
     """The gradient (K, B, outputs) of the mean of `sample_losses` over `num_rows` rows, of which these are a part."""
     if loss == SOFTMAX:
@@ -39,6 +49,10 @@ def logit_gradients(loss: str, logits: Tensor, labels: Tensor, smoothing: Tensor
         if smoothing is not None:
             gradient -= (smoothing / logits.shape[-1]).unsqueeze(-1)
         return gradient.scatter_add_(-1, labels.unsqueeze(-1), -keep.unsqueeze(-1)).mul_(1 / num_rows)
+    if loss in OF_NUMBERS:
+        errors = logits - labels
+        slopes = errors.clamp_(-1, 1) if loss == HUBER else errors.mul_(2)
+        return slopes.mul_(1 / (num_rows * logits.shape[-1]))
     gradient = by_network(torch.sigmoid, logits)
     return gradient.sub_(_soft_targets(logits, labels, smoothing)).mul_(1 / (num_rows * logits.shape[-1]))
 
@@ -53,8 +67,10 @@ def joined(loss: str, logits: Tensor, num_rows: Sequence[int]) -> Tensor:
 
     A sample's probabilities are the means of its rows' (as of several crops of an image: Krizhevsky et al. 2012), and these
     are the logits of them: from here on a sample is as if it had one row. Of logits themselves the mean would be a product
-    of the rows' answers, in which one row that is sure and wrong undoes all others.
+    of the rows' answers, in which one row that is sure and wrong undoes all others. Numbers are the means of their rows'.
     """
+    if loss in OF_NUMBERS:
+        return by_network(lambda z: torch.stack([own.mean(0) for own in z.split_with_sizes(list(num_rows))]), logits)
     if loss == SOFTMAX:
         return by_network(lambda z: _log_means(F.log_softmax(z, -1), num_rows), logits)
     pairs = (F.logsigmoid, lambda z: F.logsigmoid(-z))
@@ -67,8 +83,14 @@ def _log_means(logs: Tensor, num_rows: Sequence[int]) -> Tensor:
     return torch.stack([own.logsumexp(0) - math.log(len(own)) for own in logs.split_with_sizes(list(num_rows))])
 
 
-def hits(loss: str, logits: Tensor, labels: Tensor) -> Tensor:
-    """Which samples (K, B) are right: the class, or for several labels the share of labels that are."""
+def sample_measures(loss: str, logits: Tensor, labels: Tensor, unit: float = 1.0) -> Tensor:
+    """What an epoch counts of each sample (K, B) beside its loss, such that its mean is the measure.
+
+    Whether its class is right, or for several labels the share of labels that are; of numbers how far off they are, by the
+    mean over them, in the data's own unit where an error of 1 is so many.
+    """
+    if loss in OF_NUMBERS:
+        return by_network(lambda z, y: (z - y).abs().mul(unit).mean(-1), logits, labels)
     if loss == SOFTMAX:
         return (logits.argmax(-1) == labels).float()
     right = ((logits > 0) == labels.reshape(logits.shape).bool()).float()

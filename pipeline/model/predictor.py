@@ -20,6 +20,7 @@ from pipeline.kinds.ragged import Ragged, Rows
 from pipeline.model.answers import sample_logits
 from pipeline.model.losses import probabilities, sample_losses
 from pipeline.model.net import Net
+from pipeline.model.objective import Scale
 from pipeline.model.specs import MODULE, spec_of
 
 FORMATS = (1, 2, 3)
@@ -34,6 +35,9 @@ class Predictor:
     loss: str
     task: str
     classes: list[str]
+    targets: list[str]
+    """Names of the numbers, where it predicts numbers instead of classes."""
+    scale: Scale | None
     kind: str
     shape: tuple[int, ...]
     """Of one row as stored: of images (channels, height, width); where rows are ragged, of one of their items."""
@@ -79,9 +83,15 @@ class Predictor:
         """Logits (B, num_outputs) to probabilities (B, classes): exclusive classes sum to one, several labels do not."""
         return probabilities(self.loss, self.task, logits)
 
+    def numbers(self, outputs: Tensor) -> Tensor:
+        """Outputs (B, num_outputs) to numbers (B, targets) float64 in the data's own units, on the CPU."""
+        assert self.scale, "a network of classes"
+        return torch.from_numpy(self.scale.in_units(outputs.numpy(force=True)))
+
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy (B,) in nats; labels (B,) class numbers, or (B, classes) of 0 and 1."""
-        return sample_losses(self.loss, logits.unsqueeze(0), labels.to(logits.device).unsqueeze(0))[0]
+        """Loss (B,), of classes in nats; labels (B,) class numbers, (B, classes) of 0 and 1, or numbers in their own units."""
+        known = torch.from_numpy(self.scale.standardised(labels.numpy(force=True))) if self.scale else labels
+        return sample_losses(self.loss, logits.unsqueeze(0), known.to(logits.device).unsqueeze(0))[0]
 
 
 def load_predictor(path: Path, device: str = "cpu") -> Predictor:
@@ -100,7 +110,9 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     net.flat[0].copy_(torch.from_numpy(net.layout.row(weights)))
     to_input = inputs_of(kind).to_input(fit, shape, device)
     many = lengths is not None, data.get("windows") is not None
-    return Predictor(net, model["loss"], described["task"], described["classes"], kind, shape, fit, to_input, *many)
+    task, classes = described["task"], described["classes"]
+    targets, scale = described.get("targets", []), Scale.of(described.get("target_fit", {}))
+    return Predictor(net, model["loss"], task, classes, targets, scale, kind, shape, fit, to_input, *many)
 
 
 def check_described(described: Mapping[str, Any], file: Path) -> None:

@@ -16,6 +16,7 @@ from pipeline.data.intact import digests
 from pipeline.kinds.kind import Layout
 from pipeline.kinds.leaks import leaks_of
 from pipeline.kinds.reading import reading_of
+from pipeline.prepare import numbers
 from pipeline.prepare.account import (
     COLUMNS,
     check_quarantine,
@@ -94,7 +95,15 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
         digest=dataset_digest(data, prepare, contents_digest, code),
         num_read=len(samples),
         num_rejected=len(rejected),
-        notes=[*source.notes, *overview.notes, *told, *notes(samples, readable, chosen, taken, classes, fitted)],
+        notes=[
+            *source.notes,
+            *overview.notes,
+            *told,
+            *notes(samples, readable, chosen, taken, classes, fitted),
+            *numbers.notes(per_split, division.targets),
+        ],
+        targets=division.targets,
+        target_fit=division.target_fit,
         files=digests(folder),
     )
     write_json(folder / "dataset.json", manifest_dict(manifest))
@@ -124,5 +133,7 @@ def _write_splits(
 
 
 def _class_counts(labels: NDArray[Any], classes: tuple[str, ...]) -> list[int]:
+    if not classes:
+        return []
     counts = np.bincount(labels, minlength=len(classes)) if labels.ndim == 1 else labels.sum(0, dtype=np.int64)
     return [int(count) for count in counts]

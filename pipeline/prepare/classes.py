@@ -1,41 +1,44 @@
-"""What the classes of a whole dataset are: one a sample or several, and numbers that are written in two ways."""
+"""What the labels of a whole dataset are: one class a sample or several, written in one way; or numbers."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
+from pipeline.data.dataset import Task
 from pipeline.errors import ConfigError
 from pipeline.kinds.words import stands_for_missing
 from pipeline.prepare.labels import class_order, whole_numbers
+from pipeline.prepare.numbers import are_numbers, as_numbers, many_of_classes
 from pipeline.prepare.raw import Source
 from pipeline.prepare.scan import Column, Samples
 from pipeline.prepare.wording import share, some
 
 
-def settled(source: Source, samples: Samples, exclusive: bool | None) -> tuple[Source, Samples, list[str]]:
+def settled(source: Source, samples: Samples, exclusive: bool | None, target: str) -> tuple[Source, Samples, list[str]]:
     """The source with its final task, the samples with their final labels, and notes of what was done."""
+    if are_numbers(source, samples, target):
+        return as_numbers(source, samples, target)
     task, samples, told = _one_or_several(source, samples, exclusive)
     source = replace(source, task=task)
     if task == "single" and source.classes is None:
         samples, merged = _numbers_merged(samples)
-        told += merged
+        told += [*merged, *(many_of_classes(source, samples) if target == "auto" else [])]
     return source, samples, told + _missing_words(samples)
 
 
 def class_names(source: Source, samples: Samples, index: Column) -> tuple[str, ...]:
     """Class names in the order of their numbers: as declared, else sorted; of several labels all that are declared."""
+    if source.task == "number":
+        return ()
     occurring = {name for code in np.unique(samples.labels[index]).tolist() for name in samples.label_sets[code]}
     if source.classes is None:
         return class_order(occurring)
     return source.classes if source.task == "multi" else tuple(name for name in source.classes if name in occurring)
 
 
-def _one_or_several(
-    source: Source, samples: Samples, exclusive: bool | None
-) -> tuple[Literal["single", "multi"], Samples, list[str]]:
+def _one_or_several(source: Source, samples: Samples, exclusive: bool | None) -> tuple[Task, Samples, list[str]]:
     if source.task == "single":
         if exclusive is False:
             raise ConfigError(

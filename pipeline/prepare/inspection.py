@@ -22,6 +22,7 @@ from pipeline.errors import DataError
 from pipeline.kinds.kind import Fit, Layout
 from pipeline.kinds.reading import Laid, reading_of
 from pipeline.prepare.account import Refused, by_reason, check_quarantine, notes, tally
+from pipeline.prepare.labels import encoded
 from pipeline.prepare.overview import Division, Overview, divided, laid, overview_of, selected
 from pipeline.prepare.parallel import num_workers
 from pipeline.prepare.raw import Portion, Source
@@ -186,6 +187,7 @@ class _Seen:
         found = [
             ("kind", [f"{self.data.kind} (data.source={self.data.source})"]),
             ("samples", self._counts()),
+            ("numbers", self._numbers()),
             ("classes", self._classes()),
             ("splits", self._splits()),
             ("contents", reading_of(self.data.kind).described(samples.facts[self.readable], self.data)),
@@ -203,8 +205,19 @@ class _Seen:
         bad = len(self.overview.samples.problems)
         return [f"{first} ({into})", *([f"{share(bad, looked)} can't be taken"] if bad else [])]
 
+    def _numbers(self) -> list[str]:
+        """The range of each number to predict."""
+        samples, source = self.overview.samples, self.overview.source
+        if source.task != "number" or not len(self.readable):
+            return []
+        values = encoded(samples.label_sets, (), "number")[samples.labels[self.readable]]
+        columns = zip(source.columns, values.reshape(len(values), -1).T, strict=True)
+        return [f"{name}: from {own.min():g} to {own.max():g}, mean {own.mean():g}" for name, own in columns]
+
     def _classes(self) -> list[str]:
         """Sizes, of all that was met where that is more than what was looked into."""
+        if self.overview.source.task == "number":
+            return []
         samples, num = self.overview.samples, Counter[str]()
         if len(samples) == self.met.num:
             num = tally(samples, np.arange(len(samples)))

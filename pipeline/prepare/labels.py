@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -26,15 +27,21 @@ def clean(text: str) -> str:
 
 
 def label_text(value: object) -> str:
-    """The text of a label of any simple type; BadSampleError where it is missing or a measurement."""
+    """The text of a label of any simple type; BadSampleError where it is missing. Each number has one text."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # whole numbers become floats where a column has gaps
-    if isinstance(value, float) and value == value:
-        raise BadSampleError(f"label {value} is not a class; numbers with a fraction can't be classified")
+    if isinstance(value, float) and math.isinf(value):
+        raise BadSampleError(f"label {value} is not a finite number")
     text = clean(str(value).lower() if isinstance(value, bool) else str(value))
     if value is None or value != value or not text:
         raise BadSampleError("label missing")
     return text
+
+
+def number_texts(values: Sequence[object]) -> tuple[str, ...]:
+    """The texts of one or several numbers of a row, of lists those of their items, in order."""
+    flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    return tuple(map(label_text, flat))
 
 
 def split_labels(text: str, separator: str) -> tuple[str, ...]:
@@ -46,7 +53,10 @@ def switched_labels(names: Sequence[str], values: Sequence[object]) -> tuple[str
     """The names whose column says 1; BadSampleError where one says neither 0 nor 1."""
     for name, value in zip(names, values, strict=True):
         if not is_switch(value):
-            raise BadSampleError(f"column {name} says {value!r}; 0 or 1 is allowed where data.label lists several columns")
+            raise BadSampleError(
+                f"column {name} says {value!r}; 0 or 1 is allowed where data.label lists several columns; "
+                "say data.target=number to predict their numbers"
+            )
     return tuple(sorted(name for name, value in zip(names, values, strict=True) if _SWITCH[str(value).strip().lower()]))
 
 
@@ -81,8 +91,16 @@ def _without_zero_fraction(number: str) -> str:
 
 
 def encoded(label_sets: Sequence[tuple[str, ...]], classes: Sequence[str], task: str) -> NDArray[Any]:
-    """Per label set its class number (S,) int64 (-1: unknown), or 0s and 1s (S, classes) uint8 where there may be several."""
+    """Per label set its class number (S,) int64 (-1: unknown), or 0s and 1s (S, classes) uint8 where there may be several.
+
+    Of numbers their values (S,), or (S, targets) float64.
+    """
     number = {name: i for i, name in enumerate(classes)}
+    if task == "number":
+        width = max(map(len, label_sets), default=1)
+        unknown = ("nan",) * width  # of samples that can't be taken
+        numbers = np.array([[float(text) for text in label_set or unknown] for label_set in label_sets], np.float64)
+        return numbers[:, 0] if width == 1 else numbers
     if task == "single":
         return np.array([number.get(label_set[0], -1) if label_set else -1 for label_set in label_sets], np.int64)
     table = np.zeros((len(label_sets), len(classes)), np.uint8)

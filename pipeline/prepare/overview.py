@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pipeline.kinds.reading import Laid, reading_of
+from pipeline.prepare import numbers
 from pipeline.prepare.account import Refused, check_classes, check_reach, check_times
 from pipeline.prepare.belonging import belonging_notes
 from pipeline.prepare.classes import class_names, settled
@@ -46,14 +47,18 @@ class Division:
 
     classes: tuple[str, ...]
     labels: NDArray[Any]
-    """Per set of labels among the samples' its class number, or 0s and 1s."""
+    """Per set of labels among the samples' its class number, or 0s and 1s, or its numbers."""
     taken: Taken
+    targets: list[str]
+    """Names of the numbers, where numbers are predicted."""
+    target_fit: dict[str, list[float]]
+    """Their means and deviations in the training split."""
 
 
 def overview_of(source: Source, data: DataConfig, workers: int) -> Overview:
     """The source's samples, read once."""
     samples = scan(source, reading_of(data.kind), data, workers)
-    source, samples, notes = settled(source, samples, data.exclusive)
+    source, samples, notes = settled(source, samples, data.exclusive, data.target)
     if data.group is None and not (samples.splits != NONE).any():
         notes += belonging_notes(source)
     if data.time is None:
@@ -85,12 +90,18 @@ def divided(overview: Overview, readable: Column, chosen: Column, prepare: Prepa
     problems = samples.problems
     classes = class_names(source, samples, readable)
     labels = encoded(samples.label_sets, classes, source.task)
-    check_classes(samples, readable, classes, refusing(problems))
+    targets = list(source.columns) if source.task == "number" else []
+    if not targets:
+        check_classes(samples, readable, classes, refusing(problems))
     if times:
         check_times(samples, chosen, times, _fractions(prepare), refusing(problems))
-    taken = split_samples(samples, chosen, labels, classes, prepare, times)
+    strata = numbers.strata(labels, samples.labels[chosen]) if targets else labels
+    taken = split_samples(samples, chosen, strata, classes, prepare, times)
     check_left(taken, prepare, refusing(problems | taken.dropped))
-    return Division(classes, labels, taken)
+    if not targets:
+        return Division(classes, labels, taken, [], {})
+    train = labels[samples.labels[taken.index[taken.splits == TRAIN]]]
+    return Division(classes, labels, taken, targets, numbers.target_fit(train, targets, refusing(problems)))
 
 
 def check_left(taken: Taken, prepare: PrepareConfig, refused: Refused) -> None:

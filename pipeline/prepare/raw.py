@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from pipeline.data.dataset import Task
 from pipeline.kinds.kind import Content, Contents
 
 PORTION_SAMPLES, PORTION_BYTES = 128, 8 * 2**20
@@ -19,7 +20,7 @@ class Raw(NamedTuple):
     row: int | None
     """Row in that file, counted as the format's users do; None where the file is the sample."""
     labels: tuple[str, ...]
-    """One label, or any number where a sample may have several."""
+    """One label, or any number where a sample may have several; of numbers each one's text, in the order of their names."""
     content: Content | None
     num_bytes: int
     """Size of the content before decoding."""
@@ -108,7 +109,7 @@ def _portions(raws: Iterable[Raw]) -> Iterator[Portion]:
 class Source:
     """All samples of a place: `read` gives the same ones in the same order each time it is called."""
 
-    task: Literal["single", "multi"]
+    task: Task
     read: Callable[[], Iterator[Portion]]
     num_samples: int | None
     """None where counting would mean reading."""
@@ -117,6 +118,8 @@ class Source:
     notes: tuple[str, ...] = ()
     switches: int | None = None
     """Where the labels come from columns or lists of 0 and 1: how many; None: they are names."""
+    columns: tuple[str, ...] = ()
+    """Of the labels, where they have names."""
     hints: tuple[str, ...] = ()
     """Lines to say where too many samples can't be taken: what may be meant, with commands."""
     cells: Callable[[], Iterable[Mapping[str, object]]] | None = None

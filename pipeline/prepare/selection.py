@@ -113,8 +113,8 @@ def _without_copies(samples: Samples, chosen: Column, splits: Column, dropped: d
 
 
 def _small(strata: list[int], labels: NDArray[Any], classes: tuple[str, ...]) -> list[str]:
-    """The names of strata; one of all samples, or of small classes' groups, has none."""
-    return [classes[s] if s != NONE and labels.ndim == 1 else "" for s in strata]
+    """The names of strata; one of all samples, of small classes' groups, or of numbers has none."""
+    return [classes[s] if s != NONE and labels.ndim == 1 and classes else "" for s in strata]
 
 
 def _split_by_time(samples: Samples, chosen: Column, times: Times, prepare: PrepareConfig) -> Taken:

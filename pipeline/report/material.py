@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ import yaml
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from pipeline import evaluation as ev
 from pipeline.artifacts import PARAMS, REJECTED, file_digest, read_csv, read_parquet, storage_errors
-from pipeline.data.dataset import open_dataset
+from pipeline.data.dataset import SPLITS, open_dataset
 from pipeline.errors import StorageError
+from pipeline.evaluation import classes as ev
 from pipeline.kinds.showing import showing_of
-from pipeline.report.words import plain
+from pipeline.report.words import number, plain
 from pipeline.schema.reading import flat, read_parameters
 
 
@@ -36,8 +37,20 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """`predictions.parquet` where numbers are predicted, in stored order and the data's own units."""
+
+    sources: list[str]
+    actual: NDArray[np.float64]
+    """(N, targets)."""
+    predicted: NDArray[np.float64]
+    ids: NDArray[np.uint64]
+    targets: list[str]
+
+
+@dataclass(frozen=True)
 class Mistake:
-    """A wrong decision and the model's confidence in it."""
+    """A wrong decision and the model's confidence in it; of numbers by how many deviations it is off."""
 
     row: int
     source: str
@@ -58,8 +71,16 @@ class Settings:
     """Key, value, and whether it was overridden."""
 
 
+def read_numbers(artifacts: Path) -> Numbers:
+    """Read predicted numbers; StorageError where the file is missing or not whole."""
+    table = read_parquet(artifacts / "evaluate" / "predictions.parquet", ["id", "source", "label", "prediction"])
+    targets = json.loads(table.schema.metadata[b"targets"])
+    actual, predicted = (_values(table[name]).reshape(-1, len(targets)) for name in ("label", "prediction"))
+    return Numbers(table["source"].to_pylist(), actual, predicted, _values(table["id"]), targets)
+
+
 def read_predictions(artifacts: Path) -> Predictions:
-    """Read the predictions; StorageError where the file is missing or not whole."""
+    """Read the predictions of classes; StorageError where the file is missing or not whole."""
     path = artifacts / "evaluate" / "predictions.parquet"
     numbers = ("id", "label", "prediction", "probabilities")
     table = read_parquet(path, [*numbers, "source"])
@@ -76,11 +97,11 @@ def read_predictions(artifacts: Path) -> Predictions:
     )
 
 
-def check_classes(artifacts: Path, predictions: Predictions, classes: list[str]) -> None:
-    """StorageError where the predictions are of other classes than those of the dataset."""
-    if predictions.classes != classes:
+def check_classes(artifacts: Path, found: list[str], names: list[str], what: str = "classes") -> None:
+    """StorageError where the predictions are of other classes, or numbers, than those of the dataset."""
+    if found != names:
         raise StorageError(
-            f"{artifacts}/evaluate/predictions.parquet: its {len(predictions.classes)} classes are not the {len(classes)} of "
+            f"{artifacts}/evaluate/predictions.parquet: its {len(found)} {what} are not the {len(names)} of "
             "artifacts/prepare, so it belongs to other data; run `dvc repro evaluate`"
         )
 
@@ -103,6 +124,50 @@ def most_confident_mistakes(artifacts: Path, predictions: Predictions, classes: 
         wrong, confidence = wrong.any(axis=1), np.take_along_axis(confidence, label[:, None], axis=1)[:, 0]
     rows = np.flatnonzero(wrong)
     rows = rows[np.lexsort((rows, -confidence[rows]))][:num]
+
+    def said(row: int) -> tuple[str, str]:
+        if predictions.task == "multi":
+            name, given = classes[label[row]], bool(predictions.predictions[row, label[row]])
+            actual, predicted = (f"{name}: {'absent' if given else 'present'}", f"{name}: {'present' if given else 'absent'}")
+        else:
+            actual, predicted = classes[predictions.labels[row]], classes[predictions.predictions[row]]
+        return actual, predicted
+
+    return _shown(artifacts, predictions, rows, said, confidence)
+
+
+def largest_errors(artifacts: Path, numbers: Numbers, std: Sequence[float], num: int) -> list[Mistake]:
+    """The samples whose numbers are most deviations of the training split off, with their pictures."""
+    off = (np.abs(numbers.predicted - numbers.actual) / np.array(std)).max(axis=1)
+    rows = np.lexsort((np.arange(len(off)), -off))[:num]
+
+    def said(row: int) -> tuple[str, str]:
+        actual, predicted = (", ".join(map(number, own[row])) for own in (numbers.actual, numbers.predicted))
+        return actual, predicted
+
+    return _shown(artifacts, numbers, rows, said, off)
+
+
+def target_ranges(artifacts: Path) -> list[dict[str, Any]]:
+    """Of each number its smallest, mean and largest value in each split."""
+    dataset = open_dataset(artifacts / "prepare")
+    rows = []
+    for split in SPLITS:
+        columns = np.asarray(dataset.split(split).labels).reshape(-1, len(dataset.manifest.targets)).T
+        for name, column in zip(dataset.manifest.targets, columns, strict=True):
+            low, mean, high = (column.min(), column.mean(), column.max()) if len(column) else (None, None, None)
+            rows.append({"split": split, "name": name, "count": len(column), "low": low, "mean": mean, "high": high})
+    return rows
+
+
+def _shown(
+    artifacts: Path,
+    predictions: Predictions | Numbers,
+    rows: NDArray[np.int64],
+    said: Callable[[int], tuple[str, str]],
+    confidence: NDArray[Any],
+) -> list[Mistake]:
+    """Test samples with their pictures. said: what one is and what was predicted, in words."""
     dataset = open_dataset(artifacts / "prepare")
     test, kind = dataset.split("test"), showing_of(dataset.manifest.kind)
     if not np.array_equal(test.ids[rows], predictions.ids[rows]):
@@ -110,16 +175,12 @@ def most_confident_mistakes(artifacts: Path, predictions: Predictions, classes: 
             f"{artifacts}/evaluate/predictions.parquet: of another dataset than artifacts/prepare; run `dvc repro evaluate`"
         )
     found = []
-    for row in rows:
-        if predictions.task == "multi":
-            name, given = classes[label[row]], bool(predictions.predictions[row, label[row]])
-            actual, predicted = (f"{name}: {'absent' if given else 'present'}", f"{name}: {'present' if given else 'absent'}")
-        else:
-            actual, predicted = classes[predictions.labels[row]], classes[predictions.predictions[row]]
+    for row in rows.tolist():
+        actual, predicted = said(row)
         source = predictions.sources[row]
         words = f"{plain(source)}: actual {plain(actual)}, predicted {plain(predicted)}"
-        shown = kind.shown(test.sample(int(row)), dataset.manifest.fit, words)
-        found.append(Mistake(int(row), source, actual, predicted, float(confidence[row]), shown))
+        shown = kind.shown(test.sample(row), dataset.manifest.fit, words)
+        found.append(Mistake(row, source, actual, predicted, float(confidence[row]), shown))
     return found
 
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import evaluation as ev
 from pipeline.artifacts import weights_digest
 from pipeline.data.dataset import form_words
+from pipeline.evaluation import classes as ev
+from pipeline.evaluation.numbers import error_ranges
 from pipeline.report import material, words
-from pipeline.report.material import Predictions
+from pipeline.report.material import Numbers, Predictions
 from pipeline.report.run.pictures import confidence_bins, drawn
-from pipeline.report.run.records import Curves, Records, read_records
-from pipeline.report.run.rules.guessing import accuracy_range, guessing_loss
+from pipeline.report.run.records import Curves, Evaluation, NumberScores, Records, read_records
+from pipeline.report.run.rules.guessing import accuracy_range, loss_of_guessing
 from pipeline.report.run.verdict import verdict
 from pipeline.report.study.pictures import study_pictures
 from pipeline.report.study.studies import studies
@@ -42,13 +43,12 @@ class Tile:
 def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict[str, bytes]]:
     """The page and its figures as PNG files by name: a pure function of the files below `root`."""
     artifacts = root / "artifacts"
-    records, predictions = read_records(artifacts), material.read_predictions(artifacts)
-    classes, said = records.manifest.classes, verdict(records)
-    found = studies(root, records.manifest.digest)
-    material.check_classes(artifacts, predictions, classes)
+    records = read_records(artifacts)
+    said, found = verdict(records), studies(root, records.manifest.digest)
     # Of other data there are no pictures here.
     num_mistakes = 0 if records.judged_elsewhere else config.num_mistakes
-    mistakes = material.most_confident_mistakes(artifacts, predictions, classes, num_mistakes)
+    of_task = _of_classes if records.test.numbers is None else _of_numbers
+    predictions, shown = of_task(artifacts, records, num_mistakes, num_bins)
     pictures = drawn(records, predictions, num_bins, said.findings)
     of_studies = {study.name: study_pictures(study) for study in found if study.effects}
     html = (
@@ -66,21 +66,17 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
             verdict=said,
             tiles=tiles(records),
             pictures=pictures,
-            per_class=class_table(records, predictions),
-            confusions=confusions(predictions, classes),
-            mistakes=mistakes,
-            num_wrong=int((ev.sample_accuracy(predictions.labels, predictions.predictions) < 1).sum()),
+            **shown,
             augmentation=material.augmentation_picture(artifacts),
             rejected=material.rejected(artifacts, REJECTED_SHOWN),
             studies=found,
             study_pictures=of_studies,
-            bins=bin_table(confidence_bins(predictions, num_bins)),
             speed=speeds(records.curves),
             settings=material.settings(root),
             outputs=material.output_hashes(root),
             params_digest=material.params_digest(root),
             weights_digest=weights_digest(artifacts / "train"),
-            guessing_loss=guessing_loss(records.manifest),
+            guessing_loss=loss_of_guessing(records),
             rejected_shown=REJECTED_SHOWN,
             shown_whole=SHOWN_WHOLE,
             reasons=STOP_REASONS,
@@ -89,8 +85,56 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
     return html, {picture.name: picture.png for picture in itertools.chain(pictures.values(), *of_studies.values())}
 
 
+def _of_classes(artifacts: Path, records: Records, num_mistakes: int, num_bins: int) -> tuple[Predictions, dict[str, Any]]:
+    """The predictions, and what `classes.html` shows of them."""
+    classes, predictions = records.manifest.classes, material.read_predictions(artifacts)
+    material.check_classes(artifacts, predictions.classes, classes)
+    return predictions, {
+        "per_class": class_table(records, predictions),
+        "confusions": confusions(predictions, classes),
+        "mistakes": material.most_confident_mistakes(artifacts, predictions, classes, num_mistakes),
+        "num_wrong": int((ev.sample_accuracy(predictions.labels, predictions.predictions) < 1).sum()),
+        "bins": bin_table(confidence_bins(predictions, num_bins)),
+    }
+
+
+def _of_numbers(artifacts: Path, records: Records, num_mistakes: int, _: int) -> tuple[Numbers, dict[str, Any]]:
+    """The predictions, and what `numbers.html` shows of them."""
+    manifest, numbers = records.manifest, material.read_numbers(artifacts)
+    material.check_classes(artifacts, numbers.targets, manifest.targets, "numbers")
+    return numbers, {
+        "per_target": target_table(records),
+        "by_range": error_ranges(numbers.targets, numbers.actual, numbers.predicted),
+        "ranges": material.target_ranges(artifacts),
+        "mistakes": material.largest_errors(artifacts, numbers, manifest.target_fit["std"], num_mistakes),
+    }
+
+
 def tiles(records: Records) -> list[Tile]:
-    run, test, manifest = records.run, records.test, records.manifest
+    run, test = records.run, records.test
+    nats = " nats" if test.numbers is None else ""
+    return [
+        *(_class_tiles(test) if test.numbers is None else _number_tiles(records, test.numbers)),
+        Tile("Test loss", words.number(test.loss), f"guessing: {words.number(loss_of_guessing(records))}{nats}"),
+        Tile("Best epoch", str(run.best_epoch), f"of {run.num_epochs}"),
+        Tile("Parameters", words.count(run.num_parameters), "trained weights"),
+        Tile("Speed", words.count(round(run.samples_per_s)), "training samples per second"),
+        Tile("Training time", words.duration(run.wall_s), f"on {run.device}, {words.plural(run.num_threads, 'thread')}"),
+    ]
+
+
+def _number_tiles(records: Records, scores: NumberScores) -> list[Tile]:
+    unit = "" if len(records.manifest.targets) == 1 else " deviations"
+
+    def tile(label: str, name: str) -> Tile:
+        value, low, high = (getattr(scores, f"{name}{end}") for end in ("", "_low", "_high"))
+        shown = "not known" if value is None else f"{words.number(value)}{unit if name != 'r2' else ''}"
+        return Tile(label, shown, f"95% interval {words.between(low, high)}")
+
+    return [tile("Mean absolute error", "mae"), tile("Root mean squared error", "rmse"), tile("R\u00b2", "r2")]
+
+
+def _class_tiles(test: Evaluation) -> list[Tile]:
     several = test.exact_match is not None
     exact = [Tile("All labels right", words.percent(test.exact_match or 0.0), "of a sample, at once")] if several else []
     return [
@@ -100,14 +144,15 @@ def tiles(records: Records) -> list[Tile]:
             f"95% interval {words.interval(*accuracy_range(test))}",
         ),
         *exact,
-        Tile("Test loss", words.number(test.loss), f"guessing: {words.number(guessing_loss(manifest))} nats"),
         Tile("Macro-F1", f"{test.macro_f1:.3f}", "mean over classes, 1 is best"),
         Tile("Calibration error", words.points(test.calibration_error), "between confidence and truth"),
-        Tile("Best epoch", str(run.best_epoch), f"of {run.num_epochs}"),
-        Tile("Parameters", words.count(run.num_parameters), "trained weights"),
-        Tile("Speed", words.count(round(run.samples_per_s)), "training samples per second"),
-        Tile("Training time", words.duration(run.wall_s), f"on {run.device}, {words.plural(run.num_threads, 'thread')}"),
     ]
+
+
+def target_table(records: Records) -> list[dict[str, Any]]:
+    """Of several numbers each one's metrics in its own unit; nothing of one alone, which the tiles show."""
+    by_target = records.test.numbers.by_target if records.test.numbers else {}
+    return [{"name": name, **scores} for name, scores in by_target.items()]
 
 
 def class_table(records: Records, predictions: Predictions) -> list[dict[str, Any]]:

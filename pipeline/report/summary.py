@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.report.run.records import read_records
 from pipeline.report.run.verdict import verdict
 from pipeline.report.study.studies import Study, studies
-from pipeline.report.words import number, percent
+from pipeline.report.words import measure, measured, number
 
 
 def summary_lines(artifacts: Path) -> list[str]:
@@ -17,7 +17,9 @@ def summary_lines(artifacts: Path) -> list[str]:
     """
     records = read_records(artifacts)
     run, said = records.run, verdict(records)
-    scores = f"validation loss {number(run.best_val_loss)}, accuracy {percent(run.best_val_accuracy)}"
+    name = records.curves.measure
+    value = measure(f"val_{name}", run.best_val_measure)
+    scores = f"validation loss {number(run.best_val_loss)}, {measured(name)} {value}"
     foreign = [f"{sentence} `regatta run` makes it anew." for sentence in records.foreign]
     lines = [*foreign, said.headline, said.result, f"Best epoch {run.best_epoch} of {run.num_epochs}: {scores}."]
     lines += [f"{f.headline}: {f.detail.split(': ')[0]}." for f in said.findings if f.rule == "baseline"]

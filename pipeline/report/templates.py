@@ -46,6 +46,7 @@ def environment() -> jinja2.Environment:
     environment.globals |= {
         "plural": words.plural,
         "interval": words.interval,
+        "between": words.between,
         "better": words.better,
         "measure": words.measure,
         "metric_words": words.metric_words,

@@ -52,6 +52,11 @@ def interval(low: float, high: float) -> str:
     return f"{100 * low:.1f} to {percent(high)}"
 
 
+def between(low: float | None, high: float | None) -> str:
+    """Two numbers as "12.1 to 13.4"; where there are none, that."""
+    return "not known" if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as "0.84 s", "12 s", "3 min 20 s", "2 h 05 min"."""
     if seconds < 59.5:
@@ -140,6 +145,11 @@ def better(metric: str) -> str:
     """Which side of a metric is better."""
     side = METRICS[metric].better
     return "neither side is better" if side == "neither" else f"{side} is better"
+
+
+def measured(name: str) -> str:
+    """What an epoch counts beside the loss, in words."""
+    return {"accuracy": "accuracy", "mae": "mean absolute error"}[name]
 
 
 def measure(metric: str, value: float | None) -> str:

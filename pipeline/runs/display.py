@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.artifacts import append_lines
+from pipeline.metrics import measure_in
 from pipeline.progress import Display
 from pipeline.runs.state import Progress, Row
 
@@ -42,9 +43,10 @@ class EpochDisplay:
         train, clean, val = rows
         best = progress.best[0]
         assert best is not None
+        measure = measure_in(val)
         text = (
             f"epoch {val['epoch']}/{total}  train loss {clean['loss']:.4f}  val loss {val['loss']:.4f}  "
-            f"val accuracy {val['accuracy']:.4f}  best epoch {best['epoch']}  {train['samples_per_s']:,.0f} samples/s"
+            f"val {measure} {val[measure]:.4f}  best epoch {best['epoch']}  {train['samples_per_s']:,.0f} samples/s"
         )
         if self.shown.bar is not None:
             self.shown.note = f"val loss {val['loss']:.4f}, best {best['loss']:.4f} at {best['epoch']}"

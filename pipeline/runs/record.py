@@ -48,6 +48,8 @@ class Outline(Protocol):
     @property
     def loss(self) -> str: ...
     @property
+    def measure(self) -> str: ...
+    @property
     def precision(self) -> str: ...
     @property
     def spec(self) -> Spec: ...
@@ -144,7 +146,7 @@ class Record:
             "num_epochs": progress.epoch,
             "best_epoch": best and best["epoch"],
             "best_val_loss": best and best["loss"],
-            "best_val_accuracy": best and best["accuracy"],
+            f"best_val_{self.program.measure}": best and best[self.program.measure],
             "samples_per_s": self.num_train * num_epochs / seconds if seconds else None,
             "wall_s": progress.seconds + seconds + progress.epoch_seconds,
         }
@@ -252,6 +254,8 @@ def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manif
             },
             "classes": manifest.classes,
             "task": manifest.task,
+            "targets": manifest.targets,
+            "target_fit": manifest.target_fit,
             "num_outputs": program.spec.num_outputs,
             "num_parameters": program.spec.layout().num_parameters,
             "weights_sha256": artifacts.file_digest(place / "best.safetensors"),

@@ -36,9 +36,11 @@ class DataConfig(Section):
     files: str | None
     """How a name in that column becomes a path from the table's folder: "train_images/{}.png"; null: it is that path."""
     label: str | Annotated[list[str], Field(min_length=2)]
-    """Column of the label, or several columns of 0 and 1."""
+    """Column of the label, or several columns of 0 and 1; of numbers, columns of numbers."""
     label_strip: str | None
     """Characters that are no part of a label where they stand at its ends, such as "." of "yes."."""
+    target: Literal["auto", "classes", "number"]
+    """What labels are: names of classes, or numbers to predict. auto: a column of many different numbers is of numbers."""
     separator: str | None
     """Splits the label column into several labels, such as "a|b"."""
     exclusive: bool | None
@@ -100,6 +102,9 @@ class DataConfig(Section):
         if self.content is not None and self.content in (self.label if isinstance(self.label, list) else [self.label]):
             what = self.content_key
             problems.append(f"{what} and label both name the column {self.content}; the {what}'s column is another one")
+        for key in ("separator", "exclusive"):
+            if self.target == "number" and getattr(self, key) is not None:
+                problems.append(f"target = number: {key} is of classes; set {key} to null, or target to classes")
         if isinstance(self.label, list) and self.separator is not None:
             problems.append("separator splits one label column, but label lists several")
         if self.separator == "":

@@ -55,8 +55,11 @@ class ModelConfig(Section):
     """Share of hidden units dropped in training, after each activation of a dense layer."""
     init: Literal["auto", "he", "xavier", "lecun"]
     """auto: he for the ReLU family, lecun for selu, xavier for sigmoid and tanh."""
-    loss: Literal["auto", "softmax", "sigmoid"]
-    """auto: sigmoid for two classes (one logit) and for several labels at once, softmax for one of many."""
+    loss: Literal["auto", "softmax", "sigmoid", "squared", "huber"]
+    """auto: sigmoid for two classes (one logit) and for several labels at once, softmax for one of many, squared for numbers.
+
+    huber: the errors of numbers that are more than a deviation off count by themselves, not by their squares.
+    """
 
     @property
     def extended(self) -> bool:

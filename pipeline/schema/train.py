@@ -58,8 +58,8 @@ class TrainConfig(Section):
     """Largest norm of a step's gradient; null: no clipping."""
     early_stop: Annotated[int, Field(ge=0)]
     """Stop after this many epochs without a better `monitor`; 0: never."""
-    monitor: Literal["val_loss", "val_accuracy"]
-    """What the best model is chosen by."""
+    monitor: Literal["val_loss", "val_accuracy", "val_mae"]
+    """What the best model is chosen by: of classes val_accuracy, of numbers val_mae, instead of the loss."""
     device: Literal["auto", "cpu", "cuda"]
     precision: Precision
     """bf16-mixed: products in bfloat16, weights and sums in float32; of a torch module."""

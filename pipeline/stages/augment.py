@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.artifacts import published_dir, stage_dir, write_bytes
-from pipeline.data.dataset import Dataset, open_dataset
+from pipeline.data.dataset import Dataset, label_name, open_dataset
 from pipeline.data.view_files import check_space, stored_bytes
 from pipeline.data.views import write_view_folder
 from pipeline.kinds.keys import keys_of
@@ -55,14 +54,19 @@ def _plan(policy: AugmentConfig, noun: str, num_views: int, num_samples: int, nu
 def _write_picture(dataset: Dataset, policy: AugmentConfig, folder: Path) -> None:
     train = dataset.split("train")
     rows = chosen(train.labels)
-    names = [label_name(train.labels[row], dataset.manifest.classes) for row in rows]
+    names = [label_name(train.labels[row], dataset.manifest) for row in rows]
     examples = Examples([train.sample(row) for row in rows], train.ids[rows], names)
     if content := showing_of(dataset.manifest.kind).preview(examples, policy):
         write_bytes(folder / "preview.png", content)
 
 
 def chosen(labels: NDArray[Any], num: int = NUM_SAMPLES) -> NDArray[np.int64]:
-    """Positions of the samples to show: the first of each class in turn, by class; of several-label samples, the first ones."""
+    """Positions of the samples to show: the first of each class in turn, by class; of several-label samples, the first ones.
+
+    Of numbers, evenly from the smallest to the largest.
+    """
+    if labels.ndim == 1 and labels.dtype.kind == "f":
+        return np.argsort(labels, kind="stable")[np.linspace(0, len(labels) - 1, min(num, len(labels))).astype(np.int64)]
     if labels.ndim > 1:
         return np.arange(min(num, len(labels)), dtype=np.int64)
     order = np.argsort(labels, kind="stable")
@@ -70,13 +74,6 @@ def chosen(labels: NDArray[Any], num: int = NUM_SAMPLES) -> NDArray[np.int64]:
     turn = np.arange(len(order)) - np.searchsorted(ranked, ranked)
     picked = order[np.lexsort((ranked, turn))][:num]
     return picked[np.lexsort((picked, labels[picked]))].astype(np.int64)
-
-
-def label_name(label: Any, classes: Sequence[str]) -> str:
-    """A sample's class, or its classes."""
-    if np.ndim(label) == 0:
-        return classes[int(label)]
-    return ", ".join(name for name, on in zip(classes, label, strict=True) if on) or "(none)"
 
 
 if __name__ == "__main__":

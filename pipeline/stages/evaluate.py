@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import evaluation as ev
 from pipeline.artifacts import (
     kept_dir,
     make_dir,
@@ -24,8 +23,10 @@ from pipeline.artifacts import (
     write_parquet,
 )
 from pipeline.baselines.measured import against_baselines, in_words
-from pipeline.data.dataset import Dataset, Split, open_dataset
+from pipeline.data.dataset import Dataset, Manifest, Split, open_dataset
 from pipeline.errors import DataError, NumericsError, StorageError
+from pipeline.evaluation import classes as ev
+from pipeline.evaluation.numbers import determination, error_ranges, mean_absolute_error, root_mean_squared_error
 from pipeline.runs.reads import counted_read
 from pipeline.schema.evaluate import EvaluateConfig
 from pipeline.stages.entry import read_params, run_stage, section
@@ -34,8 +35,12 @@ if TYPE_CHECKING:
     from pipeline.model.predictor import Predictor
 
 
+TABLES = "tables"
+"""A folder of what is counted of the test samples: which ones depends on what is predicted."""
+
+
 def run() -> None:
-    """Judge the best model and write metrics.json, predictions.parquet and confusion.csv."""
+    """Judge the best model and write metrics.json, predictions.parquet and tables."""
     from pipeline.model.predictor import load_predictor
 
     config = section(read_params(), "evaluate", EvaluateConfig)
@@ -43,24 +48,53 @@ def run() -> None:
     test = opened_test_split(dataset)
     predictor = load_predictor(stage_dir("train"))
     check_classes(predictor.classes, dataset.manifest.classes)
+    check_classes(predictor.targets, dataset.manifest.targets, "numbers")
     model = read_json(stage_dir("train") / "model.json")
-    print(f"evaluate: the best model on {len(test)} test samples, {len(predictor.classes)} classes", flush=True)
+    asked = f"{len(predictor.classes)} classes" if predictor.classes else f"the number {', '.join(predictor.targets)}"
+    print(f"evaluate: the best model on {len(test)} test samples, {asked}", flush=True)
     made_of = {"dataset": dataset.manifest.digest, "weights": model["weights_sha256"]}
     read = counted_read(made_of["dataset"], made_of["weights"])
     with read as test_reads, published_dir(stage_dir("evaluate")) as folder:
-        probabilities, loss = predict(predictor, test, config.batch_size)
-        predictions = ev.predicted_labels(probabilities, predictor.task)
-        found = judged(np.asarray(test.labels), predictions, probabilities, predictor.task, config.calibration_bins)
+        answers, loss = predict(predictor, test, config.batch_size)
+        make_dir(folder / TABLES)
+        judge = judge_numbers if predictor.task == "number" else judge_classes
+        found = judge(folder, dataset, test, answers, config)
         metrics = {"loss": loss, **found, "num_samples": len(test), "test_reads": test_reads, **made_of}
-        write_predictions(folder / "predictions.parquet", dataset, test, predictions, probabilities)
-        write_confusion(folder / "confusion.csv", np.asarray(test.labels), predictions, predictor.classes)
-        baseline = against_baselines(dataset, predictions) if config.baseline == "auto" else None
+        said = answers if predictor.task == "number" else ev.predicted_labels(answers, predictor.task)
+        baseline = against_baselines(dataset, said) if config.baseline == "auto" else None
         metrics |= {"baseline": baseline} if baseline else {}
         write_json(folder / "metrics.json", metrics)
     keep(model["run"], metrics)
-    print(f"evaluate: accuracy {metrics['accuracy']:.4f}, loss {loss:.4f}, macro-F1 {metrics['macro_f1']:.4f}", flush=True)
+    print(f"evaluate: {scores_in_words(metrics)}", flush=True)
     if baseline:
         print(f"evaluate: {in_words(baseline)}", flush=True)
+
+
+def judge_classes(
+    folder: Path, dataset: Dataset, test: Split, probabilities: NDArray[Any], config: EvaluateConfig
+) -> dict[str, Any]:
+    """Write the predictions and who is taken for whom; the metrics of probabilities (N, classes)."""
+    task, labels = dataset.manifest.task, np.asarray(test.labels)
+    predictions = ev.predicted_labels(probabilities, task)
+    write_predictions(folder / "predictions.parquet", dataset, test, predictions, probabilities)
+    write_confusion(folder / TABLES / "confusion.csv", labels, predictions, dataset.manifest.classes)
+    return judged(labels, predictions, probabilities, task, config.calibration_bins)
+
+
+def judge_numbers(folder: Path, dataset: Dataset, test: Split, predicted: NDArray[Any], _: EvaluateConfig) -> dict[str, Any]:
+    """Write the predictions and the errors of small and large numbers apart; the metrics of numbers (N, targets)."""
+    actual, names = np.asarray(test.labels).reshape(predicted.shape), dataset.manifest.targets
+    write_numbers(folder / "predictions.parquet", dataset, test, predicted)
+    columns = ["target", "from", "to", "count", "mae", "bias"]
+    write_csv(folder / TABLES / "ranges.csv", columns, error_ranges(names, actual, predicted))
+    return judged_numbers(actual, predicted, dataset.manifest)
+
+
+def scores_in_words(metrics: Mapping[str, Any]) -> str:
+    """What was found, for the terminal."""
+    names = {"accuracy": "accuracy", "mae": "mean absolute error", "rmse": "root mean squared error", "r2": "R2",
+             "loss": "loss", "macro_f1": "macro-F1"}  # fmt: skip
+    return ", ".join(f"{words} {metrics[name]:.4f}" for name, words in names.items() if metrics.get(name) is not None)
 
 
 def opened_test_split(dataset: Dataset) -> Split:
@@ -74,12 +108,12 @@ def opened_test_split(dataset: Dataset) -> Split:
     return test
 
 
-def check_classes(known: list[str], present: list[str]) -> None:
-    """StorageError where the model was trained on other classes than the dataset has."""
+def check_classes(known: list[str], present: list[str], what: str = "classes") -> None:
+    """StorageError where the model was trained on other classes than the dataset has, or other numbers."""
     if known != present:
         place = f"{stage_dir('train')}/model.json"
         raise StorageError(
-            f"{place}: the model's {len(known)} classes are not the {len(present)} of the dataset; run `dvc repro train`"
+            f"{place}: the model's {len(known)} {what} are not the {len(present)} of the dataset; run `dvc repro train`"
         )
 
 
@@ -91,26 +125,30 @@ def keep(run: str, metrics: Mapping[str, Any]) -> None:
         write_json(folder / "metrics.json", metrics)
 
 
-def predict(predictor: Predictor, test: Split, batch_size: int) -> tuple[NDArray[np.float32], float]:
-    """Probabilities (N, classes) in stored order and the mean loss; every sample once, by all of its rows."""
+def predict(predictor: Predictor, test: Split, batch_size: int) -> tuple[NDArray[Any], float]:
+    """Probabilities (N, classes) or numbers (N, targets) in stored order, and the mean loss; every sample once, by all of its
+    rows.
+    """
     import torch
 
     from pipeline.data.batches import Inputs, judged_batches
 
-    probabilities = np.full((len(test), len(predictor.classes)), np.nan, dtype=np.float32)
+    of_numbers = predictor.task == "number"
+    width, dtype = (len(predictor.targets), np.float64) if of_numbers else (len(predictor.classes), np.float32)
+    answers = np.full((len(test), width), np.nan, dtype)
     losses = np.full(len(test), np.nan)
     inputs = Inputs([test.stored], torch.device("cpu"), resident=False)
     for batch in judged_batches(test, batch_size):
         labels = torch.from_numpy(np.array(test.labels[batch.samples]))
         logits = predictor.sample_logits(inputs.take(batch.rows), batch.num_rows)
-        probabilities[batch.samples] = predictor.probabilities(logits).cpu().numpy()
+        answers[batch.samples] = (predictor.numbers if of_numbers else predictor.probabilities)(logits).cpu().numpy()
         losses[batch.samples] = predictor.losses(logits, labels).cpu().numpy()
-    broken = ~np.isfinite(losses) | ~np.isfinite(probabilities).all(axis=1)
+    broken = ~np.isfinite(losses) | ~np.isfinite(answers).all(axis=1)
     if broken.any():
         raise NumericsError(
             f"{int(broken.sum())} of {len(test)} test samples give no finite loss; train with a smaller train.learning_rate"
         )
-    return probabilities, float(math.fsum(losses) / len(losses))
+    return answers, float(math.fsum(losses) / len(losses))
 
 
 def judged(
@@ -126,6 +164,29 @@ def judged(
         "macro_f1": ev.macro_f1(ev.class_scores(labels, predictions, probabilities.shape[1])),
         "calibration_error": ev.calibration_error(bins),
         "mean_confidence": float(confidence.mean()),
+    }
+
+
+def judged_numbers(actual: NDArray[Any], predicted: NDArray[Any], manifest: Manifest) -> dict[str, Any]:
+    """All metrics of numbers (N, T) but the loss, with their intervals of 95 %.
+
+    Of several numbers in deviations of the training split, which they can be averaged in, and each one's own in its own unit.
+    """
+    scale = np.array(manifest.target_fit["std"]) if len(manifest.targets) > 1 else 1.0
+    found: dict[str, Any] = _scores(actual / scale, predicted / scale)
+    if len(manifest.targets) > 1:
+        pairs = zip(manifest.targets, actual.T[:, :, None], predicted.T[:, :, None], strict=True)
+        found["by_target"] = {name: _scores(own, said) for name, own, said in pairs}
+    return found
+
+
+def _scores(actual: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float | None]:
+    every = {"mae": mean_absolute_error, "rmse": root_mean_squared_error, "r2": determination}
+    scores = {name: score(actual, predicted) for name, score in every.items()}
+    return {
+        f"{name}{end}": value
+        for name, score in scores.items()
+        for end, value in (("", score.value), ("_low", score.low), ("_high", score.high))
     }
 
 
@@ -145,6 +206,20 @@ def write_predictions(
         "probabilities": _column(probabilities),
     }
     meta = {"classes": json.dumps(dataset.manifest.classes), "task": task}
+    write_parquet(path, pa.table(columns).replace_schema_metadata(meta))
+
+
+def write_numbers(path: Path, dataset: Dataset, test: Split, predicted: NDArray[Any]) -> None:
+    """One row per test sample in stored order, in the data's own units; the names of the numbers are in the file's metadata."""
+    import pyarrow as pa
+
+    columns = {
+        "id": pa.array(np.asarray(test.ids), pa.uint64()),
+        "source": pa.array(dataset.sources("test"), pa.string()),
+        "label": _column(np.asarray(test.labels)),
+        "prediction": _column(predicted.reshape(np.shape(test.labels))),
+    }
+    meta = {"targets": json.dumps(dataset.manifest.targets), "task": dataset.manifest.task}
     write_parquet(path, pa.table(columns).replace_schema_metadata(meta))
 
 

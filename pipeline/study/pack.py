@@ -96,6 +96,7 @@ class GroupKeeper(Keeper):
 def _result(job: Job, training: Training, k: int, seconds: float, on: Judged, test: dict[str, float] | None) -> Result:
     cell, progress = job.cells[k], training.progress
     rows, best = training.rows[k], progress.best[k]
+    measure = job.program.measure
     by_place = {(row["epoch"], row["split"]): row for row in rows}
     last = rows[-1]["epoch"] if rows else None
     metrics = {"num_epochs": last or 0, "num_parameters": training.net.layout.num_parameters, "num_train": len(training.ids)}
@@ -104,7 +105,7 @@ def _result(job: Job, training: Training, k: int, seconds: float, on: Judged, te
         known = bool(val and clean) and not (name and progress.failures[k])
         metrics |= {
             f"{name}val_loss": val["loss"] if known and val else None,
-            f"{name}val_accuracy": val["accuracy"] if known and val else None,
+            f"{name}val_{measure}": val[measure] if known and val else None,
             f"{name}gap": val["loss"] - clean["loss"] if known and val and clean else None,
         }
         metrics |= {} if name else {"train_loss": clean["loss"] if known and clean else None}
@@ -116,7 +117,7 @@ def _result(job: Job, training: Training, k: int, seconds: float, on: Judged, te
     }
     if job.test:
         tested = test if test is not None and best is not None and not progress.failures[k] else {}
-        metrics |= {f"test_{name}": tested.get(name) for name in ("loss", "accuracy")}
+        metrics |= {f"test_{name}": tested.get(name) for name in ("loss", measure)}
     return Result(
         hash=cell.hash,
         without_code=cell.without_code,

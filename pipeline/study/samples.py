@@ -46,7 +46,8 @@ def samples_digest(data: Data, name: str) -> str:
     """The identity of a split's samples with their labels: not of how they are shown."""
     split = data.split(name)
     order = np.argsort(split.ids, kind="stable")
-    hashed = hashlib.blake2b(json.dumps(data.manifest.classes).encode(), digest_size=16)
+    names = data.manifest.classes or data.manifest.targets
+    hashed = hashlib.blake2b(json.dumps(names).encode(), digest_size=16)
     for array in (split.ids, split.labels):
         hashed.update(np.ascontiguousarray(array[order]).tobytes())
     return hashed.hexdigest()

@@ -27,7 +27,7 @@ ABOUT = {
 }
 """What a result says about its run, beside metrics and rows."""
 WHOLE = ("best_epoch", "num_epochs", "num_parameters", "num_train")
-NUMBERS = ("loss", "accuracy", "learning_rate", "grad_norm", "seconds", "samples_per_s")
+NUMBERS = ("loss", "accuracy", "mae", "learning_rate", "grad_norm", "seconds", "samples_per_s")
 NORMS = "layer_grad_norms"
 CURVES = ("variant", "seed", "hash", "epoch", "split", *NUMBERS, NORMS)
 """Columns of curves.parquet that a result is made of; its fold is for who reads the table."""

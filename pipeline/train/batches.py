@@ -40,7 +40,7 @@ class Block:
     inputs: Rows
     """As the network takes them: (K, steps x rows, ...) or, of the one run there is, ragged ones."""
     labels: Tensor
-    """(K, steps x rows) int64, or (K, steps x rows, classes) uint8."""
+    """(K, steps x rows) int64, (K, steps x rows, classes) uint8, or of numbers (K, steps x rows, targets) float32."""
     draws: DrawBlock
     """What else is random in these steps, for the networks to ask for."""
 
@@ -115,7 +115,7 @@ class Batches:
         all_ids = np.asarray(train.ids)
         self.train, self.samples = train, _limited(all_ids, np.asarray(train.labels), program.limit)
         self.ids = all_ids[self.samples]
-        self.labels = torch.from_numpy(np.array(train.labels)[self.samples]).to(device)
+        self.labels = torch.from_numpy(program.labels(np.asarray(train.labels)[self.samples])).to(device)
         self.first_rows, self.num_rows = train.first_rows[self.samples], train.num_rows[self.samples]
         self.steps_per_epoch = math.ceil(len(self.ids) / program.batch_size)
         self.stocks = self._stocks(train, views)

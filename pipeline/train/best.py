@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
+from pipeline.metrics import METRICS
 from pipeline.runs.state import Progress, Row
 from pipeline.train.program import Lane
 
@@ -21,8 +22,9 @@ class Best:
         """Take a run's weights (columns,) where its validation row is better than the best one so far."""
         best, better = progress.best[k], True
         if best is not None:
-            by_loss = self.lanes[k].monitor == "val_loss"
-            better = row["loss"] < best["loss"] if by_loss else row["accuracy"] > best["accuracy"]
+            monitor = self.lanes[k].monitor
+            name, lower = monitor.removeprefix("val_"), METRICS[monitor].better == "lower"
+            better = row[name] < best[name] if lower else row[name] > best[name]
         progress.stale[k] = 0 if better else progress.stale[k] + 1
         if better:
             progress.best[k] = row

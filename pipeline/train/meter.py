@@ -1,4 +1,4 @@
-"""What is measured while runs train: each sample's loss and hit, the norms of gradients, and whether losses are finite."""
+"""What is measured while runs train: each sample's loss and measure, the norms of gradients, and whether losses are finite."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.model.losses import hits, sample_losses
+from pipeline.model.losses import sample_losses, sample_measures
 from pipeline.model.net import Layout
+from pipeline.train.program import Program
 from pipeline.train.tree import Team
 
 NORM_STEPS = 8
@@ -24,7 +25,7 @@ class Meter:
 
     def __init__(
         self,
-        loss: str,
+        program: Program,
         layout: Layout,
         num_rows: int,
         smoothing: Tensor | None,
@@ -32,10 +33,10 @@ class Meter:
         lanes: int,
         device: torch.device,
     ) -> None:
-        self.loss, self.layout, self.smoothing, self.team, self.device = loss, layout, smoothing, team, device
+        self.program, self.layout, self.smoothing, self.team, self.device = program, layout, smoothing, team, device
         self.row_losses = torch.zeros(lanes, num_rows, device=device)
         """In the epoch's order; zero where another worker or no step has been."""
-        self.row_hits = torch.zeros_like(self.row_losses)
+        self.row_measures = torch.zeros_like(self.row_losses)
         self.norms = np.zeros((lanes, len(layout.layers) + 2))
         """Sums over the measured steps: each layer's norm, the whole gradient's, and how many."""
         self.pending: list[tuple[int, Tensor, Tensor]] = []
@@ -60,11 +61,11 @@ class Meter:
         """All pending steps at once, which costs as much as one of them; whether their losses are finite."""
         logits = torch.cat([logits for _, logits, _ in self.pending], dim=1)
         labels = torch.cat([labels for _, _, labels in self.pending], dim=1)
-        losses = sample_losses(self.loss, logits, labels, self.smoothing)
-        right, first = hits(self.loss, logits, labels), 0
+        losses = sample_losses(self.program.loss, logits, labels, self.smoothing)
+        measures, first = measured(self.program, logits, labels), 0
         for place, part, _ in self.pending:
             rows, places = slice(first, first + part.shape[1]), slice(place, place + part.shape[1])
-            self.row_losses[:, places], self.row_hits[:, places] = losses[:, rows], right[:, rows]
+            self.row_losses[:, places], self.row_measures[:, places] = losses[:, rows], measures[:, rows]
             first = rows.stop
         self.pending.clear()
         return bool(losses.sum().isfinite())
@@ -79,12 +80,12 @@ class Meter:
                 self.norms[k] += [*own, math.hypot(*own), 1.0]
 
     def means(self) -> list[dict[str, Any]]:
-        """Of each run: losses and hits as they were met, and gradient norms."""
+        """Of each run: losses and measures as they were met, and gradient norms."""
         num = self.row_losses.shape[1]
-        sums = row_sums(self.team.merged(self.row_losses), self.team.merged(self.row_hits))
+        sums = row_sums(self.team.merged(self.row_losses), self.team.merged(self.row_measures))
         return [
-            {"loss": loss / num, "accuracy": right / num, **self._mean_norms(norms)}
-            for (loss, right), norms in zip(sums.tolist(), self.norms.tolist(), strict=True)
+            {"loss": loss / num, self.program.measure: measured / num, **self._mean_norms(norms)}
+            for (loss, measured), norms in zip(sums.tolist(), self.norms.tolist(), strict=True)
         ]
 
     def _mean_norms(self, sums: list[float]) -> dict[str, Any]:
@@ -95,24 +96,30 @@ class Meter:
 
     def state(self) -> dict[str, Tensor]:
         """The rows that any worker has measured; the norms, which all of them have, are in `norms`."""
-        return {"row_losses": self.team.merged(self.row_losses), "row_hits": self.team.merged(self.row_hits)}
+        return {"row_losses": self.team.merged(self.row_losses), "row_measures": self.team.merged(self.row_measures)}
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
         """Go on from a `state`; its rows are the first worker's alone, since they are summed over all."""
         self.clear()
         if self.team.rank == 0:
             self.row_losses.copy_(torch.from_numpy(tensors["row_losses"]))
-            self.row_hits.copy_(torch.from_numpy(tensors["row_hits"]))
+            self.row_measures.copy_(torch.from_numpy(tensors["row_measures"]))
         self.norms[:] = tensors["norms"]
 
     def clear(self) -> None:
         """For the next epoch."""
         self.row_losses.zero_()
-        self.row_hits.zero_()
+        self.row_measures.zero_()
         self.norms[:] = 0
 
 
-def row_sums(losses: Tensor, right: Tensor) -> NDArray[np.float64]:
+def measured(program: Program, logits: Tensor, labels: Tensor) -> Tensor:
+    """What an epoch counts of each sample (K, B) beside its loss."""
+    unit = program.scale.unit if program.scale else 1.0
+    return sample_measures(program.loss, logits, labels, unit)
+
+
+def row_sums(losses: Tensor, measures: Tensor) -> NDArray[np.float64]:
     """Sums (K, 2) in float64, run by run: a sum over a stack may take another order."""
-    pairs = zip(losses, right, strict=True)
-    return np.array([[float(loss.double().sum()), float(hit.double().sum())] for loss, hit in pairs])
+    pairs = zip(losses, measures, strict=True)
+    return np.array([[float(loss.double().sum()), float(measure.double().sum())] for loss, measure in pairs])

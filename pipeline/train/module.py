@@ -126,12 +126,13 @@ class TrainingModule(pl.LightningModule):
         self.trainer.should_stop = self.training_program.done
 
     def _log(self) -> None:
-        """For callbacks: train_loss, val_loss, val_accuracy and so on, of the runs that have such a row."""
+        """For callbacks: train_loss, val_loss, val_accuracy or val_mae and so on, of the runs that have such a row."""
         training = self.training_program
+        names = ("loss", training.program.measure)
         last = [row for k in range(len(training.lanes)) for row in training.latest_rows(k)]
         for split in dict.fromkeys(row["split"] for row in last):
             own = [row for row in last if row["split"] == split]
-            means = {f"{split}_{name}": sum(row[name] for row in own) / len(own) for name in ("loss", "accuracy")}
+            means = {f"{split}_{name}": sum(row[name] for row in own) / len(own) for name in names}
             # On every worker the same already; what is kept of them is in metrics.jsonl.
             self.log_dict(means, batch_size=1, sync_dist=True, logger=False)
 

@@ -7,13 +7,18 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from pipeline.data.dataset import Manifest
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.dataset import Manifest, Task
 from pipeline.errors import ConfigError
 from pipeline.kinds.inputs import taken
 from pipeline.kinds.kind import BUILT_IN
+from pipeline.metrics import MEASURES, Measure
 from pipeline.model.net import FULL, Spec
-from pipeline.model.objective import chosen_loss, num_outputs
+from pipeline.model.objective import OF_NUMBERS, Scale, chosen_loss, num_outputs
 from pipeline.model.specs import MODULE, spec_of
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import Precision, TrainConfig
@@ -44,7 +49,7 @@ class Program:
 
     spec: Spec
     loss: str
-    task: str
+    task: Task
     epochs: int
     batch_size: int
     shards: int
@@ -57,6 +62,8 @@ class Program:
     decayed: str = "matrices"
     factors: tuple[Factors, ...] = ()
     precision: Precision = FULL
+    scale: Scale | None = None
+    """Of numbers: how they are standardised."""
     own_kind: bool = False
     """Whether what a sample is is the user's own code."""
 
@@ -64,6 +71,15 @@ class Program:
     def extended(self) -> bool:
         """Whether the user's own code is part of what comes of it."""
         return self.spec.extended or self.own_kind
+
+    @property
+    def measure(self) -> Measure:
+        """What an epoch counts of its samples beside their loss."""
+        return MEASURES[self.task]
+
+    def labels(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """Labels as they are trained: classes as they are stored, numbers (N, T) standardised."""
+        return self.scale.standardised(stored) if self.scale else np.array(stored)
 
 
 def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Program, Lane]:
@@ -75,12 +91,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         )
     if train.batch_size > num_train:
         raise ConfigError(f"train.batch_size = {train.batch_size}: there are {num_train} training samples; choose at most that")
-    if model.loss == "softmax" and data.task == "multi":
-        raise ConfigError("model.loss = 'softmax': the data has several labels per sample; choose sigmoid or auto")
-    if model.loss == "sigmoid" and data.task == "single" and len(data.classes) != 2:
-        raise ConfigError(
-            f"model.loss = 'sigmoid': the data has one of {len(data.classes)} classes per sample; choose softmax or auto"
-        )
+    _check_task(model, train, data)
     if (model.arch == "cnn") != bool(model.channels):
         allowed = "at least one convolution, such as [32, 64]" if model.arch == "cnn" else "[] for a dnn, or arch: cnn"
         raise ConfigError(f"model.channels = {model.channels}: a {model.arch} needs {allowed}")
@@ -92,7 +103,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
             f"say train.precision={FULL}, or model=module"
         )
     loss = chosen_loss(model.loss, data.task, len(data.classes))
-    outputs = num_outputs(loss, data.task, len(data.classes))
+    outputs = num_outputs(loss, data.task, len(data.classes or data.targets))
     inputs = taken(data.kind, data.fit, data.shape, data.lengths)
     program = Program(
         spec=spec_of(model.model_dump() | {"precision": train.precision}, inputs, outputs),
@@ -108,6 +119,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         decayed=train.decayed,
         precision=train.precision,
         own_kind=data.kind not in BUILT_IN,
+        scale=Scale.of(data.target_fit),
         factors=tuple(Factors(own.name, own.learning_rate, own.weight_decay) for own in train.factors),
     )
     program.spec.check(_fewest_rows(num_train, program))
@@ -125,6 +137,26 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         monitor=train.monitor,
     )
     return program, lane
+
+
+def _check_task(model: ModelConfig, train: TrainConfig, data: Manifest) -> None:
+    """ConfigError where keys do not suit what is to be predicted."""
+    if model.loss == "softmax" and data.task == "multi":
+        raise ConfigError("model.loss = 'softmax': the data has several labels per sample; choose sigmoid or auto")
+    if model.loss == "sigmoid" and data.task == "single" and len(data.classes) != 2:
+        raise ConfigError(
+            f"model.loss = 'sigmoid': the data has one of {len(data.classes)} classes per sample; choose softmax or auto"
+        )
+    if model.loss != "auto" and (model.loss in OF_NUMBERS) != (data.task == "number"):
+        what, other = ("numbers", "squared, huber") if data.task == "number" else ("classes", "softmax, sigmoid")
+        raise ConfigError(f"model.loss = {model.loss!r}: the data's labels are {what}; choose {other} or auto")
+    if train.monitor not in (allowed := ("val_loss", f"val_{MEASURES[data.task]}")):
+        raise ConfigError(f"train.monitor = {train.monitor!r}: of this data an epoch gives {' and '.join(allowed)}")
+    if train.label_smoothing and data.task == "number":
+        raise ConfigError(
+            f"train.label_smoothing = {train.label_smoothing}: the labels are numbers, and only classes can be smoothed; "
+            "say train.label_smoothing=0"
+        )
 
 
 def _fewest_rows(num_train: int, program: Program) -> int:

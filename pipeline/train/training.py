@@ -24,12 +24,12 @@ from pipeline.errors import NumericsError, StorageError
 from pipeline.kinds.inputs import inputs_of
 from pipeline.kinds.ragged import Rows
 from pipeline.model.answers import sample_logits
-from pipeline.model.losses import hits, logit_gradients, sample_losses
+from pipeline.model.losses import logit_gradients, sample_losses
 from pipeline.runs.state import ROWS_PER_EPOCH, Progress, Row
 from pipeline.train.batches import Batches, Block
 from pipeline.train.best import Best
 from pipeline.train.groups import column_factors
-from pipeline.train.meter import NORM_STEPS, Meter, row_sums
+from pipeline.train.meter import NORM_STEPS, Meter, measured, row_sums
 from pipeline.train.optimizer import LaneOptimizer, clip_scale
 from pipeline.train.program import Lane, Program, lane_seeds, rate_factor
 from pipeline.train.tree import Team, shard_bounds
@@ -63,20 +63,20 @@ class Training:
         train, val = data.split("train"), data.split("val")
         self.batches = Batches(program, self.lanes, train, views, data.manifest.fit, self.to_input, device, self.team)
         self.ids, self.steps_per_epoch = self.batches.ids, self.batches.steps_per_epoch
-        self.held_out = {"train_clean": self._clean(train, len(val)), "val": HeldOut(val, device)}
+        self.held_out = {"train_clean": self._clean(train, len(val)), "val": HeldOut(program, val, device)}
         self.progress = Progress.of(len(lanes))
         self.rows: list[list[Row]] = [[] for _ in lanes]
         """Per run, the records of the epochs that have ended here; a state counts them, and whoever keeps it keeps them."""
         smoothing = torch.tensor([lane.label_smoothing for lane in self.lanes], device=device).view(-1, 1)
         self.smoothing = smoothing if smoothing.any() else None
-        self.meter = Meter(program.loss, self.net.layout, len(self.ids), self.smoothing, self.team, len(lanes), device)
+        self.meter = Meter(program, self.net.layout, len(self.ids), self.smoothing, self.team, len(lanes), device)
         place = self.team.neighbours.place if self.team.neighbours else torch.empty_like(self.net.flat)
         self.own_gradient = place.zero_()
         self.own_stepped = self.own_gradient[:, : self.num_stepped]
 
     def _clean(self, train: Split, num: int) -> HeldOut:
         """As many training samples as there are to validate on, as they are stored, with all of their rows."""
-        return HeldOut(train.taken(self.batches.samples[keyed.subset(self.ids, num)]), self.device)
+        return HeldOut(self.program, train.taken(self.batches.samples[keyed.subset(self.ids, num)]), self.device)
 
     @property
     def done(self) -> bool:
@@ -206,18 +206,19 @@ class Training:
             raise NumericsError(failure)
 
     def evaluate(self, name: str) -> list[Row]:
-        """Loss and accuracy of every run on a held-out set, without dropout and augmentation; workers share its batches."""
+        """Loss and measure of every run on a held-out set, without dropout and augmentation; workers share its batches."""
         held, loss, lanes = self.held_out[name], self.program.loss, len(self.lanes)
         parts = torch.zeros(len(held.batches), lanes, 2, dtype=torch.float64)
         for i in range(self.team.rank, len(held.batches), self.team.size):
             rows, num_rows, labels = held.take(i)
             logits = sample_logits(self.net, self.to_input, rows, num_rows, loss, lanes)
             y = labels.expand(lanes, *labels.shape)
-            parts[i] = torch.from_numpy(row_sums(sample_losses(loss, logits, y), hits(loss, logits, y)))
+            parts[i] = torch.from_numpy(row_sums(sample_losses(loss, logits, y), measured(self.program, logits, y)))
         sums = np.zeros((len(self.lanes), 2))
         for part in self.team.merged(parts.to(self.device)).cpu().numpy():  # in one order, whoever computed them
             sums += part
-        return [{"loss": loss / len(held.labels), "accuracy": right / len(held.labels)} for loss, right in sums.tolist()]
+        num, measure = len(held.labels), self.program.measure
+        return [{"loss": loss / num, measure: value / num} for loss, value in sums.tolist()]
 
     def end_epoch(self, measures: dict[str, list[Row]]) -> None:
         """Take the epoch's measures into the records, keep the weights that are best so far, go on to the next epoch."""
@@ -258,7 +259,7 @@ class Training:
         return [
             {
                 "loss": own["loss"],
-                "accuracy": own["accuracy"],
+                self.program.measure: own[self.program.measure],
                 "learning_rate": lane.learning_rate * factor,
                 "grad_norm": own["grad_norm"],
                 "layer_grad_norms": own["layer_grad_norms"],
@@ -298,8 +299,8 @@ class Training:
         }
 
     def judged(self, split: Split) -> list[Row]:
-        """Loss and accuracy of every run's best weights on another split; the training is left as it is."""
-        self.held_out["judged"] = HeldOut(split, self.device)
+        """Loss and measure of every run's best weights on another split; the training is left as it is."""
+        self.held_out["judged"] = HeldOut(self.program, split, self.device)
         with self.best.standing_in(self.net.flat):
             return self.evaluate("judged")
 
@@ -307,9 +308,9 @@ class Training:
 class HeldOut:
     """Samples to judge on, each by all of its rows, in batches whose order they alone decide."""
 
-    def __init__(self, split: Split, device: torch.device) -> None:
+    def __init__(self, program: Program, split: Split, device: torch.device) -> None:
         self.inputs = Inputs([split.stored], device)
-        self.labels = torch.from_numpy(np.array(split.labels)).to(device)
+        self.labels = torch.from_numpy(program.labels(np.asarray(split.labels))).to(device)
         self.batches = judged_batches(split, EVAL_ROWS)
 
     def take(self, i: int) -> tuple[Rows, NDArray[np.int64] | None, Tensor]:

@@ -33,10 +33,12 @@ class MadeUp:
     counts: dict[str, int]
 
     def split(self, name: str) -> Split:
-        """So many samples of one class."""
+        """So many samples of one label."""
         num, random = self.counts[name], np.random.default_rng(0)
-        multi = self.manifest.task == "multi"
-        labels = np.zeros((num, len(self.manifest.classes)), np.uint8) if multi else np.zeros(num, np.int64)
+        classes, targets = len(self.manifest.classes), len(self.manifest.targets)
+        of_task = {"single": ((), np.int64), "multi": ((classes,), np.uint8), "number": ((targets,), np.float64)}
+        width, label_type = of_task[self.manifest.task]
+        labels = np.zeros((num, *width), label_type)
         rows, num_rows = _ends(random, self.manifest.windows, num)
         offsets, num_values = _ends(random, self.manifest.lengths, num_rows)
         shape, dtype = (num_values, *self.manifest.shape), self.manifest.dtype

@@ -122,7 +122,7 @@ def test_restoring_takes_nothing_that_was_changed(project: Values) -> None:
 
 
 def test_an_output_that_shares_its_bytes_with_the_cache_is_mended(project: Values) -> None:
-    output = Path("artifacts/evaluate/confusion.csv")
+    output = Path("artifacts/evaluate/predictions.parquet")
     assert output.samefile(cached(output))
     overwrite(output, b"changed by hand")
     assert cheap.ran() == ["evaluate"]
@@ -147,7 +147,7 @@ def test_a_changed_entry_of_the_run_cache_is_not_used(project: Values) -> None:
 def test_outputs_that_were_changed_or_have_gone_come_back(project: Values) -> None:
     shutil.rmtree("artifacts/augment")
     Path("artifacts/train/own.json").unlink()
-    for path in (LABELS, Path("artifacts/evaluate/metrics.json"), Path("artifacts/evaluate/confusion.csv")):
+    for path in (LABELS, Path("artifacts/evaluate/metrics.json"), Path("artifacts/evaluate/predictions.parquet")):
         path.unlink()
         path.write_text("changed by hand")
     assert cheap.ran() == []
@@ -166,8 +166,8 @@ def test_a_studys_output_that_was_changed_or_has_gone_is_made_again(project: Val
 
 def test_after_a_refusal_everything_is_as_before(project: Values) -> None:
     folder = Path("artifacts/evaluate")
-    before = {path: path.read_bytes() for path in folder.iterdir()}
-    assert {path.name for path in before} == {"metrics.json", "confusion.csv", "predictions.parquet"}
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert {path.name for path in before} == {"metrics.json", "predictions.parquet", "own.json", "labels.npy"}
     cheap.write_values({**project, "evaluate": {**project["evaluate"], "batch_size": 6}})
     Path("refused.txt").write_text("evaluate")
     try:
@@ -176,7 +176,7 @@ def test_after_a_refusal_everything_is_as_before(project: Values) -> None:
     finally:
         Path("refused.txt").unlink()
     assert error.value.exit_code == 3
-    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 def test_a_lock_of_other_parameters_hands_out_nothing_of_them(project: Values) -> None:

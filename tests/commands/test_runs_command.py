@@ -33,7 +33,7 @@ def the_run() -> Path:
 def test_the_table_has_data_model_results_and_what_was_overridden(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["runs"]) == 0
     head, line, *below = capsys.readouterr().out.splitlines()
-    assert head.split() == ["run", "data", "model", "best", "val", "loss", "test", "acc", "state"]
+    assert head.split() == ["run", "data", "model", "best", "val", "loss", "test", "state"]
     accuracy = read_json(Path("artifacts/evaluate/metrics.json"))["accuracy"]
     record = read_json(the_run() / "run.json")
     assert re.split("  +", line) == [
@@ -99,12 +99,12 @@ def test_below_a_run_stands_what_not_all_have(capsys: pytest.CaptureFixture[str]
     write_run("20261126-110000-bbbbbbbb", "prepare.limit=300 train.epochs=5 tracking.mode=disabled")
     write_run("20261126-120000-cccccccc", "prepare.limit=300")
     assert said(capsys) == [
-        "  run              data          model          best   val loss  test acc  state",
-        "  20261126-100000  photos 1,445  cnn 32-64/128  26/40  0.0347    -         finished",
+        "  run              data          model          best   val loss  test  state",
+        "  20261126-100000  photos 1,445  cnn 32-64/128  26/40  0.0347    -     finished",
         "    model.dropout=0.5",
-        "  20261126-110000  photos 1,445  cnn 32-64/128  26/40  0.0347    -         finished",
+        "  20261126-110000  photos 1,445  cnn 32-64/128  26/40  0.0347    -     finished",
         "    train.epochs=5",
-        "  20261126-120000  photos 1,445  cnn 32-64/128  26/40  0.0347    -         finished",
+        "  20261126-120000  photos 1,445  cnn 32-64/128  26/40  0.0347    -     finished",
         "  all of them: prepare.limit=300",
     ]
 
@@ -155,7 +155,7 @@ def test_it_fits_the_terminal(capsys: pytest.CaptureFixture[str], width: int) ->
     write_run("20261126-100000-aaaaaaaa", words, {"data": data, "model": model})
     write_run("20261126-100000-bbbbbbbb", state="running", num_epochs=12)
     _, first, *below, second, far = said(capsys, width)
-    assert first.endswith("0.0347    -         finished")
+    assert first.endswith("0.0347    -     finished")
     assert "…" in first
     assert second.split()[0] == "20261126-100000-b"
     assert below[-1].endswith("and 2 more")
@@ -318,7 +318,7 @@ def test_the_code_is_compared_not_the_commit(
     Path("notes.md").write_text("Another commit of the same code.")
     committed("notes")
     assert "the code of" not in regatta("restore", the_run().name)
-    with Path("pipeline/evaluation.py").open("a") as file:
+    with Path("pipeline/evaluation/classes.py").open("a") as file:
         file.write("ADDED = 1\n")
     said = regatta("restore", the_run().name)
     assert "the code of evaluate, report is not that of the run (" in said

@@ -1,5 +1,6 @@
 """Augmentation to store."""
 
+from data_samples import build
 from image_policies import batch, everything, policy
 
-__all__ = ["batch", "everything", "policy"]
+__all__ = ["batch", "build", "everything", "policy"]

@@ -6,7 +6,7 @@ import torch
 
 from pipeline.model import answers
 from pipeline.model.answers import sample_logits
-from pipeline.model.losses import hits, joined, probabilities, sample_losses
+from pipeline.model.losses import joined, probabilities, sample_losses, sample_measures
 from pipeline.model.stacked.spec import StackedSpec
 
 OWNED = [1, 3, 2]
@@ -33,7 +33,9 @@ def test_the_loss_is_that_of_the_mean_answer():
     means = torch.stack([part.mean(0) for part in logits[0].softmax(-1).split(OWNED)])
     expected = -means[torch.arange(3), labels[0]].log()
     torch.testing.assert_close(sample_losses("softmax", joined("softmax", logits, OWNED), labels)[0], expected)
-    assert torch.equal(hits("softmax", joined("softmax", logits, OWNED), labels)[0], (means.argmax(-1) == labels[0]).float())
+    assert torch.equal(
+        sample_measures("softmax", joined("softmax", logits, OWNED), labels)[0], (means.argmax(-1) == labels[0]).float()
+    )
 
 
 def test_one_row_that_is_sure_and_wrong_does_not_undo_the_others():

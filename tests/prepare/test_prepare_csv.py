@@ -112,7 +112,8 @@ def test_several_columns_of_switches(tmp_path: Path, images: list[str], build: B
     expected = [[images.index(name) % 3 // 2, images.index(name) % 2] for name in dataset.sources("train")]
     assert part.labels.tolist() == expected
     assert rejected(dataset) == {
-        "images/30.png:32": "column red says '2'; 0 or 1 is allowed where data.label lists several columns"
+        "images/30.png:32": "column red says '2'; 0 or 1 is allowed where data.label lists several columns; "
+        "say data.target=number to predict their numbers"
     }
 
 

@@ -69,7 +69,7 @@ def records(
     found, task = curves(val, clean, layers), task or manifest()
     values = {"id": "r", "state": "finished", "stop_reason": "epochs", "hashes": {}, "seed": 0, "commit": None, "versions": {},
               "device": "cpu", "num_threads": 1, "monitor": "val_loss", "best_epoch": int(np.argmin(val)) + 1,
-              "best_val_loss": float(min(val)), "best_val_accuracy": 0.93, "num_epochs": len(val), "num_parameters": 10,
+              "best_val_loss": float(min(val)), "best_val_measure": 0.93, "num_epochs": len(val), "num_parameters": 10,
               "samples_per_s": 1.0, "wall_s": 1.0, "restarts": 0, "started": "", "finished": ""}  # fmt: skip
     measured = {"loss": 0.2, "accuracy": 0.93, "macro_f1": 0.93, "calibration_error": 0.01, "mean_confidence": 0.93,
                 "num_samples": 400, "test_reads": 1}  # fmt: skip

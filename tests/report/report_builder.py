@@ -15,12 +15,14 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from pipeline import evaluation as ev
 from pipeline.artifacts import write_csv, write_json
 from pipeline.config import merged
 from pipeline.data.dataset import FORMAT, Manifest, Split, manifest_dict, open_dataset
+from pipeline.evaluation import classes as ev
+from pipeline.metrics import MEASURES
+from pipeline.model.objective import Scale
 from pipeline.schema.study import StudyDefinition
-from pipeline.stages.evaluate import judged, write_confusion, write_predictions
+from pipeline.stages.evaluate import judge_numbers, judged, write_confusion, write_predictions
 from pipeline.study.effects import Outcome, effects
 from pipeline.study.result import Result
 from pipeline.study.tables import cells_table, curves_table
@@ -71,8 +73,8 @@ def fitted(x, targets, task, epochs, widths=(48, 32), rate=0.1, batch=32, seed=0
         for start in range(0, len(x), batch):
             rows = order[start : start + batch]
             layers, z = forward(weights, x[rows])
-            p = sigmoid(z) / targets.shape[1] if task == "multi" else softmax(z)
-            delta = (p - targets[rows] / (targets.shape[1] if task == "multi" else 1)) / len(rows)
+            p = {"multi": sigmoid, "single": softmax, "number": lambda z: z}[task](z)
+            delta = (p - targets[rows]) / (len(rows) * (1 if task == "single" else targets.shape[1]))
             grads = []
             for i in reversed(range(len(weights))):
                 grads.insert(0, (layers[i].T @ delta, delta.sum(axis=0)))
@@ -84,6 +86,9 @@ def fitted(x, targets, task, epochs, widths=(48, 32), rate=0.1, batch=32, seed=0
 
 
 def scores(weights, x, labels, task):
+    if task == "number":
+        z = forward(weights, x)[1]
+        return z, float(((z - labels) ** 2).mean()), float(np.abs(z - labels).mean())
     p = sigmoid(forward(weights, x)[1]) if task == "multi" else softmax(forward(weights, x)[1])
     p = np.clip(p, 1e-9, 1 - 1e-9)
     if task == "multi":
@@ -135,11 +140,21 @@ def several(num=800):
     return images.clip(0, 255).astype(np.uint8), labels
 
 
+@cache
+def ink():
+    """The digits, how much ink each has and how far right it lies."""
+    images, _ = digits()
+    pixels = images[:, 0].astype(np.float64)
+    return images, np.stack([pixels.mean((1, 2)), (pixels @ np.arange(8)).sum(1) / pixels.sum((1, 2))], axis=1)
+
+
 def build(
     root: Path, data=None, classes=None, task="single", epochs=30, rate=0.02, prefix="digits:", studies=True, **changes
 ) -> Path:
     """Write every artifact below root/artifacts; `changes` go into run.json."""
     images, labels = data or digits()
+    if task == "number":
+        classes = ["ink", "right"][: labels.shape[1]]
     classes = classes or [str(c) for c in range(int(labels.max()) + 1)]
     rng = np.random.default_rng(0)
     order = rng.permutation(len(images))
@@ -148,6 +163,8 @@ def build(
     artifacts = root / "artifacts"
     write_prepare(artifacts / "prepare", images, labels, classes, task, cuts, prefix)
     write_augment(artifacts / "augment", images[cuts["train"][:3]])
+    if task == "number":
+        labels = (labels - labels[cuts["train"]].mean(0)) / labels[cuts["train"]].std(0)
     weights = write_train(artifacts / "train", images, labels, classes, task, cuts, epochs, rate, changes)
     write_evaluate(artifacts / "evaluate", artifacts / "prepare", weights, task)
     if studies:
@@ -193,12 +210,21 @@ def write_prepare(folder, images, labels, classes, task, cuts, prefix):
         format=FORMAT,
         kind="image",
         task=task,
-        classes=list(classes),
+        classes=list(classes) if task != "number" else [],
+        targets=list(classes) if task == "number" else [],
+        target_fit={
+            "mean": np.atleast_1d(labels[cuts["train"]].mean(0)).tolist(),
+            "std": np.atleast_1d(labels[cuts["train"]].std(0)).tolist(),
+        }
+        if task == "number"
+        else {},
         shape=list(images.shape[1:]),
         dtype="uint8",
         fit={"mean": pixels.mean(axis=(0, 2, 3)).tolist(), "std": pixels.std(axis=(0, 2, 3)).tolist()},
         counts={split: len(rows) for split, rows in cuts.items()},
-        class_counts={split: class_counts(labels[rows], len(classes)) for split, rows in cuts.items()},
+        class_counts={
+            split: class_counts(labels[rows], len(classes)) if task != "number" else [] for split, rows in cuts.items()
+        },
         source="digits",
         source_digest="5f1c2ad09c1d4f7f8a3e0a1b2c3d4e5f",
         digest=DATASET,
@@ -225,7 +251,8 @@ def write_augment(folder, images):
 
 def write_train(folder, images, labels, classes, task, cuts, epochs, rate, changes):
     flat = images.reshape(len(images), -1) / 255 - 0.3
-    targets = labels.astype(float) if task == "multi" else np.eye(len(classes))[labels]
+    targets = np.eye(len(classes))[labels] if task == "single" else labels.astype(float)
+    measure = MEASURES[task]
     train, val = cuts["train"], cuts["val"]
     clean, rows, best = train[: len(val)], [], (np.inf, 0, None, 0.0)
     for epoch, (weights, norms) in enumerate(fitted(flat[train], targets[train], task, epochs, rate=rate), start=1):
@@ -235,13 +262,13 @@ def write_train(folder, images, labels, classes, task, cuts, epochs, rate, chang
             "epoch": epoch,
             "split": "train",
             "loss": 1.25 * t_loss + 0.01,
-            "accuracy": 0.99 * t_acc,
+            measure: 0.99 * t_acc,
             "learning_rate": 1e-3,
         }
         speed = {"seconds": 0.05, "samples_per_s": 20_000.0 + 500 * (epoch % 3)}
         rows.append({**running, "grad_norm": float(np.linalg.norm(norms)), "layer_grad_norms": layers, **speed})
-        rows.append({"epoch": epoch, "split": "train_clean", "loss": t_loss, "accuracy": t_acc})
-        rows.append({"epoch": epoch, "split": "val", "loss": v_loss, "accuracy": v_acc})
+        rows.append({"epoch": epoch, "split": "train_clean", "loss": t_loss, measure: t_acc})
+        rows.append({"epoch": epoch, "split": "val", "loss": v_loss, measure: v_acc})
         if v_loss < best[0]:
             best = (v_loss, epoch, weights, v_acc)
     folder.mkdir(parents=True)
@@ -260,7 +287,7 @@ def write_train(folder, images, labels, classes, task, cuts, epochs, rate, chang
         "monitor": "val_loss",
         "best_epoch": best[1],
         "best_val_loss": best[0],
-        "best_val_accuracy": best[3],
+        f"best_val_{measure}": best[3],
         "num_epochs": epochs,
         "num_parameters": int(sum(w.size + b.size for w, b in best[2])),
         "samples_per_s": 20_500.0,
@@ -271,19 +298,27 @@ def write_train(folder, images, labels, classes, task, cuts, epochs, rate, chang
         **changes,
     }
     write_json(folder / "run.json", run)
-    write_json(folder / "model.json", {"format": 1, "classes": list(classes), "task": task, "weights_sha256": "ab" * 32})
+    described = {"format": 1, "model": {"loss": "squared"}, "classes": list(classes), "task": task}
+    write_json(folder / "model.json", {**described, "weights_sha256": "ab" * 32})
     return best[2]
 
 
 def write_evaluate(folder, prepared, weights, task):
     dataset = open_dataset(prepared)
     test: Split = dataset.split("test")
-    labels = np.asarray(test.labels)
-    p, loss, _ = scores(weights, np.asarray(test.inputs).reshape(len(test), -1) / 255 - 0.3, labels, task)
+    labels, inputs = np.asarray(test.labels), np.asarray(test.inputs).reshape(len(test), -1) / 255 - 0.3
+    (folder / "tables").mkdir(parents=True)
+    if task == "number":
+        scale = Scale.of(dataset.manifest.target_fit)
+        z, loss, _ = scores(weights, inputs, scale.standardised(labels), task)
+        metrics = judge_numbers(folder, dataset, test, scale.in_units(z), None)
+        made_of = {"dataset": DATASET, "weights": "ab" * 32}
+        write_json(folder / "metrics.json", {"loss": loss, **metrics, "num_samples": len(test), "test_reads": 1, **made_of})
+        return
+    p, loss, _ = scores(weights, inputs, labels, task)
     predictions = ev.predicted_labels(p, task)
-    folder.mkdir(parents=True)
     write_predictions(folder / "predictions.parquet", dataset, test, predictions, p)
-    write_confusion(folder / "confusion.csv", labels, predictions, dataset.manifest.classes)
+    write_confusion(folder / "tables" / "confusion.csv", labels, predictions, dataset.manifest.classes)
     metrics = judged(labels, predictions, p, task, 15)
     made_of = {"dataset": DATASET, "weights": "ab" * 32}
     write_json(folder / "metrics.json", {"loss": loss, **metrics, "num_samples": len(test), "test_reads": 1, **made_of})

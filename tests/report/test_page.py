@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import report_builder as rb
 import yaml
@@ -501,3 +502,32 @@ def test_predictions_of_other_classes_are_refused(tmp_path):
     write_json(path, {**manifest, "classes": manifest["classes"][::-1]})
     with pytest.raises(StorageError, match=r"its 10 classes are not the 10 of artifacts/prepare.*dvc repro evaluate"):
         rendered(tmp_path, ReportConfig(title="A report", num_mistakes=4), 15)
+
+
+def test_numbers_have_errors_instead_of_classes(tmp_path):
+    rb.build(tmp_path, data=rb.ink(), task="number", epochs=20, studies=False)
+    html, pictures, page = page_of(tmp_path)
+    assert_safe(html, page)
+    assert {"curves", "mae", "gap", "gradients", "predicted", "residuals"} <= pictures.keys()
+    assert not {"accuracy", "calibration", "confusion"} & pictures.keys()
+    scores = read_json(tmp_path / "artifacts" / "evaluate" / "metrics.json")
+    said = page.visible("configuration")
+    assert f"{scores['r2']:.3f}" in said
+    assert "Too much by" in said
+    assert all(name in said for name in ("Each number in its own unit", "ink", "right", "deviations"))
+    assert not re.search(r"accuracy|class frequencies|confidence|nats|\bnan\b", said, re.IGNORECASE)
+    assert 'href="#errors"' in html
+
+
+def test_the_largest_errors_come_first(tmp_path):
+    images, labels = rb.ink()
+    rb.build(tmp_path, data=(images, labels[:, :1]), task="number", epochs=5, studies=False)
+    _, _, page = page_of(tmp_path, num_mistakes=3)
+    off = [float(part) for part in re.findall(r"off by ([\d.]+) deviations", page.visible())]
+    assert len(off) == 3
+    assert off == sorted(off, reverse=True)
+    manifest = read_json(tmp_path / "artifacts" / "prepare" / "dataset.json")
+    table = pq.read_table(tmp_path / "artifacts" / "evaluate" / "predictions.parquet")
+    errors = np.abs(table["label"].to_numpy() - table["prediction"].to_numpy()) / manifest["target_fit"]["std"][0]
+    assert off[0] == pytest.approx(errors.max(), rel=0.01)
+    assert "Each number in its own unit" not in page.visible()

@@ -176,7 +176,5 @@ def test_chosen_shows_each_class_before_a_second_of_any():
     assert augment.chosen(np.zeros((9, 3), dtype=np.uint8), 6).tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_label_names():
-    assert augment.label_name(np.int64(1), ["a", "b"]) == "b"
-    assert augment.label_name(np.array([1, 0, 1], dtype=np.uint8), ["a", "b", "c"]) == "a, c"
-    assert augment.label_name(np.zeros(2, dtype=np.uint8), ["a", "b"]) == "(none)"
+def test_chosen_numbers_go_from_the_smallest_to_the_largest():
+    assert augment.chosen(np.array([5.0, 1.0, 9.0, 3.0, 7.0]), 3).tolist() == [1, 0, 2]

@@ -30,7 +30,8 @@ def save_network(folder: Path, manifest: dict, scale: float = 1.0) -> None:
     """A network with random weights, as train publishes it."""
     classes, task = manifest["classes"], manifest["task"]
     loss = chosen_loss("auto", task, len(classes))
-    spec = StackedSpec(tuple(manifest["shape"]), num_outputs(loss, task, len(classes)), (), (16,), "relu", "none", "he")
+    num = num_outputs(loss, task, len(classes or manifest["targets"]))
+    spec = StackedSpec(tuple(manifest["shape"]), num, (), (16,), "relu", "none", "he")
     torch.manual_seed(0)
     weights = {slot.name: scale * torch.randn(slot.shape).numpy() / slot.shape[0] ** 0.5 for slot in spec.layout().slots}
     artifacts.make_dir(folder)
@@ -42,6 +43,7 @@ def save_network(folder: Path, manifest: dict, scale: float = 1.0) -> None:
         "input": {key: manifest[key] for key in ("kind", "shape", "dtype", "fit")},
         "classes": classes,
         "task": task,
+        **{name: manifest[name] for name in ("targets", "target_fit")},
         "num_outputs": spec.num_outputs,
         "weights_sha256": artifacts.file_digest(folder / "best.safetensors"),
         "run": "20261126-100000-abcd",
@@ -141,7 +143,7 @@ def test_a_sample_that_no_batch_reached_would_be_noticed(monkeypatch):
 def test_the_same_inputs_give_the_same_bytes():
     prepared(rb.several, "multi")
     judged()
-    before = {name: Path("artifacts/evaluate", name).read_bytes() for name in ("predictions.parquet", "confusion.csv")}
+    before = {name: Path("artifacts/evaluate", name).read_bytes() for name in ("predictions.parquet", "tables/confusion.csv")}
     judged()
     assert before == {name: Path("artifacts/evaluate", name).read_bytes() for name in before}
 
@@ -149,7 +151,7 @@ def test_the_same_inputs_give_the_same_bytes():
 def test_confusion_is_that_of_scikit_learn():
     manifest = prepared(rb.digits, "single")
     _, table = judged()
-    rows = artifacts.read_csv(Path("artifacts/evaluate/confusion.csv"))
+    rows = artifacts.read_csv(Path("artifacts/evaluate/tables/confusion.csv"))
     expected = sk.confusion_matrix(table["label"].to_numpy(), table["prediction"].to_numpy(), labels=range(10))
     found = np.zeros((10, 10), dtype=int)
     for row in rows:
@@ -160,7 +162,7 @@ def test_confusion_is_that_of_scikit_learn():
 def test_confusion_of_several_labels_has_four_rows_per_label():
     prepared(rb.several, "multi")
     judged()
-    rows = artifacts.read_csv(Path("artifacts/evaluate/confusion.csv"))
+    rows = artifacts.read_csv(Path("artifacts/evaluate/tables/confusion.csv"))
     assert [(row["label"], row["actual"], row["predicted"]) for row in rows[:4]] == [
         ("class 0", a, b) for a in "01" for b in "01"
     ]
@@ -275,3 +277,32 @@ def test_a_reading_that_has_shown_nothing_does_not_count_and_a_killed_one_does()
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     assert subprocess.run([sys.executable, "-c", code], check=False, env=env, capture_output=True).returncode == -9
     assert judged()[0]["test_reads"] == 4
+
+
+@pytest.mark.parametrize("targets", [1, 2])
+def test_numbers_are_judged_in_their_own_units(targets):
+    images, labels = rb.ink()
+    labels = labels[:, :targets] * 40 + 1000
+    order = np.random.default_rng(1).permutation(len(images))
+    cuts = dict(zip(("test", "val", "train"), np.split(order, [300, 400]), strict=True))
+    stored = labels[:, 0] if targets == 1 else labels
+    rb.write_prepare(Path("artifacts/prepare"), images, stored, ["ink", "right"][:targets], "number", cuts, "photos/")
+    manifest = artifacts.read_json(Path("artifacts/prepare/dataset.json"))
+    save_network(Path("artifacts/train"), manifest)
+    metrics, table = judged()
+    actual, predicted = (np.array(table[name].to_pylist()).reshape(-1, targets) for name in ("label", "prediction"))
+    assert np.array_equal(actual, labels[cuts["test"]])
+    assert json.loads(table.schema.metadata[b"targets"]) == manifest["targets"]
+    scale = np.array(manifest["target_fit"]["std"]) if targets > 1 else 1.0
+    assert metrics["mae"] == pytest.approx(sk.mean_absolute_error(actual / scale, predicted / scale))
+    assert metrics["r2"] == pytest.approx(sk.r2_score(actual, predicted))
+    assert metrics["r2_low"] < metrics["r2"] < metrics["r2_high"]
+    standardised = (actual - predicted) / np.array(manifest["target_fit"]["std"])
+    assert metrics["loss"] == pytest.approx((standardised**2).mean(), rel=1e-4)
+    assert "accuracy" not in metrics
+    own = {name: sk.mean_absolute_error(*pair) for name, *pair in zip(manifest["targets"], actual.T, predicted.T, strict=True)}
+    assert {name: each["mae"] for name, each in metrics.get("by_target", {}).items()} == (
+        pytest.approx(own) if targets > 1 else {}
+    )
+    rows = artifacts.read_csv(Path("artifacts/evaluate/tables/ranges.csv"))
+    assert sum(int(row["count"]) for row in rows) == 300 * targets

@@ -27,7 +27,8 @@ DATA = {
     "kind": "image", "max_pixels": 10**7,
     "source": "digits", "path": None, "train_path": None, "val_path": None, "test_path": None, "size": None, "resize": "pad",
     "enlarge": True, "bits": None,
-    "channels": "auto", "image": "image", "label": "label", "separator": None, "exclusive": None, "split": None, "group": None,
+    "channels": "auto", "image": "image", "label": "label", "target": "auto",
+    "separator": None, "exclusive": None, "split": None, "group": None,
     "class_level": None,
     "files": None,
 }  # fmt: skip

@@ -90,4 +90,4 @@ def _joined(sources: list[Source]) -> Source:
     notes = tuple(dict.fromkeys(note for source in sources for note in source.notes))
     hints = tuple(dict.fromkeys(hint for source in sources for hint in source.hints))
     cells = first.cells if len(sources) == 1 else None
-    return Source(first.task, read, num_samples, classes, notes, first.switches, hints, cells)
+    return Source(first.task, read, num_samples, classes, notes, first.switches, first.columns, hints, cells)

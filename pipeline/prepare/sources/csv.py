@@ -55,7 +55,7 @@ def open_csv(path: Path, data: DataConfig) -> Source:
                 yield {name: cell for name, cell in row.items() if name not in columns.names}
 
     classes, switches = (columns.labels, len(columns.labels)) if columns.several else (None, None)
-    return Source(columns.task, portioned(read), None, classes, found.notes, switches, found.hints, others)
+    return Source(columns.task, portioned(read), None, classes, found.notes, switches, columns.labels, found.hints, others)
 
 
 def _tables(path: Path, key: str) -> dict[Path, str | None]:

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from numpy.typing import NDArray
 
+from pipeline.data.dataset import Task
 from pipeline.errors import ConfigError, DataError
 from pipeline.kinds.kind import BadSampleError, Content
 from pipeline.kinds.reading import sample_reading_of
@@ -39,7 +40,7 @@ class _File(NamedTuple):
     split: str | None
     num_rows: int
     batch_size: int
-    task: Literal["single", "multi"]
+    task: Task
     names: tuple[str, ...] | None
     """Classes that the labels are numbers of."""
     switches: int | None
@@ -75,18 +76,18 @@ def open_parquet(path: Path, data: DataConfig) -> Source:
     portions, num_rows = portioned(read), sum(file.num_rows for file in files)
     notes = tuple(note for found in fits.values() for note in found.notes)
     hints = tuple(hint for found in fits.values() for hint in found.hints)
+    if columns.numbers:
+        return Source("number", portions, num_rows, None, notes, None, columns.labels, hints, others)
     if columns.several:
-        return Source("multi", portions, num_rows, columns.labels, notes, len(columns.labels), hints, others)
+        return Source("multi", portions, num_rows, columns.labels, notes, len(columns.labels), (), hints, others)
     switches = _common_switches(path, columns.labels[0], files)
     if switches:
         places = tuple(str(i) for i in range(switches))
-        return Source(
-            "multi", portions, num_rows, places, (_places_note(columns.labels[0], switches), *notes), switches, hints, others
-        )
+        notes = (_places_note(columns.labels[0], switches), *notes)
+        return Source("multi", portions, num_rows, places, notes, switches, (), hints, others)
     declared = {file.names for file in files}
-    return Source(
-        files[0].task, portions, num_rows, declared.pop() if len(declared) == 1 else None, notes, hints=hints, cells=others
-    )
+    names = declared.pop() if len(declared) == 1 else None
+    return Source(files[0].task, portions, num_rows, names, notes, None, columns.labels, hints, others)
 
 
 def first_cells(path: Path, num: int = 20) -> dict[str, list[Any]]:
@@ -159,13 +160,13 @@ def _file(path: Path, name: str, split: str | None, columns: Columns, key: str) 
         check_columns(columns, schema.names, path, key, partial(_simple_rows, file, path))
         _check_sizes(path, metadata, columns.names)
         _check_content_type(schema.field(columns.content).type, path, columns.content)
-        names = None if columns.several else _declared(schema.metadata or {}, columns.labels[0])
+        names = None if columns.several or columns.numbers else _declared(schema.metadata or {}, columns.labels[0])
         kind = schema.field(columns.labels[0]).type
-        task = "multi" if _is_list(kind) else columns.task
+        task: Task = "multi" if _is_list(kind) and not columns.numbers else columns.task
         size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
         batch = max(1, min(_MAX_BATCH, _BATCH_BYTES * metadata.num_rows // max(size, 1)))
         batch = max(1, min(batch, _MAX_CELL_BYTES // max(_largest_value(path, metadata, columns), 1)))
-        plain = columns.several or names or not _is_list(kind)
+        plain = columns.several or columns.numbers or names or not _is_list(kind)
         switches = None if plain else _switches(file, path, columns.labels[0], batch)
         named = _holds_names(file, columns.content)
         return _File(path, readable_name(name or path.name), split, metadata.num_rows, batch, task, names, switches, named)

@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from pipeline.data.dataset import Task
 from pipeline.errors import DataError
 from pipeline.kinds.kind import BadSampleError, Content
 from pipeline.kinds.words import quoted
-from pipeline.prepare.labels import is_switch, label_text, split_labels, switched_labels
+from pipeline.prepare.labels import is_switch, label_text, number_texts, split_labels, switched_labels
 from pipeline.prepare.raw import Raw
 from pipeline.prepare.sources.layout import SPLIT_WORDS, readable_name
 from pipeline.prepare.sources.remedies import Remedy, choice
@@ -40,6 +40,8 @@ class Columns:
     time: str | None
     strip: str
     """What is no part of a label at its ends."""
+    numbers: bool
+    """Whether the label columns hold numbers to predict."""
 
     @property
     def names(self) -> list[str]:
@@ -52,17 +54,20 @@ class Columns:
         return self.split, self.group, self.time
 
     @property
-    def task(self) -> Literal["single", "multi"]:
-        """Whether a sample may have several labels."""
+    def task(self) -> Task:
+        """Whether a sample may have several labels, or has numbers."""
+        if self.numbers:
+            return "number"
         return "multi" if self.several or self.separator else "single"
 
 
 def columns_of(data: DataConfig) -> Columns:
     """The columns that the configuration names."""
-    several = isinstance(data.label, list)
     labels = tuple(data.label) if isinstance(data.label, list) else (data.label,)
+    numbers = data.target == "number"
+    several = isinstance(data.label, list) and not numbers
     own = (data.content or "", data.content_key, labels, several, data.separator)
-    return Columns(*own, data.split, data.group, data.time, data.label_strip or "")
+    return Columns(*own, data.split, data.group, data.time, data.label_strip or "", numbers)
 
 
 def check_columns(columns: Columns, present: Sequence[str], place: Path, key: str, rows: Rows) -> None:
@@ -105,14 +110,18 @@ def row_labels(columns: Columns, cells: Mapping[str, object]) -> tuple[str, ...]
     """The labels of a row; BadSampleError where there is none, or none that is allowed."""
     if columns.several:
         return switched_labels(columns.labels, [cells[name] for name in columns.labels])
-    value = cells[columns.labels[0]]
-    if isinstance(value, str) and columns.strip:
-        value = value.strip().strip(columns.strip)
+    if columns.numbers:
+        return number_texts([_stripped(columns, cells[name]) for name in columns.labels])
+    value = _stripped(columns, cells[columns.labels[0]])
     if columns.separator:
         return split_labels("" if value is None else str(value), columns.separator)
     if isinstance(value, list):
         return tuple(sorted({label_text(item) for item in value}))
     return (label_text(value),)
+
+
+def _stripped(columns: Columns, value: object) -> object:
+    return value.strip().strip(columns.strip) if isinstance(value, str) and columns.strip else value
 
 
 def row_split(columns: Columns, cells: Mapping[str, object]) -> str | None:

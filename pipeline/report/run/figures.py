@@ -6,6 +6,7 @@ Call them inside `svg.style()`. All sizes are in points, which are the page's pi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from pipeline.evaluation import Bins, Floats, Ints, wilson_interval
+from pipeline.evaluation.classes import Bins, Floats, Ints, wilson_interval
 from pipeline.report.axes import log_numbers
 from pipeline.report.run.records import Curves
 from pipeline.report.svg import BLUE, GREY, INK, LINE, MUTED, ORANGE, PAPER, TIP
-from pipeline.report.words import columns, count, number, percent, plural, short
+from pipeline.report.words import columns, count, measure, measured, number, percent, plural, short
 
 WIDTH, HEIGHT = 420, 270
 NAMED, NUMBERED, DRAWN = 77, 14, 120
@@ -26,6 +27,8 @@ NAMED, NUMBERED, DRAWN = 77, 14, 120
 FEW, WHOLE, LARGE = 20, 500.0, 680.0
 """Of up to so many classes the confusion matrix is at most so wide, with its names, that a telephone shows it whole; of more
 its square is so large."""
+MOST_DOTS = 2000
+"""Samples that a figure of single ones shows: more make a heavy page and one blot."""
 HOVERED = 240
 """Epochs up to which each has its tooltip."""
 
@@ -35,7 +38,7 @@ def loss_curves(curves: Curves, best_epoch: int) -> Figure:
     figure, axes = _figure()
     _lines(axes, curves.epochs, _named(curves.running_loss, curves.clean_loss, curves.val_loss))
     _log_if_wide(axes, [curves.clean_loss, curves.val_loss, curves.running_loss])
-    axes.set_ylabel("cross-entropy (nats)")
+    axes.set_ylabel("cross-entropy (nats)" if curves.measure == "accuracy" else "error of standardised numbers")
     _mark_best(axes, curves, best_epoch, curves.val_loss, number)
     _epoch_axis(axes, curves.epochs)
     _label_ends(axes)
@@ -43,17 +46,21 @@ def loss_curves(curves: Curves, best_epoch: int) -> Figure:
     return figure
 
 
-def accuracy_curves(curves: Curves, best_epoch: int) -> Figure:
-    """Accuracy per epoch, best epoch marked."""
+def measure_curves(curves: Curves, best_epoch: int) -> Figure:
+    """What is counted beside the loss, such as accuracy, per epoch; best epoch marked."""
     figure, axes = _figure()
-    _lines(axes, curves.epochs, _named(curves.running_accuracy, curves.clean_accuracy, curves.val_accuracy))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g}%"))
-    axes.set_ylim(max(-0.005, axes.get_ylim()[0]), min(1.005, axes.get_ylim()[1]))
-    axes.set_ylabel("accuracy")
-    _mark_best(axes, curves, best_epoch, curves.val_accuracy, percent)
+    told = partial(measure, f"val_{curves.measure}")
+    _lines(axes, curves.epochs, _named(curves.running_measure, curves.clean_measure, curves.val_measure))
+    if curves.measure == "accuracy":
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g}%"))
+        axes.set_ylim(max(-0.005, axes.get_ylim()[0]), min(1.005, axes.get_ylim()[1]))
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set_ylabel(measured(curves.measure))
+    _mark_best(axes, curves, best_epoch, curves.val_measure, told)
     _epoch_axis(axes, curves.epochs)
     _label_ends(axes)
-    _tips(axes, curves.epochs, {"training": curves.clean_accuracy, "validation": curves.val_accuracy}, percent)
+    _tips(axes, curves.epochs, {"training": curves.clean_measure, "validation": curves.val_measure}, told)
     return figure
 
 
@@ -64,7 +71,7 @@ def gap_curve(curves: Curves, best_epoch: int) -> Figure:
     axes.fill_between(curves.epochs, 0, gap, color=BLUE, alpha=0.13, linewidth=0)
     _lines(axes, curves.epochs, {"gap": (gap, BLUE, "-")})
     axes.axhline(0, color=MUTED, linewidth=0.9)
-    axes.set_ylabel("validation less training loss (nats)")
+    axes.set_ylabel("validation less training loss")
     _mark_best(axes, curves, best_epoch, gap, number)
     _epoch_axis(axes, curves.epochs)
     _tips(axes, curves.epochs, {"gap": gap}, number)
@@ -182,6 +189,38 @@ def reliability(bins: Bins) -> Figure:
         text = f"sure by {percent(bins.confidence[i])}, right on {percent(bins.accuracy[i])} of {count(int(bins.counts[i]))}"
         upper.axvspan(left[i], left[i] + width[i], alpha=0, linewidth=0, gid=TIP + text)
     return figure
+
+
+def against_actual(actual: Floats, predicted: Floats, name: str) -> Figure:
+    """Predicted over actual numbers (N,): what is right lies on the dashed line."""
+    figure, axes = _figure(height=360)
+    low, high = float(min(actual.min(), predicted.min())), float(max(actual.max(), predicted.max()))
+    room = 0.03 * (high - low)
+    axes.plot([low, high], [low, high], color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
+    _dots(axes, actual, predicted)
+    axes.set(xlim=(low - room, high + room), ylim=(low - room, high + room))
+    axes.set(xlabel=f"actual {short(name)}", ylabel=f"predicted {short(name)}")
+    return figure
+
+
+def residuals(actual: Floats, predicted: Floats, name: str) -> Figure:
+    """Above: what is predicted too much, over what is predicted (N,). Below: how often an error is so large."""
+    figure = Figure(figsize=(WIDTH / 72, 380 / 72), layout="constrained")
+    upper, lower = figure.subplots(2, 1, height_ratios=(2.2, 1))
+    errors = predicted - actual
+    upper.axhline(0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
+    _dots(upper, predicted, errors)
+    upper.set(xlabel=f"predicted {short(name)}", ylabel="too much by")
+    lower.hist(errors, bins=min(40, max(5, round(len(errors) ** 0.5))), color=BLUE, alpha=0.8, linewidth=0)
+    lower.axvline(0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
+    lower.set(xlabel="too much by", ylabel="samples")
+    return figure
+
+
+def _dots(axes: Axes, x: Floats, y: Floats) -> None:
+    """Of many samples MOST_DOTS, evenly chosen by place."""
+    shown = np.unique(np.linspace(0, len(x) - 1, min(len(x), MOST_DOTS)).astype(np.int64))
+    axes.scatter(x[shown], y[shown], 14, color=BLUE, alpha=0.45, linewidth=0)
 
 
 def _intervals(bins: Bins, filled: NDArray[Any]) -> tuple[list[float], list[float]]:

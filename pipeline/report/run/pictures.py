@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import evaluation as ev
-from pipeline.report.material import Predictions
+from pipeline.evaluation import classes as ev
+from pipeline.report.material import Numbers, Predictions
 from pipeline.report.picture import Picture, picture_of
 from pipeline.report.run import figures
 from pipeline.report.run.records import Curves, Evaluation, Records
 from pipeline.report.run.rules.finding import Finding
 from pipeline.report.run.rules.gradients import gradient_ratio
 from pipeline.report.svg import style
-from pipeline.report.words import count, number, percent, points
+from pipeline.report.words import count, measure, measured, number, percent, plain, points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,6 +48,18 @@ CAPTIONS = {
         "Who is taken for whom",
         "Each row is an actual class: blue is right, orange is taken for another class, stronger for a larger share.",
     ),
+    "mae": (
+        "Mean absolute error",
+        "How far off the numbers are on average after each epoch; the dashed line is taken with dropout and augmentation on.",
+    ),
+    "predicted": (
+        "Predicted and actual",
+        "Each dot is a test sample: on the dashed line it is right, above it too much was predicted, below it too little.",
+    ),
+    "residuals": (
+        "What is left",
+        "A cloud that bends, or widens to one side, has a pattern that is not learned yet; below: how large errors are.",
+    ),
     "learning_rate": ("Learning rate", "The size of the optimiser's steps in each epoch."),
     "speed": (
         "Throughput",
@@ -57,7 +71,9 @@ JUDGED = {"curves": "Overfitting", "gap": "Overfitting", "gradients": "Gradients
 """The topic whose finding a caption ends with, so that a reader does not judge otherwise than the page."""
 
 
-def drawn(records: Records, predictions: Predictions, num_bins: int, findings: Sequence[Finding]) -> dict[str, Picture]:
+def drawn(
+    records: Records, predictions: Predictions | Numbers, num_bins: int, findings: Sequence[Finding]
+) -> dict[str, Picture]:
     """The figures of a report by name; those without records are left out. findings: what the page says of them."""
     with style():
         return {
@@ -72,28 +88,49 @@ def caption(name: str, findings: Sequence[Finding]) -> str:
     return " ".join([CAPTIONS[name][1], *(f"Here: {text[0].lower()}{text[1:]}." for text in said)])
 
 
-def _figures(records: Records, predictions: Predictions, num_bins: int) -> Iterator[tuple[str, str, Figure]]:
+def _figures(records: Records, predictions: Predictions | Numbers, num_bins: int) -> Iterator[tuple[str, str, Figure]]:
     """Name, alternative text and figure."""
-    curves, best, classes = records.curves, records.run.best_epoch, records.manifest.classes
-    yield "curves", _ends("Loss", curves, best, curves.clean_loss, curves.val_loss, number), figures.loss_curves(curves, best)
-    alt = _ends("Accuracy", curves, best, curves.clean_accuracy, curves.val_accuracy, percent)
-    yield "accuracy", alt, figures.accuracy_curves(curves, best)
+    curves, best = records.curves, records.run.best_epoch
+    alt = _ends("Loss", curves, best, curves.clean_loss, curves.val_loss, number)
+    yield "curves", alt, figures.loss_curves(curves, best)
+    told = partial(measure, f"val_{curves.measure}")
+    alt = _ends(measured(curves.measure).capitalize(), curves, best, curves.clean_measure, curves.val_measure, told)
+    yield curves.measure, alt, figures.measure_curves(curves, best)
     gap = curves.val_loss - curves.clean_loss
     ends = f"{number(gap[curves.at(best)])} at the best epoch, {number(gap[-1])} at the end"
     yield "gap", f"Validation loss less training loss per epoch: {ends}.", figures.gap_curve(curves, best)
     if curves.layers:
         yield "gradients", _gradients(curves), figures.gradient_norms(curves)
-    yield "calibration", _calibration(records.test), figures.reliability(confidence_bins(predictions, num_bins))
-    if predictions.task == "single" and len(classes) <= figures.DRAWN:
-        matrix = ev.confusion_matrix(predictions.labels, predictions.predictions, len(classes))
-        right = f"{count(matrix.trace())} of {count(matrix.sum())} test samples are right"
-        yield "confusion", f"Confusion matrix of {len(classes)} classes: {right}.", figures.confusion(matrix, classes)
+    if isinstance(predictions, Predictions):
+        yield from _of_classes(records, predictions, num_bins)
+    else:
+        yield from _of_numbers(predictions)
     if np.isfinite(curves.learning_rate).all():
         alt = f"Learning rate per epoch, from {number(curves.learning_rate[0])} to {number(curves.learning_rate[-1])}."
         yield "learning_rate", alt, figures.learning_rate(curves)
     if np.isfinite(curves.samples_per_s).all():
         median = count(round(float(np.median(curves.samples_per_s))))
         yield "speed", f"Training samples per second per epoch, {median} in the median epoch.", figures.speed(curves)
+
+
+def _of_classes(records: Records, predictions: Predictions, num_bins: int) -> Iterator[tuple[str, str, Figure]]:
+    classes = records.manifest.classes
+    yield "calibration", _calibration(records.test), figures.reliability(confidence_bins(predictions, num_bins))
+    if predictions.task == "single" and len(classes) <= figures.DRAWN:
+        matrix = ev.confusion_matrix(predictions.labels, predictions.predictions, len(classes))
+        right = f"{count(matrix.trace())} of {count(matrix.sum())} test samples are right"
+        yield "confusion", f"Confusion matrix of {len(classes)} classes: {right}.", figures.confusion(matrix, classes)
+
+
+def _of_numbers(predictions: Numbers) -> Iterator[tuple[str, str, Figure]]:
+    """Of the first number, where there are several."""
+    name, actual, predicted = predictions.targets[0], predictions.actual[:, 0], predictions.predicted[:, 0]
+    spread = float(np.corrcoef(actual, predicted)[0, 1]) if actual.std() and predicted.std() else math.nan
+    alt = f"Predicted over actual {plain(name)} of {count(len(actual))} test samples, correlation {number(spread)}."
+    yield "predicted", alt, figures.against_actual(actual, predicted, name)
+    errors = predicted - actual
+    ends = f"{number(float(np.quantile(errors, 0.05)))} to {number(float(np.quantile(errors, 0.95)))}"
+    yield "residuals", f"Errors over what was predicted: nine of ten from {ends}.", figures.residuals(actual, predicted, name)
 
 
 def _ends(what: str, curves: Curves, best: int, clean: ev.Floats, val: ev.Floats, told: Any) -> str:

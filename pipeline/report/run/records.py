@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.artifacts import PARAMS, read_csv, read_json, read_jsonl, remedy, weights_digest
-from pipeline.data.dataset import Manifest, open_dataset
+from pipeline.data.dataset import Dataset, Manifest, open_dataset
 from pipeline.errors import StorageError
-from pipeline.evaluation import Floats, Ints
+from pipeline.evaluation.classes import Floats, Ints
 from pipeline.kinds.keys import keys_of, kind_named
+from pipeline.metrics import MEASURES, Measure, measure_in
+from pipeline.model.objective import HUBER, Scale
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, validated
 from pipeline.schema.data import DataConfig
@@ -37,9 +40,11 @@ class Curves:
     clean_loss: Floats
     """On a fixed part of the training split, dropout and augmentation off."""
     val_loss: Floats
-    running_accuracy: Floats
-    clean_accuracy: Floats
-    val_accuracy: Floats
+    measure: Measure
+    """What an epoch counts beside the loss."""
+    running_measure: Floats
+    clean_measure: Floats
+    val_measure: Floats
     learning_rate: Floats
     seconds: Floats
     samples_per_s: Floats
@@ -69,7 +74,8 @@ class Run:
     monitor: str
     best_epoch: int
     best_val_loss: float
-    best_val_accuracy: float
+    best_val_measure: float
+    """Accuracy, or of numbers their mean absolute error."""
     num_epochs: int
     num_parameters: int
     samples_per_s: float
@@ -83,8 +89,25 @@ class Run:
 
 
 @dataclass(frozen=True)
+class NumberScores:
+    """Of numbers, with intervals of 95 %: none of too few samples, no R2 where all are equal."""
+
+    mae: float
+    mae_low: float | None
+    mae_high: float | None
+    rmse: float
+    rmse_low: float | None
+    rmse_high: float | None
+    r2: float | None
+    r2_low: float | None
+    r2_high: float | None
+    by_target: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    """Where there are several: the same of each, in its own unit."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """`metrics.json` of evaluate."""
+    """`metrics.json` of evaluate. What is of classes is not a number where numbers are predicted."""
 
     loss: float
     accuracy: float
@@ -101,6 +124,8 @@ class Evaluation:
     """Digest of the data that they were computed on; like `weights` None in a file that does not say it."""
     weights: str | None = None
     """SHA-256 of the file of weights that was judged."""
+    numbers: NumberScores | None = None
+    """None where classes are predicted."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +179,8 @@ class Records:
     classes: ClassCounts
     project: Project
     effects: list[Effect] = field(default_factory=list)
+    constant_loss: float | None = None
+    """Where numbers are predicted: the loss, on validation samples, of always answering the training split's mean."""
     foreign: list[str] = field(default_factory=list)
     """What belongs to other data than what is prepared, or to other weights; nothing is said of what is not known."""
 
@@ -168,18 +195,45 @@ def read_records(artifacts: Path) -> Records:
 
     StorageError names what is missing.
     """
-    manifest = open_dataset(artifacts / "prepare").manifest
-    run = _taken(Run, artifacts / "train" / "run.json")
+    dataset = open_dataset(artifacts / "prepare")
+    manifest = dataset.manifest
+    run = _run(artifacts / "train" / "run.json", manifest)
     rows = read_jsonl(artifacts / "train" / "metrics.jsonl")
     if not any(row["split"] == "val" for row in rows):
         raise StorageError(f"{artifacts}/train/metrics.jsonl: no epoch on the validation split; run `dvc repro train`")
-    test = _taken(Evaluation, artifacts / "evaluate" / "metrics.json")
+    test = _evaluation(artifacts / "evaluate" / "metrics.json", manifest)
     _check_epochs(artifacts / "train" / "metrics.jsonl", rows, run)
-    counts = class_counts_of(_confusion(artifacts / "evaluate" / "confusion.csv", manifest, test), manifest)
+    lines = [] if test.numbers else _confusion(artifacts / "evaluate" / "tables" / "confusion.csv", manifest, test)
+    counts = class_counts_of(lines, manifest)
     project = read_project(artifacts.parent / PARAMS)
     studies = [read_json(path) for path in sorted((artifacts / "study").glob("*/effects.json"))]
     foreign = belonging_elsewhere(manifest.digest, run, test, weights_digest(artifacts / "train"))
-    return Records(manifest, run, curves_of(rows), test, counts, project, effects_of(studies, manifest.digest), foreign)
+    loss = read_json(artifacts / "train" / "model.json")["model"]["loss"] if test.numbers else ""
+    constant = _constant_loss(dataset, loss) if test.numbers else None
+    effects = effects_of(studies, manifest.digest)
+    return Records(manifest, run, curves_of(rows), test, counts, project, effects, constant, foreign)
+
+
+def _run(path: Path, manifest: Manifest) -> Run:
+    measure = MEASURES[manifest.task]
+    run: Run = _taken(Run, path, {f"best_val_{measure}": "best_val_measure"})
+    return run
+
+
+def _evaluation(path: Path, manifest: Manifest) -> Evaluation:
+    if manifest.task != "number":
+        return _taken(Evaluation, path)  # type: ignore[no-any-return]
+    values = read_json(path)
+    of_classes = dict.fromkeys(("accuracy", "macro_f1", "calibration_error", "mean_confidence"), math.nan)
+    return _made(Evaluation, path, {**values, **of_classes, "numbers": _taken(NumberScores, path)})  # type: ignore[no-any-return]
+
+
+def _constant_loss(dataset: Dataset, loss: str) -> float:
+    """Of always answering the training split's mean, which is 0 on the scale of training."""
+    scale = Scale.of(dataset.manifest.target_fit)
+    assert scale, "of numbers"
+    errors = np.abs(scale.standardised(np.asarray(dataset.split("val").labels)).astype(np.float64))
+    return float((np.where(errors < 1, errors**2 / 2, errors - 0.5) if loss == HUBER else errors**2).mean())
 
 
 def _check_epochs(path: Path, rows: list[dict[str, Any]], run: Run) -> None:
@@ -241,7 +295,7 @@ def effects_of(studies: Iterable[Mapping[str, Any]], dataset: str) -> list[Effec
     return [
         Effect(key, 1 if values["variant"] > values["reference"] else -1, variant["verdict"] == "helps")
         for study in studies
-        if study["basis"]["dataset"] == dataset and study["metric"] in ("val_loss", "val_accuracy")
+        if study["basis"]["dataset"] == dataset and study["metric"] in ("val_loss", "val_accuracy", "val_mae")
         for variant in study["variants"]
         if variant["verdict"] in ("helps", "hurts") and "contrast" in variant and len(variant["contrast"]) == 1
         for key, values in variant["contrast"].items()
@@ -271,15 +325,17 @@ def curves_of(rows: list[dict[str, Any]]) -> Curves:
         values = [by_key.get((epoch, split), {}).get(key) for epoch in epochs]
         return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
 
+    measure = measure_in(rows[0])
     norms = [by_key.get((epoch, "train"), {}).get("layer_grad_norms", {}) for epoch in epochs]
     return Curves(
         epochs=np.array(epochs, dtype=np.int64),
         running_loss=column("train", "loss"),
         clean_loss=column("train_clean", "loss"),
         val_loss=column("val", "loss"),
-        running_accuracy=column("train", "accuracy"),
-        clean_accuracy=column("train_clean", "accuracy"),
-        val_accuracy=column("val", "accuracy"),
+        measure=measure,
+        running_measure=column("train", measure),
+        clean_measure=column("train_clean", measure),
+        val_measure=column("val", measure),
         learning_rate=column("train", "learning_rate"),
         seconds=column("train", "seconds"),
         samples_per_s=column("train", "samples_per_s"),
@@ -290,9 +346,12 @@ def curves_of(rows: list[dict[str, Any]]) -> Curves:
     )
 
 
-def _taken(kind: Any, path: Path) -> Any:
-    """The fields of a dataclass from a JSON file that may hold more."""
-    values = read_json(path)
+def _taken(kind: Any, path: Path, renamed: Mapping[str, str] = {}) -> Any:
+    """The fields of a dataclass from a JSON file that may hold more, some under other names."""
+    return _made(kind, path, {renamed.get(name, name): value for name, value in read_json(path).items()})
+
+
+def _made(kind: Any, path: Path, values: Mapping[str, Any]) -> Any:
     names = [field.name for field in fields(kind)]
     needed = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
     missing = [name for name in needed if name not in values]

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from pipeline.data.dataset import Manifest
 from pipeline.report.run.records import Evaluation, Records, Run
-from pipeline.report.run.rules import outcome, training
+from pipeline.report.run.rules import numbers, outcome, training
 from pipeline.report.run.rules.baselines import against_baseline
 from pipeline.report.run.rules.classes import classes
 from pipeline.report.run.rules.finding import Finding, Level, Step
 from pipeline.report.run.rules.gradients import gradients
-from pipeline.report.run.rules.guessing import accuracy_range, guessing_loss
+from pipeline.report.run.rules.guessing import accuracy_range, loss_of_guessing
 from pipeline.report.run.rules.remedies import opposed
 from pipeline.report.words import count, interval, percent
 
@@ -44,17 +44,17 @@ def every_finding(records: Records) -> list[Finding]:
     """What the rules say, each for itself."""
     return [
         *training.unfinished(records),
-        outcome.learned(records),
-        *classes(records),
+        outcome.learned(records) if records.test.numbers is None else numbers.learned(records),
+        *(classes(records) if records.test.numbers is None else []),
         training.best_epoch(records),
         training.overfitting(records),
         training.underfitting(records),
         *training.enough_epochs(records),
         *gradients(records),
-        outcome.calibration(records),
+        *([outcome.calibration(records)] if records.test.numbers is None else []),
         *against_baseline(records),
-        *outcome.splits_agree(records),
-        *outcome.few_samples(records),
+        *(outcome if records.test.numbers is None else numbers).splits_agree(records),
+        *(outcome if records.test.numbers is None else numbers).few_samples(records),
         *outcome.reads(records),
     ]
 
@@ -107,7 +107,9 @@ def _first(records: Records, finding: Finding, before: Sequence[tuple[Step, str]
 
 
 def result(manifest: Manifest, test: Evaluation) -> str:
-    """Test accuracy as a sentence."""
+    """Test accuracy, or how far numbers are off, as a sentence."""
+    if test.numbers:
+        return numbers.result(manifest, test.numbers, test.num_samples)
     what = "the labels of " if manifest.task == "multi" else ""
     samples = f"{what}{count(test.num_samples)} samples it has never seen"
     right = f"It is right on {percent(test.accuracy)} of {samples}"
@@ -154,6 +156,6 @@ def _headline(records: Records, about: Finding | None) -> str:
         return f"The run did not finish ({run.state}: {run.stop_reason}); this judges its best weights so far."
     said = (about.rule, about.level) if about else None
     words = (sentence for rule, level, sentence in HEADLINES if (rule, level) == said)
-    left = curves.val_loss[curves.at(run.best_epoch)] / guessing_loss(records.manifest)
+    left = curves.val_loss[curves.at(run.best_epoch)] / loss_of_guessing(records)
     well = " well" if left < training.WELL else ""
     return next(words, "The network learned{well}, with no sign of overfitting.").format(well=well)

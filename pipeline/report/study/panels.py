@@ -19,7 +19,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from pipeline.evaluation import Floats
+from pipeline.evaluation.classes import Floats
 from pipeline.report.study.figures import colour_of
 from pipeline.report.study.studies import Runs, Study
 from pipeline.report.svg import BLUE, GREY, INK, LINE, MUTED, TIP

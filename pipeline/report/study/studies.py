@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.artifacts import PARAMS, read_json, read_parquet
-from pipeline.evaluation import Floats, Ints
+from pipeline.evaluation.classes import Floats, Ints
 from pipeline.schema.reading import flat, read_parameters
 from pipeline.schema.train import NOT_IDENTITY
 
@@ -20,7 +20,7 @@ SECTIONS = ("prepare", "augment", "model", "train")
 GRADIENT_KEYS = ("model.activation", "model.init", "model.norm", "model.widths", "model.channels")
 """What decides whether gradients reach the first layer."""
 SHOWN_CHANGES = 6
-BESIDE = ("val_loss", "val_accuracy", "gap", "best_epoch", "test_loss", "test_accuracy", "seconds")
+BESIDE = ("val_loss", "val_accuracy", "val_mae", "gap", "best_epoch", "test_loss", "test_accuracy", "test_mae", "seconds")
 """Metrics beside the study's own that its table shows."""
 
 

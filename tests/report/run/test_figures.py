@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from report_builder import HOSTILE
 
-from pipeline.evaluation import reliability_bins
+from pipeline.evaluation.classes import reliability_bins
 from pipeline.report.run import figures
 from pipeline.report.run.records import curves_of
 from pipeline.report.svg import png, style, svg
@@ -35,7 +35,7 @@ def test_spread_moves_only_what_is_too_close():
 @pytest.mark.parametrize("num", [1, 2, 30, 500])
 def test_every_curve_is_drawn_for_any_number_of_epochs(num):
     with style():
-        for draw in (figures.loss_curves, figures.accuracy_curves, figures.gap_curve):
+        for draw in (figures.loss_curves, figures.measure_curves, figures.gap_curve):
             figure = draw(curves(num), max(1, num // 2))
             assert f"best: epoch {max(1, num // 2)}" in " ".join(texts(figure))
             assert png(figure)
@@ -52,7 +52,7 @@ def of(**columns):
 @pytest.mark.parametrize(
     ("draw", "columns"),
     [
-        (figures.accuracy_curves, {"val_accuracy": [1, 1], "clean_accuracy": [0.2, 0.5], "running_accuracy": [0, 0.1]}),
+        (figures.measure_curves, {"val_measure": [1, 1], "clean_measure": [0.2, 0.5], "running_measure": [0, 0.1]}),
         (figures.loss_curves, {"clean_loss": [0.5, 0], "val_loss": [0.6, 0.01]}),
         (figures.loss_curves, {"clean_loss": [0, 0], "val_loss": [0, 0], "running_loss": [0, 0]}),
     ],
@@ -66,11 +66,11 @@ def test_curves_far_apart_and_losses_of_0_leave_the_axes_their_room(draw, column
 
 def test_every_point_of_an_accuracy_is_within_the_axes():
     with style():
-        drawn = of(val_accuracy=[0.9, 1], clean_accuracy=[0.7, 1], running_accuracy=[0.1, 0.95])
-        low, high = figures.accuracy_curves(drawn, 2).axes[0].get_ylim()
+        drawn = of(val_measure=[0.9, 1], clean_measure=[0.7, 1], running_measure=[0.1, 0.95])
+        low, high = figures.measure_curves(drawn, 2).axes[0].get_ylim()
         assert low < 0.1
         assert 1 < high < 1.01
-        low, _ = figures.accuracy_curves(of(val_accuracy=[0, 1], running_accuracy=[0, 1]), 2).axes[0].get_ylim()
+        low, _ = figures.measure_curves(of(val_measure=[0, 1], running_measure=[0, 1]), 2).axes[0].get_ylim()
         assert -0.01 < low < 0
 
 

@@ -36,7 +36,7 @@ def commands(found):
 def test_a_rare_class_that_is_never_predicted_is_said():
     test = {"accuracy": 600 / 603, "mean_confidence": 0.99, "macro_f1": 0.499}
     counts = counted([600, 3], [603, 0], [600, 0])
-    given = records([0.01, 0.008, 0.007], task=rare(), test=test, counts=counts, best_val_accuracy=300 / 302)
+    given = records([0.01, 0.008, 0.007], task=rare(), test=test, counts=counts, best_val_measure=300 / 302)
     said = verdict(given)
     (found,) = of_rule(given, "never_predicted")
     assert (found.topic, found.level, found.headline) == ("Classes", "warn", "1 of 2 classes never predicted")
@@ -50,7 +50,7 @@ def test_a_rare_class_that_is_never_predicted_is_said():
 def test_a_network_that_answers_one_class_alone_is_told_of_the_rare_one():
     test = {"accuracy": 600 / 603, "mean_confidence": 0.99}
     given = records([0.02, 0.009, 0.012, 0.011], [0.08, 0.06, 0.04, 0.04], task=rare(), test=test,
-                    counts=counted([600, 3], [603, 0], [600, 0]), best_val_accuracy=300 / 302,
+                    counts=counted([600, 3], [603, 0], [600, 0]), best_val_measure=300 / 302,
                     settings={"data.source": "folder", "data.path": "data/x"})  # fmt: skip
     found = finding(given, "Learning")
     assert (found.rule, found.level) == ("learned", "warn")
@@ -81,7 +81,7 @@ def test_few_samples_of_a_class_prove_nothing_about_it():
 def test_a_rare_class_that_is_found_is_not_nothing_learned():
     task = rare(test=(588, 12))
     given = records([0.01, 0.008, 0.007], task=task, counts=counted([588, 12], [588, 12], [582, 6]),
-                    test={"accuracy": 0.98, "mean_confidence": 0.98}, best_val_accuracy=300 / 302)  # fmt: skip
+                    test={"accuracy": 0.98, "mean_confidence": 0.98}, best_val_measure=300 / 302)  # fmt: skip
     found = finding(given, "Learning")
     assert (found.rule, found.level) == ("not_more_right", "note")
     assert "is right no more often than guessing" in verdict(given).headline
@@ -95,7 +95,7 @@ def test_hits_by_chance_are_counted_as_by_hand(num, actual, predicted, right):
 
 def test_a_guesser_is_neither_calibrated_nor_in_agreement_with_itself():
     test = {"accuracy": 0.1, "mean_confidence": 0.1, "calibration_error": 0.0}
-    given = records([GUESS * 1.001] * 8, [GUESS] * 8, test=test, best_val_accuracy=0.1)
+    given = records([GUESS * 1.001] * 8, [GUESS] * 8, test=test, best_val_measure=0.1)
     good = [f.topic for f in verdict(given).findings if f.level == "good"]
     assert good == ["Gradients"]
 

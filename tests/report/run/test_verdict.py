@@ -69,7 +69,7 @@ def test_guessing_with_several_labels_is_judged_label_by_label():
 
 @pytest.mark.parametrize(("accuracy", "level"), [(0.10, "warn"), (0.12, "warn"), (0.14, "good")])
 def test_better_than_guessing_means_the_lower_end_of_the_interval(accuracy, level):
-    given = records(FLAT, test={"accuracy": accuracy, "mean_confidence": accuracy}, best_val_accuracy=accuracy)
+    given = records(FLAT, test={"accuracy": accuracy, "mean_confidence": accuracy}, best_val_measure=accuracy)
     assert finding(given, "Learning").level == level
     if level == "warn":
         assert verdict(given).headline == "The network has learned nothing that guessing does not know."
@@ -84,7 +84,7 @@ def test_better_than_guessing_means_the_lower_end_of_the_interval(accuracy, leve
 )  # fmt: skip
 def test_learning_is_judged_by_test_and_validation(val, right_val, test, right_test, rule, level):
     measured = {"accuracy": right_test, "mean_confidence": right_test, "num_samples": test}
-    said = verdict(records([0.3 * x for x in FLAT], task=sized(val, test), test=measured, best_val_accuracy=right_val))
+    said = verdict(records([0.3 * x for x in FLAT], task=sized(val, test), test=measured, best_val_measure=right_val))
     (found,) = [f for f in said.findings if f.topic == "Learning"]
     assert (found.rule, found.level) == (rule, level)
     assert ("learned nothing" in said.headline) == ((rule, level) == ("learned", "warn"))
@@ -240,13 +240,13 @@ def test_calibration(confidence, error, level, headline):
 
 def test_large_over_confidence_asks_to_act():
     test = {"accuracy": 0.8, "mean_confidence": 0.95, "calibration_error": 0.15}
-    assert finding(records(FLAT, test=test, best_val_accuracy=0.8), "Calibration").level == "warn"
+    assert finding(records(FLAT, test=test, best_val_measure=0.8), "Calibration").level == "warn"
 
 
 def test_a_harder_test_split_is_named_only_beyond_chance():
-    assert finding(records(FLAT, best_val_accuracy=0.94), "Splits").level == "good"
-    assert finding(records(FLAT, best_val_accuracy=0.99), "Splits").level == "note"
-    assert finding(records(FLAT, best_val_accuracy=0.80), "Splits").level == "good"
+    assert finding(records(FLAT, best_val_measure=0.94), "Splits").level == "good"
+    assert finding(records(FLAT, best_val_measure=0.99), "Splits").level == "note"
+    assert finding(records(FLAT, best_val_measure=0.80), "Splits").level == "good"
 
 
 BASELINE = {"name": "pixels", "words": "logistic regression on pixels", "num_rows": 900, "whole": False, "measure": "accuracy",

@@ -166,7 +166,7 @@ def made(balance="even", sizes=(400, 400), gain=(0.3, 0.3), curves="well", ended
     val, clean = (np.array(curve) * scale for curve in CURVES[curves])
     given = records(
         list(val), list(clean), norms, task=task, counts=counts, effects=EFFECTS[effects], state=STATES[ended],
-        stop_reason=ended, best_val_accuracy=accuracy[0],
+        stop_reason=ended, best_val_measure=accuracy[0],
         test={"accuracy": accuracy[1], "mean_confidence": min(1.0, max(0.0, accuracy[1] + more)),
               "calibration_error": error, "test_reads": reads},
     )  # fmt: skip

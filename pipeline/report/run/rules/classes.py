@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.data.dataset import FEW
-from pipeline.evaluation import Ints, wilson_interval
+from pipeline.evaluation.classes import Ints, wilson_interval
 from pipeline.report.run.records import Records
 from pipeline.report.run.rules import remedies
 from pipeline.report.run.rules.finding import Finding, Step

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.dataset import Manifest
-from pipeline.evaluation import wilson_interval
-from pipeline.report.run.records import ClassCounts, Evaluation
+from pipeline.evaluation.classes import wilson_interval
+from pipeline.report.run.records import ClassCounts, Evaluation, Records
 from pipeline.report.words import interval, percent, plural
 
 TINY = 1e-12
@@ -25,6 +25,11 @@ def accuracy_range(test: Evaluation) -> tuple[float, float]:
 
 def _range(accuracy: float, num: int) -> tuple[float, float]:
     return wilson_interval(accuracy * num, num)
+
+
+def loss_of_guessing(records: Records) -> float:
+    """On validation samples, of the answer that knows only the training labels: class frequencies, or the mean of numbers."""
+    return guessing_loss(records.manifest) if records.constant_loss is None else max(records.constant_loss, TINY)
 
 
 def guessing_loss(manifest: Manifest) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from pipeline.data.dataset import FEW
-from pipeline.evaluation import Z95
+from pipeline.evaluation.classes import Z95
 from pipeline.report.run.records import Evaluation, Records
 from pipeline.report.run.rules import remedies
 from pipeline.report.run.rules.classes import for_rare, imbalanced
@@ -24,7 +24,7 @@ def learned(records: Records) -> Finding:
     """Better than always giving one answer? By the test split, and where it can't tell by validation."""
     manifest, test = records.manifest, records.test
     on_test = against_chance(manifest, "test", test.accuracy, test.num_samples)
-    on_val = against_chance(manifest, "val", records.run.best_val_accuracy, manifest.counts["val"])
+    on_val = against_chance(manifest, "val", records.run.best_val_measure, manifest.counts["val"])
     if on_test.better:
         return Finding("learned", "good", "Right more often than guessing", on_test.detail)
     if on_val.better:
@@ -92,7 +92,7 @@ def _calibrated_by_bins(records: Records, test: Evaluation, detail: str) -> Find
 
 def splits_agree(records: Records) -> list[Finding]:
     """Whether the test split is harder than validation by more than chance (two shares, normal approximation)."""
-    test, num_val, val = records.test, records.manifest.counts["val"], records.run.best_val_accuracy
+    test, num_val, val = records.test, records.manifest.counts["val"], records.run.best_val_measure
     if num_val == 0:
         return []
     pooled = (val * num_val + test.accuracy * test.num_samples) / (num_val + test.num_samples)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.metrics import METRICS
 from pipeline.report.run.records import Curves, Records
 from pipeline.report.run.rules import remedies
 from pipeline.report.run.rules.finding import Finding, Step
 from pipeline.report.run.rules.gradients import GRADIENT_VANISHES, gradient_ratio
-from pipeline.report.run.rules.guessing import TINY, guessing_loss
-from pipeline.report.words import number, percent, plural
+from pipeline.report.run.rules.guessing import TINY, loss_of_guessing
+from pipeline.report.words import measure, measured, number, percent, plural
 
 GAP_MILD, GAP_STRONG = 0.02, 0.10
 """Generalisation gap as a share of the loss of guessing."""
@@ -45,7 +46,7 @@ def unfinished(records: Records) -> list[Finding]:
 
 def best_epoch(records: Records) -> Finding:
     """Which epoch the kept weights are from, and whether they are worth keeping."""
-    run, curves, guess = records.run, records.curves, guessing_loss(records.manifest)
+    run, curves, guess = records.run, records.curves, loss_of_guessing(records)
     last, detail = int(curves.epochs[-1]), _best_in_words(records)
     if _best_loss(records) >= guess:
         detail += f" That is no better than the loss of guessing, {number(guess)}: its probabilities say nothing."
@@ -60,10 +61,12 @@ def best_epoch(records: Records) -> Finding:
 
 def _best_in_words(records: Records) -> str:
     run, last = records.run, int(records.curves.epochs[-1])
-    how, by = ("smallest", "loss") if run.monitor == "val_loss" else ("highest", "accuracy")
+    how = "smallest" if METRICS[run.monitor].better == "lower" else "highest"
+    what, metric = measured(records.curves.measure), f"val_{records.curves.measure}"
+    by = "loss" if run.monitor == "val_loss" else what
     return (
         f"Epoch {run.best_epoch} of {last} had the {how} validation {by} and its weights were kept: "
-        f"loss {number(run.best_val_loss)}, accuracy {percent(run.best_val_accuracy)}."
+        f"loss {number(run.best_val_loss)}, {what} {measure(metric, run.best_val_measure)}."
     )
 
 
@@ -81,7 +84,7 @@ def from_nothing(records: Records) -> list[Step]:
         return remedies.flowing(records)
     if learns_by_heart(records):
         return remedies.regularised(records)
-    loss, guess = records.curves.clean_loss, guessing_loss(records.manifest)
+    loss, guess = records.curves.clean_loss, loss_of_guessing(records)
     if loss[-1] > guess or loss[-1] > UNSTABLE * loss.min():
         return [remedies.slower(records), *remedies.longer(records)]
     return [remedies.faster(records), *remedies.longer(records)]
@@ -110,7 +113,7 @@ class Gap:
 
 def generalisation_gap(records: Records) -> Gap:
     """The numbers that overfitting is judged by."""
-    curves, guess = records.curves, guessing_loss(records.manifest)
+    curves, guess = records.curves, loss_of_guessing(records)
     at = curves.at(records.run.best_epoch)
     best, clean, tail = curves.val_loss[at], curves.clean_loss[at], curves.val_loss[at + 1 :][-3:]
     higher = float(tail.mean() - best) if len(tail) else 0.0
@@ -148,6 +151,7 @@ def overfitting(records: Records) -> Finding:
 
 def _gap_in_words(records: Records) -> str:
     curves, gap, best = records.curves, generalisation_gap(records), records.run.best_epoch
+    what, metric = measured(curves.measure), f"val_{curves.measure}"
     at = curves.at(best)
     val, clean = curves.val_loss[at], curves.clean_loss[at]
     change = "rose" if gap.rise > 0 else "fell"
@@ -155,19 +159,21 @@ def _gap_in_words(records: Records) -> str:
     return (
         f"At epoch {best} the loss is {number(val)} on validation samples and {number(clean)} on training "
         f"samples: a gap of {number(val - clean)}, which is {percent(max(gap.share, 0))} of the loss of "
-        f"guessing. Accuracy is {percent(curves.val_accuracy[at])} against {percent(curves.clean_accuracy[at])}. "
+        f"guessing. {what.capitalize()} is {measure(metric, curves.val_measure[at])} against "
+        f"{measure(metric, curves.clean_measure[at])}. "
         f"{after if at + 1 < len(curves.epochs) else 'It was the last epoch.'}"
     )
 
 
 def underfitting(records: Records) -> Finding:
     """How much of the loss of guessing is left on the training samples themselves."""
-    curves, guess = records.curves, guessing_loss(records.manifest)
+    curves, guess = records.curves, loss_of_guessing(records)
     loss = curves.clean_loss[curves.at(records.run.best_epoch)]
     left = loss / guess
+    how = "by class frequencies" if records.constant_loss is None else "the mean"
     detail = (
         f"On training samples, without dropout and augmentation, the loss is {number(loss)}: "
-        f"{percent(left)} of that of guessing by class frequencies ({number(guess)})."
+        f"{percent(left)} of that of guessing {how} ({number(guess)})."
     )
     if left < LOSS_MUCH:
         return Finding("underfitting", "good", "No sign of underfitting", detail)
@@ -208,7 +214,7 @@ def enough_epochs(records: Records) -> list[Finding]:
         detail = f"Training stopped by itself after {plural(after, 'epoch')} without a better one."
         return [Finding("epochs", "good", "Enough epochs", detail)]
     if nothing_left(records):
-        share = percent(_best_loss(records) / guessing_loss(records.manifest), 2)
+        share = percent(_best_loss(records) / loss_of_guessing(records), 2)
         return [Finding("epochs", "good", "Enough epochs", f"The best validation loss is {share} of that of guessing.")]
     steps = remedies.chosen(records, remedies.longer(records))
     if num < 3 and learns_by_heart(records):  # more of the same is not what helps
@@ -231,7 +237,7 @@ def _trend_in_words(curves: Curves, after: int) -> str:
 
 def too_short(records: Records) -> bool:
     """Whether more epochs come first: it did not finish, has hardly any, or its loss still fell."""
-    run, curves, guess = records.run, records.curves, guessing_loss(records.manifest)
+    run, curves, guess = records.run, records.curves, loss_of_guessing(records)
     num = len(curves.epochs)
     if run.state == "finished" and run.stop_reason == "early_stop":
         return False
@@ -245,7 +251,7 @@ def too_short(records: Records) -> bool:
 
 def nothing_left(records: Records) -> bool:
     """Whether the validation loss is as good as zero."""
-    return _best_loss(records) < NOTHING * guessing_loss(records.manifest)
+    return _best_loss(records) < NOTHING * loss_of_guessing(records)
 
 
 def halves(curves: Curves) -> tuple[float, float]:

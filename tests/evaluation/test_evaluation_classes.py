@@ -4,7 +4,7 @@ from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 from statsmodels.stats.proportion import proportion_confint
 
-from pipeline import evaluation as ev
+from pipeline.evaluation import classes as ev
 
 
 def single(seed: int = 0, num: int = 500, num_classes: int = 7):

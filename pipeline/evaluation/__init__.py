@@ -1,0 +1,1 @@
+"""How good predictions are: pure functions of labels and predictions."""

@@ -1,0 +1,18 @@
+"""What a dataset says of its samples."""
+
+import dataclasses
+
+import numpy as np
+from data_samples import class_folders
+
+from pipeline.data.dataset import label_name
+
+
+def test_label_names(tmp_path, build):
+    single = build("folder", path=str(class_folders(tmp_path, classes=("a", "b", "c")))).manifest
+    assert label_name(np.int64(1), single) == "b"
+    several = dataclasses.replace(single, task="multi")
+    assert label_name(np.array([1, 0, 1], dtype=np.uint8), several) == "a, c"
+    assert label_name(np.zeros(3, dtype=np.uint8), several) == "(none)"
+    numbers = dataclasses.replace(single, task="number", classes=[], targets=["price", "rooms"])
+    assert label_name(np.array([1200000.0, 3.5]), numbers) == "1200000, 3.5"
