@@ -2,10 +2,12 @@
 
 Rows: accuracy_digits, the default configuration on 5 splits x 3 seeds, beside scikit-learn's MLPClassifier with the same
 hidden layers; accuracy_fashion, `preset=fashion` on Fashion-MNIST's own test split with 3 seeds, one after the other, with the
-seconds of training. The test split decides nothing here: the best epoch is that of the validation loss.
+seconds of training; accuracy_adult, data=table on Adult's own test split with 3 seeds, beside boosted trees on the same rows.
+The test split decides nothing here: the best epoch is that of the validation loss, and configurations were chosen by it.
 
     python -m benchmarks.accuracy digits
     python -m benchmarks.accuracy fashion FOLDER     # of Fashion-MNIST's IDX files
+    python -m benchmarks.accuracy adult FOLDER       # of adult_train.csv.gz and adult_test.csv.gz, as UCI has them
 """
 
 from __future__ import annotations
@@ -13,18 +15,22 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.neural_network import MLPClassifier
 
 from benchmarks.harness import write_row
+from pipeline.baselines.comparison import paired_interval
 from pipeline.config import composed
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import Views, open_views, write_view_folder
-from pipeline.kinds.image.keys import ImageData, ImagePolicy
+from pipeline.kinds.keys import data_section, policy_section
+from pipeline.kinds.table.baselines import baselines
 from pipeline.prepare.build import build_dataset
 from pipeline.schema.base import validated
 from pipeline.schema.model import ModelConfig
@@ -40,10 +46,9 @@ SEEDS, SPLITS = 3, 5
 
 def prepared(values: dict[str, Any], folder: Path) -> tuple[Dataset, Views]:
     """The dataset and its augmented copies."""
-    data, prepare = validated(ImageData, values["data"], "data"), validated(PrepareConfig, values["prepare"], "prepare")
-    build_dataset(data, prepare, folder, "benchmark")
+    build_dataset(data_section(values), validated(PrepareConfig, values["prepare"], "prepare"), folder, "benchmark")
     dataset = open_dataset(folder)
-    write_view_folder(dataset, validated(ImagePolicy, values["augment"], "augment").scaled(), folder, torch.device("cpu"))
+    write_view_folder(dataset, policy_section(values).scaled(), folder, torch.device("cpu"))
     return dataset, open_views(folder)
 
 
@@ -104,10 +109,53 @@ def fashion(folder: Path) -> None:
     write_row("accuracy_fashion", _accuracy(own) | {"seeds": SEEDS, "training_s": [round(s, 1) for s in seconds]}, {})
 
 
+def adult(folder: Path) -> None:
+    """3 seeds side by side, and how often they and boosted trees are right on the same test rows."""
+    columns = "age,workclass,fnlwgt,education,education_num,marital_status,occupation,relationship,race,sex,"
+    columns += "capital_gain,capital_loss,hours_per_week,native_country,income"
+    keys = [f"data.header=[{columns}]", "data.label=income", 'data.label_strip="."']
+    values = composed(overrides=["data=table", *keys])
+    values["data"] |= {f"{split}_path": str(folder / f"adult_{split}.csv.gz") for split in ("train", "test")}
+    with tempfile.TemporaryDirectory() as scratch:
+        started = time.perf_counter()
+        dataset, views = prepared(values, Path(scratch))
+        prepare_s = time.perf_counter() - started
+        training = trained(values, dataset, views, list(range(SEEDS)))
+        test = dataset.split("test")
+        labels, rows = np.asarray(test.labels), torch.from_numpy(np.array(test.inputs))
+        right = np.stack([(logits[:, 0] > 0).numpy() == labels for logits in _best_logits(training, rows)])
+        trees = boosted(dataset) == labels
+    low, high = paired_interval(right.mean(0) - trees)
+    own = _accuracy([float(one.mean()) for one in right]) | {"seeds": SEEDS, "boosting": round(float(trees.mean()), 4)}
+    own |= {"validation_loss": [round(row["loss"], 4) for row in training.judged(dataset.split("val"))]}
+    own |= {"difference_low": round(low, 4), "difference_high": round(high, 4), "prepare_s": round(prepare_s, 1)}
+    write_row("accuracy_adult", own, {})
+
+
+def _best_logits(training: Training, rows: torch.Tensor) -> list[torch.Tensor]:
+    """Logits (N, 1) of each run's best weights."""
+    inputs = training.to_input(rows)
+    assert isinstance(inputs, torch.Tensor)
+    with torch.no_grad(), training.best.standing_in(training.net.flat):
+        return list(training.net.forward(inputs.expand(len(training.lanes), *inputs.shape)))
+
+
+def boosted(dataset: Dataset) -> np.ndarray[Any, Any]:
+    """What scikit-learn's histogram boosting says of each test row, with its own settings, from the same training rows."""
+    seen = next(one for one in baselines(dataset.manifest.fit, dataset.manifest.shape) if one.method == "boosting")
+    train, test = dataset.split("train"), dataset.split("test")
+    model = HistGradientBoostingClassifier(categorical_features=list(seen.categories), random_state=0)
+    model.fit(seen.features(np.array(train.inputs)), np.asarray(train.labels))
+    return np.asarray(model.predict(seen.features(np.array(test.inputs))))
+
+
 def _accuracy(values: list[float]) -> dict[str, Any]:
     mean, spread = statistics.mean(values), statistics.stdev(values)
     return {"test_accuracy": round(mean, 4), "standard_deviation": round(spread, 4), "values": [round(v, 4) for v in values]}
 
 
 if __name__ == "__main__":
-    digits() if sys.argv[1] == "digits" else fashion(Path(sys.argv[2]))
+    if sys.argv[1] == "digits":
+        digits()
+    else:
+        {"fashion": fashion, "adult": adult}[sys.argv[1]](Path(sys.argv[2]))
