@@ -59,6 +59,8 @@ class Trial:
 
     number: signal.Signals
     after_s: float
+    over: bool
+    """Whether the run had ended before, so that there was nothing to stop."""
     code: int
     left: list[str]
     second_code: int
@@ -68,7 +70,7 @@ class Trial:
     @property
     def right_code(self) -> bool:
         """As the signal asks for; 0 where the run was over before."""
-        return self.code in (0, CODES[self.number])
+        return self.code == (0 if self.over else CODES[self.number])
 
     @property
     def held(self) -> bool:
@@ -79,6 +81,9 @@ class Trial:
 def main() -> None:
     """Try, and write the row."""
     num, seed = (int(word) for word in (*sys.argv[1:], *("40", "0")[len(sys.argv) - 1 :]))
+    # `nohup` and a shell's `&` have them ignored, and so would the runs, which then nothing stops.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         trials = tried(Path(folder), num, seed)
     for trial in (trial for trial in trials if not trial.held):
@@ -115,13 +120,14 @@ def stopped(clone: Path, number: signal.Signals, after_s: float, expected: dict[
     mark = f"{clone}-{after_s}"
     process = start_run(clone, mark)
     time.sleep(after_s)
-    if process.poll() is None:
+    over = process.poll() is not None
+    if not over:
         os.killpg(process.pid, number) if number == signal.SIGINT else os.kill(process.pid, number)
     code, said = ended(process, clone)
     time.sleep(GONE_WITHIN_S)
     left = alive(mark)
     second, more = ended(start_run(clone, mark), clone)
-    return Trial(number, after_s, code, left, second, second == 0 and artifacts(clone) == expected, said + more)
+    return Trial(number, after_s, over, code, left, second, second == 0 and artifacts(clone) == expected, said + more)
 
 
 def cloned(folder: Path) -> Path:
