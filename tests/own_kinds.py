@@ -127,6 +127,55 @@ class Series:
         return None
 
 
+class SummedPolicy(SeriesPolicy):
+    kind: ClassVar[str] = "summed"
+
+
+class Summed(Series):
+    """A network gets two numbers of a row, whatever its length: mean and slope."""
+
+    POLICY = SummedPolicy
+
+    def input_shape(self, fit, shape):
+        return (2,)
+
+    def input_lengths(self, fit, lengths):
+        return None
+
+    def to_input(self, fit, shape, device):
+        def of(row):
+            place = torch.arange(len(row), device=row.device) - (len(row) - 1) / 2
+            return torch.stack([row.mean(), (row * place).sum() / (place**2).sum().clamp(min=1.0)])
+
+        return lambda rows: torch.stack([of(row) for row in rows.rows()]).to(device)
+
+
+class BesidePolicy(SeriesPolicy):
+    kind: ClassVar[str] = "beside"
+
+
+class Beside(Series):
+    """Wrong on purpose: what a network gets of a row depends on those beside it."""
+
+    POLICY = BesidePolicy
+
+    def to_input(self, fit, shape, device):
+        return lambda rows: rows.with_items(rows.items - rows.items.mean())
+
+
+class RestlessPolicy(SeriesPolicy):
+    kind: ClassVar[str] = "restless"
+
+
+class Restless(Series):
+    """Wrong on purpose: its views come from torch's own generator."""
+
+    POLICY = RestlessPolicy
+
+    def batch_views(self, stored, ids, numbers, policy, fit):
+        return stored.with_items(stored.items * torch.rand(()))
+
+
 class Pooled(nn.Module):
     """A small network of each number, and the mean over a row's own: nothing that a row is filled up with."""
 
@@ -184,5 +233,5 @@ class Embedded(nn.Module):
         return self.last((self.table(x) * own.unsqueeze(-1)).sum(1) / lengths.unsqueeze(-1))
 
 
-KINDS = {"series": Series(), "half": object()}
+KINDS = {"series": Series(), "half": object(), "summed": Summed(), "beside": Beside(), "restless": Restless()}
 MODELS = {"pooled": Pooled, "recurrent": Recurrent, "blind": Blind, "one_shape": OneShape, "embedded": Embedded}

@@ -207,7 +207,7 @@ def test_light_modules_import_no_torch():
         "tracking.py",
     }
     light |= {short(file) for file in modules() if name_of(file) in ("schema", "data", "prepare", "runs", "commands")}
-    light -= {"data/batches.py", "data/view_files.py"}
+    light -= {"data/alone.py", "data/batches.py", "data/view_files.py"}
     for file in modules():
         if short(file) in light:
             heavy = {target.split(".")[0] for target in imports(at_load(file))} & {

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from pipeline.data.dataset import Split, Stored
 from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes
-from pipeline.kinds.ragged import Ragged, Rows, places
+from pipeline.kinds.ragged import Ragged, Rows, gathered
 
 T = TypeVar("T")
 COPY_ROWS = 65536
-MOST_VALUES = 2**24
-"""Of ragged rows judged at once, once they are filled up: 64 MB of float32."""
+MOST_VALUES = 2**22
+"""Of ragged rows judged at once, once they are filled up: 16 MB of float32."""
 
 
 class Inputs:
@@ -61,7 +61,7 @@ class Inputs:
         if self._starts is None or self._lengths is None:
             return self._values.index_select(0, torch.from_numpy(rows).to(self.device))
         starts, lengths = (torch.from_numpy(each[rows]) for each in (self._starts, self._lengths))
-        return Ragged(self._values.index_select(0, places(starts, lengths, self.device)), lengths)
+        return gathered(self._values, starts, lengths)
 
     def _fetched(self, rows: NDArray[np.int64]) -> Rows:
         array, row = rows // self.num, rows % self.num

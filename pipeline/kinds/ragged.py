@@ -8,6 +8,10 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+LONG = 400
+"""Items of a row; 64 rows of 16,000 took 2.4 ms by an index and 0.1 ms one by one, of 20 items 0.02 and 0.07 ms (one core)."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Ragged:
     def padded(self) -> tuple[Tensor, Tensor]:
         """(R, longest, *shape), zero beyond each row's end, and the lengths (R,) int64 on the same device."""
         items, longest = self.items, int(self.lengths.max())
+        if copied_by_row(items, self.lengths):
+            return pad_sequence(self.rows(), batch_first=True), self.lengths
         filled = items.new_zeros(len(self) * longest, *items.shape[1:])
         filled.index_copy_(0, places(longest * torch.arange(len(self)), self.lengths, items.device), items)
         return filled.view(len(self), longest, *items.shape[1:]), self.lengths.to(items.device)
@@ -56,6 +62,19 @@ class Ragged:
 
 Rows = Tensor | Ragged
 """A batch of rows: (R, *shape) of one shape, or of different lengths."""
+
+
+def gathered(items: Tensor, starts: Tensor, lengths: Tensor) -> Ragged:
+    """Rows that begin at `starts` (R,) among all items there are, and have so many each."""
+    if copied_by_row(items, lengths):
+        spans = zip(starts.tolist(), lengths.tolist(), strict=True)
+        return Ragged(torch.cat([items[at : at + num] for at, num in spans]), lengths)
+    return Ragged(items.index_select(0, places(starts, lengths, items.device)), lengths)
+
+
+def copied_by_row(items: Tensor, lengths: Tensor) -> bool:
+    """Whether rows are so long that copying one after the other takes less time than an index of all items."""
+    return items.device.type == "cpu" and int(lengths.sum()) > LONG * len(lengths)
 
 
 def places(starts: Tensor, lengths: Tensor, device: torch.device) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.artifacts import published_dir, stage_dir, write_bytes
+from pipeline.data.alone import check_alone
 from pipeline.data.dataset import Dataset, label_name, open_dataset
 from pipeline.data.view_files import check_space, stored_bytes
 from pipeline.data.views import write_view_folder
@@ -29,6 +30,7 @@ def run() -> None:
     dataset = open_dataset(stage_dir("prepare"))
     policy = section(read_params(), "augment", keys_of(dataset.manifest.kind).POLICY).scaled()
     views_of(dataset.manifest.kind).check_policy(policy, dataset.manifest.shape)
+    check_alone(dataset, policy)
     train = dataset.split("train")
     num_views = policy.views if policy.active else 0
     noun = showing_of(dataset.manifest.kind).NOUN

@@ -3,10 +3,13 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands_run import run
+from series_samples import OWN as OWN_KIND
+from series_samples import write_series
 
-from pipeline.artifacts import read_json
+from pipeline.artifacts import read_json, read_parquet
 
 TINY = ("study=none", "prepare.limit=300", "augment.views=1", "train.epochs=2", "train.batch_size=32", "tracking.mode=disabled")
 MODULE = ("model=module", "model.name=cnn", "model.keys.width=4")
@@ -64,3 +67,61 @@ def test_an_import_that_no_stage_depends_on_is_refused(project):
     after = Path("artifacts/code/train").read_text(), Path("artifacts/code/evaluate").read_text()
     assert before[0] != after[0]
     assert before[1] == after[1], "evaluate reads what train has made of it"
+
+
+KIND = """# @package _global_
+defaults:
+  - /data/base@data
+  - override /augment: series
+  - override /study: none
+  - _self_
+data: {{kind: series, source: parquet, series: series, window: {window}, even: {even}}}
+"""
+POLICY = "{{seed: 0, views: {views}, strength: 1.0, scale: 0.2, cut: 0.3}}\n"
+ALL = ("data=series", "tracking.mode=disabled", "train.epochs=3", "train.batch_size=30")
+
+
+@pytest.fixture
+def of_series(project, tmp_path, committed):
+    """A project with a kind of its own, and its configuration."""
+
+    def make(window, even, views):
+        shutil.copyfile(OWN_KIND, "extensions.py")
+        Path("conf/data/series.yaml").write_text(KIND.format(window=window, even=even))
+        Path("conf/augment/series.yaml").write_text(POLICY.format(views=views))
+        committed("a kind")
+        return f"data.path={write_series(tmp_path / 'series.parquet', 200)}"
+
+    return make
+
+
+@pytest.mark.slow
+def test_series_of_which_a_sample_owns_windows_go_all_the_way(of_series, regatta):
+    """Stored views, a module, a study, two workers one of which is lost; evaluation and page count samples."""
+    place = of_series(8, "false", 2)
+    study = "+study.definitions.width={question: Wide?, variants: {wide: {model.keys.width: 12}}, seeds: 2}"
+    module = ("model=module", "model.name=pooled", "model.keys.width=8", "train.shards=2")
+    said = regatta("run", *ALL, place, *module, study)
+    assert "as 1 to 4 rows of 1 to 8 items of float32" in said
+    num = read_json(Path("artifacts/prepare/dataset.json"))["counts"]
+    assert f"augment: 2 augmented copies of {num['train']} training series" in said
+    metrics = read_json(Path("artifacts/evaluate/metrics.json"))
+    assert metrics["num_samples"] == num["test"]
+    predicted = read_parquet(Path("artifacts/evaluate/predictions.parquet"), ["id"])["id"].to_pylist()
+    assert predicted == np.load("artifacts/prepare/test/ids.npy").tolist()
+    effects = read_json(Path("artifacts/study/width/effects.json"))
+    assert [(own["name"], own["num_seeds"]) for own in effects["variants"]] == [("wide", 2)]
+    assert "stored as 1 to 4 rows of 1 to 8 items" in Path("artifacts/report/index.html").read_text()
+    [folder] = Path("runs").glob("2*")
+    assert "gradient norms: first.weight" in regatta("replay", folder.name, "--step=4")
+    assert regatta("verify", "cluster.workers=2").count("same bits  ") == 4
+
+
+@pytest.mark.slow
+def test_a_plain_kind_of_ones_own_goes_all_the_way_with_a_built_in_network(of_series, regatta):
+    place = of_series("null", "true", 0)
+    said = regatta("run", *ALL, place, "model.widths=[8]")
+    assert "as 29 float32" in said
+    assert "augment.views = 0; each batch draws its own copies" in said
+    assert "evaluate: accuracy" in said
+    assert regatta("verify", "cluster.workers=2", "train.shards=2").count("same bits  ") == 4

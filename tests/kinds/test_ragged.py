@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from pipeline.kinds.ragged import Ragged, part, places
+from pipeline.kinds import ragged
+from pipeline.kinds.ragged import Ragged, gathered, part, places
 
 LENGTHS = [3, 1, 5, 2]
 
@@ -16,35 +17,35 @@ def rows(*shape, lengths=LENGTHS):
 @pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
 def test_rows_are_filled_up_with_zeros_to_the_longest_of_those_there_are(shape):
     own = rows(*shape)
-    ragged = Ragged.of(own)
-    assert len(ragged) == 4
-    assert all(map(torch.equal, ragged.rows(), own))
-    padded, lengths = ragged.padded()
+    batch = Ragged.of(own)
+    assert len(batch) == 4
+    assert all(map(torch.equal, batch.rows(), own))
+    padded, lengths = batch.padded()
     assert padded.shape == (4, 5, *shape)
     assert lengths.tolist() == LENGTHS
     for row, filled in zip(own, padded, strict=True):
         assert torch.equal(filled[: len(row)], row)
         assert not filled[len(row) :].any()
-    short, _ = ragged.part(0, 2).padded()
+    short, _ = batch.part(0, 2).padded()
     assert short.shape == (2, 3, *shape)
 
 
 def test_a_part_is_of_whole_rows_and_copies_nothing():
     own = rows(4)
-    ragged = Ragged.of(own)
+    batch = Ragged.of(own)
     for first, last in ((0, 4), (1, 3), (3, 4), (2, 2), (0, 0)):
-        found = part(ragged, first, last)
+        found = part(batch, first, last)
         assert all(map(torch.equal, found.rows(), own[first:last]))
         assert len(found) == last - first
-    assert ragged.part(1, 3).items.data_ptr() == ragged.items[3:].data_ptr()
-    assert torch.equal(part(ragged.items, 1, 3), ragged.items[1:3])
+    assert batch.part(1, 3).items.data_ptr() == batch.items[3:].data_ptr()
+    assert torch.equal(part(batch.items, 1, 3), batch.items[1:3])
 
 
 def test_other_items_keep_the_lengths():
-    ragged = Ragged.of(rows())
-    doubled = ragged.with_items(2 * ragged.items)
-    assert torch.equal(doubled.lengths, ragged.lengths)
-    assert torch.equal(doubled.rows()[2], 2 * ragged.rows()[2])
+    batch = Ragged.of(rows())
+    doubled = batch.with_items(2 * batch.items)
+    assert torch.equal(doubled.lengths, batch.lengths)
+    assert torch.equal(doubled.rows()[2], 2 * batch.rows()[2])
 
 
 def test_places_are_those_of_a_plain_loop():
@@ -52,3 +53,15 @@ def test_places_are_those_of_a_plain_loop():
     expected = [start + i for start, length in zip(starts.tolist(), lengths.tolist(), strict=True) for i in range(length)]
     assert places(starts, lengths, torch.device("cpu")).tolist() == expected
     assert places(starts[:0], lengths[:0], torch.device("cpu")).tolist() == []
+
+
+def test_long_rows_are_copied_one_by_one_to_the_same_bits(monkeypatch):
+    items = torch.randn(40, 3, generator=torch.Generator().manual_seed(2))
+    starts, lengths = torch.tensor([7, 0, 30]), torch.tensor([6, 3, 9])
+    found = []
+    for long in (100, 1):
+        monkeypatch.setattr(ragged, "LONG", long)
+        rows = gathered(items, starts, lengths)
+        assert torch.equal(rows.rows()[2], items[30:39])
+        found.append([rows.items, rows.lengths, *rows.padded()])
+    assert all(map(torch.equal, *found))

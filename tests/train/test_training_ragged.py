@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from run_helpers import configs
 from series_samples import OFF, OWN, built, drawn, install, policy, spec_for, write_series
 from training_helpers import equal, lane, program, train_one_epoch, train_to_end, untimed
 
@@ -20,6 +21,7 @@ from pipeline.data.dataset import open_dataset
 from pipeline.data.views import open_views, write_view_folder
 from pipeline.kinds.ragged import Ragged
 from pipeline.model.losses import probabilities
+from pipeline.train.program import program_of
 from pipeline.train.training import Training
 from pipeline.train.tree import Team
 
@@ -207,6 +209,16 @@ def test_a_run_of_a_stack_sees_its_own_windows_and_equals_the_run_alone(forms):
     together = train_to_end(trained_on(data, lanes, views, module=None))
     for k, own in enumerate(lanes):
         assert equal(together, k, train_to_end(trained_on(data, [own], [views[k]], module=None))), k
+
+
+def test_inputs_of_one_shape_made_of_ragged_rows_suit_a_stack(forms, tmp_path):
+    data = built(write_series(tmp_path / "series.parquet", 120), tmp_path / "data", "ragged windows", kind="summed")
+    assert data.manifest.lengths == [1, 8, 8]
+    lanes = [lane(0), lane(1), lane(2)]
+    own = program(input_shape=(2,), num_outputs=1, widths=(8,), **USED)
+    together, alone = (train_to_end(Training(own, some, data, [OFF] * len(some), CPU)) for some in (lanes, lanes[1:2]))
+    assert equal(together, 1, alone)
+    assert program_of(*configs(train__batch_size=20), data.manifest)[0].spec.input_shape == (2,)
 
 
 @pytest.mark.parametrize(("form", "module"), [("ragged windows", "recurrent"), ("plain", None)])
