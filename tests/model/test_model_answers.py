@@ -28,6 +28,12 @@ def test_probabilities_of_a_sample_are_the_means_of_its_rows(loss, task, outputs
     torch.testing.assert_close(probabilities(loss, task, found)[:, 0], of_rows[:, 0], rtol=1e-5, atol=1e-6)
 
 
+def test_numbers_as_answers_have_their_own_mean():
+    outputs = row_logits(2)
+    expected = torch.stack([part.mean(1) for part in outputs.split(OWNED, dim=1)], dim=1)
+    torch.testing.assert_close(joined("squared", outputs, OWNED), expected)
+
+
 def test_the_loss_is_that_of_the_mean_answer():
     logits, labels = row_logits(4, lanes=1), torch.tensor([[1, 0, 3]])
     means = torch.stack([part.mean(0) for part in logits[0].softmax(-1).split(OWNED)])

@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from run_helpers import configs
-from series_samples import OFF, OWN, built, drawn, install, policy, spec_for, write_series
+from series_samples import OFF, OWN, built, drawn, install, numbers, policy, spec_for, write_series
 from training_helpers import equal, lane, program, train_one_epoch, train_to_end, untimed
 
 from pipeline import extensions, keyed
@@ -209,6 +211,25 @@ def test_a_run_of_a_stack_sees_its_own_windows_and_equals_the_run_alone(forms):
     together = train_to_end(trained_on(data, lanes, views, module=None))
     for k, own in enumerate(lanes):
         assert equal(together, k, train_to_end(trained_on(data, [own], [views[k]], module=None))), k
+
+
+def test_a_number_of_a_sample_is_the_mean_of_its_windows_answers_in_its_own_unit(forms, tmp_path):
+    values = [numbers(i) for i in range(120)]
+    labels = [300.0 + 40.0 * float(np.mean(own)) for own in values]
+    pq.write_table(pa.table({"series": values, "label": labels}), tmp_path / "series.parquet")
+    data = built(tmp_path / "series.parquet", tmp_path / "data", "ragged windows", target="number")
+    assert (data.manifest.task, data.manifest.windows) == ("number", [1, 2, 4])
+    module = {"model__arch": "module", "model__name": "pooled", "model__widths": [], "model__dropout": 0.0}
+    own, its_lane = program_of(*configs(**module, train__batch_size=20, train__epochs=8), data.manifest)
+    trained = train_to_end(Training(own, [its_lane], data, [drawn()], CPU))
+    first, last = (next(row for row in rows if row["split"] == "val") for rows in (trained.rows[0], trained.rows[0][::-1]))
+    assert last["mae"] < 0.8 * first["mae"]
+    val, errors = data.split("val"), []
+    for i in range(len(val)):
+        rows = trained.held_out["val"].inputs.take(val.rows_of(np.array([i])))
+        outputs = trained.net.forward(trained.to_input(rows))[0].double().mean(0)
+        errors.append(abs(own.scale.in_units(outputs.numpy()[None])[0, 0] - val.labels[i]))
+    assert last["mae"] == pytest.approx(np.mean(errors), rel=1e-4)
 
 
 def test_inputs_of_one_shape_made_of_ragged_rows_suit_a_stack(forms, tmp_path):
