@@ -18,6 +18,7 @@ from pipeline.schema.base import validated
 DATA = dict.fromkeys(TableData.model_fields) | {
     "kind": "table",
     "source": "table",
+    "target": "auto",
     "label": "label",
     **{key: [] for key in ("number", "category", "date", "ignore", "missing")},
     "rare": 2,

@@ -266,3 +266,12 @@ def test_times_labels_splits_and_groups_are_no_contents(tmp_path: Path) -> None:
 def test_keys_that_say_two_things_are_refused(keys: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         table_config(**keys)
+
+
+def test_a_label_of_many_numbers_is_a_number_to_predict(tmp_path: Path, build_table: Build) -> None:
+    lines = [f"{i},{'xyz'[i % 3]},{i * 3.5 + 100}" for i in range(80)]
+    dataset = build_table(path=str(write_lines(tmp_path / "t.csv", "rooms,town,price", lines)), label="price", number=["rooms"])
+    assert (dataset.manifest.task, dataset.manifest.shape) == ("number", [2])
+    for name in ("train", "val", "test"):
+        split = dataset.split(name)
+        np.testing.assert_allclose(np.asarray(split.labels).ravel(), split.inputs[:, 0] * 3.5 + 100)

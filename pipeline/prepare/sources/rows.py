@@ -77,9 +77,10 @@ def open_table(path: Path, data: DataConfig) -> Source:
         for table in tables:
             yield from ({name: row[name] for name in features} for row in _first_rows(table))
 
-    classes, switches = (columns.labels, len(columns.labels)) if columns.several else (None, None)
+    several = (columns.labels, len(columns.labels), ()) if columns.several else (None, None, columns.labels)
+    classes, switches, named = several
     notes = [f"column {i + 1} has no name, so it is left out" for i, name in enumerate(first.names) if not name]
-    return Source(columns.task, read, None, classes, tuple(notes), switches, cells=others)
+    return Source(columns.task, read, None, classes, tuple(notes), switches, named, cells=others)
 
 
 def _trained(data: DataConfig, columns: Columns, header: list[str] | None) -> _Table:
