@@ -1,5 +1,6 @@
 """Real digits as a prepared dataset, and small programs on them."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,36 @@ def train_to_end(trained: Training) -> Training:
 def train_one_epoch(trained: Training) -> None:
     trained.train_epoch()
     trained.end_epoch({name: trained.evaluate(name) for name in ("train_clean", "val")})
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupted(trained: Training, after: int) -> Training:
+    """Stopped after so many steps."""
+    steps = 0
+
+    def count():
+        nonlocal steps
+        steps += 1
+        if steps == after:
+            raise Interrupted
+
+    with contextlib.suppress(Interrupted):
+        while not trained.done:
+            trained.train_epoch(count)
+            trained.end_epoch({name: trained.evaluate(name) for name in ("train_clean", "val")})
+    assert not trained.done
+    return trained
+
+
+def gone_on(first: Training, second: Training) -> Training:
+    """Another training of the same run that goes on from where one stands, to its end."""
+    tensors, progress = first.state()
+    second.restore({name: array.copy() for name, array in tensors.items()}, progress)
+    second.rows = [list(rows) for rows in first.rows]
+    return train_to_end(second)
 
 
 def untimed(rows):

@@ -1,6 +1,5 @@
 """Training any torch module: exact after every kill, the same on any number of workers, judged and recorded like all nets."""
 
-import contextlib
 import os
 import random
 import sys
@@ -10,7 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from training_helpers import equal, lane, train_one_epoch, train_to_end, training, untimed
+from training_helpers import equal, gone_on, interrupted, lane, train_one_epoch, train_to_end, training, untimed
 
 from pipeline import extensions
 from pipeline.data.dataset import open_dataset
@@ -19,35 +18,8 @@ from pipeline.train.tree import Team
 CNN = {"module": "cnn", "epochs": 2, "batch_size": 100, "shards": 4}
 
 
-class Interrupted(Exception):
-    pass
-
-
-def interrupted(trained, after):
-    """Stopped after so many steps."""
-    steps = 0
-
-    def count():
-        nonlocal steps
-        steps += 1
-        if steps == after:
-            raise Interrupted
-
-    with contextlib.suppress(Interrupted):
-        while not trained.done:
-            trained.train_epoch(count)
-            trained.end_epoch({name: trained.evaluate(name) for name in ("train_clean", "val")})
-    assert not trained.done
-    return trained
-
-
 def resumed(first, digits, own_lane, **changes):
-    """Another training that goes on from where one stands, to its end."""
-    tensors, progress = first.state()
-    second = training(digits, [own_lane], **changes)
-    second.restore({name: array.copy() for name, array in tensors.items()}, progress)
-    second.rows = [list(rows) for rows in first.rows]
-    return train_to_end(second)
+    return gone_on(first, training(digits, [own_lane], **changes))
 
 
 def test_a_module_with_statistics_and_dropout_resumes_exactly_at_any_step(digits, own_modules):

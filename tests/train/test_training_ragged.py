@@ -1,6 +1,5 @@
 """Training on rows of different lengths and on samples that own windows: a kind of the user's own, in all four forms."""
 
-import contextlib
 import os
 import random
 import sys
@@ -16,7 +15,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from run_helpers import configs
 from series_samples import OFF, OWN, built, drawn, install, numbers, policy, spec_for, write_series
-from training_helpers import equal, lane, program, train_one_epoch, train_to_end, untimed
+from training_helpers import equal, gone_on, interrupted, lane, program, train_one_epoch, train_to_end, untimed
 
 from pipeline import extensions, keyed
 from pipeline.data.dataset import open_dataset
@@ -26,6 +25,7 @@ from pipeline.model.losses import probabilities
 from pipeline.train.program import program_of
 from pipeline.train.training import Training
 from pipeline.train.tree import Team
+from pipeline.train.trial import MadeUp
 
 CPU = torch.device("cpu")
 USED = {"epochs": 2, "batch_size": 40, "shards": 4, "loss": "sigmoid", "warmup_epochs": 0.0}
@@ -57,39 +57,14 @@ def trained_on(data, lanes=None, views=OFF, module="pooled", team=None, **change
     return Training(own, lanes, data, every, CPU, team)
 
 
-class Interrupted(Exception):
-    pass
-
-
-def resumed(data, after, views, **changes):
-    """Interrupted after so many steps, and gone on with by another training to the end."""
-    first, steps = trained_on(data, views=views, **changes), 0
-
-    def count():
-        nonlocal steps
-        steps += 1
-        if steps == after:
-            raise Interrupted
-
-    with contextlib.suppress(Interrupted):
-        while not first.done:
-            first.train_epoch(count)
-            first.end_epoch({name: first.evaluate(name) for name in ("train_clean", "val")})
-    assert not first.done
-    tensors, progress = first.state()
-    second = trained_on(data, views=views, **changes)
-    second.restore({name: array.copy() for name, array in tensors.items()}, progress)
-    second.rows = [list(rows) for rows in first.rows]
-    return train_to_end(second)
-
-
 @pytest.mark.parametrize("module", ["pooled", "recurrent"])
 def test_it_resumes_exactly_at_any_step(forms, module):
     data, views = forms["ragged windows"], drawn()
     whole = train_to_end(trained_on(data, views=views, module=module))
     for after in random.Random(0).sample(range(1, 2 * whole.steps_per_epoch), 4):
         torch.manual_seed(after)
-        assert equal(whole, 0, resumed(data, after, views, module=module)), after
+        first, second = (trained_on(data, views=views, module=module) for _ in range(2))
+        assert equal(whole, 0, gone_on(interrupted(first, after), second)), after
 
 
 def _worker(rank, size, port, folder, own, out, tests):
@@ -230,6 +205,17 @@ def test_a_number_of_a_sample_is_the_mean_of_its_windows_answers_in_its_own_unit
         outputs = trained.net.forward(trained.to_input(rows))[0].double().mean(0)
         errors.append(abs(own.scale.in_units(outputs.numpy()[None])[0, 0] - val.labels[i]))
     assert last["mae"] == pytest.approx(np.mean(errors), rel=1e-4)
+
+
+def test_a_trial_is_made_of_rows_like_those_of_the_data(forms):
+    for form, data in forms.items():
+        made = MadeUp(data.manifest, {"train": 90}).split("train")
+        for own, spread in ((made.stored.lengths, data.manifest.lengths), (made.num_rows, data.manifest.windows)):
+            least, median, most = spread or (1, 1, 1)
+            assert least <= own.min() <= own.max() <= most, form
+            assert abs(np.median(own) - median) <= 0.25 * (most - least), form
+        assert made.inputs.shape[1:] == tuple(data.manifest.shape)
+        assert made.inputs.dtype == np.float32
 
 
 def test_inputs_of_one_shape_made_of_ragged_rows_suit_a_stack(forms, tmp_path):
