@@ -47,6 +47,6 @@ def with_recognised(arguments: Sequence[str], links: Sequence[Link], before: Ove
             f"{named}: {found.what}, which can't be read yet; images in folders, tables, Parquet or IDX files can"
         )
     words = [f"data={found.source}", *(word for word in found.keys if word.partition("=")[0] not in said)]
-    others = [name for name in (*found.also, "folder", "csv") if name != found.source]
-    told = f"{named}: {found.what}, so {' '.join(words)}; to overrule it say another, such as data={others[0]}"
+    other = f"data={found.also[0]}" if found.also else "another data=..."
+    told = f"{named}: {found.what}, so {' '.join(words)}; {other} beside it overrules that"
     return [*arguments, *words], [told]

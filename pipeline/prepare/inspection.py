@@ -190,7 +190,7 @@ class _Seen:
             ("numbers", self._numbers()),
             ("classes", self._classes()),
             ("splits", self._splits()),
-            ("contents", reading_of(self.data.kind).described(samples.facts[self.readable], self.data)),
+            ("contents", self._contents()),
             ("stored as", self._stored()),
             ("not taken", by_reason(samples, samples.problems) if samples.problems else []),
             ("left out", self._left_out()),
@@ -237,6 +237,10 @@ class _Seen:
         how = "cut by time" if self.overview.times else "as given" if self.met.splits else "cut by content"
         of = "" if len(self.overview.samples) == self.met.num else ", of those looked into"
         return [f"{', '.join(f'{name} {num:,}' for name, num in zip(SPLITS, counts, strict=True))} ({how}{of})"]
+
+    def _contents(self) -> list[str]:
+        facts = self.overview.samples.facts[self.readable]
+        return reading_of(self.data.kind).described(facts, self.data) if len(facts) else []
 
     def _stored(self) -> list[str]:
         if self.laid is None:

@@ -45,6 +45,7 @@ _ALONE = {
 _WORDS = 5
 """A cell of so many words is a text, not a category."""
 _MANY_NUMBERS = 16
+_NO_STEMS: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def _of_folder(path: Path, named: str) -> Recognised | None:
         return _of_parquet([file for file in files if _suffix(file) == "parquet"], named)
     tables = [file for file in files if _suffix(file) in _TABLES]
     if kinds["picture"]:
-        listed = next((found for table in tables if (found := _of_csv(table, named, pictures=True))), None)
+        stems = {file.stem for file in files if _kind_of_name(file) == "picture"}
+        listed = next((found for table in tables if (found := _of_csv(table, named, stems))), None)
         classes = [folder for folder in Folder(path).filled if folder.holds_samples]
         if listed and len(classes) < 2:
             return listed
@@ -184,14 +186,14 @@ def _of_file(path: Path, named: str) -> Recognised | None:
     return None
 
 
-def _of_csv(table: Path, named: str, pictures: bool = False) -> Recognised | None:
-    """A table of images or of numbers and categories. pictures: only the first is looked for."""
+def _of_csv(table: Path, named: str, stems: set[str] | None = None) -> Recognised | None:
+    """A table of images or of numbers and categories. stems: names of images beside it, so that only the first is meant."""
     rows = first_rows(table)
     columns = tuple(rows[0]) if rows else ()
     cells = {name: [row[name] for row in rows if row[name].strip()] for name in columns}
-    if image := _names_pictures(cells, table.parent):
+    if image := _names_pictures(cells, table.parent, stems or set()):
         return _images("a table of image files", "csv", image, columns, ("table", "folder"))
-    if pictures or not rows:
+    if stems is not None or not rows:
         return None
     _check_not_texts(cells, named)
     return Recognised("a table of numbers and categories", "table", ("csv",), columns=columns)
@@ -202,9 +204,13 @@ def _images(what: str, source: str, column: str, columns: Sequence[str], also: t
     return Recognised(f"{what} (column {one_line(column)})", source, also, keys, tuple(columns))
 
 
-def _names_pictures(cells: Mapping[str, Sequence[str]], folder: Path) -> str | None:
-    """The column whose cells are names of images; the one that is called so where several are."""
-    found = [name for name, texts in cells.items() if texts and all(_is_picture(text, folder) for text in texts[:TRIED])]
+def _names_pictures(cells: Mapping[str, Sequence[str]], folder: Path, stems: set[str] = _NO_STEMS) -> str | None:
+    """The column whose cells are names of images, or ids that are; the one that is called so where several are."""
+
+    def are_pictures(texts: Sequence[str]) -> bool:
+        return bool(texts) and all(text.strip() in stems or _is_picture(text, folder) for text in texts[:TRIED])
+
+    found = [name for name, texts in cells.items() if are_pictures(texts)]
     return next((name for name in found if name == "image"), next(iter(found), None))
 
 

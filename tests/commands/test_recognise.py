@@ -28,7 +28,7 @@ def test_data_are_recognised_and_it_is_said(project: Path, tmp_path: Path) -> No
     new = change([f"data.path={photos(tmp_path)}"])
     assert chosen(new) == "folder"
     assert new.recognised == [
-        f"data.path={tmp_path}/photos: images in class folders, so data=folder; to overrule it say another, such as data=csv"
+        f"data.path={tmp_path}/photos: images in class folders, so data=folder; another data=... beside it overrules that"
     ]
     assert new.values["data"]["source"] == "folder"
     assert new.values["model"]["arch"] == "cnn", "with the preset of data=folder"
@@ -81,6 +81,6 @@ def test_the_column_of_images_is_named_unless_somebody_does(project: Path, tmp_p
 def test_a_dry_run_says_it(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", "--dry-run", f"data.path={photos(tmp_path)}"]) == 0
     said = capsys.readouterr().out
-    assert "images in class folders, so data=folder; to overrule" in said
+    assert "images in class folders, so data=folder; another data=..." in said
     assert "data=folder takes model=photos" in said
     assert "would make data/photos -> " in said

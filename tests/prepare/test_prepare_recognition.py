@@ -49,6 +49,11 @@ def table_alone(root: Path) -> Path:
     return images_and_table(root) / "t.csv"
 
 
+def ids_of_images(root: Path) -> Path:
+    write_table(images_and_table(root) / "t.csv", [["code", "label"], *([str(i), "ab"[i % 2]] for i in range(4))])
+    return root / "leaves"
+
+
 def classes_and_table(root: Path) -> Path:
     write_table(photos(root) / "list.csv", [["image", "label"], ["cat/0.png", "cat"]])
     return root / "photos"
@@ -97,6 +102,9 @@ CASES: dict[Make, Recognised] = {
     table_alone: Recognised(
         "a table of image files (column file name)", "csv", ("table", "folder"), ("data.image='file name'",),
         ("file name", "kind"),
+    ),
+    ids_of_images: Recognised(
+        "a table of image files (column code)", "csv", ("table", "folder"), ("data.image=code",), ("code", "label")
     ),
     classes_and_table: Recognised("images in class folders", "folder", ("csv",)),
     idx: Recognised("files of the MNIST family", "idx"),
