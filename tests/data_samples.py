@@ -15,6 +15,7 @@ from PIL import Image
 from pipeline import artifacts
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.kinds.image.keys import ImageData
+from pipeline.kinds.table.keys import TableData
 from pipeline.prepare.build import build_dataset
 from pipeline.schema.base import validated
 from pipeline.schema.prepare import PrepareConfig
@@ -42,6 +43,16 @@ PREPARE = {
 
 def data_config(source: str, **changes: Any) -> ImageData:
     return validated(ImageData, DATA | {"source": source} | changes, "data")
+
+
+TABLE = dict.fromkeys(TableData.model_fields) | {
+    "kind": "table", "source": "table", "label": "label", "target": "auto", "number": [], "category": [], "date": [],
+    "ignore": [], "missing": [], "rare": 5, "bins": 48,
+}  # fmt: skip
+
+
+def table_config(path: Path, **changes: Any) -> TableData:
+    return validated(TableData, TABLE | {"path": str(path)} | changes, "data")
 
 
 def prepare_config(**changes: Any) -> PrepareConfig:

@@ -33,6 +33,8 @@ class Feature(NamedTuple):
 class Leaks(Protocol):
     """How a kind's stored rows tell of them. Whole numbers decide what is alike, so that it is the same everywhere."""
 
+    EQUAL_BY_CHANCE: bool
+    """Whether samples may have equal contents although they are no copies."""
     LIKENESS_BITS: int
     """Fingerprints of rows that may be alike differ in at most so many bits."""
 

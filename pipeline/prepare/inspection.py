@@ -164,7 +164,9 @@ class _Seen:
         if self.laid is None:
             return
         samples, kind, layout = self.overview.samples, reading_of(self.data.kind), self.laid.layout
-        chosen = {label: self.readable[own] for label, own in _first_of_each(samples, self.readable).items()}
+        groups = {"samples": np.arange(len(self.readable))[: 2 * MOST_EXAMPLES]}
+        groups = groups if self.overview.source.task == "number" else _first_of_each(samples, self.readable)
+        chosen = {label: self.readable[own] for label, own in groups.items()}
         index = np.concatenate(list(chosen.values()))
         with tempfile.TemporaryDirectory(prefix="regatta-inspect-") as folder:
             scratch = Path(folder) / "decoded"

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from pipeline.kinds.leaks import leaks_of
 from pipeline.kinds.reading import Laid, reading_of
 from pipeline.prepare import numbers
 from pipeline.prepare.account import Refused, check_classes, check_reach, check_times
@@ -16,7 +17,7 @@ from pipeline.prepare.classes import class_names, settled
 from pipeline.prepare.labels import encoded
 from pipeline.prepare.raw import Source
 from pipeline.prepare.scan import NONE, Column, Samples, scan
-from pipeline.prepare.selection import Taken, canonical, cells, split_samples
+from pipeline.prepare.selection import Taken, canonical, cells, split_samples, told_apart
 from pipeline.prepare.splits import TEST, TRAIN, VAL, limited
 from pipeline.prepare.times import Times, timed
 from pipeline.schema.data import DataConfig
@@ -34,6 +35,8 @@ class Overview:
     samples: Samples
     times: Times | None
     """When each sample was, if that is what cuts the splits."""
+    by_chance: bool
+    """Whether contents may be equal although they are no copies."""
     notes: list[str]
 
     def without(self, problems: dict[int, str]) -> Overview:
@@ -59,12 +62,14 @@ def overview_of(source: Source, data: DataConfig, workers: int) -> Overview:
     """The source's samples, read once."""
     samples = scan(source, reading_of(data.kind), data, workers)
     source, samples, notes = settled(source, samples, data.exclusive, data.target)
+    leaks = leaks_of(data.kind)
+    by_chance = leaks is not None and leaks.EQUAL_BY_CHANCE
     if data.group is None and not (samples.splits != NONE).any():
         notes += belonging_notes(source)
     if data.time is None:
-        return Overview(source, samples, None, notes)
+        return Overview(source, samples, None, by_chance, notes)
     samples, times, told = timed(samples, data.time, data.day_first)
-    return Overview(source, samples, times, [*notes, *told])
+    return Overview(source, samples, times, by_chance, [*notes, *told])
 
 
 def laid(samples: Samples, readable: Column, data: DataConfig) -> Laid:
@@ -96,7 +101,9 @@ def divided(overview: Overview, readable: Column, chosen: Column, prepare: Prepa
     if times:
         check_times(samples, chosen, times, _fractions(prepare), refusing(problems))
     strata = numbers.strata(labels, samples.labels[chosen]) if targets else labels
-    taken = split_samples(samples, chosen, strata, classes, prepare, times)
+    apart, told = told_apart(samples, chosen) if overview.by_chance else (samples, [])
+    taken = split_samples(apart, chosen, strata, classes, prepare, times)
+    taken = replace(taken, notes=[*told, *taken.notes])
     check_left(taken, prepare, refusing(problems | taken.dropped))
     if not targets:
         return Division(classes, labels, taken, [], {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,13 @@ from pipeline.data.dataset import FEW, SPLITS
 from pipeline.errors import ConfigError
 from pipeline.prepare.folds import TIMELESS, check_enough, dealt
 from pipeline.prepare.scan import Column, Samples
-from pipeline.prepare.splits import NONE, TEST, TRAIN, VAL, assigned, by_time, group_strata, straddlers
+from pipeline.prepare.splits import NONE, TEST, TRAIN, VAL, assigned, by_time, conflicts, group_strata, straddlers
 from pipeline.prepare.times import Times, time_notes
 from pipeline.prepare.wording import share, some
 from pipeline.schema.prepare import PrepareConfig
+
+MANY, SOME = 0.1, 0.01
+"""Shares: of samples that have the content of another one, and of such contents those that bear several labels."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,27 @@ def canonical(samples: Samples, index: Column) -> Column:
     rank = np.empty(len(samples.label_sets), np.int64)
     rank[sorted(range(len(rank)), key=lambda code: samples.label_sets[code])] = np.arange(len(rank))
     return index[np.lexsort((index, rank[samples.labels[index]], samples.splits[index], samples.contents[index]))]
+
+
+def told_apart(samples: Samples, index: Column) -> tuple[Samples, list[str]]:
+    """The samples with a content number for each, where many are equal by chance: then they are no copies; and a note.
+
+    Copies bear one label. So equal rows are taken as samples of their own if there are many of them and of these, by
+    content, some bear several.
+    """
+    contents = samples.contents[index]
+    _, counts = np.unique(contents, return_counts=True)
+    repeated = int(counts[counts > 1].sum())
+    disputed = conflicts(contents, samples.labels[index])
+    if repeated < MANY * len(index) or len(np.unique(contents[disputed])) < SOME * (counts > 1).sum():
+        return samples, []
+    own = samples.contents.copy()
+    own[index] = keyed.sample_ids(contents)
+    note = (
+        f"{share(repeated, len(index))} samples have the content of another one, often with another label: they are taken as "
+        "equal by chance, no copies, and may be in different splits"
+    )
+    return replace(samples, contents=own), [note]
 
 
 def cells(samples: Samples, index: Column, task: str) -> Column:

@@ -41,19 +41,19 @@ class Judged(NamedTuple):
 
 
 def telling_notes(leaks: Leaks, contents: Decoded, taken: Taken, labels: NDArray[Any], layout: Layout, data: Any) -> list[str]:
-    """Notes of the features that alone say nearly all, the most telling first. labels (T,): of the taken samples."""
-    if labels.ndim != 1:
-        return []
+    """Notes of the features that alone say nearly all, the most telling first. labels (T,), or (T, numbers): of the samples."""
+    answers = [labels] if labels.ndim == 1 else list(labels.T) if labels.dtype.kind == "f" else []
     rows = max(1000, min(MOST_ROWS, MOST_CELLS // max(1, layout.num_bytes)))
     train, val = (_first(taken.splits == split, rows) for split in (TRAIN, VAL))
-    if len(val) < FEWEST:
+    if len(val) < FEWEST or not answers:
         return []
     index = taken.index[np.r_[train, val]]
 
     def values() -> NDArray[Any]:
         return np.asarray(contents.values[contents.row_of[index]])
 
-    found = [_judged(one, len(train), labels[train], labels[val]) for one in leaks.features(values, layout, data)]
+    features = list(leaks.features(values, layout, data))
+    found = [_judged(one, len(train), answer[train], answer[val]) for answer in answers for one in features]
     telling = sorted((one for one in found if one and one.left <= LEFT), key=lambda one: one.left)
     if not telling:
         return []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_samples import class_folders, data_config, encoded, picture, prepare_config, write_table
+from data_samples import class_folders, data_config, encoded, picture, prepare_config, table_config, write_table
 
 from pipeline.errors import DataError
 from pipeline.prepare import inspection
@@ -84,3 +84,11 @@ def test_a_source_that_can_not_be_opened_is_the_error_of_prepare(tmp_path: Path)
     write_table(tmp_path / "t.csv", [["file", "kind"], ["a.png", "a"]])
     with pytest.raises(DataError, match=r"no column 'image' and 'label'"):
         inspected(data_config("csv", path=str(tmp_path / "t.csv")), prepare_config(), 1)
+
+
+def test_numbers_have_no_classes(tmp_path: Path) -> None:
+    rows = [["x", "label"], *([str(i * 7 % 60), f"{i / 7:.3f}"] for i in range(60))]
+    found = inspected(table_config(write_table(tmp_path / "t.csv", rows)), prepare_config(), 1)
+    assert told(found)["numbers"] == ["label: from 0 to 8.429, mean 4.2143"]
+    assert "classes" not in told(found)
+    assert [(own.label, len(own.rows)) for own in found.examples] == [("samples", 16)]

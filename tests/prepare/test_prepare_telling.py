@@ -6,25 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_samples import prepare_config, write_table
+from data_samples import prepare_config, table_config, write_table
 
 from pipeline.kinds.leaks import Feature
-from pipeline.kinds.table.keys import TableData
 from pipeline.prepare.build import build_dataset
 from pipeline.prepare.telling import _cells, _judged
-from pipeline.schema.base import validated
-
-KEYS = dict.fromkeys(TableData.model_fields) | {
-    "kind": "table", "source": "table", "label": "label", "number": [], "category": [], "date": [], "ignore": [], "missing": [],
-    "rare": 5, "bins": 48,
-}  # fmt: skip
 
 
 def notes(folder: Path, header: Sequence[str], rows: Sequence[Sequence[object]], **data: Any) -> list[str]:
     path = write_table(folder / "t.csv", [list(header), *([str(cell) for cell in row] for row in rows)])
     (folder / "out").mkdir(exist_ok=True)
-    keys = validated(TableData, KEYS | {"path": str(path)} | data, "data")
-    return build_dataset(keys, prepare_config(), folder / "out" / "", "code", 1).notes
+    return build_dataset(table_config(path, **data), prepare_config(), folder / "out", "code", 1).notes
 
 
 def made(num: int, cell: Callable[[int, np.random.Generator], object]) -> list[list[object]]:
@@ -124,3 +116,11 @@ def test_rows_that_differ_in_what_is_left_out_or_in_last_digits_are_alike(tmp_pa
 def test_rows_of_few_different_cells_are_equal_by_chance(tmp_path: Path) -> None:
     rows = [[f"{i:05d}x", i % 3, i % 2, "ab"[i % 2]] for i in range(600)]
     assert not [note for note in notes(tmp_path, ["id", "x", "y", "label"], rows) if "resemble" in note]
+
+
+def test_a_column_that_knows_a_number_is_named(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    rows = [[round(x, 4), round(3 * x + 0.02 * draw.normal(), 4), round(draw.normal(), 4)] for x in draw.normal(size=600)]
+    [note] = [note for note in notes(tmp_path, ["cost", "label", "z"], rows) if "alone says" in note]
+    assert note.startswith("column 'cost' alone says 9")
+    assert "% of the variance in validation" in note

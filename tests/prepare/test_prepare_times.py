@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data_samples import data_config, encoded, picture, placed, prepare_config, rejected, write_table
+from data_samples import data_config, encoded, picture, placed, prepare_config, rejected, table_config, write_table
 
 from pipeline.data.dataset import Dataset
 from pipeline.errors import ConfigError, DataError
+from pipeline.prepare.build import build_dataset
 from pipeline.prepare.splits import TEST, TRAIN, VAL, by_time
 from pipeline.prepare.times import read_time
 
@@ -268,17 +269,11 @@ def test_the_newest_of_a_unit_decides_for_it() -> None:
 
 
 def test_a_table_is_cut_by_time_and_does_not_learn_from_it(tmp_path: Path) -> None:
-    from pipeline.kinds.table.keys import TableData
-    from pipeline.prepare.build import build_dataset
-    from pipeline.schema.base import validated
-
     rows = [
         ["when", "x", "label"],
         *([f"{1 + i // 28:02d}/{1 + i % 28:02d}/2024", str(i % 7), "ab"[i % 2]] for i in range(100)),
     ]
-    keys = dict.fromkeys(TableData.model_fields) | {name: [] for name in ("number", "category", "date", "ignore", "missing")}
-    keys |= {"kind": "table", "source": "table", "label": "label", "rare": 5, "bins": 48, "time": "when"}
-    data = validated(TableData, keys | {"path": str(write_table(tmp_path / "t.csv", rows))}, "data")
+    data = table_config(write_table(tmp_path / "t.csv", rows), time="when")
     (tmp_path / "out").mkdir()
     manifest = build_dataset(data, prepare_config(), tmp_path / "out", "code", 1)
     assert manifest.counts == {"train": 80, "val": 10, "test": 10}

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import data_samples
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -23,18 +24,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.stages import prepare
 
 OUT = Path("artifacts/prepare")
-DATA = {
-    "kind": "image", "max_pixels": 10**7,
-    "source": "digits", "path": None, "train_path": None, "val_path": None, "test_path": None, "size": None, "resize": "pad",
-    "enlarge": True, "bits": None,
-    "channels": "auto", "image": "image", "label": "label", "target": "auto",
-    "separator": None, "exclusive": None, "split": None, "group": None,
-    "class_level": None,
-    "files": None,
-}  # fmt: skip
-PREPARE = {
-    "val_fraction": 0.1, "test_fraction": 0.1, "split_seed": 0, "max_bad_fraction": 0.0, "limit": None,
-}  # fmt: skip
+DATA = data_samples.DATA | {"source": "digits", "max_pixels": 10**7}
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +34,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_params(prepare: dict[str, Any] | None = None, **data: Any) -> None:
-    Path("params.yaml").write_text(yaml.safe_dump({"data": DATA | data, "prepare": PREPARE | (prepare or {})}))
+    Path("params.yaml").write_text(yaml.safe_dump({"data": DATA | data, "prepare": data_samples.PREPARE | (prepare or {})}))
 
 
 def prepared(prepare_keys: dict[str, Any] | None = None, **data: Any) -> Dataset:
@@ -62,7 +52,7 @@ def test_digits(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "prepare: reading digits (embedded) into artifacts/prepare"
     assert said[1].startswith("prepare: 1797 samples of 10 classes as 1 x 8 x 8 uint8: train ")
-    assert sorted(file.name for file in OUT.iterdir()) == ["dataset.json", "rejected.csv", "test", "train", "val"]
+    assert sorted(file.name for file in OUT.iterdir()) == ["alike.csv", "dataset.json", "rejected.csv", "test", "train", "val"]
     before = {file: file.read_bytes() for file in OUT.rglob("*") if file.is_file()}
     prepare.run()
     assert {file: file.read_bytes() for file in OUT.rglob("*") if file.is_file()} == before

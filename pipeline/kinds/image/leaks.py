@@ -18,6 +18,7 @@ from pipeline.keyed import U64
 from pipeline.kinds.kind import Layout
 from pipeline.kinds.leaks import Feature
 
+EQUAL_BY_CHANCE = False
 LIKENESS_BITS = 8
 ALIKE, SURELY_ALIKE = 0.8, 0.98
 """Least correlation of the changes of brightness between two pictures; the second where many share a fingerprint."""

@@ -16,6 +16,7 @@ from pipeline.kinds.table.columns import columns_in
 from pipeline.kinds.table.keys import TableData
 from pipeline.kinds.words import quoted
 
+EQUAL_BY_CHANCE = True
 LIKENESS_BITS = 0
 DIGITS = 4
 """Of a number that count."""
