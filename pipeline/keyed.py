@@ -186,6 +186,21 @@ def module_seeds(run_seeds: NDArray[Any], steps: NDArray[Any], shard: int) -> ND
     return (mixed >> np.uint64(1)).astype(np.int64)
 
 
+def mix_draws(run_seed: int, steps: NDArray[Any], positions: NDArray[Any]) -> NDArray[np.float64]:
+    """The (N, 5) uniform numbers that decide how samples at these positions in the whole batches of steps (N,) are mixed."""
+    places = steps.astype(np.uint64)[:, None], positions.astype(np.uint64)[:, None]
+    return unit(words("mix", run_seed, *places, np.arange(5, dtype=np.uint64)))
+
+
+def mix_share(drawn: NDArray[np.float64], alpha: float) -> NDArray[np.float32]:
+    """Uniform numbers as numbers of the distribution Beta(alpha, alpha), rounded to 2**-16, so that no library's last bit
+    decides."""
+    from scipy import special
+
+    found = drawn if alpha == 1 else special.betaincinv(alpha, alpha, drawn)
+    return (np.round(found * 2.0**16) / 2.0**16).astype(np.float32)
+
+
 def dropout_base(num_rows: int, num_units: int, device: torch.device | None = None) -> torch.Tensor:
     """Mixed counters (rows, units) int32 of the positions in the whole batch: the part of a mask that no key changes.
 

@@ -148,7 +148,6 @@ def take_step(training: Training) -> Step:
     import torch
 
     from pipeline.kinds.ragged import Ragged
-    from pipeline.model.losses import sample_losses
 
     epoch, step, layout = training.progress.epoch, training.progress.step, training.net.layout
     order = keyed.epoch_order(training.lanes[0].seed, epoch, len(training.ids))
@@ -159,11 +158,11 @@ def take_step(training: Training) -> Step:
     training.meter.pending.clear()
     gradient = training.gradient(block, step)
     logits = torch.cat([part for _, part, _ in training.meter.pending], dim=1)
-    losses = sample_losses(training.program.loss, logits, block.labels, training.smoothing)
+    losses = block.targets.losses(training.program.loss, logits, training.smoothing)
     training.update(step, gradient)
     return Step(
         ids=training.ids[order[step * size : (step + 1) * size]],
-        labels=block.labels[0].numpy(force=True),
+        labels=block.targets.labels[0].numpy(force=True),
         inputs=(inputs.items if isinstance(inputs, Ragged) else inputs[0]).numpy(force=True),
         lengths=inputs.lengths.numpy() if isinstance(inputs, Ragged) else None,
         logits=logits[0].numpy(force=True),

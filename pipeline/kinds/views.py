@@ -14,6 +14,8 @@ from pipeline.kinds.extended import extended
 from pipeline.kinds.kind import BUILT_IN, Fit
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pipeline.kinds.ragged import Rows
 
 
@@ -25,6 +27,13 @@ class Views(Protocol):
 
         ids: of each row's sample, of its second and further windows others. fit: of the dataset, whose digest stands beside
         the policy's wherever views are identified. Ragged rows may change their lengths.
+        """
+
+    def pasted(self, own: Tensor, other: Tensor, shares: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs (B, ...) with a box of others pasted (CutMix, Yun et al. 2019), and what is left of each (B,) exactly.
+
+        shares (B,): what should be left. centres (B, 2): of the boxes, from 0 to 1 along each side. A kind whose samples
+        have no neighbourhood lacks this function.
         """
 
     def policy_digest(self, policy: Any) -> str:

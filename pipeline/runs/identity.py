@@ -10,7 +10,7 @@ from pipeline import extensions, keyed
 from pipeline.artifacts import digest
 from pipeline.closure import code_digest
 from pipeline.schema.model import ModelConfig
-from pipeline.schema.train import NOT_IDENTITY, TrainConfig
+from pipeline.schema.train import NEUTRAL, NOT_IDENTITY, TrainConfig
 
 CODE = "pipeline/train/fit.py"
 """What a run's code digest covers: this file's imports."""
@@ -66,4 +66,5 @@ def training_code(kind: str | None, *, extended: bool) -> str:
 
 
 def _identity_keys(train: TrainConfig) -> dict[str, Any]:
-    return {name: value for name, value in train.model_dump().items() if name not in NOT_IDENTITY}
+    every = train.model_dump().items()
+    return {name: value for name, value in every if name not in NOT_IDENTITY and NEUTRAL.get(name) != value}

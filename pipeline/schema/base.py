@@ -32,6 +32,8 @@ ALIASES = {
     **dict.fromkeys(("grad_clip", "clip_grad", "gradient_clip_val", "max_grad_norm"), "train.clip_norm"),
     **dict.fromkeys(("accumulate_grad_batches", "gradient_accumulation_steps"), "train.accumulate"),
     **dict.fromkeys(("smoothing",), "train.label_smoothing"),
+    **dict.fromkeys(("mixup_alpha", "mix_up"), "train.mixup"),
+    **dict.fromkeys(("cutmix_alpha", "cut_mix"), "train.cutmix"),
     **dict.fromkeys(("drop", "dropout_rate", "drop_rate", "p_dropout"), "model.dropout"),
     **dict.fromkeys(("hidden", "hidden_sizes", "hidden_units", "hidden_layer_sizes"), "model.widths"),
     **dict.fromkeys(("architecture", "backbone", "model_name"), "model.arch"),

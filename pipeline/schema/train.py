@@ -12,6 +12,8 @@ from pipeline.schema.base import Section, nearest
 NOT_IDENTITY = ("device", "threads", "save_every_s", "callbacks", "profiler")
 """Keys of `train` that are not part of a run: the device type is counted by itself, threads may change the last bits,
 and callbacks and profilers watch."""
+NEUTRAL = {"mixup": 0.0, "cutmix": 0.0}
+"""Keys that came later, and the values with which a run is what it was before."""
 Positive = Annotated[int, Field(ge=1)]
 Precision = Literal["32-true", "bf16-mixed"]
 """As Lightning names it."""
@@ -54,6 +56,10 @@ class TrainConfig(Section):
     warmup_epochs: Annotated[float, Field(ge=0.0)]
     """Epochs of linear rise from zero, at most half of all; for one_cycle the rising part of the cycle."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
+    mixup: Annotated[float, Field(ge=0.0)]
+    """Blend each sample with another one of its batch, in shares of Beta(mixup, mixup), labels likewise; 0: not."""
+    cutmix: Annotated[float, Field(ge=0.0)]
+    """Paste a box of another sample of the batch, of a share of Beta(cutmix, cutmix); beside mixup in half of them; 0: not."""
     clip_norm: Annotated[float, Field(gt=0.0)] | None
     """Largest norm of a step's gradient; null: no clipping."""
     early_stop: Annotated[int, Field(ge=0)]

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from pipeline import keyed
 from pipeline.data.batches import Inputs
-from pipeline.data.dataset import Split
+from pipeline.data.dataset import Manifest, Split
 from pipeline.data.views import Views
 from pipeline.kinds.inputs import Cast
-from pipeline.kinds.kind import Fit
 from pipeline.kinds.ragged import Ragged, Rows
 from pipeline.kinds.views import views_of
 from pipeline.model.draw import DrawBlock, Draws
+from pipeline.model.targets import Partners, Targets
+from pipeline.train.mixing import Mixing, Places
 from pipeline.train.program import Lane, Program, lane_seeds
 from pipeline.train.tree import Span, Team, shard_bounds
 
@@ -39,21 +40,21 @@ class Block:
     """Which rows of each whole batch there are; of the last batch of an epoch perhaps fewer."""
     inputs: Rows
     """As the network takes them: (K, steps x rows, ...) or, of the one run there is, ragged ones."""
-    labels: Tensor
-    """(K, steps x rows) int64, (K, steps x rows, classes) uint8, or of numbers (K, steps x rows, targets) float32."""
+    targets: Targets
+    """Labels (K, steps x rows) int64, (K, steps x rows, classes) uint8, or of numbers (K, steps x rows, targets) float32."""
     draws: DrawBlock
     """What else is random in these steps, for the networks to ask for."""
 
     def place(self, step: int) -> int:
-        """Where row 0 of a step's whole batch lies in `inputs` and `labels`, or would lie."""
+        """Where row 0 of a step's whole batch lies in `inputs` and `targets`, or would lie."""
         first, last = self.rows
         return (step - self.steps[0]) * (last - first) - first
 
-    def shard(self, step: int, first: int, last: int) -> tuple[Rows, Tensor]:
-        """Inputs and labels of rows [first, last) of a step's whole batch, filled up by the network to their own longest."""
+    def shard(self, step: int, first: int, last: int) -> tuple[Rows, Targets]:
+        """Inputs and targets of rows [first, last) of a step's whole batch, filled up by the network to their own longest."""
         a, b = self.place(step) + first, self.place(step) + last
         inputs = self.inputs.part(a, b) if isinstance(self.inputs, Ragged) else self.inputs[:, a:b]
-        return inputs, self.labels[:, a:b]
+        return inputs, self.targets.part(a, b)
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,13 @@ class Batches:
         lanes: Sequence[Lane],
         train: Split,
         views: Sequence[Views],
-        fit: Fit,
+        data: Manifest,
         to_input: Cast,
         device: torch.device,
         team: Team,
     ) -> None:
-        self.program, self.lanes, self.fit, self.to_input = program, lanes, fit, to_input
+        self.program, self.lanes, self.fit, self.to_input = program, lanes, data.fit, to_input
+        self.mixing = Mixing(lanes, data.kind)
         self.device, self.team = device, team
         all_ids = np.asarray(train.ids)
         self.train, self.samples = train, _limited(all_ids, np.asarray(train.labels), program.limit)
@@ -176,19 +178,52 @@ class Batches:
         labels = self.labels[torch.from_numpy(np.concatenate([plan.orders for plan in plans])).to(self.device)]
         first = epoch * self.steps_per_epoch
         draws = self.draws.of_epoch(range(first, first + self.steps_per_epoch))
+        mix = self.mixing.of_epoch(first, num, size) if self.mixing.active else None
 
         def block(steps: range) -> Block:
             rows = self.own_rows(min(size, num - steps[0] * size))
             part = self._places(steps, rows)
-            parts = [self._inputs(stock, plan, part) for stock, plan in zip(self.stocks, plans, strict=True)]
-            inputs, targets = _together(parts), labels[:, part]
-            if self.place is not None:
-                inputs, targets = _each(inputs, self.place), targets[self.place]
-            return Block(steps, rows, inputs, targets, draws.block(steps, rows))
+            inputs, targets = self._of_runs(plans, labels, part)
+            if mix is None:
+                return Block(steps, rows, inputs, Targets(targets), draws.block(steps, rows))
+            assert isinstance(inputs, Tensor), "ragged inputs are not mixed"
+            other, their = self._partners(plans, labels, inputs, targets, mix.partners[:, part], part)
+            inputs, shares = self.mixing.mixed(inputs, other, mix, part)
+            return Block(steps, rows, inputs, Targets(targets, Partners(their, shares)), draws.block(steps, rows))
 
         return block
 
-    def _places(self, steps: range, rows: Span) -> slice | NDArray[np.int64]:
+    def _of_runs(self, plans: Sequence[Plan], labels: Tensor, part: Places) -> tuple[Rows, Tensor]:
+        """Inputs (K, rows, ...) and labels (K, rows) of each run at these places."""
+        parts = [self._inputs(stock, plan, part) for stock, plan in zip(self.stocks, plans, strict=True)]
+        inputs, targets = _together(parts), labels[:, part]
+        return (inputs, targets) if self.place is None else (_each(inputs, self.place), targets[self.place])
+
+    def _partners(
+        self,
+        plans: Sequence[Plan],
+        labels: Tensor,
+        inputs: Tensor,
+        targets: Tensor,
+        partners: NDArray[np.int64],
+        part: Places,
+    ) -> tuple[Tensor, Tensor]:
+        """Inputs and labels (K, rows, ...) of those that each run's samples are mixed with, at places (K, rows).
+
+        One worker has them all in the block; where several share batches, a worker reads those that are others' too.
+        """
+        if isinstance(part, slice):
+            places = torch.from_numpy(partners - part.start).to(self.device)
+            run = torch.arange(len(places), device=self.device)[:, None]
+            return inputs[run, places], targets[run, places]
+        wanted, place = np.unique(partners, return_inverse=True)
+        every, of_every = self._of_runs(plans, labels, wanted)
+        assert isinstance(every, Tensor)
+        places = torch.from_numpy(place.reshape(partners.shape)).to(self.device)
+        run = torch.arange(len(places), device=self.device)[:, None]
+        return every[run, places], of_every[run, places]
+
+    def _places(self, steps: range, rows: Span) -> Places:
         """Places in an epoch's order of these rows of each step's batch."""
         size = self.program.batch_size
         if self.team.size == 1:
@@ -208,7 +243,7 @@ class Batches:
             numbers = np.take_along_axis(views, orders, axis=1)
         return Plan(orders, rows, numbers)
 
-    def _inputs(self, stock: Stock, plan: Plan, part: slice | NDArray[np.int64]) -> Rows:
+    def _inputs(self, stock: Stock, plan: Plan, part: Places) -> Rows:
         """(seeds, rows, ...) as the network takes them; ragged ones of the one seed there is."""
         orders, rows, numbers = (each[:, part] for each in (plan.orders, plan.rows, plan.numbers))
         inputs = stock.inputs.take((rows + numbers * stock.inputs.num if stock.views.arrays else rows).ravel())

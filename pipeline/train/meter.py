@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.model.losses import sample_losses, sample_measures
+from pipeline.model.losses import sample_measures
 from pipeline.model.net import Layout
+from pipeline.model.targets import Targets
 from pipeline.train.program import Program
 from pipeline.train.tree import Team
 
@@ -39,14 +40,14 @@ class Meter:
         self.row_measures = torch.zeros_like(self.row_losses)
         self.norms = np.zeros((lanes, len(layout.layers) + 2))
         """Sums over the measured steps: each layer's norm, the whole gradient's, and how many."""
-        self.pending: list[tuple[int, Tensor, Tensor]] = []
-        """Of steps not yet measured: first place in the epoch, logits (K, b, outputs), labels."""
+        self.pending: list[tuple[int, Tensor, Targets]] = []
+        """Of steps not yet measured: first place in the epoch, logits (K, b, outputs), targets."""
         self.flushed = True
         """Whether every step so far is measured; the same on every worker of a team."""
 
-    def take(self, place: int, logits: Tensor, labels: Tensor) -> None:
+    def take(self, place: int, logits: Tensor, targets: Targets) -> None:
         """Logits of rows from this place in the epoch on, to be measured a few steps at a time."""
-        self.pending.append((place, logits, labels))
+        self.pending.append((place, logits, targets))
 
     def flush(self) -> Tensor | None:
         """Measure what is pending; where not all is finite, on any worker, every row's loss (K, rows)."""
@@ -60,9 +61,9 @@ class Meter:
     def _measure(self) -> bool:
         """All pending steps at once, which costs as much as one of them; whether their losses are finite."""
         logits = torch.cat([logits for _, logits, _ in self.pending], dim=1)
-        labels = torch.cat([labels for _, _, labels in self.pending], dim=1)
-        losses = sample_losses(self.program.loss, logits, labels, self.smoothing)
-        measures, first = measured(self.program, logits, labels), 0
+        targets = Targets.joined([targets for _, _, targets in self.pending])
+        losses = targets.losses(self.program.loss, logits, self.smoothing)
+        measures, first = targets.weighted(lambda labels: measured(self.program, logits, labels)), 0
         for place, part, _ in self.pending:
             rows, places = slice(first, first + part.shape[1]), slice(place, place + part.shape[1])
             self.row_losses[:, places], self.row_measures[:, places] = losses[:, rows], measures[:, rows]

@@ -16,6 +16,7 @@ from pipeline.data.dataset import Manifest, Task
 from pipeline.errors import ConfigError
 from pipeline.kinds.inputs import taken
 from pipeline.kinds.kind import BUILT_IN
+from pipeline.kinds.views import views_of
 from pipeline.metrics import MEASURES, Measure
 from pipeline.model.net import FULL, Spec
 from pipeline.model.objective import OF_NUMBERS, Scale, chosen_loss, num_outputs
@@ -41,6 +42,8 @@ class Lane:
     clip_norm: float | None
     early_stop: int
     monitor: str
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
             f"train.precision = {train.precision!r}: a {model.arch} computes in {FULL}; "
             f"say train.precision={FULL}, or model=module"
         )
+    _check_mixing(train, data)
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes or data.targets))
     inputs = taken(data.kind, data.fit, data.shape, data.lengths)
@@ -132,6 +136,8 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         momentum=train.momentum,
         dropout=model.dropout,
         label_smoothing=train.label_smoothing,
+        mixup=train.mixup,
+        cutmix=train.cutmix,
         clip_norm=train.clip_norm,
         early_stop=train.early_stop,
         monitor=train.monitor,
@@ -157,6 +163,15 @@ def _check_task(model: ModelConfig, train: TrainConfig, data: Manifest) -> None:
             f"train.label_smoothing = {train.label_smoothing}: the labels are numbers, and only classes can be smoothed; "
             "say train.label_smoothing=0"
         )
+
+
+def _check_mixing(train: TrainConfig, data: Manifest) -> None:
+    """ConfigError where samples can't be blended, or have no boxes."""
+    if (train.mixup or train.cutmix) and data.lengths is not None:
+        key = "mixup" if train.mixup else "cutmix"
+        raise ConfigError(f"train.{key} = {getattr(train, key)}: rows of different lengths can't be mixed; say train.{key}=0")
+    if train.cutmix and not hasattr(views_of(data.kind), "pasted"):
+        raise ConfigError(f"train.cutmix = {train.cutmix}: data of kind {data.kind} has no boxes to paste; say train.cutmix=0")
 
 
 def _fewest_rows(num_train: int, program: Program) -> int:

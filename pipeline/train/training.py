@@ -24,7 +24,7 @@ from pipeline.errors import NumericsError, StorageError
 from pipeline.kinds.inputs import inputs_of
 from pipeline.kinds.ragged import Rows
 from pipeline.model.answers import sample_logits
-from pipeline.model.losses import logit_gradients, sample_losses
+from pipeline.model.losses import sample_losses
 from pipeline.runs.state import ROWS_PER_EPOCH, Progress, Row
 from pipeline.train.batches import Batches, Block
 from pipeline.train.best import Best
@@ -61,7 +61,7 @@ class Training:
         self.best = Best(self.lanes, self.net.flat)
         self.to_input = inputs_of(data.manifest.kind).to_input(data.manifest.fit, data.manifest.shape, device)
         train, val = data.split("train"), data.split("val")
-        self.batches = Batches(program, self.lanes, train, views, data.manifest.fit, self.to_input, device, self.team)
+        self.batches = Batches(program, self.lanes, train, views, data.manifest, self.to_input, device, self.team)
         self.ids, self.steps_per_epoch = self.batches.ids, self.batches.steps_per_epoch
         self.held_out = {"train_clean": self._clean(train, len(val)), "val": HeldOut(program, val, device)}
         self.progress = Progress.of(len(lanes))
@@ -133,14 +133,14 @@ class Training:
             out = self.own_gradient if last - first == 1 else torch.zeros_like(self.net.flat)
             if a == b:
                 return out.zero_()
-            inputs, labels = block.shard(step, a, b)
+            inputs, targets = block.shard(step, a, b)
             logits = self.net.gradient(
                 inputs,
                 block.draws.shard(step, shard, a, b, num_rows),
-                lambda z: logit_gradients(self.program.loss, z, labels, self.smoothing, num_rows),
+                lambda z: targets.gradients(self.program.loss, z, self.smoothing, num_rows),
                 out,
             )
-            self.meter.take(step * size + a, logits, labels)
+            self.meter.take(step * size + a, logits, targets)
             return out
 
         self.meter.flushed = False

@@ -138,7 +138,7 @@ def test_each_epoch_shows_one_window_of_every_sample_drawn_by_seed_and_epoch(for
     first = train.offsets[plans[1].rows[0, 0]]
     expected = trained.to_input(torch.from_numpy(np.array(train.inputs[first : train.offsets[plans[1].rows[0, 0] + 1]])))
     assert torch.equal(block.inputs.rows()[0], expected)
-    assert block.labels[0, 0] == int(train.labels[trained.batches.samples[plans[1].orders[0, 0]]])
+    assert block.targets.labels[0, 0] == int(train.labels[trained.batches.samples[plans[1].orders[0, 0]]])
 
 
 def test_a_shard_is_filled_up_to_its_own_longest_row(forms):
@@ -146,10 +146,10 @@ def test_a_shard_is_filled_up_to_its_own_longest_row(forms):
     block = trained.batches.of_epoch(0)(range(1))
     widths = set()
     for a, b in ((0, 10), (10, 20), (20, 30), (30, 40)):
-        inputs, labels = block.shard(0, a, b)
+        inputs, targets = block.shard(0, a, b)
         padded, lengths = inputs.padded()
         assert padded.shape == (10, int(lengths.max()))
-        assert labels.shape == (1, 10)
+        assert targets.labels.shape == (1, 10)
         widths.add(padded.shape[1])
     assert len(widths) > 1
 

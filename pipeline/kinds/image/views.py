@@ -15,8 +15,9 @@ from pipeline.kinds.kind import Fit
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
-__all__ = ["advised", "batch_views", "check_policy", "engine_versions", "policy_digest"]
+__all__ = ["advised", "batch_views", "check_policy", "engine_versions", "pasted", "policy_digest"]
 
 
 def check_policy(policy: ImagePolicy, shape: Sequence[int]) -> None:
@@ -34,6 +35,25 @@ def batch_views(stored: torch.Tensor, ids: U64, numbers: NDArray[np.int64], poli
     from pipeline.kinds.image import engine
 
     return engine.batch_views(stored, ids, numbers, policy)
+
+
+def pasted(own: Tensor, other: Tensor, shares: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """Images (B, C, H, W) with a rectangle of others in their own proportions, cut off at the border (Yun et al. 2019).
+
+    What is left (B,) is counted in pixels; where it is nothing or all, the label follows.
+    """
+    import torch
+
+    height, width = own.shape[2:]
+    side = (1 - shares).sqrt()
+    inside = []
+    for length, centre in ((height, centres[:, 0]), (width, centres[:, 1])):
+        half, middle = (side * length / 2).round(), (centre * length).floor()
+        places = torch.arange(length, device=own.device)
+        inside.append((places >= (middle - half)[:, None]) & (places < (middle + half)[:, None]))
+    box = inside[0][:, :, None] & inside[1][:, None, :]
+    left = 1 - box.sum((1, 2)) / (height * width)
+    return torch.where(box[:, None], other, own), left
 
 
 def advised(shape: Sequence[int], policy: ImagePolicy) -> list[tuple[str, Mapping[str, Any]]]:
