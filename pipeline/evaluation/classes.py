@@ -45,21 +45,30 @@ class ClassScores:
     """Samples that were given the label."""
 
 
-def predicted_labels(probabilities: NDArray[Any], task: str) -> Ints:
-    """The most probable class (N,), the first among equals; or for "multi" 1 where above one half (N, C)."""
-    return (probabilities > 0.5).astype(np.int64) if task == "multi" else probabilities.argmax(axis=1).astype(np.int64)
+def predicted_labels(probabilities: NDArray[Any], task: str, thresholds: Floats | None = None) -> Ints:
+    """The most probable class (N,), the first among equals; or for "multi" 1 where above one half (N, C).
+
+    thresholds: of each label (C,), or of the second of two classes (1,), in place of one half.
+    """
+    if task == "multi":
+        return np.asarray(probabilities > (0.5 if thresholds is None else thresholds), np.int64)
+    if thresholds is not None:
+        return np.asarray(probabilities[:, 1] > thresholds[0], np.int64)
+    return np.asarray(probabilities.argmax(axis=1), np.int64)
 
 
-def decision_confidence(probabilities: NDArray[Any], task: str) -> Floats:
-    """The probability given to each decision taken: (N,), or for "multi" (N, C) of max(p, 1 - p)."""
+def decision_confidence(probabilities: NDArray[Any], predictions: Ints) -> Floats:
+    """The probability given to each decision taken: (N,), or for "multi" (N, C) of p or 1 - p."""
     p = probabilities.astype(np.float64)
-    return np.maximum(p, 1 - p) if task == "multi" else p.max(axis=1)
+    if predictions.ndim == 2:
+        return np.where(predictions == 1, p, 1 - p)
+    return p[np.arange(len(p)), predictions]
 
 
-def sample_confidence(probabilities: NDArray[Any], task: str) -> Floats:
+def sample_confidence(probabilities: NDArray[Any], predictions: Ints) -> Floats:
     """The probability (N,) that the model gives to its whole answer: for "multi" the product over the labels."""
-    confidence = decision_confidence(probabilities, task)
-    return confidence.prod(axis=1) if task == "multi" else confidence
+    confidence = decision_confidence(probabilities, predictions)
+    return confidence.prod(axis=1) if confidence.ndim == 2 else confidence
 
 
 def sample_accuracy(labels: NDArray[Any], predictions: NDArray[Any]) -> Floats:
@@ -108,6 +117,12 @@ def class_scores(labels: NDArray[Any], predictions: NDArray[Any], num_classes: i
         right, support, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     f1 = _share(2 * right, support + predicted)
     return ClassScores(_share(right, predicted), _share(right, support), f1, support, predicted)
+
+
+def micro_f1(labels: NDArray[Any], predictions: NDArray[Any]) -> float:
+    """F1 of all decisions of several labels (N, C) together; 0 where nothing is there or predicted."""
+    right, named = int((labels * predictions).sum()), int(labels.sum(dtype=np.int64) + predictions.sum())
+    return 2 * right / named if named else 0.0
 
 
 def macro_f1(scores: ClassScores) -> float:

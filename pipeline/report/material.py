@@ -117,7 +117,7 @@ def _values(column: Any) -> NDArray[Any]:
 
 def most_confident_mistakes(artifacts: Path, predictions: Predictions, classes: list[str], num: int) -> list[Mistake]:
     """The wrong decisions of the highest confidence, one per sample, with their pictures."""
-    confidence = ev.decision_confidence(predictions.probabilities, predictions.task)
+    confidence = ev.decision_confidence(predictions.probabilities, predictions.predictions)
     wrong = predictions.labels != predictions.predictions
     if predictions.task == "multi":
         label = np.where(wrong, confidence, -1.0).argmax(axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,11 @@ from pipeline.artifacts import (
 )
 from pipeline.baselines.measured import against_baselines, in_words
 from pipeline.data.dataset import Dataset, Manifest, Split, open_dataset
-from pipeline.errors import DataError, NumericsError, StorageError
+from pipeline.errors import ConfigError, DataError, NumericsError, StorageError
 from pipeline.evaluation import classes as ev
+from pipeline.evaluation.decisions import areas, at_temperature, loss_of, temperature_of, thresholds_by
 from pipeline.evaluation.numbers import determination, error_ranges, mean_absolute_error, root_mean_squared_error
+from pipeline.evaluation.thresholds import Thresholds
 from pipeline.runs.reads import counted_read
 from pipeline.schema.evaluate import EvaluateConfig
 from pipeline.stages.entry import read_params, run_stage, section
@@ -57,10 +59,13 @@ def run() -> None:
     with read as test_reads, published_dir(stage_dir("evaluate")) as folder:
         answers, loss = predict(predictor, test, config.batch_size)
         make_dir(folder / TABLES)
-        judge = judge_numbers if predictor.task == "number" else judge_classes
-        found = judge(folder, dataset, test, answers, config)
+        if predictor.task == "number":
+            said, found = answers, judge_numbers(folder, dataset, test, answers)
+        else:
+            held_out = dataset.split("val")
+            validated = predict(predictor, held_out, config.batch_size)[0] if len(held_out) else None
+            said, found = judge_classes(folder, dataset, test, answers, validated, config)
         metrics = {"loss": loss, **found, "num_samples": len(test), "test_reads": test_reads, **made_of}
-        said = answers if predictor.task == "number" else ev.predicted_labels(answers, predictor.task)
         baseline = against_baselines(dataset, said) if config.baseline == "auto" else None
         metrics |= {"baseline": baseline} if baseline else {}
         write_json(folder / "metrics.json", metrics)
@@ -71,17 +76,89 @@ def run() -> None:
 
 
 def judge_classes(
-    folder: Path, dataset: Dataset, test: Split, probabilities: NDArray[Any], config: EvaluateConfig
-) -> dict[str, Any]:
-    """Write the predictions and who is taken for whom; the metrics of probabilities (N, classes)."""
-    task, labels = dataset.manifest.task, np.asarray(test.labels)
-    predictions = ev.predicted_labels(probabilities, task)
+    folder: Path,
+    dataset: Dataset,
+    test: Split,
+    probabilities: NDArray[Any],
+    validated: NDArray[Any] | None,
+    config: EvaluateConfig,
+) -> tuple[ev.Ints, dict[str, Any]]:
+    """Write predictions and tables; what is predicted, and the metrics of probabilities (N, classes).
+
+    validated: those of the validation samples, on which thresholds are chosen and the temperature is fitted; None: there are
+    none.
+    """
+    task, classes, labels = dataset.manifest.task, dataset.manifest.classes, np.asarray(test.labels)
+    rule, known, about, thresholds = checked_rule(config.threshold, dataset.manifest), dataset.split("val").labels, {}, None
+    if validated is not None:
+        temperature = temperature_of(np.asarray(known), validated, task)
+        scaled, logits = at_temperature(probabilities, task, temperature)
+        about = {"temperature": temperature, "scaled_loss": loss_of(labels, logits, task)}
+        if config.temperature == "used":
+            probabilities, validated = scaled, at_temperature(validated, task, temperature)[0]
+            about |= {"loss": about["scaled_loss"]}
+        thresholds = thresholds_by(rule, np.asarray(known), validated, task)
+    elif rule or config.temperature == "used":
+        raise ConfigError(
+            "evaluate.threshold and evaluate.temperature need validation samples, and there are none; set prepare.val_fraction "
+            "above 0"
+        )
+    predictions = ev.predicted_labels(probabilities, task, thresholds.values if thresholds else None)
     write_predictions(folder / "predictions.parquet", dataset, test, predictions, probabilities)
-    write_confusion(folder / TABLES / "confusion.csv", labels, predictions, dataset.manifest.classes)
-    return judged(labels, predictions, probabilities, task, config.calibration_bins)
+    write_confusion(folder / TABLES / "confusion.csv", labels, predictions, classes)
+    rows = areas(labels, probabilities, classes)
+    write_csv(folder / TABLES / "areas.csv", AREAS, rows)
+    if thresholds:
+        write_thresholds(folder / TABLES / "thresholds.csv", thresholds, classes)
+    return predictions, {
+        **judged(labels, predictions, probabilities, task, config.calibration_bins),
+        **mean_areas(rows),
+        **about,
+    }
 
 
-def judge_numbers(folder: Path, dataset: Dataset, test: Split, predicted: NDArray[Any], _: EvaluateConfig) -> dict[str, Any]:
+AREAS = ["class", "positives", "roc_area", "roc_area_low", "roc_area_high", "average_precision",
+         "average_precision_low", "average_precision_high"]  # fmt: skip
+
+
+def mean_areas(rows: Sequence[Sequence[Any]]) -> dict[str, float]:
+    """Means over the classes that can be told apart on test samples; with its interval where that is one."""
+    found: dict[str, float] = {}
+    for name in ("roc_area", "average_precision"):
+        place = AREAS.index(name)
+        known = [row[place : place + 3] for row in rows if row[place] is not None]
+        if known:
+            found[f"mean_{name}" if len(rows) > 1 else name] = float(np.mean([own[0] for own in known]))
+        if len(rows) == 1 and known:
+            found |= {f"{name}_low": known[0][1], f"{name}_high": known[0][2]}
+    return found
+
+
+def checked_rule(rule: str | None, manifest: Manifest) -> str | None:
+    """ConfigError where there is no decision of yes or no to be taken by a threshold."""
+    if rule is not None and manifest.task == "single" and len(manifest.classes) != 2:
+        raise ConfigError(
+            f"evaluate.threshold = {rule!r}: of {len(manifest.classes)} classes the most probable one is answered, without a "
+            "threshold; forget it with `regatta run '~evaluate.threshold'`"
+        )
+    return rule
+
+
+def write_thresholds(path: Path, thresholds: Thresholds, classes: list[str]) -> None:
+    """One row per label, or one for the second of two classes; what is not to be had is said."""
+    names = classes if len(thresholds.values) == len(classes) else classes[1:]
+    rows = [
+        (name, float(value), "yes" if i in thresholds.shared else "no", "no" if i in thresholds.missed else "yes")
+        for i, (name, value) in enumerate(zip(names, thresholds.values, strict=True))
+    ]
+    write_csv(path, ["class", "threshold", "shared", "kept"], rows)
+    if thresholds.missed:
+        missed = [names[i] for i in thresholds.missed]
+        print(f"evaluate: no threshold keeps the rule on validation samples for {', '.join(missed[:5])}"
+              f"{', ...' if len(missed) > 5 else ''}; the nearest ones are taken", flush=True)  # fmt: skip
+
+
+def judge_numbers(folder: Path, dataset: Dataset, test: Split, predicted: NDArray[Any]) -> dict[str, Any]:
     """Write the predictions and the errors of small and large numbers apart; the metrics of numbers (N, targets)."""
     actual, names = np.asarray(test.labels).reshape(predicted.shape), dataset.manifest.targets
     write_numbers(folder / "predictions.parquet", dataset, test, predicted)
@@ -93,7 +170,8 @@ def judge_numbers(folder: Path, dataset: Dataset, test: Split, predicted: NDArra
 def scores_in_words(metrics: Mapping[str, Any]) -> str:
     """What was found, for the terminal."""
     names = {"accuracy": "accuracy", "mae": "mean absolute error", "rmse": "root mean squared error", "r2": "R2",
-             "loss": "loss", "macro_f1": "macro-F1"}  # fmt: skip
+             "loss": "loss", "macro_f1": "macro-F1", "mean_average_precision": "mean average precision",
+             "roc_area": "area under ROC", "temperature": "temperature"}  # fmt: skip
     return ", ".join(f"{words} {metrics[name]:.4f}" for name, words in names.items() if metrics.get(name) is not None)
 
 
@@ -155,9 +233,11 @@ def judged(
     labels: NDArray[Any], predictions: ev.Ints, probabilities: NDArray[np.float32], task: str, num_bins: int
 ) -> dict[str, float]:
     """All metrics but the loss. Where a sample has several labels, `accuracy` is the share of labels that are right."""
-    confidence, right = ev.decision_confidence(probabilities, task), labels == predictions
+    confidence, right = ev.decision_confidence(probabilities, predictions), labels == predictions
     bins = ev.reliability_bins(confidence.ravel(), right.ravel(), num_bins)
-    several = {"exact_match": ev.exact_match(labels, predictions)} if task == "multi" else {}
+    several = {}
+    if task == "multi":
+        several = {"exact_match": ev.exact_match(labels, predictions), "micro_f1": ev.micro_f1(labels, predictions)}
     return {
         "accuracy": float(ev.sample_accuracy(labels, predictions).mean()),
         **several,
@@ -202,7 +282,7 @@ def write_predictions(
         "source": pa.array(dataset.sources("test"), pa.string()),
         "label": _column(np.asarray(test.labels, dtype=np.int64)),
         "prediction": _column(predictions),
-        "confidence": pa.array(ev.sample_confidence(probabilities, task).astype(np.float32)),
+        "confidence": pa.array(ev.sample_confidence(probabilities, predictions).astype(np.float32)),
         "probabilities": _column(probabilities),
     }
     meta = {"classes": json.dumps(dataset.manifest.classes), "task": task}

@@ -64,7 +64,7 @@ def test_macro_f1_leaves_out_classes_that_occur_nowhere():
 @pytest.mark.parametrize("num_bins", [2, 10, 15])
 def test_calibration_error_equals_the_one_of_scikit_learns_curve(task, num_bins):
     labels, p, predictions = single() if task == "single" else multi()
-    confidence = ev.decision_confidence(p, task).ravel()
+    confidence = ev.decision_confidence(p, predictions).ravel()
     right = (labels == predictions).ravel()
     bins = ev.reliability_bins(confidence, right, num_bins)
     share, mean = calibration_curve(right, confidence, n_bins=num_bins, strategy="uniform")
@@ -77,7 +77,7 @@ def test_calibration_error_equals_the_one_of_scikit_learns_curve(task, num_bins)
 
 def test_calibration_error_equals_a_plain_loop():
     labels, p, predictions = single(num=60)
-    confidence, right = ev.decision_confidence(p, "single"), labels == predictions
+    confidence, right = ev.decision_confidence(p, predictions), labels == predictions
     total = 0.0
     for i in range(10):
         inside = [k for k in range(60) if i / 10 < confidence[k] <= (i + 1) / 10]
@@ -128,5 +128,5 @@ def test_two_classes_and_ties():
 
 def test_confidence_of_a_whole_answer():
     p = np.array([[0.9, 0.2, 0.5]])
-    assert ev.sample_confidence(p, "multi") == pytest.approx([0.9 * 0.8 * 0.5])
-    assert ev.sample_confidence(p, "single") == pytest.approx([0.9])
+    assert ev.sample_confidence(p, ev.predicted_labels(p, "multi")) == pytest.approx([0.9 * 0.8 * 0.5])
+    assert ev.sample_confidence(p, ev.predicted_labels(p, "single")) == pytest.approx([0.9])

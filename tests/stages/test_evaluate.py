@@ -13,7 +13,7 @@ import yaml
 from sklearn import metrics as sk
 
 from pipeline import artifacts
-from pipeline.errors import DataError, NumericsError, StorageError
+from pipeline.errors import ConfigError, DataError, NumericsError, StorageError
 from pipeline.model.objective import chosen_loss, num_outputs
 from pipeline.model.stacked.spec import StackedSpec
 from pipeline.runs.reads import num_reads
@@ -54,9 +54,8 @@ def save_network(folder: Path, manifest: dict, scale: float = 1.0) -> None:
 def prepared(data, task: str, num_test: int | None = None) -> dict:
     images, labels = data()
     order = np.random.default_rng(1).permutation(len(images))
-    cuts = dict(
-        zip(("test", "val", "train"), np.split(order, [len(order) // 4 if num_test is None else num_test, 400]), strict=True)
-    )
+    num = len(order) // 4 if num_test is None else num_test
+    cuts = dict(zip(("test", "val", "train"), np.split(order, [num, num + 150]), strict=True))
     classes = [f"class {i}" for i in range(labels.shape[1] if labels.ndim == 2 else labels.max() + 1)]
     rb.write_prepare(Path("artifacts/prepare"), images, labels, classes, task, cuts, "photos/")
     manifest = artifacts.read_json(Path("artifacts/prepare/dataset.json"))
@@ -64,8 +63,11 @@ def prepared(data, task: str, num_test: int | None = None) -> dict:
     return manifest
 
 
-def write_params(batch_size=64, baseline="none"):
-    values = {"batch_size": batch_size, "calibration_bins": 10, "baseline": baseline}
+CHOICES = {"threshold": None, "temperature": "reported"}
+
+
+def write_params(batch_size=64, baseline="none", **choices):
+    values = {"batch_size": batch_size, "calibration_bins": 10, "baseline": baseline, **CHOICES, **choices}
     Path("params.yaml").write_text(yaml.safe_dump({"evaluate": values}))
 
 
@@ -115,7 +117,7 @@ def test_metrics_equal_scikit_learns_on_the_written_predictions(kind):
 def test_every_sample_is_counted_once_in_any_batch(batch_size):
     prepared(rb.digits, "single")
     Path("params.yaml").write_text(
-        yaml.safe_dump({"evaluate": {"batch_size": batch_size, "calibration_bins": 10, "baseline": "none"}})
+        yaml.safe_dump({"evaluate": {"batch_size": batch_size, "calibration_bins": 10, "baseline": "none", **CHOICES}})
     )
     _, table = judged()
     ids = np.load("artifacts/prepare/test/ids.npy")
@@ -306,3 +308,76 @@ def test_numbers_are_judged_in_their_own_units(targets):
     )
     rows = artifacts.read_csv(Path("artifacts/evaluate/tables/ranges.csv"))
     assert sum(int(row["count"]) for row in rows) == 300 * targets
+
+
+def validated():
+    """Labels and probabilities of the validation samples, as the stage would predict them."""
+    from pipeline.data.dataset import open_dataset
+    from pipeline.model.predictor import load_predictor
+
+    split = open_dataset(Path("artifacts/prepare")).split("val")
+    return np.asarray(split.labels), evaluate.predict(load_predictor(Path("artifacts/train")), split, 64)[0]
+
+
+def test_thresholds_of_several_labels_are_chosen_on_validation():
+    prepared(rb.several, "multi")
+    labels, p = validated()
+    write_params(threshold="f1")
+    metrics, table = judged()
+    own = {
+        row["class"]: float(row["threshold"]) for row in artifacts.read_csv(Path("artifacts/evaluate/tables/thresholds.csv"))
+    }
+    for k, (name, threshold) in enumerate(own.items()):
+        best = max(sk.f1_score(labels[:, k], p[:, k] > t) for t in [0.0, *p[:, k]])
+        assert sk.f1_score(labels[:, k], p[:, k] > threshold) == pytest.approx(best), name
+    test, said = (np.array(table[name].to_pylist()) for name in ("label", "prediction"))
+    chances = np.array(table["probabilities"].to_pylist())
+    assert np.array_equal(said, chances > np.array(list(own.values())))
+    assert metrics["micro_f1"] == pytest.approx(sk.f1_score(test, said, average="micro"))
+    assert metrics["mean_average_precision"] == pytest.approx(sk.average_precision_score(test, chances))
+    assert metrics["mean_roc_area"] == pytest.approx(sk.roc_auc_score(test, chances))
+
+
+def test_the_threshold_of_two_classes_is_that_of_the_second():
+    prepared(rb.colours, "single")
+    labels, p = validated()
+    write_params(threshold="recall>=0.9")
+    metrics, table = judged()
+    [row] = artifacts.read_csv(Path("artifacts/evaluate/tables/thresholds.csv"))
+    assert (row["class"], row["kept"]) == ("class 1", "yes")
+    assert sk.recall_score(labels, p[:, 1] > float(row["threshold"])) >= 0.9
+    chances = np.array(table["probabilities"].to_pylist())
+    assert np.array_equal(table["prediction"].to_numpy(), chances[:, 1] > float(row["threshold"]))
+    assert np.allclose(table["confidence"].to_numpy(), chances[np.arange(len(chances)), table["prediction"].to_numpy()])
+    assert metrics["roc_area"] == pytest.approx(sk.roc_auc_score(table["label"].to_numpy(), chances[:, 1]))
+    assert metrics["roc_area_low"] < metrics["roc_area"] < metrics["roc_area_high"]
+
+
+def test_a_threshold_of_many_classes_is_refused():
+    prepared(rb.digits, "single")
+    write_params(threshold="f1")
+    with pytest.raises(ConfigError, match="of 10 classes the most probable one is answered"):
+        evaluate.run()
+    assert not Path("artifacts/evaluate").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_temperature_is_reported_and_used_on_request(kind):
+    data, task = KINDS[kind]
+    manifest = prepared(data, task)
+    save_network(Path("artifacts/train"), manifest, scale=3.0)
+    plain, before = judged()
+    write_params(temperature="used")
+    used, after = judged()
+    assert plain["temperature"] == used["temperature"] > 1
+    assert used["loss"] == plain["scaled_loss"] < plain["loss"]
+    p = np.array(after["probabilities"].to_pylist())
+    labels = np.array(after["label"].to_pylist())
+    if task == "single":
+        assert before["prediction"].to_pylist() == after["prediction"].to_pylist()
+        assert used["loss"] == pytest.approx(
+            sk.log_loss(labels, p / p.sum(1, keepdims=True), labels=range(p.shape[1])), rel=1e-4
+        )
+    else:
+        losses = [sk.log_loss(labels[:, k], p[:, k], labels=[0, 1]) for k in range(p.shape[1])]
+        assert used["loss"] == pytest.approx(np.mean(losses), rel=1e-4)

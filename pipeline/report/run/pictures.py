@@ -151,5 +151,5 @@ def _calibration(test: Evaluation) -> str:
 
 def confidence_bins(predictions: Predictions, num_bins: int) -> ev.Bins:
     """All decisions by confidence."""
-    confidence = ev.decision_confidence(predictions.probabilities, predictions.task)
+    confidence = ev.decision_confidence(predictions.probabilities, predictions.predictions)
     return ev.reliability_bins(confidence.ravel(), (predictions.labels == predictions.predictions).ravel(), num_bins)
