@@ -1,4 +1,4 @@
-"""What simple methods see of a row: a linear one the network's own inputs, boosted trees the values themselves."""
+"""What simple methods see of a row: its values; a linear one those of categories as the network's switches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.kinds.baselines import Seen
 from pipeline.kinds.kind import Fit
-from pipeline.kinds.table.inputs import to_input
+from pipeline.kinds.table.inputs import num_encoded, to_input
 
 MOST_CATEGORIES = 254
 """Of a column, that boosted trees tell apart."""
@@ -20,10 +20,15 @@ def baselines(fit: Fit, shape: Sequence[int]) -> Sequence[Seen]:
     """Both see the columns that the network sees."""
     categories = tuple(place for place, own in enumerate(fit["stored"]) if own["type"] == "category")
 
-    def inputs(rows: NDArray[Any]) -> NDArray[np.float32]:
+    numbers = [place for place, own in enumerate(fit["stored"]) if own["type"] == "number"]
+    means = np.array([fit["stored"][place]["mean"] for place in numbers], np.float32)
+
+    def plain(rows: NDArray[Any]) -> NDArray[np.float32]:
         import torch
 
-        return np.asarray(to_input(fit, shape, "cpu")(torch.from_numpy(np.array(rows))))
+        inputs = np.asarray(to_input(fit, shape, "cpu")(torch.from_numpy(np.array(rows))))
+        values = np.array(rows[:, numbers], np.float32)
+        return np.concatenate([np.where(np.isnan(values), means, values), inputs[:, num_encoded(fit["stored"]) :]], axis=1)
 
     def values(rows: NDArray[Any]) -> NDArray[np.float32]:
         found = np.array(rows, np.float32)
@@ -32,7 +37,7 @@ def baselines(fit: Fit, shape: Sequence[int]) -> Sequence[Seen]:
         return found
 
     return (
-        Seen("linear", "the network's own inputs", "linear", inputs),
+        Seen("linear", "the columns", "linear", plain),
         Seen("boosting", "the columns", "boosting", values, categories),
     )
 

@@ -59,6 +59,12 @@ def _planned(stored: Sequence[dict[str, Any]]) -> _Plan:
     return plan
 
 
+def num_encoded(stored: Sequence[dict[str, Any]]) -> int:
+    """Inputs that stand for numbers, which come first: pieces and exact values. Switches follow."""
+    plan = _planned(stored)
+    return len(plan.pieces) + len(plan.exact)
+
+
 def _inputs_of(own: dict[str, Any], at: int) -> list[int]:
     """By missing, unknown and each text of a category the input that is 1, from `at` on."""
     kept = {code: at + i for i, code in enumerate(own["kept"])}

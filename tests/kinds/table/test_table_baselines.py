@@ -18,9 +18,16 @@ def test_trees_see_the_most_frequent_texts_as_numbers():
     np.testing.assert_array_equal(found[:, 1], [0, 1, 2, np.nan, np.nan, np.nan])
 
 
-def test_a_linear_method_sees_the_networks_inputs():
+def test_a_linear_method_sees_numbers_as_they_are_and_texts_as_switches():
     linear = baselines(FIT, [2])[0]
-    found = linear.features(ROWS)
-    assert (linear.method, found.shape) == ("linear", (6, 9))
-    assert found[0, :4].tolist() == [0.5, 0.0, 0.0, 0.0]
-    assert found[1, :4].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert linear.method == "linear"
+    # the number, whether it is missing, then a switch for each frequent text, all rare ones, and none at all
+    expected = [
+        [0.5, 0, 0, 1, 0, 0, 0],
+        [0.0, 1, 0, 0, 1, 0, 0],
+        [2.0, 0, 1, 0, 0, 0, 0],
+        [9.0, 0, 0, 0, 0, 1, 0],
+        [1.0, 0, 0, 0, 0, 1, 0],
+        [1.0, 0, 0, 0, 0, 0, 1],
+    ]
+    np.testing.assert_array_equal(linear.features(ROWS), np.array(expected, np.float32))
