@@ -52,12 +52,12 @@ def prepared(values: dict[str, Any], folder: Path) -> tuple[Dataset, Views]:
     return dataset, open_views(folder)
 
 
-def trained(values: dict[str, Any], dataset: Dataset, views: Views, seeds: list[int]) -> Training:
+def trained(values: dict[str, Any], dataset: Dataset, views: Views, seeds: list[int], threads: int | None = None) -> Training:
     """Runs of the configuration with these seeds, side by side."""
     model = validated(ModelConfig, values["model"], "model")
     configs = [validated(TrainConfig, {**values["train"], "seed": seed}, "train") for seed in seeds]
     plans = [program_of(model, train, dataset.manifest) for train in configs]
-    torch.set_num_threads(threads_for(plans[0][0]))
+    torch.set_num_threads(threads_for(plans[0][0], threads))
     training = Training(plans[0][0], [lane for _, lane in plans], dataset, [views] * len(plans), torch.device("cpu"))
     run_to_end(training, Keeper())
     return training
@@ -120,7 +120,7 @@ def adult(folder: Path) -> None:
         started = time.perf_counter()
         dataset, views = prepared(values, Path(scratch))
         prepare_s = time.perf_counter() - started
-        training = trained(values, dataset, views, list(range(SEEDS)))
+        training = trained(values, dataset, views, list(range(SEEDS)), threads=1)
         test = dataset.split("test")
         labels, rows = np.asarray(test.labels), torch.from_numpy(np.array(test.inputs))
         right = np.stack([(logits[:, 0] > 0).numpy() == labels for logits in _best_logits(training, rows)])
