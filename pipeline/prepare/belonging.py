@@ -52,11 +52,13 @@ def _may_own(name: str, values: Mapping[str, int]) -> bool:
     """Whether a column's values repeat as what owns samples does, in a column that is called so or looks like ids."""
     each = {value: num for value, num in values.items() if value}
     num = sum(each.values())
-    if len(each) < 3 or num < 2 * len(each) or 2 * sum(count > 1 for count in each.values()) < len(each):
+    if len(each) < 3:
         return False
     words = [word.lower() for word in _WORD.findall(name)]
     if words and (words[-1] in OWNERS or (words[-1] in _ID_WORDS and OWNERS & {*words})):
-        return True
+        return sum(count for count in each.values() if count > 1) >= num / 4  # those beyond the rows looked at repeat, too
+    if num < 2 * len(each) or 2 * sum(count > 1 for count in each.values()) < len(each):
+        return False
     if len(each) < _FEWEST or num > _MOST_EACH * len(each):
         return False
     named = bool(words) and (words[-1] in ("id", "uuid", "guid") or (name.endswith(("id", "ID")) and len(name) > 2))
@@ -77,7 +79,7 @@ def _note(name: str, values: Mapping[str, int], num: int) -> str:
     different = sum(bool(value) for value in values)
     each = sum(count for value, count in values.items() if value) / different
     return (
-        f"column {name!r} has {different} values, about {each:.0f} times each in {num} rows: if rows belong to them (to a "
+        f"column {name!r} has {different} values, about {each:.{int(each < 10)}f} times each in {num} rows: if rows belong to them (to a "
         "customer, a speaker), rows of one in train and in test make results too good; keep them together: regatta run "
         f"{shell_word(f'data.group={quoted(name)}')}"
     )

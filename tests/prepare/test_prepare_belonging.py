@@ -25,6 +25,7 @@ OWNERS = {
     "a speaker's name": ("speaker", [("ann", "bob", "cid", "dee")[i % 4] for i in range(100)]),
     "camel case": ("callerNo", [f"{i % 40}" for i in range(200)]),
     "ids by another name": ("storeid", [i % 50 for i in range(500)]),
+    "one of many that come twice": ("user_id", [i % 160 for i in range(250)]),
     "codes": ("unit", [f"P-{i % 60:03d}" for i in range(600)]),
     "names of many": ("clinic", [f"{'abcdefghij'[i % 10]}{'klmnopqrst'[i // 10 % 10]}" for i in range(1000)]),
 }
@@ -65,7 +66,7 @@ def test_the_note_has_the_command_until_it_was_said(tmp_path: Path, build: Build
         rows.append([f"{i}.png", "ab"[i % 2], f"p{i // 4}"])
     path = str(write_table(tmp_path / "t.csv", rows))
     assert about(build("csv", path=path)) == [
-        "column 'my patient' has 15 values, about 4 times each in 60 rows: if rows belong to them (to a customer, a speaker), "
+        "column 'my patient' has 15 values, about 4.0 times each in 60 rows: if rows belong to them (to a customer, a speaker), "
         "rows of one in train and in test make results too good; keep them together: regatta run \"data.group='my patient'\""
     ]
     assert about(build("csv", path=path, group="my patient")) == []
