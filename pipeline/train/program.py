@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.dataset import Manifest, Task
 from pipeline.errors import ConfigError
-from pipeline.kinds.inputs import taken
+from pipeline.kinds.inputs import Taken, taken
 from pipeline.kinds.kind import BUILT_IN
 from pipeline.kinds.views import views_of
 from pipeline.metrics import MEASURES, Measure
@@ -105,10 +105,11 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
             f"train.precision = {train.precision!r}: a {model.arch} computes in {FULL}; "
             f"say train.precision={FULL}, or model=module"
         )
-    _check_mixing(train, data)
+    _check_boxes(train, data)
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes or data.targets))
     inputs = taken(data.kind, data.fit, data.shape, data.lengths)
+    _check_blending(train, inputs)
     program = Program(
         spec=spec_of(model.model_dump() | {"precision": train.precision}, inputs, outputs),
         loss=loss,
@@ -165,13 +166,17 @@ def _check_task(model: ModelConfig, train: TrainConfig, data: Manifest) -> None:
         )
 
 
-def _check_mixing(train: TrainConfig, data: Manifest) -> None:
-    """ConfigError where samples can't be blended, or have no boxes."""
-    if (train.mixup or train.cutmix) and data.lengths is not None:
-        key = "mixup" if train.mixup else "cutmix"
-        raise ConfigError(f"train.{key} = {getattr(train, key)}: rows of different lengths can't be mixed; say train.{key}=0")
+def _check_boxes(train: TrainConfig, data: Manifest) -> None:
+    """ConfigError where boxes are to be pasted and samples have none."""
     if train.cutmix and not hasattr(views_of(data.kind), "pasted"):
         raise ConfigError(f"train.cutmix = {train.cutmix}: data of kind {data.kind} has no boxes to paste; say train.cutmix=0")
+
+
+def _check_blending(train: TrainConfig, inputs: Taken) -> None:
+    """ConfigError where samples are to be mixed that are no numbers of one shape."""
+    if (train.mixup or train.cutmix) and (inputs.lengths or inputs.num_tokens):
+        key, what = "mixup" if train.mixup else "cutmix", "rows of different lengths" if inputs.lengths else "tokens"
+        raise ConfigError(f"train.{key} = {getattr(train, key)}: {what} can't be mixed; say train.{key}=0")
 
 
 def _fewest_rows(num_train: int, program: Program) -> int:

@@ -20,6 +20,7 @@ from training_helpers import equal, gone_on, interrupted, lane, program, train_o
 from pipeline import extensions, keyed
 from pipeline.data.dataset import open_dataset
 from pipeline.data.views import open_views, write_view_folder
+from pipeline.errors import ConfigError
 from pipeline.kinds.ragged import Ragged
 from pipeline.model.losses import probabilities
 from pipeline.train.program import program_of
@@ -225,7 +226,9 @@ def test_inputs_of_one_shape_made_of_ragged_rows_suit_a_stack(forms, tmp_path):
     own = program(input_shape=(2,), num_outputs=1, widths=(8,), **USED)
     together, alone = (train_to_end(Training(own, some, data, [OFF] * len(some), CPU)) for some in (lanes, lanes[1:2]))
     assert equal(together, 1, alone)
-    assert program_of(*configs(train__batch_size=20), data.manifest)[0].spec.input_shape == (2,)
+    assert program_of(*configs(train__batch_size=20, train__mixup=0.2), data.manifest)[0].spec.input_shape == (2,)
+    with pytest.raises(ConfigError, match=r"train.mixup = 0.2: rows of different lengths can't be mixed; say train.mixup=0"):
+        program_of(*configs(train__batch_size=20, train__mixup=0.2), forms["ragged windows"].manifest)
 
 
 @pytest.mark.parametrize(("form", "module"), [("ragged windows", "recurrent"), ("plain", None)])
