@@ -35,7 +35,7 @@ def study(options: argparse.Namespace) -> int:
         check_free(LOCK)
     new = planned_change(options.name, options.overrides)
     if options.dry_run:
-        for line in dry_run(options.name, new):
+        for line in [*new.recognised, *dry_run(options.name, new)]:
             print(line)
         return 0
     with held(LOCK):

@@ -95,7 +95,10 @@ def asked(overrides: list[str]) -> Config:
     """The configuration with cluster=ray, unless it has that already, and the overrides; nothing is written."""
     ray = (read_values() or {}).get("cluster", {}).get("kind") == "ray"
     words = overrides if ray or any(word.startswith("cluster=") for word in overrides) else ["cluster=ray", *overrides]
-    config = checked(change(words).values)
+    new = change(words)
+    for line in new.recognised:
+        print(line, flush=True)
+    config = checked(new.values)
     if config.cluster.workers < 2:
         raise ConfigError("cluster.workers = 1: there is nothing to compare; say `regatta verify cluster.workers=2`")
     return config

@@ -78,8 +78,9 @@ def _are_names(values: Mapping[str, int]) -> bool:
 def _note(name: str, values: Mapping[str, int], num: int) -> str:
     different = sum(bool(value) for value in values)
     each = sum(count for value, count in values.items() if value) / different
+    times = f"{each:.0f}" if each >= 10 else f"{each:.1f}"
     return (
-        f"column {name!r} has {different} values, about {each:.{int(each < 10)}f} times each in {num} rows: if rows belong to them (to a "
+        f"column {name!r} has {different} values, about {times} times each in {num} rows: if rows belong to them (a "
         "customer, a speaker), rows of one in train and in test make results too good; keep them together: regatta run "
         f"{shell_word(f'data.group={quoted(name)}')}"
     )

@@ -66,7 +66,7 @@ def test_the_note_has_the_command_until_it_was_said(tmp_path: Path, build: Build
         rows.append([f"{i}.png", "ab"[i % 2], f"p{i // 4}"])
     path = str(write_table(tmp_path / "t.csv", rows))
     assert about(build("csv", path=path)) == [
-        "column 'my patient' has 15 values, about 4.0 times each in 60 rows: if rows belong to them (to a customer, a speaker), "
+        "column 'my patient' has 15 values, about 4.0 times each in 60 rows: if rows belong to them (a customer, a speaker), "
         "rows of one in train and in test make results too good; keep them together: regatta run \"data.group='my patient'\""
     ]
     assert about(build("csv", path=path, group="my patient")) == []
