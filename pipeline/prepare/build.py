@@ -75,7 +75,7 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     fit, fitted = kind.fit(portions(contents, taken.index[taken.splits == TRAIN], layout), layout)
     _write_splits(folder, samples, taken, labels, contents, layout)
     scratch.unlink()
-    write_csv(folder / REJECTED, COLUMNS, table(samples, rejected | conflicts_listed(samples, taken)))
+    write_csv(folder / REJECTED, COLUMNS, table(samples, rejected | conflicts_listed(division.apart, taken)))
     contents_digest = source_digest(samples)
     per_split = {name: labels[samples.labels[taken.index[taken.splits == i]]] for i, name in enumerate(SPLITS)}
     manifest = Manifest(
@@ -99,7 +99,7 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
             *source.notes,
             *overview.notes,
             *told,
-            *notes(samples, readable, chosen, taken, classes, fitted),
+            *notes(division.apart, readable, chosen, taken, classes, fitted),
             *numbers.notes(per_split, division.targets),
         ],
         targets=division.targets,

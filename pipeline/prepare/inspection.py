@@ -261,7 +261,7 @@ class _Seen:
         found = [*self.overview.source.notes, *self.overview.notes, *(self.laid.notes if self.laid else [])]
         if self.division is None:
             return found
-        samples, taken, classes = self.overview.samples, self.division.taken, self.division.classes
+        samples, taken, classes = self.division.apart, self.division.taken, self.division.classes
         return [*found, *notes(samples, self.readable, self.chosen, taken, classes, [])]
 
 

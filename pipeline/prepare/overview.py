@@ -52,6 +52,8 @@ class Division:
     labels: NDArray[Any]
     """Per set of labels among the samples' its class number, or 0s and 1s, or its numbers."""
     taken: Taken
+    apart: Samples
+    """The samples; where they are equal by chance, with a content number for each."""
     targets: list[str]
     """Names of the numbers, where numbers are predicted."""
     target_fit: dict[str, list[float]]
@@ -106,9 +108,9 @@ def divided(overview: Overview, readable: Column, chosen: Column, prepare: Prepa
     taken = replace(taken, notes=[*told, *taken.notes])
     check_left(taken, prepare, refusing(problems | taken.dropped))
     if not targets:
-        return Division(classes, labels, taken, [], {})
+        return Division(classes, labels, taken, apart, [], {})
     train = labels[samples.labels[taken.index[taken.splits == TRAIN]]]
-    return Division(classes, labels, taken, targets, numbers.target_fit(train, targets, refusing(problems)))
+    return Division(classes, labels, taken, apart, targets, numbers.target_fit(train, targets, refusing(problems)))
 
 
 def check_left(taken: Taken, prepare: PrepareConfig, refused: Refused) -> None:

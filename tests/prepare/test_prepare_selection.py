@@ -31,6 +31,8 @@ def test_rows_that_are_equal_by_chance_are_samples_of_their_own(tmp_path: Path) 
     assert manifest.counts["test"] in range(40, 80)
     assert said(manifest, "600 of 600 (100 %) samples have the content of another one, often with another label")
     assert manifest.num_rejected == 0
+    assert not said(manifest, "exact copies")
+    assert (tmp_path / "out" / "rejected.csv").read_text() == "source,row,reason\n", "they dispute nothing"
 
 
 def test_given_splits_keep_them_all(tmp_path: Path) -> None:
