@@ -311,7 +311,7 @@ def write_evaluate(folder, prepared, weights, task):
     if task == "number":
         scale = Scale.of(dataset.manifest.target_fit)
         z, loss, _ = scores(weights, inputs, scale.standardised(labels), task)
-        metrics = judge_numbers(folder, dataset, test, scale.in_units(z), None)
+        metrics = judge_numbers(folder, dataset, test, scale.in_units(z))
         made_of = {"dataset": DATASET, "weights": "ab" * 32}
         write_json(folder / "metrics.json", {"loss": loss, **metrics, "num_samples": len(test), "test_reads": 1, **made_of})
         return

@@ -21,7 +21,7 @@ CAPTIONS = {
     ),
     "time": (
         "Time and quality",
-        "Mean over seeds. Runs are trained side by side and share the machine, so compare times roughly.",
+        "Means over runs. Runs are trained side by side and share the machine, so compare times roughly.",
     ),
     "curves": (
         "Validation loss",

@@ -89,6 +89,25 @@ class Study:
         """Over what differences are taken."""
         return "fold" if self.effects is not None and self.effects.get("folds") else "seed"
 
+    @property
+    def paired_by(self) -> str:
+        """How the column is called that counts runs."""
+        return "Folds x seeds" if self.unit == "fold" else "Seeds"
+
+    @property
+    def runs_of_baseline(self) -> str:
+        """How many there are for comparison."""
+        assert self.effects is not None
+        seeds = len(self.effects["seeds"])
+        if self.unit == "fold":
+            return f"{self.effects['folds']} x {seeds}"
+        return str(seeds - self.effects["baseline"]["num_failed"])
+
+    def runs_of_variant(self, variant: Mapping[str, Any]) -> str:
+        """How many were compared."""
+        folds = f"{variant['num_folds']} x " if self.unit == "fold" else ""
+        return f"{folds}{variant['num_seeds']}"
+
     def means(self, metric: str) -> list[float | None]:
         """A metric's mean in each of `rows`; None where there is none."""
         assert self.effects is not None
