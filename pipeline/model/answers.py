@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pipeline.kinds.inputs import Cast
 from pipeline.kinds.ragged import Ragged, Rows, part
+from pipeline.model.balance import Balance
 from pipeline.model.losses import joined
 from pipeline.model.net import Net
 
@@ -24,15 +25,22 @@ def sample_logits(
     num_rows: NDArray[np.int64] | None,
     loss: str,
     lanes: int = 1,
+    balance: Balance | None = None,
 ) -> Tensor:
     """Logits (lanes, B, outputs) of B samples from their rows as stored: one each or, one sample after the other, so many.
 
-    A sample with several rows has the logits of its mean answer (`joined`).
+    A sample with several rows has the logits of its mean answer (`joined`); those of a balanced training are of the data as
+    they are.
     """
+
+    def logits(of: Rows) -> Tensor:
+        found = net.forward(_for_each(to_input(of), lanes))
+        return balance.shifted(found) if balance else found
+
     if num_rows is None:
-        return net.forward(_for_each(to_input(rows), lanes))
+        return logits(rows)
     ends = range(0, len(rows), MOST_ROWS)
-    parts = [net.forward(_for_each(to_input(part(rows, at, min(at + MOST_ROWS, len(rows)))), lanes)) for at in ends]
+    parts = [logits(part(rows, at, min(at + MOST_ROWS, len(rows)))) for at in ends]
     return joined(loss, torch.cat(parts, dim=1), num_rows.tolist())
 
 

@@ -18,6 +18,7 @@ from pipeline.kinds.inputs import Cast, GivenInputs, inputs_of, taken
 from pipeline.kinds.kind import DEFAULT, Fit
 from pipeline.kinds.ragged import Ragged, Rows
 from pipeline.model.answers import sample_logits
+from pipeline.model.balance import Balance
 from pipeline.model.losses import probabilities, sample_losses
 from pipeline.model.net import Net
 from pipeline.model.objective import Scale
@@ -45,6 +46,7 @@ class Predictor:
     to_input: Cast
     ragged: bool = False
     windows: bool = False
+    balance: Balance | None = None
 
     def rows(self, samples: Any) -> Tensor:
         """Samples as a user has them to rows as stored: of a table a DataFrame, an Arrow table, or dicts of its columns."""
@@ -77,7 +79,7 @@ class Predictor:
     def sample_logits(self, rows: Rows, num_rows: NDArray[np.int64] | None) -> Tensor:
         """The same from the rows of all samples, one after the other, and how many each sample owns (None: one)."""
         inputs_of(self.kind).check_inputs(rows, self.shape)
-        return sample_logits(self.net, self.to_input, rows, num_rows, self.loss)[0]
+        return sample_logits(self.net, self.to_input, rows, num_rows, self.loss, balance=self.balance)[0]
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Logits (B, num_outputs) to probabilities (B, classes): exclusive classes sum to one, several labels do not."""
@@ -109,10 +111,12 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     net = spec.build(1, device)
     net.flat[0].copy_(torch.from_numpy(net.layout.row(weights)))
     to_input = inputs_of(kind).to_input(fit, shape, device)
+    known = described.get("balance")
+    balance = Balance(known["mode"], model["loss"], tuple(known["shares"])) if known else None
     many = lengths is not None, data.get("windows") is not None
     task, classes = described["task"], described["classes"]
     targets, scale = described.get("targets", []), Scale.of(described.get("target_fit", {}))
-    return Predictor(net, model["loss"], task, classes, targets, scale, kind, shape, fit, to_input, *many)
+    return Predictor(net, model["loss"], task, classes, targets, scale, kind, shape, fit, to_input, *many, balance)
 
 
 def check_described(described: Mapping[str, Any], file: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline import artifacts, extensions
 from pipeline.data.dataset import Manifest
@@ -23,6 +23,9 @@ from pipeline.runs.identity import Identity
 from pipeline.runs.state import ROWS_PER_EPOCH, Progress, Row, Snapshot
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
+
+if TYPE_CHECKING:
+    from pipeline.model.balance import Balance  # which imports torch
 
 MODEL_FORMAT = 3
 """2: of rows of one shape, one for each sample. 1: of built-in networks alone, so without the name of
@@ -49,6 +52,8 @@ class Outline(Protocol):
     def loss(self) -> str: ...
     @property
     def measure(self) -> str: ...
+    @property
+    def balance(self) -> Balance | None: ...
     @property
     def precision(self) -> str: ...
     @property
@@ -256,6 +261,7 @@ def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manif
             "task": manifest.task,
             "targets": manifest.targets,
             "target_fit": manifest.target_fit,
+            "balance": program.balance and {"mode": program.balance.mode, "shares": program.balance.shares},
             "num_outputs": program.spec.num_outputs,
             "num_parameters": program.spec.layout().num_parameters,
             "weights_sha256": artifacts.file_digest(place / "best.safetensors"),

@@ -12,7 +12,7 @@ from pipeline.schema.base import Section, nearest
 NOT_IDENTITY = ("device", "threads", "save_every_s", "callbacks", "profiler")
 """Keys of `train` that are not part of a run: the device type is counted by itself, threads may change the last bits,
 and callbacks and profilers watch."""
-NEUTRAL = {"mixup": 0.0, "cutmix": 0.0}
+NEUTRAL = {"mixup": 0.0, "cutmix": 0.0, "balance": "none"}
 """Keys that came later, and the values with which a run is what it was before."""
 Positive = Annotated[int, Field(ge=1)]
 Precision = Literal["32-true", "bf16-mixed"]
@@ -56,6 +56,9 @@ class TrainConfig(Section):
     warmup_epochs: Annotated[float, Field(ge=0.0)]
     """Epochs of linear rise from zero, at most half of all; for one_cycle the rising part of the cycle."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
+    balance: Literal["none", "weights", "logits"]
+    """For rare classes: weights lets a sample's loss count by how rare its class is, logits has the network learn what remains
+    beside the logarithms of the classes' shares. Losses of validation, and probabilities, are of the data as they are."""
     mixup: Annotated[float, Field(ge=0.0)]
     """Blend each sample with another one of its batch, in shares of Beta(mixup, mixup), labels likewise; 0: not."""
     cutmix: Annotated[float, Field(ge=0.0)]

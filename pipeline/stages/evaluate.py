@@ -97,13 +97,16 @@ def judge_classes(
         if config.temperature == "used":
             probabilities, validated = scaled, at_temperature(validated, task, temperature)[0]
             about |= {"loss": about["scaled_loss"]}
-        thresholds = thresholds_by(rule, np.asarray(known), validated, task)
+        thresholds = thresholds_by(None if rule == BALANCED else rule, np.asarray(known), validated, task)
     elif rule or config.temperature == "used":
         raise ConfigError(
             "evaluate.threshold and evaluate.temperature need validation samples, and there are none; set prepare.val_fraction "
             "above 0"
         )
-    predictions = ev.predicted_labels(probabilities, task, thresholds.values if thresholds else None)
+    if rule == BALANCED:
+        predictions = as_if_equally_frequent(probabilities, dataset.manifest)
+    else:
+        predictions = ev.predicted_labels(probabilities, task, thresholds.values if thresholds else None)
     write_predictions(folder / "predictions.parquet", dataset, test, predictions, probabilities)
     write_confusion(folder / TABLES / "confusion.csv", labels, predictions, classes)
     rows = areas(labels, probabilities, classes)
@@ -117,6 +120,8 @@ def judge_classes(
     }
 
 
+BALANCED = "balanced"
+"""A rule that chooses nothing: it needs the classes' shares alone."""
 AREAS = ["class", "positives", "roc_area", "roc_area_low", "roc_area_high", "average_precision",
          "average_precision_low", "average_precision_high"]  # fmt: skip
 
@@ -136,12 +141,23 @@ def mean_areas(rows: Sequence[Sequence[Any]]) -> dict[str, float]:
 
 def checked_rule(rule: str | None, manifest: Manifest) -> str | None:
     """ConfigError where there is no decision of yes or no to be taken by a threshold."""
-    if rule is not None and manifest.task == "single" and len(manifest.classes) != 2:
+    if rule not in (None, BALANCED) and manifest.task == "single" and len(manifest.classes) != 2:
         raise ConfigError(
             f"evaluate.threshold = {rule!r}: of {len(manifest.classes)} classes the most probable one is answered, without a "
             "threshold; forget it with `regatta run '~evaluate.threshold'`"
         )
     return rule
+
+
+def as_if_equally_frequent(probabilities: NDArray[Any], manifest: Manifest) -> ev.Ints:
+    """Answers by how much more probable a class is than by its share of the training split (Menon et al. 2021, post-hoc)."""
+    num = manifest.counts["train"]
+    shares = np.maximum(np.array(manifest.class_counts["train"]) / num, 0.5 / num)
+    return (
+        ev.predicted_labels(probabilities / shares, "single")
+        if manifest.task == "single"
+        else ev.predicted_labels(probabilities, "multi", shares)
+    )
 
 
 def write_thresholds(path: Path, thresholds: Thresholds, classes: list[str]) -> None:

@@ -61,6 +61,7 @@ class Meter:
     def _measure(self) -> bool:
         """All pending steps at once, which costs as much as one of them; whether their losses are finite."""
         logits = torch.cat([logits for _, logits, _ in self.pending], dim=1)
+        logits = self.program.balance.shifted(logits) if self.program.balance else logits
         targets = Targets.joined([targets for _, _, targets in self.pending])
         losses = targets.losses(self.program.loss, logits, self.smoothing)
         measures, first = targets.weighted(lambda labels: measured(self.program, logits, labels)), 0

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from pipeline.model.specs import MODULE, spec_of
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import Precision, TrainConfig
 from pipeline.train.groups import Factors, check_factors
+
+if TYPE_CHECKING:
+    from pipeline.model.balance import Balance  # which imports torch
 
 SMALL_STEP_FLOPS = 50_000_000
 
@@ -65,6 +68,8 @@ class Program:
     decayed: str = "matrices"
     factors: tuple[Factors, ...] = ()
     precision: Precision = FULL
+    balance: Balance | None = None
+    """How training is balanced for rare classes."""
     scale: Scale | None = None
     """Of numbers: how they are standardised."""
     own_kind: bool = False
@@ -124,6 +129,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         decayed=train.decayed,
         precision=train.precision,
         own_kind=data.kind not in BUILT_IN,
+        balance=_balance(train, data, loss),
         scale=Scale.of(data.target_fit),
         factors=tuple(Factors(own.name, own.learning_rate, own.weight_decay) for own in train.factors),
     )
@@ -144,6 +150,18 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         monitor=train.monitor,
     )
     return program, lane
+
+
+def _balance(train: TrainConfig, data: Manifest, loss: str) -> Balance | None:
+    if train.balance == "none":
+        return None
+    if data.task == "number":
+        raise ConfigError(f"train.balance = {train.balance!r}: the labels are numbers, and only classes can be balanced")
+    from pipeline.model.balance import Balance
+
+    counts = data.class_counts["train"]
+    of_outputs = counts[-1:] if num_outputs(loss, data.task, len(counts)) == 1 else counts
+    return Balance.of(train.balance, loss, of_outputs, data.counts["train"])
 
 
 def _check_task(model: ModelConfig, train: TrainConfig, data: Manifest) -> None:

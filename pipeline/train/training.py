@@ -25,6 +25,7 @@ from pipeline.kinds.inputs import inputs_of
 from pipeline.kinds.ragged import Rows
 from pipeline.model.answers import sample_logits
 from pipeline.model.losses import sample_losses
+from pipeline.model.targets import Targets
 from pipeline.runs.state import ROWS_PER_EPOCH, Progress, Row
 from pipeline.train.batches import Batches, Block
 from pipeline.train.best import Best
@@ -137,7 +138,7 @@ class Training:
             logits = self.net.gradient(
                 inputs,
                 block.draws.shard(step, shard, a, b, num_rows),
-                lambda z: targets.gradients(self.program.loss, z, self.smoothing, num_rows),
+                lambda z: self._gradients(targets, z, num_rows),
                 out,
             )
             self.meter.take(step * size + a, logits, targets)
@@ -145,6 +146,12 @@ class Training:
 
         self.meter.flushed = False
         return self.team.total(shard_gradient, num_shards)
+
+    def _gradients(self, targets: Targets, logits: Tensor, num_rows: int) -> Tensor:
+        """Of the loss by a shard's logits."""
+        if self.program.balance:
+            return self.program.balance.gradients(targets, logits, self.smoothing, num_rows)
+        return targets.gradients(self.program.loss, logits, self.smoothing, num_rows)
 
     def _steps_before(self) -> int:
         """Steps of the epochs that have ended."""
@@ -211,7 +218,7 @@ class Training:
         parts = torch.zeros(len(held.batches), lanes, 2, dtype=torch.float64)
         for i in range(self.team.rank, len(held.batches), self.team.size):
             rows, num_rows, labels = held.take(i)
-            logits = sample_logits(self.net, self.to_input, rows, num_rows, loss, lanes)
+            logits = sample_logits(self.net, self.to_input, rows, num_rows, loss, lanes, self.program.balance)
             y = labels.expand(lanes, *labels.shape)
             parts[i] = torch.from_numpy(row_sums(sample_losses(loss, logits, y), measured(self.program, logits, y)))
         sums = np.zeros((len(self.lanes), 2))

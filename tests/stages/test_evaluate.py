@@ -381,3 +381,28 @@ def test_the_temperature_is_reported_and_used_on_request(kind):
     else:
         losses = [sk.log_loss(labels[:, k], p[:, k], labels=[0, 1]) for k in range(p.shape[1])]
         assert used["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_as_if_classes_were_equally_frequent(kind):
+    data, task = KINDS[kind]
+    manifest = prepared(data, task)
+    write_params(threshold="balanced")
+    _, table = judged()
+    p, said = (np.array(table[name].to_pylist()) for name in ("probabilities", "prediction"))
+    shares = np.array(manifest["class_counts"]["train"]) / manifest["counts"]["train"]
+    assert np.array_equal(said, p > shares if task == "multi" else (p / shares).argmax(axis=1))
+
+
+def test_a_network_of_a_balanced_training_answers_by_the_true_shares():
+    from pipeline.model.predictor import load_predictor
+
+    prepared(rb.digits, "single")
+    plain = load_predictor(Path("artifacts/train"))
+    path = Path("artifacts/train/model.json")
+    shares = [0.55, *[0.05] * 9]
+    artifacts.write_json(path, {**artifacts.read_json(path), "balance": {"mode": "weights", "shares": shares}})
+    x = torch.from_numpy(np.load("artifacts/prepare/test/inputs.npy")[:5])
+    torch.testing.assert_close(
+        load_predictor(Path("artifacts/train")).logits(x), plain.logits(x) + torch.log(torch.tensor(shares))
+    )

@@ -11,6 +11,7 @@ from training_helpers import NONE, OFF, equal, lane, train_one_epoch, train_to_e
 from pipeline.data.dataset import Dataset, Stored
 from pipeline.data.views import Views, views_digest
 from pipeline.errors import NumericsError
+from pipeline.model.balance import Balance
 from pipeline.train.batches import strata_of
 
 LANES = [
@@ -33,6 +34,8 @@ LANES = [
         {"channels": (3,), "widths": (11,), "epochs": 2, "batch_size": 256},
         {"widths": (), "limit": 300},
         {"epochs": 6},
+        {"balance": Balance.of("weights", "softmax", [10 * i + 10 for i in range(10)], 550)},
+        {"balance": Balance.of("logits", "softmax", [10 * i + 10 for i in range(10)], 550), "epochs": 2},
     ],
     ids=str,
 )

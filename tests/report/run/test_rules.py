@@ -56,6 +56,7 @@ def test_a_network_that_answers_one_class_alone_is_told_of_the_rare_one():
     assert (found.rule, found.level) == ("learned", "warn")
     assert "so rare that accuracy hardly shows them" in found.detail
     assert found.steps[0].text.startswith("Add samples of the rare classes")
+    assert found.steps[1].command == "regatta run train.balance=weights"
     assert "Overfits" not in " ".join(f.headline for f in verdict(given).findings)
 
 

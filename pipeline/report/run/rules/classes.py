@@ -18,6 +18,8 @@ FEW_OF_CLASS = 10
 """With fewer test samples of a class its recall is off by thirty percentage points or so."""
 IMBALANCE = 10
 """A class is rare of which there are so many times fewer training samples than of the most frequent one."""
+UNEQUAL = 3
+"""By how many times the largest class of training has more samples than the smallest where weights are advised."""
 NAMED = 4
 
 
@@ -83,7 +85,15 @@ def for_rare(records: Records) -> list[Step]:
     more = [*remedies.all_samples(records), *remedies.more_samples(records, "samples of the rare classes")]
     later = remedies.regularised(records) if learns_by_heart(records) else remedies.longer(records)
     own = by_loss if records.project.train.monitor != "val_loss" else []
-    return [*more, *own, *later]
+    return [*more, *_weighed(records), *own, *later]
+
+
+def _weighed(records: Records) -> list[Step]:
+    """Where classes are of unequal sizes, and training does not heed it yet."""
+    sizes = records.manifest.class_counts["train"]
+    if records.project.train.balance != "none" or max(sizes) < UNEQUAL * min(sizes):
+        return []
+    return [Step("Let samples of rare classes count for more", {"train.balance": "weights"})]
 
 
 def _accuracy_hides(records: Records) -> str:
