@@ -135,7 +135,7 @@ class Runner:
 
 
 def make_data(home):
-    """~/photos, ~/leaves, ~/scans, ~/fashion-mnist and ~/cifar10: noise around one brightness per class."""
+    """~/photos, ~/leaves, ~/fashion-mnist and ~/cifar10, noise around one brightness per class, and ~/houses.csv."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -145,12 +145,14 @@ def make_data(home):
     names = list(NEW_LABELS)
     rows = []
     for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-        for folder in (home / "photos" / names[label], home / "leaves", home / "scans" / "train_images"):
+        for folder in (home / "photos" / names[label], home / "leaves"):
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(folder / f"{i}.png")
         rows.append(f"{i}.png,{names[label]}")
     (home / "leaves" / "leaves.csv").write_text("image,kind\n" + "\n".join(rows) + "\n")
-    (home / "scans" / "train.csv").write_text("image,label\n" + "\n".join(rows).replace(".png", "") + "\n")
+    rooms, areas = rng.integers(1, 8, 200), rng.uniform(20, 200, 200)
+    houses = [f"{n},{area:.1f},{20_000 * n + 3000 * area:.0f}" for n, area in zip(rooms, areas, strict=True)]
+    (home / "houses.csv").write_text("rooms,area,price\n" + "\n".join(houses) + "\n")
     (home / "fashion-mnist").mkdir()
     for prefix, part in (("train", slice(0, 160)), ("t10k", slice(160, 200))):
         pixels, own = images[part], labels[part].astype(np.uint8)
