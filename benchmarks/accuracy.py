@@ -125,10 +125,15 @@ def adult(folder: Path) -> None:
         labels, rows = np.asarray(test.labels), torch.from_numpy(np.array(test.inputs))
         right = np.stack([(logits[:, 0] > 0).numpy() == labels for logits in _best_logits(training, rows)])
         trees = boosted(dataset) == labels
+        losses = [round(row["loss"], 4) for row in training.judged(dataset.split("val"))]
     low, high = paired_interval(right.mean(0) - trees)
     own = _accuracy([float(one.mean()) for one in right]) | {"seeds": SEEDS, "boosting": round(float(trees.mean()), 4)}
-    own |= {"validation_loss": [round(row["loss"], 4) for row in training.judged(dataset.split("val"))]}
-    own |= {"difference_low": round(low, 4), "difference_high": round(high, 4), "prepare_s": round(prepare_s, 1)}
+    own |= {
+        "validation_loss": losses,
+        "difference_low": round(low, 4),
+        "difference_high": round(high, 4),
+        "prepare_s": round(prepare_s, 1),
+    }
     write_row("accuracy_adult", own, {})
 
 
