@@ -53,6 +53,11 @@ CASES = {
         [*N, '3.25,"x', 'y",a', *numbered(38), "7.5", *numbered(4, start=38)],
         listed={"t.csv:42": "the line has 1 fields, the header 3"},
     ),
+    "blank lines, also before the names": Case(
+        ["", "", *N, *numbered(10), "", *numbered(20, start=10), "1.5,x", ""],
+        listed={"t.csv:35": "the line has 2 fields, the header 3"},
+        noted="2 columns: 1 of numbers, 1 of categories",
+    ),
     "a quote that is never closed": Case(
         [*N, *numbered(20), '3.25,"x,a', *numbered(20)], refused=r"t\.csv, line 22: a quote is opened here and never closed"
     ),

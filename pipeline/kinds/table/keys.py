@@ -12,7 +12,7 @@ from pipeline.schema.data import DataConfig
 Names = list[Annotated[str, Field(min_length=1)]]
 TYPES = ("number", "category", "date", "ignore")
 
-VARIED = ("data.number", "data.category", "data.date", "data.ignore", "data.missing", "data.rare", "data.bins")
+VARIED = ("data.number", "data.category", "data.date", "data.missing", "data.rare", "data.bins")
 
 
 class TableData(DataConfig):

@@ -211,21 +211,21 @@ def _csv_batches(table: _Table, names: Sequence[str]) -> _Batches:
     assert table.delimiter is not None
     places = [str(i) for i in range(len(table.names))]
     wanted = {name: str(table.names.index(name)) for name in names}
-    lines, bad = _Lines(), list[Any]()
+    lines, bad, before = _Lines(), list[Any](), _num_blank(table.path) if table.headed else 0
 
     def refused(row: Any) -> str:
         bad.append(row)
         return "skip"
 
     read = pacsv.ReadOptions(
-        use_threads=False, column_names=places, skip_rows_after_names=int(table.headed), block_size=_block_size(table)
+        use_threads=False, column_names=places, skip_rows_after_names=before + int(table.headed), block_size=_block_size(table)
     )
     parse = pacsv.ParseOptions(
         delimiter=table.delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=refused
     )
     convert = pacsv.ConvertOptions(column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False)
     with _stream(table.path) as stream, pacsv.open_csv(stream, read, parse, convert) as opened:
-        lines.begin(table)
+        lines.begin(table, before)
         for batch in opened:
             rows, problems, blank = lines.of(batch.columns, bad)
             bad.clear()
@@ -269,10 +269,13 @@ class _Lines:
         self.last_broken = False
         """Whether the last row, or what is none, has a line break in a cell."""
 
-    def begin(self, table: _Table) -> None:
-        """After the line of names."""
+    def begin(self, table: _Table, blank: int) -> None:
+        """After the line of names, and the blank ones before it."""
         if table.headed:
-            self.line += 1 + sum(name.count("\n") for name in _first_line(table.path, table.delimiter or ",", strip=False))
+            self.record += blank
+            self.line += (
+                blank + 1 + sum(name.count("\n") for name in _first_line(table.path, table.delimiter or ",", strip=False))
+            )
             self.record += 1
 
     def of(self, columns: Sequence[pa.Array], bad: Sequence[Any]) -> tuple[Any, list[tuple[int, str]], Any]:
@@ -386,6 +389,12 @@ def _first_line(path: Path, delimiter: str, strip: bool = True) -> list[str]:
             if fields:
                 return [field.strip() for field in fields] if strip else fields
     raise DataError(f"{readable_name(path)}: empty; its first line must name the columns")
+
+
+def _num_blank(path: Path) -> int:
+    """Blank lines before the first one that is not."""
+    with _text(path) as file:
+        return sum(1 for _ in itertools.takewhile(lambda line: not line.strip("\r\n"), file))
 
 
 def _first_rows(table: _Table) -> Iterator[Mapping[str, object]]:
