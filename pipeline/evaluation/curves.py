@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.classes import Z95, Floats
+from pipeline.evaluation.classes import Z95, Floats, wilson_interval
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def roc_area(labels: NDArray[np.generic], scores: Floats) -> Area | None:
     below = 1 - _placed(ones, scores[~truth]) / len(ones)
     value = float(above.mean())
     spread = sum(float(part.var(ddof=1)) / len(part) for part in (above, below) if len(part) > 1)
-    return _by_logit(value, spread**0.5)
+    return _by_logit(value, spread**0.5, min(len(ones), len(zeros)))
 
 
 def _placed(ordered: Floats, values: Floats) -> Floats:
@@ -93,12 +93,14 @@ def average_precision(labels: NDArray[np.generic], scores: Floats) -> Area | Non
     if curve is None:
         return None
     value = float((np.diff(np.r_[0.0, curve.recall]) * curve.precision).sum())
-    return _by_logit(value, float((value * (1 - value) / curve.hits[-1]) ** 0.5))
+    num = int(curve.hits[-1])
+    return _by_logit(value, float((value * (1 - value) / num) ** 0.5), num)
 
 
-def _by_logit(value: float, error: float) -> Area:
-    if not 0 < value < 1:
-        return Area(value, value, value)
+def _by_logit(value: float, error: float, num: int) -> Area:
+    """Where nothing is wrong (or right), Wilson's interval of so many samples: an error of 0 is only what these few show."""
+    if not 0 < value < 1 or error == 0:
+        return Area(value, *wilson_interval(value * num, num))
     half = Z95 * error / (value * (1 - value))
     low, high = (1 / (1 + np.exp(-(np.log(value / (1 - value)) + side * half))) for side in (-1, 1))
     return Area(value, float(low), float(high))

@@ -47,6 +47,10 @@ def test_one_label_alone_has_no_curve():
         assert roc_area(labels, np.arange(5.0)) is None
         assert average_precision(labels, np.arange(5.0)) is None
     assert roc_area(np.array([0, 1]), np.array([0.1, 0.9])).value == 1
+    few = roc_area(np.array([0, 0, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.8, 0.9]))
+    assert (few.value, few.high) == (1, 1)
+    assert few.low < 0.4, "two samples show little"
+    assert average_precision(np.array([0, 0, 1]), np.array([0.1, 0.2, 0.9])).low < 0.3
     assert roc_area(np.array([0, 1, 0, 1]), np.full(4, 0.5)).value == 0.5
 
 
