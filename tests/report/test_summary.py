@@ -5,7 +5,7 @@ import pytest
 import report_builder as rb
 import yaml
 
-from pipeline.artifacts import read_json
+from pipeline.artifacts import read_json, write_json
 from pipeline.errors import StorageError
 from pipeline.report.summary import answer_lines, summary_lines
 
@@ -22,6 +22,16 @@ def test_the_lines_for_a_terminal(tmp_path):
         + read_json(tmp_path / "artifacts/study/dropout/effects.json")["answer"]
     ]
     assert all(line.isascii() for line in lines)
+
+
+def test_a_simple_method_that_does_as_well_is_told(tmp_path):
+    file = rb.build(tmp_path) / "evaluate" / "metrics.json"
+    found = {"name": "pixels", "words": "logistic regression on pixels", "num_rows": 900, "whole": True, "measure": "accuracy",
+             "tried": {}, "trivial": "always 'a'", "trivial_score": 0.1, "score": 0.96, "network_score": 0.95,
+             "difference": -0.01, "difference_low": -0.03, "difference_high": 0.01, "p": 0.4, "better": "neither"}  # fmt: skip
+    write_json(file, {**read_json(file), "baseline": found})
+    said = "Logistic regression on pixels has accuracy 96.0% on the test samples, the network 95.0%."
+    assert f"A simple method does as well: {said}" in summary_lines(tmp_path / "artifacts")
 
 
 def test_answers_stand_in_the_studies_order_and_say_where_settings_are_others(tmp_path):
