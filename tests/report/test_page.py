@@ -531,3 +531,12 @@ def test_the_largest_errors_come_first(tmp_path):
     errors = np.abs(table["label"].to_numpy() - table["prediction"].to_numpy()) / manifest["target_fit"]["std"][0]
     assert off[0] == pytest.approx(errors.max(), rel=0.01)
     assert "Each number in its own unit" not in page.visible()
+
+
+def test_a_training_that_predicts_something_else_is_told(tmp_path):
+    rb.build(tmp_path, data=rb.ink(), task="number", epochs=2, studies=False)
+    path = tmp_path / "artifacts" / "train" / "run.json"
+    run = read_json(path)
+    write_json(path, {**{k: v for k, v in run.items() if k != "best_val_mae"}, "best_val_accuracy": 0.5})
+    with pytest.raises(StorageError, match=r"run.json: of a training that predicts something else .*dvc repro train"):
+        page_of(tmp_path)

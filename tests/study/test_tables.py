@@ -76,7 +76,7 @@ def test_the_tables_have_one_row_per_number(tmp_path):
                    "val_samples": "v", "test_samples": None, "metric": "val_loss",
                    "value": 0.1 + 0.2}  # fmt: skip
     assert curves_table([Outcome("v", 3, RESULTS["whole"])]).column_names == [
-        "variant", "seed", "fold", "hash", "epoch", "split", "loss", "accuracy", "learning_rate", "grad_norm", "seconds",
+        "variant", "seed", "fold", "hash", "epoch", "split", "loss", "accuracy", "mae", "learning_rate", "grad_norm", "seconds",
         "samples_per_s", "layer_grad_norms",
     ]  # fmt: skip
 

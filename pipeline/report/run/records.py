@@ -215,7 +215,9 @@ def read_records(artifacts: Path) -> Records:
 
 
 def _run(path: Path, manifest: Manifest) -> Run:
-    measure = MEASURES[manifest.task]
+    measure, found = MEASURES[manifest.task], read_json(path)
+    if f"best_val_{measure}" not in found and any(f"best_val_{other}" in found for other in MEASURES.values()):
+        raise StorageError(f"{path}: of a training that predicts something else than the data has; run `dvc repro train`")
     run: Run = _taken(Run, path, {f"best_val_{measure}": "best_val_measure"})
     return run
 
