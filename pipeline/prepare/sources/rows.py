@@ -35,7 +35,7 @@ _TYPES = ("number", "category", "date", "ignore")
 """Keys that name columns."""
 _DELIMITERS = ",;\t|"
 _SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".parquet")
-_PORTION_BYTES = 8 * 2**20
+_PORTION_BYTES = 4 * 2**20
 _SHOWN = 6
 _BREAK, _LAST_BLANK, _FIRST_WIDE = ord("\n"), ord(" "), 0x80
 
