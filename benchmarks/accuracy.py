@@ -2,12 +2,16 @@
 
 Rows: accuracy_digits, the default configuration on 5 splits x 3 seeds, beside scikit-learn's MLPClassifier with the same
 hidden layers; accuracy_fashion, `preset=fashion` on Fashion-MNIST's own test split with 3 seeds, one after the other, with the
-seconds of training; accuracy_adult, data=table on Adult's own test split with 3 seeds, beside boosted trees on the same rows.
+seconds of training; accuracy_adult, data=table on Adult's own test split with 3 seeds, beside boosted trees on the same rows;
+accuracy_penguins and accuracy_diabetes (a number to predict), data=table over 5 folds x 5 seeds, beside linear methods and
+boosted trees on the same folds, with intervals that allow for the overlap of the folds.
 The test split decides nothing here: the best epoch is that of the validation loss, and configurations were chosen by it.
 
     python -m benchmarks.accuracy digits
     python -m benchmarks.accuracy fashion FOLDER     # of Fashion-MNIST's IDX files
     python -m benchmarks.accuracy adult FOLDER       # of adult_train.csv.gz and adult_test.csv.gz, as UCI has them
+    python -m benchmarks.accuracy penguins FOLDER    # of penguins.csv
+    python -m benchmarks.accuracy diabetes           # scikit-learn's
 """
 
 from __future__ import annotations
@@ -21,11 +25,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.datasets import load_diabetes
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.neural_network import MLPClassifier
 
 from benchmarks.harness import write_row
-from pipeline.baselines.comparison import paired_interval
+from pipeline.baselines.comparison import measure_of, paired_interval, scored, units_of
+from pipeline.baselines.methods import fitted
 from pipeline.config import composed
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import Views, open_views, write_view_folder
@@ -36,12 +42,16 @@ from pipeline.schema.base import validated
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.train import TrainConfig
+from pipeline.study.statistics import overlap_of, paired_difference
 from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
 from pipeline.train.program import program_of, threads_for
 from pipeline.train.training import Training
 
 SEEDS, SPLITS = 3, 5
+FOLDS = FOLD_SEEDS = 5
+SMALL = ["data=table", "data.bins=8", "model.widths=[64,64]", "train.epochs=80", "train.batch_size=32"]
+"""What suits a table of some hundred rows, by validation loss."""
 
 
 def prepared(values: dict[str, Any], folder: Path) -> tuple[Dataset, Views]:
@@ -154,13 +164,65 @@ def boosted(dataset: Dataset) -> np.ndarray[Any, Any]:
     return np.asarray(model.predict(seen.features(np.array(test.inputs))))
 
 
+def penguins(folder: Path) -> None:
+    """The species."""
+    keys = ["data.label=species", "data.missing=[NA]"]
+    over_folds("penguins", folder / "penguins.csv", keys)
+
+
+def diabetes() -> None:
+    """The progression of a disease, a number."""
+    frame = load_diabetes(as_frame=True, scaled=False).frame
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "diabetes.csv"
+        frame.to_csv(path, index=False)
+        over_folds("diabetes", path, ["data.label=target"])
+
+
+def over_folds(name: str, path: Path, keys: list[str]) -> None:
+    """Scores of a fold's test part, the mean over seeds, and the same of simple methods that are trained on the same rows."""
+    values = composed(overrides=[*SMALL, *keys])
+    values["data"] |= {"path": str(path)}
+    values["prepare"] |= {"test_fraction": 0.0}
+    measure, runs, simple = "", [], dict[str, list[float]]()
+    for fold in range(1, FOLDS + 1):
+        values["prepare"] |= {"fold": [fold, FOLDS]}
+        with tempfile.TemporaryDirectory() as scratch:
+            dataset, views = prepared(values, Path(scratch))
+            measure = measure_of(dataset.manifest.task)
+            training = trained(values, dataset, views, list(range(FOLD_SEEDS)), threads=1)
+            runs.append([row[measure] for row in training.judged(dataset.split("test"))])
+            for method, score in simple_scores(dataset).items():
+                simple.setdefault(method, []).append(score)
+    own = np.array(runs)
+    row: dict[str, Any] = {measure: round(float(own.mean()), 4), "folds": FOLDS, "seeds": FOLD_SEEDS}
+    row["standard_deviation"] = round(float(own.std(ddof=1)), 4)
+    for method, scores in simple.items():
+        difference = paired_difference(own.mean(1).tolist(), scores, overlap=overlap_of(FOLDS))
+        row[method] = round(statistics.mean(scores), 4)
+        row[f"less_{method}"] = [round(end, 4) for end in difference.interval or ()]
+    write_row(f"accuracy_{name}", row, {})
+
+
+def simple_scores(dataset: Dataset) -> dict[str, float]:
+    """By method the accuracy, or the mean absolute error, on the test part."""
+    train, test, task = dataset.split("train"), dataset.split("test"), dataset.manifest.task
+    labels, units = np.asarray(train.labels), units_of(np.asarray(train.labels), task)
+    found = {}
+    for seen in baselines(dataset.manifest.fit, dataset.manifest.shape):
+        answer = fitted(seen.features(np.array(train.inputs)), labels, task, seen)
+        answers = answer(seen.features(np.array(test.inputs)))
+        found[seen.name] = abs(float(scored(np.asarray(test.labels), answers, task, units).mean()))
+    return found
+
+
 def _accuracy(values: list[float]) -> dict[str, Any]:
     mean, spread = statistics.mean(values), statistics.stdev(values)
     return {"test_accuracy": round(mean, 4), "standard_deviation": round(spread, 4), "values": [round(v, 4) for v in values]}
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "digits":
-        digits()
+    if sys.argv[1] in ("digits", "diabetes"):
+        {"digits": digits, "diabetes": diabetes}[sys.argv[1]]()
     else:
-        {"fashion": fashion, "adult": adult}[sys.argv[1]](Path(sys.argv[2]))
+        {"fashion": fashion, "adult": adult, "penguins": penguins}[sys.argv[1]](Path(sys.argv[2]))
