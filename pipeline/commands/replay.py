@@ -45,6 +45,7 @@ class Step:
     lengths: NDArray[np.int64] | None
     """(b,) how many of them are each sample's; None: inputs are of one shape."""
     logits: NDArray[np.float32]
+    """(b, outputs) of the data as they are, also where training is balanced."""
     losses: NDArray[np.float32]
     gradient: dict[str, NDArray[np.float32]]
     before: dict[str, NDArray[np.float32]]
@@ -145,8 +146,6 @@ def go_to(training: Training, folder: RunFolder, num_steps: int) -> None:
 
 def take_step(training: Training) -> Step:
     """Take the next step and look at it."""
-    import torch
-
     from pipeline.kinds.ragged import Ragged
 
     epoch, step, layout = training.progress.epoch, training.progress.step, training.net.layout
@@ -157,8 +156,7 @@ def take_step(training: Training) -> Step:
     before = training.net.flat[0].numpy(force=True).copy()
     training.meter.pending.clear()
     gradient = training.gradient(block, step)
-    logits = torch.cat([part for _, part, _ in training.meter.pending], dim=1)
-    losses = block.targets.losses(training.program.loss, logits, training.smoothing)
+    logits, _, losses = training.meter.met()
     training.update(step, gradient)
     return Step(
         ids=training.ids[order[step * size : (step + 1) * size]],

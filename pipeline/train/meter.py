@@ -60,10 +60,7 @@ class Meter:
 
     def _measure(self) -> bool:
         """All pending steps at once, which costs as much as one of them; whether their losses are finite."""
-        logits = torch.cat([logits for _, logits, _ in self.pending], dim=1)
-        logits = self.program.balance.shifted(logits) if self.program.balance else logits
-        targets = Targets.joined([targets for _, _, targets in self.pending])
-        losses = targets.losses(self.program.loss, logits, self.smoothing)
+        logits, targets, losses = self.met()
         measures, first = targets.weighted(lambda labels: measured(self.program, logits, labels)), 0
         for place, part, _ in self.pending:
             rows, places = slice(first, first + part.shape[1]), slice(place, place + part.shape[1])
@@ -71,6 +68,13 @@ class Meter:
             first = rows.stop
         self.pending.clear()
         return bool(losses.sum().isfinite())
+
+    def met(self) -> tuple[Tensor, Targets, Tensor]:
+        """Of the pending steps' rows: logits (K, b, outputs) of the data as they are, targets, and losses (K, b)."""
+        logits = torch.cat([logits for _, logits, _ in self.pending], dim=1)
+        logits = self.program.balance.shifted(logits) if self.program.balance else logits
+        targets = Targets.joined([targets for _, _, targets in self.pending])
+        return logits, targets, targets.losses(self.program.loss, logits, self.smoothing)
 
     def measure_norms(self, gradient: Tensor, going: Sequence[int]) -> None:
         """Of a gradient (K, stepped columns), run by run: a reduction over the stack may take another order."""

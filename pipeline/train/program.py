@@ -156,7 +156,10 @@ def _balance(train: TrainConfig, data: Manifest, loss: str) -> Balance | None:
     if train.balance == "none":
         return None
     if data.task == "number":
-        raise ConfigError(f"train.balance = {train.balance!r}: the labels are numbers, and only classes can be balanced")
+        raise ConfigError(
+            f"train.balance = {train.balance!r}: the labels are numbers, and only classes can be balanced; "
+            "say train.balance=none"
+        )
     from pipeline.model.balance import Balance
 
     counts = data.class_counts["train"]

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from training_helpers import lane, training
 
 from pipeline.artifacts import load_tensors, read_json
-from pipeline.commands.replay import numbered
+from pipeline.commands.replay import numbered, take_step
 from pipeline.errors import ConfigError
+from pipeline.model.balance import Balance
 from pipeline.model.stacked.spec import StackedSpec
 
 
@@ -41,6 +43,16 @@ def test_the_last_step_ends_with_the_weights_of_the_run_and_follows_the_one_befo
     logits = middle["logits"] - middle["logits"].max(1, keepdims=True)
     losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(32), middle["labels"]]
     np.testing.assert_allclose(middle["losses"], losses, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["none", "weights", "logits"])
+def test_a_balanced_step_has_the_losses_that_its_epoch_counts(digits, mode):
+    changes = {"shards": 2, "balance": Balance.of(mode, "softmax", [10 * i + 10 for i in range(10)], 550)}
+    counted, step = training(digits, [lane(0)], **changes), take_step(training(digits, [lane(0)], **changes))
+    counted.take(counted.batches.of_epoch(0)(range(1)))
+    assert np.array_equal(step.losses, counted.meter.row_losses[0, :64].numpy())
+    losses = np.logaddexp.reduce(step.logits, axis=1) - step.logits[np.arange(64), step.labels]
+    np.testing.assert_allclose(step.losses, losses, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("epoch", "step", "number"), [(None, 1, 1), (None, 21, 21), (1, 7, 7), (2, 1, 8), (3, 7, 21)])

@@ -28,6 +28,16 @@ def test_two_classes_make_one_logit(digits):
     assert program_of(*configs(), several)[0].loss == "sigmoid"
 
 
+@pytest.mark.parametrize("mode", ["weights", "logits"])
+def test_numbers_are_not_balanced(digits, mode):
+    fit = {"mean": [4.5], "std": [2.9]}
+    numbers = dataclasses.replace(digits.manifest, task="number", classes=[], targets=["digit"], target_fit=fit)
+    said = f"train.balance = '{mode}': the labels are numbers, and only classes can be balanced; say train.balance=none"
+    with pytest.raises(ConfigError, match=said):
+        program_of(*configs(train__balance=mode), numbers)
+    assert program_of(*configs(), numbers)[0].balance is None
+
+
 def test_an_empty_validation_split_is_refused(digits):
     with pytest.raises(ConfigError, match="the validation split is empty"):
         program_of(*configs(), dataclasses.replace(digits.manifest, counts={"train": 100, "val": 0, "test": 0}))

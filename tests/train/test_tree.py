@@ -14,6 +14,7 @@ from training_helpers import lane, train_to_end, training, untimed
 
 from pipeline.data.dataset import open_dataset
 from pipeline.data.memory import lacks_memory
+from pipeline.model.balance import Balance
 from pipeline.train.tree import PeerLost, Team, finished, lost_peers, shard_bounds, subtrees, tree_sum
 
 
@@ -55,12 +56,15 @@ def _worker(rank: int, size: int, port: int, folder: str, out: str, tests: str) 
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=size)
-    trained = train_to_end(training(open_dataset(Path(folder)), [lane(0), lane(1)], team=Team(rank, size), shards=4))
-    torch.save(
-        {"flat": trained.net.flat, "best": trained.best.flat, "rows": [untimed(r) for r in trained.rows]},
-        f"{out}/{rank}.pt",
-    )
+    torch.save(_trained(open_dataset(Path(folder)), Team(rank, size)), f"{out}/{rank}.pt")
     dist.destroy_process_group()
+
+
+def _trained(data, team=None):
+    """What becomes of plain and of balanced runs."""
+    balances = [Balance.of(mode, "softmax", [10 * i + 10 for i in range(10)], 550) for mode in ("none", "weights", "logits")]
+    every = [train_to_end(training(data, [lane(0), lane(1)], team=team, shards=4, balance=own)) for own in balances]
+    return [{"flat": own.net.flat, "best": own.best.flat, "rows": [untimed(r) for r in own.rows]} for own in every]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -68,14 +72,14 @@ def test_two_processes_give_the_bits_of_one(digits, tmp_path, request):
     before = torch.get_num_threads()
     request.addfinalizer(lambda: torch.set_num_threads(before))
     torch.set_num_threads(1)
-    alone = train_to_end(training(digits, [lane(0), lane(1)], shards=4))
+    alone = _trained(digits)
     port = 29500 + os.getpid() % 1000
     mp.spawn(_worker, (2, port, str(digits.path), str(tmp_path), str(Path(__file__).parents[1])), nprocs=2)
     for rank in range(2):
-        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        assert torch.equal(found["flat"], alone.net.flat)
-        assert torch.equal(found["best"], alone.best.flat)
-        assert found["rows"] == [untimed(rows) for rows in alone.rows]
+        for found, own in zip(torch.load(tmp_path / f"{rank}.pt", weights_only=True), alone, strict=True):
+            assert torch.equal(found["flat"], own["flat"])
+            assert torch.equal(found["best"], own["best"])
+            assert found["rows"] == own["rows"]
 
 
 PEERS = [
