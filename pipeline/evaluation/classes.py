@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Z95 = 1.959963984540054
 """Normal quantile of a two-sided interval of 95 %."""
 

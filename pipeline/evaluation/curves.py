@@ -87,14 +87,15 @@ def _placed(ordered: Floats, values: Floats) -> Floats:
 def average_precision(labels: NDArray[np.generic], scores: Floats) -> Area | None:
     """The mean precision over the steps of recall, without interpolation (Manning et al. 2008), as scikit-learn has it.
 
-    The interval is binomial, over the logit (Boyd et al. 2013), with the number of samples of label 1.
+    The interval is that of a share of the samples of label 1 (Boyd et al. 2013), by Wilson: over the logit one near 1 of few
+    samples would be from 0 to 1.
     """
     curve = curve_of(labels, scores)
     if curve is None:
         return None
-    value = float((np.diff(np.r_[0.0, curve.recall]) * curve.precision).sum())
+    value = min(1.0, float((np.diff(np.r_[0.0, curve.recall]) * curve.precision).sum()))
     num = int(curve.hits[-1])
-    return _by_logit(value, float((value * (1 - value) / num) ** 0.5), num)
+    return Area(value, *wilson_interval(value * num, num))
 
 
 def _by_logit(value: float, error: float, num: int) -> Area:

@@ -97,6 +97,25 @@ def read_predictions(artifacts: Path) -> Predictions:
     )
 
 
+@dataclass(frozen=True)
+class Threshold:
+    """A line of `thresholds.csv`."""
+
+    name: str
+    value: float
+    shared: bool
+    """With other labels of few positives."""
+    kept: bool
+    """Whether the rule is kept on validation samples."""
+
+
+def read_thresholds(artifacts: Path) -> list[Threshold]:
+    """Of each label, or of the second of two classes; none where no rule chose them."""
+    path = artifacts / "evaluate" / "tables" / "thresholds.csv"
+    rows = read_csv(path, ("class", "threshold", "shared", "kept")) if path.exists() else []
+    return [Threshold(row["class"], float(row["threshold"]), row["shared"] == "yes", row["kept"] == "yes") for row in rows]
+
+
 def check_classes(artifacts: Path, found: list[str], names: list[str], what: str = "classes") -> None:
     """StorageError where the predictions are of other classes, or numbers, than those of the dataset."""
     if found != names:

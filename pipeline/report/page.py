@@ -15,6 +15,7 @@ from pipeline.evaluation import classes as ev
 from pipeline.evaluation.numbers import error_ranges
 from pipeline.report import material, words
 from pipeline.report.material import Numbers, Predictions
+from pipeline.report.run import separation
 from pipeline.report.run.pictures import confidence_bins, drawn
 from pipeline.report.run.records import Curves, Evaluation, NumberScores, Records, read_records
 from pipeline.report.run.rules.guessing import accuracy_range, loss_of_guessing
@@ -94,6 +95,11 @@ def _of_classes(artifacts: Path, records: Records, num_mistakes: int, num_bins: 
         "confusions": confusions(predictions, classes),
         "mistakes": material.most_confident_mistakes(artifacts, predictions, classes, num_mistakes),
         "num_wrong": int((ev.sample_accuracy(predictions.labels, predictions.predictions) < 1).sum()),
+        "separations": separation.separations(predictions),
+        "curves_shown": separation.SHOWN,
+        "surest": separation.surest_table(predictions),
+        "thresholds": material.read_thresholds(artifacts),
+        "temperature_used": records.project.evaluate.temperature == "used",
         "bins": bin_table(confidence_bins(predictions, num_bins)),
     }
 

@@ -26,7 +26,7 @@ from pipeline.baselines.measured import against_baselines, in_words
 from pipeline.data.dataset import Dataset, Manifest, Split, open_dataset
 from pipeline.errors import ConfigError, DataError, NumericsError, StorageError
 from pipeline.evaluation import classes as ev
-from pipeline.evaluation.decisions import areas, at_temperature, loss_of, temperature_of, thresholds_by
+from pipeline.evaluation.decisions import areas, at_temperature, logits_of, loss_of, temperature_of, thresholds_by
 from pipeline.evaluation.numbers import determination, error_ranges, mean_absolute_error, root_mean_squared_error
 from pipeline.evaluation.thresholds import Thresholds
 from pipeline.runs.reads import counted_read
@@ -89,15 +89,23 @@ def judge_classes(
     none.
     """
     task, classes, labels = dataset.manifest.task, dataset.manifest.classes, np.asarray(test.labels)
-    rule, known, about, thresholds = checked_rule(config.threshold, dataset.manifest), dataset.split("val").labels, {}, None
+    rule, known = checked_rule(config.threshold, dataset.manifest), np.asarray(dataset.split("val").labels)
+    about: dict[str, Any] = {"threshold": rule} if rule else {}
+    thresholds = None
     if validated is not None:
-        temperature = temperature_of(np.asarray(known), validated, task)
+        temperature = temperature_of(known, validated, task)
         scaled, logits = at_temperature(probabilities, task, temperature)
-        about = {"temperature": temperature, "scaled_loss": loss_of(labels, logits, task)}
+        held_out, its_logits = at_temperature(validated, task, temperature)
+        about |= {
+            "temperature": temperature,
+            "scaled_loss": loss_of(labels, logits, task),
+            "val_loss": loss_of(known, logits_of(validated, task), task),
+            "scaled_val_loss": loss_of(known, its_logits, task),
+        }
         if config.temperature == "used":
-            probabilities, validated = scaled, at_temperature(validated, task, temperature)[0]
+            probabilities, validated = scaled, held_out
             about |= {"loss": about["scaled_loss"]}
-        thresholds = thresholds_by(None if rule == BALANCED else rule, np.asarray(known), validated, task)
+        thresholds = thresholds_by(None if rule == BALANCED else rule, known, validated, task)
     elif rule or config.temperature == "used":
         raise ConfigError(
             "evaluate.threshold and evaluate.temperature need validation samples, and there are none; set prepare.val_fraction "

@@ -54,6 +54,16 @@ def test_one_label_alone_has_no_curve():
     assert roc_area(np.array([0, 1, 0, 1]), np.full(4, 0.5)).value == 0.5
 
 
+def test_an_average_precision_near_1_is_not_anything_from_0_to_1():
+    """Over the logit, 0.999 of 32 samples would be 0.01 to 1."""
+    labels = np.r_[np.ones(32), np.zeros(300)]
+    scores = np.linspace(1, 0, 332)
+    scores[[31, 32]] = scores[[32, 31]]
+    area = average_precision(labels, scores)
+    assert area.value == pytest.approx(1 - (1 - 32 / 33) / 32)
+    assert 0.88 < area.low < area.value < area.high <= 1
+
+
 def test_a_threshold_keeps_its_rule():
     labels, p = made(800)
     for rule in ("f1", "precision>=0.8", "recall>=0.9"):

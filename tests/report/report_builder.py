@@ -21,8 +21,9 @@ from pipeline.data.dataset import FORMAT, Manifest, Split, manifest_dict, open_d
 from pipeline.evaluation import classes as ev
 from pipeline.metrics import MEASURES
 from pipeline.model.objective import Scale
+from pipeline.schema.evaluate import EvaluateConfig
 from pipeline.schema.study import StudyDefinition
-from pipeline.stages.evaluate import judge_numbers, judged, write_confusion, write_predictions
+from pipeline.stages.evaluate import judge_classes, judge_numbers
 from pipeline.study.effects import Outcome, effects
 from pipeline.study.result import Result
 from pipeline.study.tables import cells_table, curves_table
@@ -149,9 +150,18 @@ def ink():
 
 
 def build(
-    root: Path, data=None, classes=None, task="single", epochs=30, rate=0.02, prefix="digits:", studies=True, **changes
+    root: Path,
+    data=None,
+    classes=None,
+    task="single",
+    epochs=30,
+    rate=0.02,
+    prefix="digits:",
+    studies=True,
+    evaluate=None,
+    **changes,
 ) -> Path:
-    """Write every artifact below root/artifacts; `changes` go into run.json."""
+    """Write every artifact below root/artifacts; `changes` go into run.json, `evaluate` into its keys."""
     images, labels = data or digits()
     if task == "number":
         classes = ["ink", "right"][: labels.shape[1]]
@@ -166,7 +176,7 @@ def build(
     if task == "number":
         labels = (labels - labels[cuts["train"]].mean(0)) / labels[cuts["train"]].std(0)
     weights = write_train(artifacts / "train", images, labels, classes, task, cuts, epochs, rate, changes)
-    write_evaluate(artifacts / "evaluate", artifacts / "prepare", weights, task)
+    write_evaluate(artifacts / "evaluate", artifacts / "prepare", weights, task, evaluate)
     if studies:
         write_study(artifacts / "study")
     write_project(root, studies)
@@ -303,10 +313,15 @@ def write_train(folder, images, labels, classes, task, cuts, epochs, rate, chang
     return best[2]
 
 
-def write_evaluate(folder, prepared, weights, task):
+def inputs_of(split: Split):
+    return np.asarray(split.inputs).reshape(len(split), -1) / 255 - 0.3
+
+
+def write_evaluate(folder, prepared, weights, task, changes=None):
+    """changes: of `evaluate.*`."""
     dataset = open_dataset(prepared)
     test: Split = dataset.split("test")
-    labels, inputs = np.asarray(test.labels), np.asarray(test.inputs).reshape(len(test), -1) / 255 - 0.3
+    labels, inputs = np.asarray(test.labels), inputs_of(test)
     (folder / "tables").mkdir(parents=True)
     if task == "number":
         scale = Scale.of(dataset.manifest.target_fit)
@@ -316,10 +331,9 @@ def write_evaluate(folder, prepared, weights, task):
         write_json(folder / "metrics.json", {"loss": loss, **metrics, "num_samples": len(test), "test_reads": 1, **made_of})
         return
     p, loss, _ = scores(weights, inputs, labels, task)
-    predictions = ev.predicted_labels(p, task)
-    write_predictions(folder / "predictions.parquet", dataset, test, predictions, p)
-    write_confusion(folder / "tables" / "confusion.csv", labels, predictions, dataset.manifest.classes)
-    metrics = judged(labels, predictions, p, task, 15)
+    held_out, config = dataset.split("val"), EvaluateConfig(**{**project_params()["evaluate"], **(changes or {})})
+    validated = scores(weights, inputs_of(held_out), np.asarray(held_out.labels), task)[0]
+    metrics = judge_classes(folder, dataset, test, p, validated, config)[1]
     made_of = {"dataset": DATASET, "weights": "ab" * 32}
     write_json(folder / "metrics.json", {"loss": loss, **metrics, "num_samples": len(test), "test_reads": 1, **made_of})
 

@@ -15,15 +15,17 @@ import report_builder as rb
 import yaml
 from PIL import Image
 
-from pipeline.artifacts import read_json, write_csv, write_json
+from pipeline.artifacts import read_csv, read_json, write_csv, write_json
 from pipeline.errors import StorageError
 from pipeline.report.page import rendered
 from pipeline.report.run.records import read_records
 from pipeline.report.run.verdict import verdict
+from pipeline.report.words import percent
 from pipeline.schema.report import ReportConfig
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
-PICTURES = {"curves", "accuracy", "gap", "gradients", "calibration", "confusion", "learning_rate", "speed"}
+PICTURES = {"curves", "accuracy", "gap", "gradients", "calibration", "confusion", "learning_rate", "speed",
+            "surest", "roc", "precision_recall"}  # fmt: skip
 STUDY_PICTURES = {f"study{part}-dropout" for part in ("", ".gap", ".time", ".curves", ".gradients")}
 
 
@@ -239,7 +241,7 @@ def test_a_value_of_a_listed_table_has_its_name_beside_it(long_names):
     """On a narrow screen the table's head is gone."""
     html, _, _ = first_page_of(long_names)
     tables = re.findall(r'<table class="[^"]*listed".*?</table>', html, re.DOTALL)
-    assert len(tables) == 6
+    assert len(tables) == 7
     for table in tables:
         heads = re.findall("<th scope=.col.[^>]*>([^<]*)</th>", table)
         labels = re.findall(r'<td[^>]* data-label="([^"]*)"', table)
@@ -281,8 +283,8 @@ def test_nothing_is_cut_or_scrolls_away(long_names, tmp_path, width):
 def test_a_table_of_many_classes_scrolls_in_a_box_that_says_so(digits, tmp_path):
     rb.build(tmp_path, data=rb.many(), epochs=1, studies=False)
     html, _, page = page_of(tmp_path)
-    assert page.visible().count("All 77 classes are in the box: scroll in it.") == 2
-    assert html.count('class="scroll tall"') == 2
+    assert page.visible().count("All 77 classes are in the box: scroll in it.") == 3
+    assert html.count('class="scroll tall"') == 3
     html, _, page = first_page_of(digits)
     assert "in the box" not in page.visible()
     assert "scroll tall" not in html
@@ -421,8 +423,19 @@ def test_many_classes(tmp_path):
 
 
 def test_several_labels(tmp_path):
-    rb.build(tmp_path, data=rb.several(), classes=["top", "bottom", "left", "right"], task="multi", epochs=2, rate=0.05)
+    rule = {"threshold": "precision>=0.9"}
+    rb.build(tmp_path, data=rb.several(), classes=["top", "bottom", "left", "right"], task="multi", epochs=2, rate=0.05,
+             evaluate=rule)  # fmt: skip
     _, pictures, page = page_of(tmp_path)
+    told = " ".join(data for section, data in page.text if section == "separation")
+    assert "precision>=0.9" in told
+    assert "3 classes that are told from the others worst, of 4" in told
+    for row in read_csv(tmp_path / "artifacts/evaluate/tables/thresholds.csv"):
+        assert percent(float(row["threshold"])) in told
+    for row in read_csv(tmp_path / "artifacts/evaluate/tables/areas.csv"):
+        for name in ("roc_area", "average_precision"):
+            value, low, high = (f"{float(row[f'{name}{end}']):.3f}" for end in ("", "_low", "_high"))
+            assert re.search(rf"{value}\s+\({low} to {high}\)", told)
     assert "confusion" not in pictures
     text = page.visible()
     assert "Label accuracy" in text

@@ -351,6 +351,7 @@ def test_the_threshold_of_two_classes_is_that_of_the_second():
     assert np.allclose(table["confidence"].to_numpy(), chances[np.arange(len(chances)), table["prediction"].to_numpy()])
     assert metrics["roc_area"] == pytest.approx(sk.roc_auc_score(table["label"].to_numpy(), chances[:, 1]))
     assert metrics["roc_area_low"] < metrics["roc_area"] < metrics["roc_area_high"]
+    assert metrics["threshold"] == "recall>=0.9"
 
 
 def test_a_threshold_of_many_classes_is_refused():
@@ -371,6 +372,7 @@ def test_the_temperature_is_reported_and_used_on_request(kind):
     used, after = judged()
     assert plain["temperature"] == used["temperature"] > 1
     assert used["loss"] == plain["scaled_loss"] < plain["loss"]
+    assert used["scaled_val_loss"] == plain["scaled_val_loss"] < plain["val_loss"] == used["val_loss"]
     p = np.array(after["probabilities"].to_pylist())
     labels = np.array(after["label"].to_pylist())
     if task == "single":

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pipeline.evaluation.classes import Bins, Floats, Ints, wilson_interval
 from pipeline.report.axes import log_numbers
 from pipeline.report.run.records import Curves
+from pipeline.report.run.separation import Separation
 from pipeline.report.svg import BLUE, GREY, INK, LINE, MUTED, ORANGE, PAPER, TIP
 from pipeline.report.words import columns, count, measure, measured, number, percent, plural, short
 
@@ -188,6 +189,79 @@ def reliability(bins: Bins) -> Figure:
     for i in filled:
         text = f"sure by {percent(bins.confidence[i])}, right on {percent(bins.accuracy[i])} of {count(int(bins.counts[i]))}"
         upper.axvspan(left[i], left[i] + width[i], alpha=0, linewidth=0, gid=TIP + text)
+    return figure
+
+
+def roc(weakest: Sequence[Separation]) -> Figure:
+    """Share of a class that is found over the share of all others that is taken for it, as the threshold falls."""
+    figure, axes = _figure(height=360)
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
+    for each, colour in zip(weakest, RANKED, strict=False):
+        x, y = (np.r_[0.0, rate] for rate in (each.curve.false_rate, each.curve.recall))
+        shown = _corners(x, y)
+        axes.plot(x[shown], y[shown], color=colour, clip_on=False)
+        _answered(axes, each.answers.false_rate, each.answers.recall, colour)
+    _shares(axes, "others taken for it", "found of the class (recall)")
+    _name_inside(axes, [(each.name, each.roc.value) for each in weakest], right=True)
+    return figure
+
+
+def precision_recall(weakest: Sequence[Separation]) -> Figure:
+    """Share of what is taken for a class that is of it, over the share of the class that is found."""
+    figure, axes = _figure(height=360)
+    for each, colour in zip(weakest, RANKED, strict=False):
+        shown = _corners(each.curve.recall, each.curve.precision)
+        x, y = (np.r_[start, part[shown]] for start, part in ((0.0, each.curve.recall), (1.0, each.curve.precision)))
+        axes.plot(x, y, color=colour, drawstyle="steps-pre", clip_on=False)
+        if each.answers.precision is not None:
+            _answered(axes, each.answers.recall, each.answers.precision, colour)
+    _shares(axes, "found of the class (recall)", "right of what is taken for it (precision)")
+    _name_inside(axes, [(each.name, each.precision.value) for each in weakest], right=False)
+    return figure
+
+
+RANKED = (ORANGE, BLUE, INK)
+"""Of the curves of single classes, the weakest first."""
+MOST_CORNERS = 400
+
+
+def _corners(x: Floats, y: Floats) -> Ints:
+    """Of a line's points at most MOST_CORNERS, evenly chosen by the way along it: of many samples most lie on each other."""
+    way = np.r_[0.0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))]
+    chosen = np.searchsorted(way, np.linspace(0, way[-1], min(len(x), MOST_CORNERS)) - 1e-12)
+    return np.unique(np.r_[0, chosen, len(x) - 1])
+
+
+def _answered(axes: Axes, x: float, y: float, colour: str) -> None:
+    dot: Any = {"markersize": 7.5, "markeredgecolor": PAPER, "markeredgewidth": 1.5, "zorder": 5, "clip_on": False}
+    axes.plot([x], [y], "o", color=colour, **dot)
+
+
+def _shares(axes: Axes, x: str, y: str) -> None:
+    axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel=x, ylabel=y)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
+
+
+def _name_inside(axes: Axes, named: Sequence[tuple[str, float]], right: bool) -> None:
+    """Names and areas in the curves' colours, in the lower corner that good curves leave free."""
+    for row, ((name, area), colour) in enumerate(zip(reversed(named), reversed(RANKED[: len(named)]), strict=True)):
+        text = f"{short(name)} {area:.3f}"
+        place: Any = {"xycoords": "axes fraction", "ha": "right" if right else "left", "fontsize": 10.5}
+        axes.annotate(text, (0.97 if right else 0.03, 0.05 + 0.07 * row), color=colour, **place)
+
+
+def surest(coverage: Floats, right: Floats) -> Figure:
+    """Share that is right of the surest samples, over how many these are (P,)."""
+    figure, axes = _figure()
+    shown = _corners(coverage, right)
+    axes.plot(coverage[shown], right[shown], color=BLUE, marker="o" if len(shown) == 1 else "")
+    _shares(axes, "the surest of all samples", "share that is right")
+    axes.set_ylim(max(0.0, float(right.min()) - 0.05), 1.005)
+    for end in np.arange(1, 21) / 20:
+        at = int(np.searchsorted(coverage, end - 1e-9))
+        text = f"{TIP}of the surest {percent(coverage[at])} {percent(right[at])} are right"
+        axes.axvspan(end - 0.05, end, alpha=0, linewidth=0, gid=text)
     return figure
 
 

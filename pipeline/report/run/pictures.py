@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.evaluation import classes as ev
 from pipeline.report.material import Numbers, Predictions
 from pipeline.report.picture import Picture, picture_of
-from pipeline.report.run import figures
+from pipeline.report.run import figures, separation
 from pipeline.report.run.records import Curves, Evaluation, Records
 from pipeline.report.run.rules.finding import Finding
 from pipeline.report.run.rules.gradients import gradient_ratio
@@ -43,6 +43,20 @@ CAPTIONS = {
     "calibration": (
         "Confidence and truth",
         "On the dashed line confidence is worth what it says: of answers 80% sure, 80% are right; bars are 95% intervals.",
+    ),
+    "roc": (
+        "Found and false alarms",
+        "ROC: how much of a class is found (up) at the price of others taken for it (right), as the threshold falls. The "
+        "dashed line is guessing, the dot is what is answered, the number the area under the curve.",
+    ),
+    "precision_recall": (
+        "Precision and recall",
+        "What finding more of a class costs in answers that are wrong, as the threshold falls; the dot is what is answered, "
+        "the number the average precision.",
+    ),
+    "surest": (
+        "The surest answers",
+        "How many of the surest samples are right: a line that falls to the right means that it knows when to abstain.",
     ),
     "confusion": (
         "Who is taken for whom",
@@ -116,10 +130,21 @@ def _figures(records: Records, predictions: Predictions | Numbers, num_bins: int
 def _of_classes(records: Records, predictions: Predictions, num_bins: int) -> Iterator[tuple[str, str, Figure]]:
     classes = records.manifest.classes
     yield "calibration", _calibration(records.test), figures.reliability(confidence_bins(predictions, num_bins))
+    coverage, sound = separation.surest(predictions)
+    alt = f"Share right over the share of the surest samples: {percent(sound[-1])} of all are right."
+    yield "surest", alt, figures.surest(coverage, sound)
+    weakest = separation.separations(predictions)[: separation.SHOWN]
+    if weakest:
+        yield "roc", _areas("Area under ROC", weakest, "roc"), figures.roc(weakest)
+        yield "precision_recall", _areas("Average precision", weakest, "precision"), figures.precision_recall(weakest)
     if predictions.task == "single" and len(classes) <= figures.DRAWN:
         matrix = ev.confusion_matrix(predictions.labels, predictions.predictions, len(classes))
         right = f"{count(matrix.trace())} of {count(matrix.sum())} test samples are right"
         yield "confusion", f"Confusion matrix of {len(classes)} classes: {right}.", figures.confusion(matrix, classes)
+
+
+def _areas(what: str, weakest: Sequence[separation.Separation], name: str) -> str:
+    return f"{what}: {', '.join(f'{plain(each.name)} {getattr(each, name).value:.3f}' for each in weakest)}."
 
 
 def _of_numbers(predictions: Numbers) -> Iterator[tuple[str, str, Figure]]:

@@ -21,6 +21,7 @@ from pipeline.model.objective import HUBER, Scale
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, validated
 from pipeline.schema.data import DataConfig
+from pipeline.schema.evaluate import EvaluateConfig
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.reading import read_parameters
@@ -120,6 +121,16 @@ class Evaluation:
     """Share of samples whose labels are all right; None where there is one label."""
     baseline: dict[str, Any] | None = None
     """Against simple methods (pipeline/baselines); None where they were left out."""
+    temperature: float | None = None
+    """Of the smallest loss on validation samples; like the losses None where there are none, or numbers."""
+    val_loss: float | None = None
+    """As the network gives probabilities, without the temperature."""
+    scaled_val_loss: float | None = None
+    """At the temperature."""
+    scaled_loss: float | None = None
+    """On the test split."""
+    threshold: str | None = None
+    """The rule that answers are given by; None: the most probable class, or above one half."""
     dataset: str | None = None
     """Digest of the data that they were computed on; like `weights` None in a file that does not say it."""
     weights: str | None = None
@@ -149,6 +160,7 @@ class Project:
     augment: AugmentConfig
     model: ModelConfig
     train: TrainConfig
+    evaluate: EvaluateConfig
 
     def value(self, key: str) -> Any:
         """Of a dotted key; of a section itself, the section."""
@@ -287,7 +299,7 @@ def project_of(params: Mapping[str, Any]) -> Project:
     """The sections that advice depends on."""
     own = keys_of(kind_named(params))
     schemas: dict[str, type[Section]] = {"data": own.DATA, "prepare": PrepareConfig, "augment": own.POLICY,
-                                         "model": ModelConfig, "train": TrainConfig}  # fmt: skip
+                                         "model": ModelConfig, "train": TrainConfig, "evaluate": EvaluateConfig}  # fmt: skip
     sections: dict[str, Any] = {name: validated(schema, params.get(name, {}), name) for name, schema in schemas.items()}
     return Project(**sections)
 

@@ -5,7 +5,8 @@ import pytest
 from report_builder import HOSTILE
 
 from pipeline.evaluation.classes import reliability_bins
-from pipeline.report.run import figures
+from pipeline.report.material import Predictions
+from pipeline.report.run import figures, separation
 from pipeline.report.run.records import curves_of
 from pipeline.report.svg import png, style, svg
 
@@ -41,6 +42,34 @@ def test_every_curve_is_drawn_for_any_number_of_epochs(num):
             assert png(figure)
         for draw in (figures.gradient_norms, figures.learning_rate, figures.speed):
             assert svg(draw(curves(num)), "x", "alt")
+
+
+def separated(num=20_000, seed=0):
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 4, num)
+    p = np.exp(random.normal(size=(num, 4)) + 2 * np.eye(4)[labels])
+    p = (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
+    return Predictions("single", [], labels, p.argmax(axis=1), p, np.arange(num, dtype=np.uint64), HOSTILE)
+
+
+def test_curves_of_many_samples_are_drawn_with_few_points_and_end_where_they_do():
+    found = separation.separations(separated())[: separation.SHOWN]
+    with style():
+        for draw in (figures.roc, figures.precision_recall):
+            figure = draw(found)
+            lines = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) > 2]
+            assert len(lines) == 3
+            assert all(len(line.get_xdata()) <= figures.MOST_CORNERS + 3 for line in lines)
+            assert all(line.get_xdata()[-1] == 1 for line in lines)
+            assert len(svg(figure, "x", "alt")) < 200_000
+        assert svg(figures.surest(*separation.surest(separated(1))), "x", "alt")
+
+
+def test_the_area_under_the_points_that_are_drawn_is_the_area():
+    (one, *_) = separation.separations(separated())
+    with style():
+        line = figures.roc([one]).axes[0].get_lines()[1]
+    assert np.trapezoid(line.get_ydata(), line.get_xdata()) == pytest.approx(one.roc.value, abs=2e-3)
 
 
 def of(**columns):

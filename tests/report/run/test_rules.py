@@ -101,6 +101,41 @@ def test_a_guesser_is_neither_calibrated_nor_in_agreement_with_itself():
     assert good == ["Gradients"]
 
 
+def tempered(temperature=2.0, val_loss=0.3, scaled=0.25, num_val=200, **more):
+    counts = {"train": [100] * 10, "val": [num_val // 10] * 10, "test": [40] * 10}
+    task = manifest(class_counts=counts, counts={split: sum(own) for split, own in counts.items()})
+    test = {"temperature": temperature, "val_loss": val_loss, "scaled_val_loss": scaled, **more.pop("test", {})}
+    return records(FLAT, task=task, test=test, **more)
+
+
+def test_a_temperature_that_clearly_helps_is_advised_in_place_of_praise():
+    said = [found for found in verdict(tempered()).findings if found.topic == "Calibration"]
+    assert [(found.rule, found.level) for found in said] == [("temperature", "note")]
+    assert commands(said[0]) == ["regatta run evaluate.temperature=used"]
+    assert "from 0.3 to 0.25 nats: it should be less sure" in said[0].detail.replace("0.300", "0.3").replace("0.250", "0.25")
+    (sharper,) = of_rule(tempered(0.5), "temperature")
+    assert "it should be more sure" in sharper.detail
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scaled": 0.296},  # 1.3 % of the loss
+        {"num_val": 30},  # 2 * 30 * 0.05 = 3 < 3.84
+        {"settings": {"evaluate.temperature": "used"}},
+        {"temperature": 0.5, "test": {"mean_confidence": 0.97}},
+        {"temperature": None},
+    ],
+)
+def test_a_temperature_that_is_used_or_hardly_helps_is_not(changes):
+    assert of_rule(tempered(**changes), "temperature") == []
+
+
+def test_where_nothing_is_learned_no_temperature_is_advised():
+    test = {"accuracy": 0.1, "mean_confidence": 0.1}
+    assert of_rule(tempered(test=test, best_val_measure=0.1), "temperature") == []
+
+
 OVERFITS = ([*FLAT], [0.01] * len(FLAT))
 
 

@@ -50,6 +50,7 @@ CLAIMS = {
     ("Calibration", "Over-confident"): {"chances": False},
     ("Calibration", "Under-confident"): {"chances": False},
     ("Calibration", "Calibrated on average only"): {"chances": False},
+    ("Calibration", "A temperature of"): {"chances": False, "praised": True},
     ("Splits", "Validation and test agree"): {"splits agree": True, "praised": True, "many samples": True},
     ("Splits", "Harder on the test split"): {"splits agree": False},
     ("Test split", "Few test samples"): {"many samples": False},
@@ -154,7 +155,7 @@ def task_of(balance, val, test):
 
 
 def made(balance="even", sizes=(400, 400), gain=(0.3, 0.3), curves="well", ended="epochs", layers="fine",
-         confidence="fits", effects="none", project="digits", reads=1):  # fmt: skip
+         confidence="fits", effects="none", project="digits", reads=1, temperature=None):  # fmt: skip
     task = task_of(balance, *sizes)
     guess = max(task.class_counts["test"]) / task.counts["test"]
     accuracy = [min(1.0, guess + more) for more in gain]
@@ -168,7 +169,8 @@ def made(balance="even", sizes=(400, 400), gain=(0.3, 0.3), curves="well", ended
         list(val), list(clean), norms, task=task, counts=counts, effects=EFFECTS[effects], state=STATES[ended],
         stop_reason=ended, best_val_measure=accuracy[0],
         test={"accuracy": accuracy[1], "mean_confidence": min(1.0, max(0.0, accuracy[1] + more)),
-              "calibration_error": error, "test_reads": reads},
+              "calibration_error": error, "test_reads": reads, "temperature": temperature, "val_loss": float(val.min()),
+              "scaled_val_loss": float(0.8 * val.min())},
     )  # fmt: skip
     return given.__class__(**{**vars(given), "project": project_of(values(project))})
 
@@ -285,6 +287,9 @@ def faults(point):
 
 SINGLE = [
     {"reads": 11}, {"layers": "fade"}, {"confidence": "bins"}, {"confidence": "a little over"}, {"balance": "rare found"},
+    *({"temperature": temperature, "confidence": confidence, "gain": gain, "effects": effects}
+      for temperature in (0.5, 2.0) for confidence in CONFIDENCE for gain in OUTCOMES["gain"]
+      for effects in ("none", "dropout hurts")),
 ]  # fmt: skip
 POINTS = [*some(OUTCOMES, 61), *some(ADVICE, 31), *SINGLE]
 

@@ -28,6 +28,7 @@ TOPICS = {
     "missed": "Classes",
     "few_of_class": "Classes",
     "calibration": "Calibration",
+    "temperature": "Calibration",
     "baseline": "Baseline",
     "splits": "Splits",
     "few_samples": "Test split",

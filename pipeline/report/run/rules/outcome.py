@@ -9,13 +9,17 @@ from pipeline.evaluation.classes import Z95
 from pipeline.report.run.records import Evaluation, Records
 from pipeline.report.run.rules import remedies
 from pipeline.report.run.rules.classes import for_rare, imbalanced
-from pipeline.report.run.rules.finding import Finding, Level
+from pipeline.report.run.rules.finding import Finding, Level, Step
 from pipeline.report.run.rules.guessing import Against, accuracy_range, against_chance, tells_apart
 from pipeline.report.run.rules.training import from_nothing, too_short
-from pipeline.report.words import count, interval, percent, plural, points
+from pipeline.report.words import count, interval, number, percent, plural, points
 
 CALIBRATED = 0.02
 """Difference of mean confidence and accuracy that does not matter; 2.5 times that for the error by bins."""
+LIKELIER = 3.84
+"""Twice the gain in log-likelihood that chance exceeds in 5 % (Wilks 1938: chi-squared, one degree)."""
+CHEAPER = 0.02
+"""Share of the validation loss: less does not matter."""
 SPLITS_DIFFER = 0.02
 MANY_READS = 10
 
@@ -88,6 +92,31 @@ def _calibrated_by_bins(records: Records, test: Evaluation, detail: str) -> Find
         steps = remedies.chosen(records, first)
         return Finding("calibration", "note", "Calibrated on average only", detail, steps)
     return Finding("calibration", "good", "Confidence matches accuracy", detail)
+
+
+def temperature(records: Records) -> list[Finding]:
+    """Whether a temperature (Guo et al. 2017) clearly lowers the validation loss, and is not used yet.
+
+    Nothing where the test samples show that it is too sure and validation that it is not sure enough, or the other way round.
+    Where a sample has several labels it counts as one: the mean of its labels' losses, so chance is never taken too lightly.
+    """
+    test = records.test
+    if test.temperature is None or test.val_loss is None or test.scaled_val_loss is None:
+        return []
+    fall, used = test.val_loss - test.scaled_val_loss, records.project.evaluate.temperature == "used"
+    by_chance = 2 * records.manifest.counts["val"] * fall <= LIKELIER
+    over = test.mean_confidence - test.accuracy
+    denied = abs(over) > CALIBRATED and (over > 0) != (test.temperature > 1)
+    if used or by_chance or denied or fall < CHEAPER * test.val_loss:
+        return []
+    way = "less" if test.temperature > 1 else "more"
+    detail = (
+        f"Logits divided by {number(test.temperature)}, fitted on validation samples, lower the validation loss from "
+        f"{number(test.val_loss)} to {number(test.scaled_val_loss)} nats: it should be {way} sure of its answers."
+    )
+    step = Step("Use the temperature; nothing is trained again", {"evaluate.temperature": "used"})
+    headline = f"A temperature of {number(test.temperature)} makes its probabilities better"
+    return [Finding("temperature", "note", headline, detail, remedies.chosen(records, [step]))]
 
 
 def splits_agree(records: Records) -> list[Finding]:
