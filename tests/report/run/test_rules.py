@@ -73,6 +73,13 @@ def test_a_class_that_is_hardly_found_is_said_beyond_chance(hits, said):
     assert [f.level for f in of_rule(given, "missed")] == (["warn"] if said else [])
 
 
+def test_a_class_that_a_threshold_of_precision_leaves_aside_is_no_fault():
+    actual, right = [200, 200], [199, 20]
+    given = {"counts": counted(actual, [380, 20], right), "test": {"accuracy": sum(right) / 400}}
+    asked = {**given, "test": given["test"] | {"threshold": "precision>=0.99"}}
+    assert [len(of_rule(records(FLAT, **one), "missed")) for one in (given, asked)] == [1, 0]
+
+
 def test_few_samples_of_a_class_prove_nothing_about_it():
     given = records(FLAT, task=rare(), counts=counted([600, 3], [602, 1], [600, 1]), test={"accuracy": 0.997})
     assert of_rule(given, "missed") == []
