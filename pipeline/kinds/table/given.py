@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,23 +36,38 @@ def _batch(samples: Any, names: list[str]) -> pa.RecordBatch:
     """The columns of these names, as text."""
     import pyarrow as pa
 
-    given = _columns(samples)
-    lacking = [name for name in names if name not in given]
-    if lacking:
-        raise DataError(
-            f"no column {', '.join(map(repr, lacking[:_SHOWN]))}; there are {', '.join(map(repr, given)) or 'none'}"
-        )
+    given = _columns(samples, names)
+    _check_all_there(names, given, "")
     return pa.RecordBatch.from_arrays([_text(given[name]) for name in names], names)
 
 
-def _columns(samples: Any) -> Mapping[str, Any]:
-    """By name the values of a column."""
+def _check_all_there(names: list[str], given: Collection[str], place: str) -> None:
+    lacking = [repr(name) for name in names if name not in given]
+    if lacking:
+        more = f" and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
+        there = ", ".join(map(repr, given)) or "none"
+        raise DataError(
+            f"{place}no column {', '.join(lacking[:_SHOWN])}{more}; there are {there}. Give all {len(names)} columns that were "
+            "learned from, with None where a value is missing"
+        )
+
+
+def _columns(samples: Any, names: list[str]) -> Mapping[str, Any]:
+    """By name the values of a column; DataError where a row lacks one of these names."""
     if hasattr(samples, "column_names"):  # an Arrow table
         return {name: samples[name] for name in samples.column_names}
-    if hasattr(samples, "columns") or isinstance(samples, Mapping):
+    if hasattr(samples, "columns"):
         return {str(name): samples[name] for name in samples}
-    names = dict.fromkeys(name for row in samples for name in row)
-    return {name: [row.get(name) for row in samples] for name in names}
+    if isinstance(samples, Mapping):
+        alone = [name for name, values in samples.items() if isinstance(values, str) or not hasattr(values, "__len__")]
+        if alone:
+            raise DataError(
+                f"column {alone[0]!r} has one value, {samples[alone[0]]!r}, where a list is expected; one row is [row]"
+            )
+        return {str(name): samples[name] for name in samples}
+    for i, row in enumerate(samples):
+        _check_all_there(names, row, f"row {i}: ")
+    return {name: [row[name] for row in samples] for name in names}
 
 
 def _text(values: Any) -> pa.Array:
