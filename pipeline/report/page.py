@@ -121,7 +121,7 @@ def tiles(records: Records) -> list[Tile]:
     nats = " nats" if test.numbers is None else ""
     return [
         *(_class_tiles(test) if test.numbers is None else _number_tiles(records, test.numbers)),
-        Tile("Test loss", words.number(test.loss), f"guessing: {words.number(loss_of_guessing(records))}{nats}"),
+        Tile("Test loss", words.number(test.loss), f"guessing: {words.number(loss_of_guessing(records, 'test'))}{nats}"),
         Tile("Best epoch", str(run.best_epoch), f"of {run.num_epochs}"),
         Tile("Parameters", words.count(run.num_parameters), "trained weights"),
         Tile("Speed", words.count(round(run.samples_per_s)), "training samples per second"),

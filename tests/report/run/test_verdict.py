@@ -255,6 +255,28 @@ BASELINE = {"name": "pixels", "words": "logistic regression on pixels", "num_row
             "difference_high": 0.05, "p": 0.012, "better": "network"}  # fmt: skip
 
 
+def test_each_split_has_its_own_loss_of_guessing():
+    rare = sized(300, 400)
+    rare = replace(rare, counts={"train": 100, "val": 10, "test": 20},
+                   class_counts={"train": [90, 10], "val": [10, 0], "test": [10, 10]})  # fmt: skip
+    common, other = -np.log(0.9), -np.log(0.1)
+    expected = {"train": 0.9 * common + 0.1 * other, "val": common, "test": (common + other) / 2}
+    assert {split: guessing_loss(rare, split) for split in expected} == pytest.approx(expected)
+
+
+def test_answers_by_a_threshold_are_compared_with_those_by_what_is_likelier_in_words_alone():
+    test = {"accuracy": 0.8, "threshold": "recall>=0.9", "baseline": {**BASELINE, "better": "baseline"}}
+    given = records(FLAT, test=test)
+    assert [f for f in verdict(given).findings if f.rule == "splits"] == [], "validation was answered otherwise"
+    found = finding(given, "Baseline")
+    assert found.level == "note"
+    assert "answers as evaluate.threshold = recall>=0.9 asks" in found.detail
+    plain = records(FLAT, test=test | {"threshold": None})
+    assert {f.rule: f.level for f in verdict(plain).findings if f.rule in ("splits", "baseline")} == {
+        "splits": "note", "baseline": "warn",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("better", "level"), [("network", "good"), ("neither", "note"), ("baseline", "warn")])
 def test_a_simple_method_that_does_as_well_is_not_hidden(better, level):
     given = records(FLAT, test={"baseline": {**BASELINE, "better": better}})

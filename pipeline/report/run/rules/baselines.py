@@ -18,11 +18,18 @@ def against_baseline(records: Records) -> list[Finding]:
     if found is None or found["name"] is None:
         return []
     detail = _detail(found)
+    if records.test.threshold:
+        detail += (
+            f" The network answers as evaluate.threshold = {records.test.threshold} asks, which costs accuracy; the simple "
+            "method by what is likelier."
+        )
     if found["better"] == "network":
         return [Finding("baseline", "good", "Better than a simple method", detail)]
     if found["better"] == "neither":
         detail += " That is no proof that they are equally good."
         return [Finding("baseline", "note", "A simple method does as well", detail, (remedies.by_studies(),))]
+    if records.test.threshold:
+        return [Finding("baseline", "note", "A simple method is right more often", detail, (remedies.by_studies(),))]
     steps = remedies.chosen(records, from_nothing(records))
     return [Finding("baseline", "warn", "A simple method does better", detail, steps)]
 

@@ -27,18 +27,18 @@ def _range(accuracy: float, num: int) -> tuple[float, float]:
     return wilson_interval(accuracy * num, num)
 
 
-def loss_of_guessing(records: Records) -> float:
-    """On validation samples, of the answer that knows only the training labels: class frequencies, or the mean of numbers."""
-    return guessing_loss(records.manifest) if records.constant_loss is None else max(records.constant_loss, TINY)
+def loss_of_guessing(records: Records, split: str = "val") -> float:
+    """Of the answer that knows only the training labels: class frequencies, or the mean of numbers (on validation samples)."""
+    return guessing_loss(records.manifest, split) if records.constant_loss is None else max(records.constant_loss, TINY)
 
 
-def guessing_loss(manifest: Manifest) -> float:
-    """Cross-entropy in nats, on validation samples, of always answering the training split's class frequencies.
+def guessing_loss(manifest: Manifest, split: str = "val") -> float:
+    """Cross-entropy in nats, on a split's samples, of always answering the training split's class frequencies.
 
     Of few samples of a rare class one split may hold more than another. A mean over the labels where a sample may have several.
     """
     multi = manifest.task == "multi"
-    answer, truth = (_frequencies(manifest, split, multi) for split in ("train", "val"))
+    answer, truth = (_frequencies(manifest, name, multi) for name in ("train", split))
     least = 0.5 / manifest.counts["train"]  # of a class that training does not have
     losses = -(truth * np.log(np.maximum(answer, least)))
     return max(float(losses.sum(axis=0).mean() if multi else losses.sum()), TINY)

@@ -167,7 +167,7 @@ def _gap_in_words(records: Records) -> str:
 
 def underfitting(records: Records) -> Finding:
     """How much of the loss of guessing is left on the training samples themselves."""
-    curves, guess = records.curves, loss_of_guessing(records)
+    curves, guess = records.curves, loss_of_guessing(records, "train")
     loss = curves.clean_loss[curves.at(records.run.best_epoch)]
     left = loss / guess
     how = "by class frequencies" if records.constant_loss is None else "the mean"
