@@ -24,11 +24,13 @@ from pipeline.artifacts import (
 )
 from pipeline.commands.compose import ask
 from pipeline.commands.dvc_files import is_whole
+from pipeline.commands.reproduce import REPORT
 from pipeline.commands.run import LOCK, clear_old_studies
 from pipeline.config import Values, checked, composed, differences, edited, merged, read_values, write_params
 from pipeline.errors import ConfigError, StorageError
 from pipeline.kinds.keys import kind_named
 from pipeline.overrides import FILE, Overrides, candidate, read_overrides, write_overrides
+from pipeline.report.outdated import unmark
 from pipeline.runs.find import run_named
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.identity import training_code
@@ -144,6 +146,7 @@ def _restore_artifacts(run: RunFolder, force: bool) -> list[str]:
     if not is_whole(lock.read_bytes()):
         raise StorageError(f"{lock}: torn, so the run's artifacts can't be brought back; `regatta run` computes them again")
     copy_whole(lock, Path("dvc.lock"))
+    unmark(REPORT)  # of a run that failed since: to DVC a change of the user's
     missing = _checkout(force)
     for path in sorted((kept_dir(run.id) / "artifacts").rglob("*")):
         if path.is_file():

@@ -18,10 +18,21 @@ def mark(page: Path, reason: str) -> None:
         write_bytes(page, marked(page.read_text(encoding="utf-8"), reason).encode())
 
 
+def unmark(page: Path) -> None:
+    """Give a page back the bytes that it had before, which DVC knows."""
+    if page.exists() and BEGIN in (html := page.read_text(encoding="utf-8")):
+        write_bytes(page, unmarked(html).encode())
+
+
+def unmarked(html: str) -> str:
+    """The page as it was written."""
+    before, found, rest = html.partition(BEGIN)
+    return before + rest.partition(END)[2] if found else html
+
+
 def marked(html: str, reason: str) -> str:
     """The page with the mark, in the place of an older one."""
-    before, found, rest = html.partition(BEGIN)
-    html = before + rest.partition(END)[2] if found else html
+    html = unmarked(html)
     note = (
         '<article class="finding warn"><p class="topic"><span class="mark">act</span> An earlier run</p>'
         "<h2>This page is of an earlier run: the last one ended before it wrote its own.</h2>"

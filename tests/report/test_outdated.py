@@ -1,6 +1,6 @@
 import os
 
-from pipeline.report.outdated import mark, marked
+from pipeline.report.outdated import mark, marked, unmark
 
 PAGE = "<html><body>\n<main>\n<header>A verdict</header></main></body></html>"
 
@@ -13,6 +13,16 @@ def test_a_page_is_marked_once():
     assert again.count("This page is of an earlier run") == 1
     assert "&lt;b&gt;" in again
     assert "exit code 3" not in again
+
+
+def test_a_page_is_given_back_as_it_was(tmp_path):
+    page = tmp_path / "index.html"
+    unmark(page)
+    page.write_text(PAGE)
+    mark(page, "It ended")
+    unmark(page)
+    unmark(page)
+    assert page.read_text() == PAGE
 
 
 def test_a_file_that_shares_its_bytes_is_left_alone(tmp_path):
