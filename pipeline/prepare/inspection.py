@@ -130,6 +130,7 @@ class _Seen:
     def __init__(self, data: DataConfig, prepare: PrepareConfig, met: Met, overview: Overview) -> None:
         self.data, self.prepare, self.met, self.overview = data, prepare, met, overview
         self.refusals: list[str] = []
+        self.num_decoded = 0
         self.laid: Laid | None = None
         self.division: Division | None = None
         self.examples: list[Examples] = []
@@ -171,10 +172,19 @@ class _Seen:
         with tempfile.TemporaryDirectory(prefix="regatta-inspect-") as folder:
             scratch = Path(folder) / "decoded"
             contents = decoded(self.overview.source, samples, index, kind, self.data, layout, scratch, 1)
-            self.overview = self.overview.without(contents.problems)
+            self.overview, self.num_decoded = self.overview.without(contents.problems), len(index)
+            self._check_decoded(len(contents.problems))
             index = index[~np.isin(index, list(contents.problems))]
             self.fit, _ = kind.fit(portions(contents, index, layout), layout)
             self.examples = [self._of_class(label, own, contents, layout) for label, own in chosen.items()]
+
+    def _check_decoded(self, bad: int) -> None:
+        """Whether so large a share of those that were decoded can't be taken that `prepare` would stop at the rest."""
+        if bad > self.prepare.max_bad_fraction * self.num_decoded:
+            self.refusals.append(
+                f"{share(bad, self.num_decoded)} samples that were decoded here can't be taken, more than "
+                f"prepare.max_bad_fraction = {self.prepare.max_bad_fraction:g} allows; `prepare` decodes all"
+            )
 
     def _of_class(self, label: str, index: Column, contents: Decoded, layout: Layout) -> Examples:
         own = [i for i in index.tolist() if i not in contents.problems]
@@ -204,6 +214,7 @@ class _Seen:
         met, looked = self.met, len(self.overview.samples)
         first = f"{met.num:,}" if met.whole else f"the first {met.num:,}, which are counted; there are more"
         into = "all looked into" if looked == met.num else f"{looked:,} looked into, one of {met.every}"
+        into += f", {self.num_decoded} of them decoded"
         bad = len(self.overview.samples.problems)
         return [f"{first} ({into})", *([f"{share(bad, looked)} can't be taken"] if bad else [])]
 

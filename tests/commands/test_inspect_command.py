@@ -40,7 +40,7 @@ def test_it_tells_what_prepare_would_see_and_changes_nothing(
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == [
         "kind       image (data.source=folder)",
-        "samples    41 (all looked into)",
+        "samples    41 (all looked into, 16 of them decoded)",
         "           1 of 41 (2.44 %) can't be taken",
     ]
     assert "classes    2 classes (cat: 21, dog: 20)" in lines
@@ -58,7 +58,7 @@ def test_it_tells_what_prepare_would_see_and_changes_nothing(
 def test_without_data_it_is_of_the_data_in_force(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--sheet", str(tmp_path / "out" / "s.html"), "prepare.limit=100") == 0
     said = capsys.readouterr().out
-    assert "samples    1,797 (all looked into)" in said
+    assert "samples    1,797 (all looked into, 80 of them decoded)" in said
     assert "prepare.limit took 100 of 1797 (5.56 %) samples" in said
     assert (tmp_path / "out" / "s.html").is_file()
     assert not (project / "runs" / "inspect").exists()

@@ -19,7 +19,7 @@ def test_all_of_few_samples_are_looked_into(tmp_path: Path) -> None:
     class_folders(tmp_path, 40)
     found = inspected(data_config("folder", path=str(tmp_path)), prepare_config(), 1)
     assert found.refusal is None
-    assert told(found)["samples"] == ["80 (all looked into)"]
+    assert told(found)["samples"] == ["80 (all looked into, 16 of them decoded)"]
     assert told(found)["stored as"] == ["3 x 8 x 8 of uint8 a sample"]
     assert [(own.label, len(own.rows)) for own in found.examples] == [("cat", 8), ("dog", 8)]
     for own in found.examples:
@@ -39,7 +39,7 @@ def test_of_many_samples_every_nth_is_looked_into_and_all_are_counted(tmp_path: 
     class_folders(tmp_path, 60)
     monkeypatch.setattr(inspection, "MOST_SAMPLES", 50)
     found = inspected(data_config("folder", path=str(tmp_path)), prepare_config(), 1)
-    assert told(found)["samples"] == ["120 (40 looked into, one of 3)"]
+    assert told(found)["samples"] == ["120 (40 looked into, one of 3, 16 of them decoded)"]
     assert told(found)["classes"] == ["2 classes (cat: 60, dog: 60)"]
     assert told(found)["splits"][0].endswith("(cut by content, of those looked into)")
 
@@ -48,7 +48,7 @@ def test_where_time_ends_the_rest_is_not_counted(tmp_path: Path, monkeypatch: py
     class_folders(tmp_path, 100)
     monkeypatch.setattr(inspection, "MEETING_S", -1.0)
     found = inspected(data_config("folder", path=str(tmp_path)), prepare_config(), 1)
-    assert told(found)["samples"] == ["the first 128, which are counted; there are more (all looked into)"]
+    assert told(found)["samples"] == ["the first 128, which are counted; there are more (all looked into, 16 of them decoded)"]
 
 
 def test_a_refusal_does_not_hide_the_rest(tmp_path: Path) -> None:
@@ -69,6 +69,10 @@ def test_damage_that_decoding_alone_finds_is_told(tmp_path: Path) -> None:
     found = inspected(data_config("folder", path=str(tmp_path)), prepare_config(max_bad_fraction=0.5), 1)
     assert len(found.examples[0].rows) + len(found.examples[1].rows) == 11
     assert "cat/1.png" in told(found)["not taken"][0]
+    assert found.refusal is None
+    strict = inspected(data_config("folder", path=str(tmp_path)), prepare_config(max_bad_fraction=0.05), 1)
+    assert strict.refusal is not None
+    assert strict.refusal.startswith("1 of 12 (8.33 %) samples that were decoded here can't be taken")
 
 
 def test_given_splits_and_what_is_left_out(tmp_path: Path) -> None:
