@@ -18,17 +18,19 @@ MOST_CATEGORIES = 254
 
 def baselines(fit: Fit, shape: Sequence[int]) -> Sequence[Seen]:
     """Both see the columns that the network sees."""
+    import torch
+
     categories = tuple(place for place, own in enumerate(fit["stored"]) if own["type"] == "category")
 
     numbers = [place for place, own in enumerate(fit["stored"]) if own["type"] == "number"]
     means = np.array([fit["stored"][place]["mean"] for place in numbers], np.float32)
 
-    def plain(rows: NDArray[Any]) -> NDArray[np.float32]:
-        import torch
+    cast, first_switch = to_input(fit, shape, "cpu"), num_encoded(fit["stored"])
 
-        inputs = np.asarray(to_input(fit, shape, "cpu")(torch.from_numpy(np.array(rows))))
+    def plain(rows: NDArray[Any]) -> NDArray[np.float32]:
+        inputs = np.asarray(cast(torch.from_numpy(np.array(rows))))
         values = np.array(rows[:, numbers], np.float32)
-        return np.concatenate([np.where(np.isnan(values), means, values), inputs[:, num_encoded(fit["stored"]) :]], axis=1)
+        return np.concatenate([np.where(np.isnan(values), means, values), inputs[:, first_switch:]], axis=1)
 
     def values(rows: NDArray[Any]) -> NDArray[np.float32]:
         found = np.array(rows, np.float32)
