@@ -22,9 +22,15 @@ class DataConfig(Section):
     content_key: ClassVar[str | None] = None
     """The kind's key that names the column of the content; None: a whole row of a table is a sample, which data=table reads."""
 
+    sample_files: ClassVar[frozenset[str]] = frozenset()
+    """Suffixes of files that are samples of the kind, though beside images they are none: of texts."""
+    beside_files: ClassVar[frozenset[str]] = frozenset()
+    """Suffixes of files that lie beside samples of the kind, and are none: further to texts and tables."""
+
     kind: str
     """What a sample is: a folder of `pipeline/kinds`, or a name in KINDS of `extensions.py`."""
-    source: Literal["digits", "idx", "folder", "parquet", "csv", "table"]
+    source: Literal["digits", "idx", "folder", "parquet", "csv", "table", "auto"]
+    """auto: a folder, a CSV or Parquet files, as what lies in `path` says."""
     path: str | None
     """Folder or file below the project, usually the link `data/NAME`; null for embedded data and where train_path is given."""
     train_path: str | None
@@ -92,13 +98,7 @@ class DataConfig(Section):
         if (self.source == "table") != (self.content_key is None):
             allowed = "source = table, which data=table says" if self.content_key is None else "any source but table"
             problems.append(f"source = {self.source}: data of the kind {self.kind} need {allowed}")
-        if self.source not in ("parquet", "csv", "table"):
-            keys = ("files", "label_strip", "separator", "exclusive", "split", "group", "time")
-            columns = [key for key in keys if getattr(self, key) is not None]
-            columns += ["label"] if isinstance(self.label, list) else []
-            problems += [f"source = {self.source} has no columns for {', '.join(columns)}"] if columns else []
-        if self.source != "folder" and self.class_level is not None:
-            problems.append(f"source = {self.source} has no class folders for class_level")
+        problems += self.source_problems(self.source) if self.source != "auto" else []
         if self.content is not None and self.content in (self.label if isinstance(self.label, list) else [self.label]):
             what = self.content_key
             problems.append(f"{what} and label both name the column {self.content}; the {what}'s column is another one")
@@ -112,6 +112,18 @@ class DataConfig(Section):
         if self.split is not None and (self.train_path, self.val_path, self.test_path) != (None, None, None):
             problems.append("split names a column, and train_path, val_path or test_path give splits too; use one of them")
         return [*problems, *self._time_problems()]
+
+    def source_problems(self, source: str) -> list[str]:
+        """What is asked for that such a source hasn't."""
+        problems = []
+        if source not in ("parquet", "csv", "table"):
+            keys = ("files", "label_strip", "separator", "exclusive", "split", "group", "time")
+            columns = [key for key in keys if getattr(self, key) is not None]
+            columns += ["label"] if isinstance(self.label, list) else []
+            problems += [f"source = {source} has no columns for {', '.join(columns)}"] if columns else []
+        if source != "folder" and self.class_level is not None:
+            problems.append(f"source = {source} has no class folders for class_level")
+        return problems
 
     def _time_problems(self) -> list[str]:
         given = [key for key in ("split", "val_path", "test_path") if getattr(self, key) is not None]

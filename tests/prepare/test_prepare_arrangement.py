@@ -171,18 +171,18 @@ def test_what_was_recognised_is_said(tmp_path: Path) -> None:
     )
     assert arrangement(laid(tmp_path / "texts", "{a,b}/1.png", "boxes/{1,2}.xml", "c/.DS_Store")).notes == [
         "empty folders, so not a class: 1 folder (c)",
-        "only texts and tables inside, so not a class: 1 folder (boxes)",
+        "only files of other kinds inside, so not a class: 1 folder (boxes)",
     ]
     files, _ = CLASSES["Food-101"]
     assert arrangement(laid(tmp_path / "food", *files)).notes == [
         "all samples lie in food-101/images, so classes and splits are the folders in it",
-        "only texts and tables inside, so not a class: 1 folder (food-101/meta)",
+        "only files of other kinds inside, so not a class: 1 folder (food-101/meta)",
     ]
     laid(tmp_path / "hollow", "train/{a,b}/1.png", "meta/1.txt")
     (tmp_path / "hollow" / "test").mkdir()
     assert arrangement(tmp_path / "hollow").notes == [
         "test is empty, so it is no given split",
-        "only texts and tables inside, so not a class: 1 folder (meta)",
+        "only files of other kinds inside, so not a class: 1 folder (meta)",
     ]
 
 
@@ -304,7 +304,7 @@ REFUSED = {
     ),
     "a file without a folder": (
         ["1.png", "train/1.png"],
-        "D: no class folders with files in them; put the images of each class into a folder of its name",
+        "D: no class folders with files in them; put the files of each class into a folder of its name",
     ),
 }
 

@@ -154,7 +154,7 @@ def test_what_can_not_be_taken_is_listed(tmp_path: Path, build: Build) -> None:
     assert dataset.manifest.num_read == 52
     assert "empty folders, so not a class: 1 folder (birds)" in dataset.manifest.notes
     assert "hidden or a system's, so not read: 1 file or folder (.DS_Store)" in dataset.manifest.notes
-    assert "texts and tables beside the samples, so not read: 1 file (notes.txt)" in dataset.manifest.notes
+    assert "files of other kinds beside the samples, so not read: 1 file (notes.txt)" in dataset.manifest.notes
 
 
 def test_bad_samples_change_nothing_else(tmp_path: Path, build: Build) -> None:
@@ -242,7 +242,7 @@ def test_what_lies_beside_images_is_no_bad_sample(tmp_path: Path, build: Build) 
     dataset = build("folder", path=str(tmp_path))
     assert (dataset.manifest.num_read, dataset.manifest.num_rejected) == (20, 0)
     [note] = [note for note in dataset.manifest.notes if "beside" in note]
-    assert note == "texts and tables beside the samples, so not read: 33 files (0.json, 0.txt, 0.xml, 1.json, 1.txt, ...)"
+    assert note == "files of other kinds beside the samples, so not read: 33 files (0.json, 0.txt, 0.xml, 1.json, 1.txt, ...)"
 
 
 def test_nothing_but_texts_is_refused_for_what_it_is(tmp_path: Path, build: Build) -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.prepare.sources.layout import is_beside, is_hidden, is_of_split_alone, split_and_frame, split_in_name
+from pipeline.prepare.sources.layout import beside_of, is_hidden, is_of_split_alone, split_and_frame, split_in_name
+from pipeline.schema.data import DataConfig
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,21 @@ def test_the_split_in_a_folders_name(name: str, said: tuple[str, str] | None, al
     assert is_of_split_alone(said[1] if said else "x") == alone
 
 
+class Texts(DataConfig):
+    sample_files = frozenset({"txt", "md"})
+    beside_files = frozenset({"png"})
+
+
+def test_which_files_are_samples_is_asked_of_the_kind() -> None:
+    is_beside = beside_of(Texts)
+    for name in ("1.txt", "Letter.MD", "1.wav", "1"):
+        assert not is_beside(name), name
+    for name in ("README.md", "license.txt", "LICENSE", "labels.csv", "1.json", "1.PNG"):
+        assert is_beside(name), name
+
+
 def test_names_that_are_no_samples() -> None:
+    is_beside = beside_of()
     for name in ("Thumbs.db", "desktop.ini", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information", "._1.png"):
         assert is_hidden(name), name
     for name in ("1.txt", "1.JSON", "labels.csv", "LICENSE", "README", "readme[1].txt", "Makefile"):

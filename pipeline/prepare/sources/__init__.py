@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.prepare.raw import Portion, Source
+from pipeline.prepare.sources.chosen import chosen_source
 from pipeline.prepare.sources.csv import open_csv
 from pipeline.prepare.sources.digits import open_digits
 from pipeline.prepare.sources.folder import open_folder
@@ -35,8 +36,13 @@ def open_source(data: DataConfig) -> Source:
         return open_digits()
     if not {"path", "train_path"} & set(named):
         raise ConfigError(f"data.path is not given: data={data.source} needs it, or data.train_path")
-    opened = [_given(OPENERS[data.source](_place(data, key), data), split) for key, split in _PLACES if key in named]
+    opened = [_given(_opened(_place(data, key), data), split) for key, split in _PLACES if key in named]
     return _joined(opened)
+
+
+def _opened(path: Path, data: DataConfig) -> Source:
+    source = chosen_source(path, data) if data.source == "auto" else data.source
+    return OPENERS[source](path, data)
 
 
 _PLACES = (("path", None), ("train_path", "train"), ("val_path", "val"), ("test_path", "test"))

@@ -22,7 +22,8 @@ from pipeline.prepare.sources.tree import Folder
 from pipeline.prepare.wording import some
 
 _NO_CLASSES = {
-    "images", "imgs", "img", "jpegimages", "annotations", "annotation", "labels", "xmls", "bboxes", "trimaps",
+    "images", "imgs", "img", "jpegimages", "audio", "wav", "wavs", "transcripts", "annotations",
+    "annotation", "labels", "xmls", "bboxes", "trimaps",
     "groundtruth", "ground_truth", "segmentations",
 }  # fmt: skip
 """Names of folders that datasets keep beside each other and that are hardly ever classes."""
@@ -58,6 +59,8 @@ class Asked:
     """The key of its path, such as data.path."""
     level: int | None
     """The depth of the folders that name classes, below the data's own; None: to be recognised."""
+    told: bool = True
+    """Whether it says that a folder is read, so that a table needs another source."""
 
     def arranges(self, depth: int) -> bool:
         """Whether folders of this depth may be more than classes."""
@@ -168,7 +171,7 @@ def _in_splits(top: Folder, splits: Splits, asked: Asked) -> Arrangement:
             renamed = place.name.lower() not in SPLIT_WORDS
             notes += [*([f"{place.name} is taken as the {split} split"] if renamed else []), *found.notes]
     if unlabelled:
-        _refuse_unlabelled(top, splits, unlabelled)
+        _refuse_unlabelled(top, splits, unlabelled, asked)
     others = [folder for folder in top.filled if folder not in splits.values()]
     flat = [folder for folder in others if _is_flat(_unwrapped(folder, asked, trained)[0], trained)]
     _check_others(top, splits, [folder for folder in others if folder not in flat])
@@ -182,20 +185,21 @@ def _is_flat(place: Folder, trained: Sequence[str]) -> bool:
     return not labels or (bool(trained) and len(labels) == 1 and labels[0] not in trained)
 
 
-def _refuse_unlabelled(top: Folder, splits: Splits, unlabelled: Splits) -> NoReturn:
+def _refuse_unlabelled(top: Folder, splits: Splits, unlabelled: Splits, asked: Asked) -> NoReturn:
     kept = {split: folder for split, folder in splits.items() if split not in unlabelled}
-    remedies = [*_tables(top), Remedy("takes the folders as classes", [_level(top)])]
+    remedies = [*_tables(top, asked), Remedy("takes the folders as classes", [_level(top)])]
     if "train" in kept:
         remedies = [Remedy(f"goes on without {_names(unlabelled.values())}", _paths(kept))]
     _refuse(top, "; ".join(_no_labels(folder.label, folder) for folder in unlabelled.values()), remedies)
 
 
-def _tables(top: Folder) -> list[Remedy]:
+def _tables(top: Folder, asked: Asked) -> list[Remedy]:
     """The labels may be in a table beside the folders."""
     tables = [name for name in top.beside if name.lower().endswith((".csv", ".tsv"))]
     chosen = [name for name in tables if split_in_name(name) == "train"] or tables
-    words = ["data=csv", f"data.path={top.path / chosen[0]}"] if chosen else []
-    return [Remedy("reads the labels from the table", words)] if chosen else []
+    source = ["data=csv"] if asked.told else []
+    words = [[*source, f"data.path={top.path / name}"] for name in chosen[:1]]
+    return [Remedy("reads the labels from the table", each) for each in words]
 
 
 def _no_labels(name: str, folder: Folder) -> str:
@@ -225,7 +229,7 @@ def _classes(place: Folder, split: str | None, asked: Asked) -> Arrangement:
     _check_not_test(place)
     if not folders or (len(folders) == 1 and split is None and split_and_frame(folders[0].label)):
         raise DataError(
-            f"{readable_name(place.path)}: no class folders with files in them; put the images of each class into a "
+            f"{readable_name(place.path)}: no class folders with files in them; put the files of each class into a "
             "folder of its name"
         )
     _check_alone(place, asked)
@@ -340,7 +344,7 @@ def _not_classes(above: Sequence[Folder], splits: Splits) -> list[str]:
     empty = [folder.name for folder in hollow if folder.is_empty]
     others = [folder.name for folder in hollow if not folder.is_empty]
     notes = [f"empty folders, so not a class: {some(empty, 'folder')}"] if empty else []
-    return [*notes, f"only texts and tables inside, so not a class: {some(others, 'folder')}"] if others else notes
+    return [*notes, f"only files of other kinds inside, so not a class: {some(others, 'folder')}"] if others else notes
 
 
 def _deeper(folders: Sequence[Folder]) -> list[str]:

@@ -20,7 +20,7 @@ from pipeline.processes import one_line
 from pipeline.schema.data import DataConfig
 
 _DELIMITERS = ",;\t"
-_SUFFIXES = (".csv", ".tsv")
+SUFFIXES = (".csv", ".tsv")
 
 
 def open_csv(path: Path, data: DataConfig) -> Source:
@@ -42,7 +42,7 @@ def open_csv(path: Path, data: DataConfig) -> Source:
         for table in tables:
             yield from (row[columns.content] for row in _rows(table, delimiters[table]))
 
-    found = fit(folder, data.files, cells, ", ".join(readable_name(table.name) for table in tables))
+    found = fit(folder, data, cells, ", ".join(readable_name(table.name) for table in tables))
 
     def read() -> Iterator[Raw]:
         for table, split in tables.items():
@@ -58,14 +58,24 @@ def open_csv(path: Path, data: DataConfig) -> Source:
     return Source(columns.task, portioned(read), None, classes, found.notes, switches, columns.labels, found.hints, others)
 
 
+def tables_with_content(folder: Path, data: DataConfig) -> list[Path]:
+    """The tables in a folder, if any, that have the column of the content."""
+    tables = [folder / name for name in _names_of_tables(folder)]
+    return [table for table in tables if data.content in _header(table, _delimiter(table, columns_of(data)))]
+
+
 def _tables(path: Path, key: str) -> dict[Path, str | None]:
     if path.is_file():
         return {path: None}
-    names = sorted(file.name for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not is_hidden(file.name))
+    names = _names_of_tables(path)
     if not names:
         raise DataError(f"{path}: no .csv or .tsv file in it; check data.path")
     splits = splits_of_tables(names, path, key, joined=False)
     return {path / name: split for name, split in splits.items()}
+
+
+def _names_of_tables(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not is_hidden(file.name))
 
 
 def _delimiter(table: Path, columns: Columns) -> str:

@@ -42,10 +42,11 @@ class Found(NamedTuple):
 
 
 class Listing:
-    """The files below a folder, listed when first asked for."""
+    """The files below a folder, listed when first asked for; beside: as of `Folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, beside: Callable[[str], bool] | None = None) -> None:
         self.folder = folder
+        self.beside = beside
         self.root = os.path.abspath(folder)
         self.tops = (self.root, os.path.realpath(self.root))
 
@@ -58,7 +59,7 @@ class Listing:
     @cached_property
     def paths(self) -> list[str]:
         """All that may be samples, from the folder, in the order of their names' bytes."""
-        found = Folder(self.folder).walk()
+        found = Folder(self.folder, self.beside).walk()
         return [os.path.relpath(folder.path / name, self.folder) for folder in found for name in folder.files]
 
     @cached_property

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from pipeline.kinds.kind import BadSampleError
 from pipeline.prepare.sources.files import Files, Found, Listing, MissingError, local_name
-from pipeline.prepare.sources.layout import readable_name
+from pipeline.prepare.sources.layout import beside_of, readable_name
 from pipeline.prepare.sources.remedies import Remedy, choice
 from pipeline.prepare.wording import share
 from pipeline.processes import one_line
+from pipeline.schema.data import DataConfig
 
 Cells = Callable[[], Iterator[str]]
 """The cells that name files, in order; the same ones at each call."""
@@ -57,9 +58,9 @@ class _Tally:
     doubtful: dict[str, str] = field(default_factory=dict)
 
 
-def fit(folder: Path, pattern: str | None, cells: Cells, tables: str) -> Fit:
+def fit(folder: Path, data: DataConfig, cells: Cells, tables: str) -> Fit:
     """How the cells of the tables in `folder` find their files; `tables` names them."""
-    files = _with_cut(Files(Listing(folder), pattern), cells)
+    files = _with_cut(Files(Listing(folder, beside_of(data)), data.files), cells)
     tally = _tally(files, cells)
     if tally.meant:
         _find_named_twice(files, cells, tally)

@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.errors import DataError
 from pipeline.prepare.raw import Raw, Source, portioned
 from pipeline.prepare.sources.arrangement import Asked, ClassFolder, arranged
-from pipeline.prepare.sources.layout import key_of, readable_name
+from pipeline.prepare.sources.layout import beside_of, key_of, readable_name
 from pipeline.prepare.sources.tree import Folder
 from pipeline.prepare.wording import some
 from pipeline.schema.data import DataConfig
@@ -40,10 +40,10 @@ def open_folder(path: Path, data: DataConfig) -> Source:
         raise DataError(
             f"{path}: a file; data.source=folder needs a folder with one folder per class (unpack an archive first)"
         )
-    root = Folder(path)
+    root = Folder(path, beside_of(data))
     if not root.holds_samples:
-        root = Folder(path, beside=lambda name: False)  # nothing but texts: they are what can't be taken
-    found = arranged(root, Asked(key_of(path, data), data.class_level))
+        root = Folder(path, beside=lambda name: False)  # nothing but such files: they are what can't be taken
+    found = arranged(root, Asked(key_of(path, data), data.class_level, data.source == "folder"))
     listing = _Listing()
     for item in found.classes:
         _list_class(item, item.folder, {}, listing)
@@ -114,7 +114,7 @@ def _left(listing: _Listing) -> list[str]:
     if listing.hidden:
         notes.append(f"hidden or a system's, so not read: {_counted(listing.hidden, 'file or folder', 'files or folders')}")
     if listing.beside:
-        notes.append(f"texts and tables beside the samples, so not read: {_counted(listing.beside, 'file', 'files')}")
+        notes.append(f"files of other kinds beside the samples, so not read: {_counted(listing.beside, 'file', 'files')}")
     return notes
 
 

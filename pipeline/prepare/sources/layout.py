@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.processes import one_line
@@ -44,10 +45,19 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
-def is_beside(name: str) -> bool:
-    """Files that lie beside images and are none, by their name: texts, tables, annotations, licences."""
-    _, dot, suffix = name.lower().rpartition(".")
-    return suffix in _BESIDE_SUFFIXES if dot else name.lower() in _BESIDE_NAMES
+def beside_of(data: DataConfig | type[DataConfig] = DataConfig) -> Callable[[str], bool]:
+    """Which files lie beside samples of a kind and are none, by their name: texts, tables, annotations, licences.
+
+    Where texts are the kind's samples they are none, but for those of such a name as README.txt.
+    """
+
+    def is_beside(name: str) -> bool:
+        stem, dot, suffix = name.lower().rpartition(".")
+        if not dot or suffix in data.sample_files:
+            return (stem or suffix) in _BESIDE_NAMES
+        return suffix in _BESIDE_SUFFIXES or suffix in data.beside_files
+
+    return is_beside
 
 
 def split_and_frame(name: str) -> tuple[str, str] | None:
@@ -67,7 +77,10 @@ def is_of_split_alone(frame: str) -> bool:
     return "".join(re.findall("[a-z]", frame)) in _NO_OTHER_MEANING
 
 
-_NO_OTHER_MEANING = {"", "set", "data", "dataset", "image", "images", "imgs", "photos", "pictures", "files", "folder", "split"}
+_NO_OTHER_MEANING = {
+    "", "set", "data", "dataset", "files", "folder", "split", "image", "images", "imgs", "photos", "pictures",
+    "text", "texts", "audio", "sounds", "clips", "recordings", "wav",
+}  # fmt: skip
 
 
 def split_in_name(name: str) -> str | None:

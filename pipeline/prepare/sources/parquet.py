@@ -111,7 +111,7 @@ def _fits(files: Sequence[_File], column: str, data: DataConfig) -> dict[Path, F
     found = {}
     for folder in folders:
         here = [file for file in files if file.named and file.path.parent == folder]
-        found[folder] = fit(folder, data.files, partial(_named_files, here, column), ", ".join(file.name for file in here))
+        found[folder] = fit(folder, data, partial(_named_files, here, column), ", ".join(file.name for file in here))
     return found
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pipeline.errors import DataError
 from pipeline.prepare.labels import clean
-from pipeline.prepare.sources.layout import as_text, is_beside, is_hidden, readable_name
+from pipeline.prepare.sources.layout import as_text, beside_of, is_hidden, readable_name
 
 
 class _Entries(NamedTuple):
@@ -26,16 +26,16 @@ class _Entries(NamedTuple):
 class Folder:
     """A folder below the data's own, which is at depth 0.
 
-    beside: whether a file of this name lies beside samples and is none.
+    beside: whether a file of this name lies beside samples and is none; None: as with images.
     """
 
-    def __init__(self, path: Path, beside: Callable[[str], bool] = is_beside, inside: Folder | None = None) -> None:
+    def __init__(self, path: Path, beside: Callable[[str], bool] | None = None, inside: Folder | None = None) -> None:
         self.path = path
         self.depth: int = inside.depth + 1 if inside else 0
         self.root: Path = inside.root if inside else path
         self.real = os.path.realpath(path)
         self._above: tuple[str, ...] = (*inside._above, inside.real) if inside else ()
-        self._beside = beside
+        self._beside = beside or beside_of()
 
     @property
     def label(self) -> str:
