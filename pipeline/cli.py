@@ -78,6 +78,10 @@ def dispatch(options: argparse.Namespace) -> int:
             from pipeline.commands.replay import replay
 
             return replay(options)
+        case "export":
+            from pipeline.commands.export import export
+
+            return export(options)
         case "compose":
             from pipeline.commands.compose import compose
 
@@ -161,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("run", help="as `regatta runs` shows it or its folder; the first characters will do where they are unique")
     one.add_argument("--epoch", type=int, help="from 1 on")
     one.add_argument("--step", type=int, required=True, help="from 1 on, within --epoch; without it over all epochs")
+    _add_export(commands.add_parser("export", help="a trained network as one file, ONNX or torch.export"))
     one = commands.add_parser("compose", help="compose params.yaml from conf/ and check it; run nothing")
     _add_force(one)
     commands.add_parser("runs", help="what was trained here, with results")
@@ -205,6 +210,16 @@ def _add_study(one: argparse.ArgumentParser) -> None:
     one.add_argument("--dry-run", action="store_true", help="say which runs there are, memory and time; change nothing")
     one.add_argument("--accept-code", action="store_true", help="take results that older code computed; they are marked")
     _add_force(one)
+
+
+def _add_export(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "model", nargs="?", default="artifacts/train", metavar="MODEL",
+        help="a folder with model.json and best.safetensors; artifacts/train where none is named",
+    )  # fmt: skip
+    one.add_argument("--format", choices=("onnx", "torch"), default="onnx", help="onnx needs the extra [export]")
+    one.add_argument("--out", metavar="FOLDER", help="else exports/RUN/FORMAT")
+    one.add_argument("--no-samples", action="store_true", help="no samples of your data go along, to check it elsewhere")
 
 
 def _add_force(one: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ ORDER = [
     {"schema"},
     {"kinds", "evaluation", "mirror"},
     {"model", "data", "tracking"},
-    {"prepare", "runs", "baselines"},
+    {"prepare", "runs", "baselines", "export"},
     {"train"},
     {"study", "report"},
     {"distributed"},

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from pipeline.kinds.ragged import Rows
     from pipeline.model.draw import Draw
@@ -131,6 +131,9 @@ class Net(Protocol):
 
     def forward(self, x: Rows) -> Tensor:
         """Inputs (K, B, *input_shape), or of one network ragged ones, to logits (K, B, outputs), without any randomness."""
+
+    def plain(self) -> nn.Module:
+        """The first network as a module of its own (B, *input_shape) -> (B, outputs), which torch can follow and export."""
 
     def gradient(self, x: Rows, draw: Draw, loss: Callable[[Tensor], Tensor], out: Tensor) -> Tensor:
         """Write the gradient of a shard (K, columns) to `out`, spare columns aside; return its logits.

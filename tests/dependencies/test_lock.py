@@ -76,7 +76,10 @@ def test_torch_may_be_a_wheel_of_either_index_and_is_the_version_of_the_makefile
 def test_lock_satisfies_the_project(lock, wanted):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = [Requirement(line) for line, _ in pins(lock)[0]]
-    for requirement in map(Requirement, project["optional-dependencies"][wanted] if wanted else project["dependencies"]):
+    extras = project["optional-dependencies"]
+    listed = extras["export"] + extras["dev"][1:] if wanted else project["dependencies"]
+    assert extras["dev"][0] == "regatta[export]"
+    for requirement in map(Requirement, listed):
         name = requirement.name.lower().replace("_", "-")
         versions = [str(pin.specifier).removeprefix("==") for pin in pinned if pin.name == name]
         assert versions, f"{requirement} is not in {lock}: make lock"

@@ -92,7 +92,8 @@ def to_input(fit: Fit, shape: Sequence[int], device: torch.device | str) -> Cast
 
     def cast(rows: torch.Tensor) -> torch.Tensor:
         rows = rows.to(begin.device, torch.float32)
-        out = torch.zeros(len(rows), width + 1, device=rows.device)  # the last one takes what has no input
+        # The last one takes what has no input. No len(), which would be taken for that of all batches where it is exported.
+        out = torch.zeros(rows.shape[0], width + 1, device=rows.device)
         out[:, : ends[1]] = ((rows[:, of_piece] - begin) * scale).clamp_(0, 1).nan_to_num_(0.0)
         out[:, ends[1] : ends[2]] = rows[:, of_exact] == exact
         out[:, ends[2] : ends[3]] = rows[:, missing].isnan()

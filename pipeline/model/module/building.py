@@ -121,7 +121,16 @@ def _short(tensor: Tensor) -> str:
 
 
 def logits_of(spec: ModuleSpec, out: Any, rows: int) -> Tensor:
-    """The logits (rows, outputs) float32 in what a module returns: a tensor, the first of a tuple, or its `logits`."""
+    """The logits (rows, outputs) float32 in what a module returns."""
+    found = returned_logits(spec, out)
+    expected = (rows, spec.num_outputs)
+    if tuple(found.shape) != expected:
+        raise refused(spec, f"its forward returns {tuple(found.shape)} for {rows} samples; expected is {expected}")
+    return found
+
+
+def returned_logits(spec: ModuleSpec, out: Any) -> Tensor:
+    """What a module returns as float32, of whatever shape: a tensor, the first of a tuple, or its `logits`."""
     found = out
     if hasattr(out, "logits"):
         found = out.logits
@@ -132,7 +141,4 @@ def logits_of(spec: ModuleSpec, out: Any, rows: int) -> Tensor:
             spec,
             f"its forward returns {type(out).__name__}; return the logits, a tuple with them first, or an object with `logits`",
         )
-    expected = (rows, spec.num_outputs)
-    if tuple(found.shape) != expected:
-        raise refused(spec, f"its forward returns {tuple(found.shape)} for {rows} samples; expected is {expected}")
     return found if found.dtype == torch.float32 else found.float()

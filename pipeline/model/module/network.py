@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline import keyed
 from pipeline.kinds.ragged import Rows
 from pipeline.model.draw import Draw
-from pipeline.model.module.building import built, given, layout_of, logits_of, num_given, tensors_of
+from pipeline.model.module.building import built, given, layout_of, logits_of, num_given, returned_logits, tensors_of
 from pipeline.model.module.compiling import compiled
 from pipeline.model.module.spec import ModuleSpec
 from pipeline.model.net import BUFFER, FULL, TRAINED
@@ -58,6 +58,10 @@ class ModuleNet:
             out = self.module(*given(x))
         return logits_of(self.spec, out, num_given(x)).unsqueeze(0)
 
+    def plain(self) -> nn.Module:
+        self._in_mode(training=False)
+        return Plain(self.spec, self.module)
+
     def gradient(self, x: Rows, draw: Draw, loss: Callable[[Tensor], Tensor], out: Tensor) -> Tensor:
         self._in_mode(training=True)
         self._aim(out.zero_())
@@ -101,3 +105,14 @@ class ModuleNet:
         buffers = self.flat[:, self.first_buffer :]
         torch.sub(buffers, before, out=out[:, self.first_buffer :]).mul_(share)
         buffers.copy_(before)
+
+
+class Plain(nn.Module):
+    """A user's module whose forward gives the logits and nothing else."""
+
+    def __init__(self, spec: ModuleSpec, module: nn.Module) -> None:
+        super().__init__()
+        self.spec, self.module = spec, module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return returned_logits(self.spec, self.module(x))  # no look at its shape, which would be taken for that of all batches

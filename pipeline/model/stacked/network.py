@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline import keyed
 from pipeline.kinds.ragged import Rows
 from pipeline.model.draw import Draw
 from pipeline.model.stacked.layers import LAYERS, Layer
+from pipeline.model.stacked.plain import plain
 from pipeline.model.stacked.spec import Parameter, StackedSpec, parts
 
 
@@ -28,7 +29,7 @@ class StackedNet:
     """K networks of one spec: the layers view the columns of `flat`, in whole cache lines (see `Net`)."""
 
     def __init__(self, spec: StackedSpec, num_lanes: int, device: torch.device | str = "cpu") -> None:
-        self.layout = spec.layout()
+        self.spec, self.layout = spec, spec.layout()
         self.flat = torch.zeros(num_lanes, self.layout.num_columns, device=device)
         self.parameters = [parameter for part in parts(spec) for parameter in part.parameters]
         self.layers = _held(spec, self.layout.views(self.flat))
@@ -49,6 +50,10 @@ class StackedNet:
         for held in self.layers:
             x, _saved = held.layer.forward(x, None)
         return x
+
+    def plain(self) -> nn.Module:
+        named = self.layout.named(self.flat[0].numpy(force=True))
+        return plain(self.spec, {name: torch.from_numpy(values) for name, values in named.items()})
 
     @torch.no_grad()
     def gradient(self, x: Rows, draw: Draw, loss: Callable[[Tensor], Tensor], out: Tensor) -> Tensor:

@@ -65,3 +65,17 @@ def test_each_layer_keeps_the_scale_of_its_input():
         network.initialise([1])
         out = network.forward(torch.randn(1, 500, 256, generator=torch.Generator().manual_seed(0)))
         assert 0.05 < float(out.std()) < 3, activation
+
+
+@pytest.mark.parametrize(
+    "activation", ["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "sigmoid"]
+)
+@pytest.mark.parametrize(("channels", "norm", "outputs"), [((5, 6), "layer", 4), ((), "none", 1)])
+def test_as_a_plain_module_it_answers_the_same(activation, channels, norm, outputs):
+    spec = StackedSpec((3, 9, 7), outputs, channels, (20, 10), activation, norm, "auto")
+    network = spec.build(2)
+    network.initialise([4, 5])
+    network.flat.add_(0.01)  # gains, shifts and biases that are not their first values
+    x = torch.randn(6, 3, 9, 7)
+    expected = network.forward(x.expand(2, *x.shape).clone())[0]
+    torch.testing.assert_close(network.plain()(x), expected, rtol=1e-5, atol=1e-6)

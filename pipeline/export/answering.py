@@ -1,0 +1,71 @@
+"""From rows as stored to answers as one torch module, so that who runs it has no scale, cast or softmax of their own to add."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import ConfigError
+from pipeline.model.predictor import Predictor
+
+INPUT = "rows"
+
+
+class Answering(nn.Module):
+    """Rows (B, *shape) as stored to logits and probabilities (B, classes) of classes, or to numbers (B, targets) float64."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self.predictor, self.net = predictor, predictor.net.plain()
+
+    def forward(self, rows: Tensor) -> tuple[Tensor, ...]:
+        predictor = self.predictor
+        outputs = self.net(predictor.to_input(rows))
+        if predictor.scale:
+            mean, std = (torch.tensor(values, dtype=torch.float64) for values in (predictor.scale.mean, predictor.scale.std))
+            return (outputs.double() * std + mean,)
+        logits = predictor.balance.shifted(outputs) if predictor.balance else outputs
+        return logits, predictor.probabilities(logits)
+
+
+def answering(predictor: Predictor) -> Answering:
+    """ConfigError where rows are of different lengths: of these a file has no one form."""
+    if predictor.ragged:
+        raise ConfigError(
+            f"a network of data.kind {predictor.kind!r} takes rows of different lengths, and only those of one shape can be "
+            "exported; `load_predictor` (pipeline/model/predictor.py) answers in Python"
+        )
+    return Answering(predictor).eval()
+
+
+def outputs_of(predictor: Predictor) -> tuple[str, ...]:
+    """What each of the answers is called."""
+    return ("numbers",) if predictor.scale else ("logits", "probabilities")
+
+
+def facts_of(predictor: Predictor, dtype: str, run: str) -> dict[str, Any]:
+    """What one needs to know of an exported file, as JSON: what goes in and what comes out."""
+    return {
+        "run": run,
+        "input": {"name": INPUT, "shape": ["batch", *predictor.shape], "dtype": dtype, "kind": predictor.kind},
+        "fit": predictor.fit,
+        "outputs": list(outputs_of(predictor)),
+        "task": predictor.task,
+        "classes": predictor.classes,
+        "targets": predictor.targets,
+        "windows": predictor.windows,
+    }
+
+
+def as_text(facts: dict[str, Any]) -> dict[str, str]:
+    """The same as a file's own notes, whose values are text."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()}
+
+
+def answers(module: nn.Module, rows: Tensor) -> list[Any]:
+    """What a module says to rows, as arrays."""
+    with torch.no_grad():
+        return [each.numpy(force=True) for each in module(rows)]
