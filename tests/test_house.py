@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = [
     {"errors", "keyed", "closure", "metrics", "progress"},
     {"processes"},
-    {"artifacts"},
+    {"artifacts", "wording"},
     {"extensions"},
     {"schema"},
     {"kinds", "evaluation", "mirror"},

@@ -11,6 +11,15 @@ def stands_for_missing(text: str) -> bool:
     return text.casefold() in MISSING
 
 
+def is_number(text: str) -> bool:
+    """Whether a text says a number, in any way that Python reads."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def quoted(name: str) -> str:
     """A column's name as it is written in a list on the command line: quoted where it could be read as something else."""
     plain = re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in ("true", "false", "null", "nan", "inf")

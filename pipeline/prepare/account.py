@@ -15,8 +15,8 @@ from pipeline.prepare.scan import Column, Samples
 from pipeline.prepare.selection import Taken
 from pipeline.prepare.splits import NONE, TRAIN, conflicts, num_repeats
 from pipeline.prepare.times import Times
-from pipeline.prepare.wording import share, some
 from pipeline.processes import one_line
+from pipeline.wording import share, some
 
 COLUMNS = ("source", "row", "reason")
 Refused = Callable[[str], DataError]

@@ -13,7 +13,7 @@ from pipeline.prepare.labels import class_order, whole_numbers
 from pipeline.prepare.numbers import are_numbers, as_numbers, many_of_classes
 from pipeline.prepare.raw import Source
 from pipeline.prepare.scan import Column, Samples
-from pipeline.prepare.wording import share, some
+from pipeline.wording import share, some
 
 
 def settled(source: Source, samples: Samples, exclusive: bool | None, target: str) -> tuple[Source, Samples, list[str]]:

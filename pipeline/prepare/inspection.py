@@ -28,10 +28,10 @@ from pipeline.prepare.parallel import num_workers
 from pipeline.prepare.raw import Portion, Source
 from pipeline.prepare.scan import Column, Samples
 from pipeline.prepare.sources import open_source
-from pipeline.prepare.wording import share, some
 from pipeline.prepare.writing import Decoded, decoded, portions
 from pipeline.schema.data import DataConfig
 from pipeline.schema.prepare import PrepareConfig
+from pipeline.wording import share, some
 
 MEETING_S = 10.0
 """For counting what there is."""

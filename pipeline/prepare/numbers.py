@@ -16,7 +16,7 @@ from pipeline.kinds.words import stands_for_missing
 from pipeline.prepare.account import Refused
 from pipeline.prepare.raw import Source
 from pipeline.prepare.scan import Column, Samples
-from pipeline.prepare.wording import some
+from pipeline.wording import some
 
 FEW_VALUES = 20
 """So many different values, or fewer, may be numbers of classes, stars, sizes: whoever means numbers says so."""

@@ -18,8 +18,8 @@ from pipeline.prepare.sources.layout import is_hidden
 from pipeline.prepare.sources.parquet import first_cells
 from pipeline.prepare.sources.rows import first_rows, unnamed
 from pipeline.prepare.sources.tree import Folder
-from pipeline.prepare.wording import some
 from pipeline.processes import one_line
+from pipeline.wording import some
 
 MOST_FILES = 5000
 """Names that are looked at; beginnings of files are read of a few."""

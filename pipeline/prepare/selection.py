@@ -15,8 +15,8 @@ from pipeline.prepare.folds import TIMELESS, check_enough, dealt
 from pipeline.prepare.scan import Column, Samples
 from pipeline.prepare.splits import NONE, TEST, TRAIN, VAL, assigned, by_time, conflicts, group_strata, straddlers
 from pipeline.prepare.times import Times, time_notes
-from pipeline.prepare.wording import share, some
 from pipeline.schema.prepare import PrepareConfig
+from pipeline.wording import share, some
 
 MANY, SOME = 0.1, 0.01
 """Shares: of samples that have the content of another one, and of such contents those that bear several labels."""

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from pipeline.data.dataset import SPLITS
 from pipeline.errors import DataError
 from pipeline.prepare.scan import NONE, Column, Samples
-from pipeline.prepare.wording import share, some
 from pipeline.processes import one_line
+from pipeline.wording import share, some
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _CLOCK = (

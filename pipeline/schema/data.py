@@ -107,6 +107,7 @@ class DataConfig(Section):
                 problems.append(f"target = number: {key} is of classes; set {key} to null, or target to classes")
         if isinstance(self.label, list) and self.separator is not None:
             problems.append("separator splits one label column, but label lists several")
+        problems += self._twice_problems()
         if self.separator == "":
             problems.append("separator must hold at least one character; null for one label a sample")
         if self.split is not None and (self.train_path, self.val_path, self.test_path) != (None, None, None):
@@ -124,6 +125,18 @@ class DataConfig(Section):
         if source != "folder" and self.class_level is not None:
             problems.append(f"source = {source} has no class folders for class_level")
         return problems
+
+    def _twice_problems(self) -> list[str]:
+        """A label, or a given split, that is something else as well. Times may be groups, and so may files."""
+        labels = self.label if isinstance(self.label, list) else [self.label]
+        named: dict[str, list[str | None]] = {"split": [self.split], "group": [self.group], "label": [*labels]}
+        pairs = (("label", "split"), ("label", "group"), ("group", "split"))
+        return [
+            f"{one} and {other} both name the column {name}; say another column, or null, for one of them"
+            for one, other in pairs
+            for name in named[one]
+            if name is not None and name in named[other]
+        ]
 
     def _time_problems(self) -> list[str]:
         given = [key for key in ("split", "val_path", "test_path") if getattr(self, key) is not None]

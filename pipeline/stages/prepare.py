@@ -11,9 +11,9 @@ from pipeline.kinds.extended import code_for
 from pipeline.kinds.keys import data_section
 from pipeline.prepare.build import build_dataset
 from pipeline.prepare.watch import Watch
-from pipeline.prepare.wording import some
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.stages.entry import read_sections, run_stage, section
+from pipeline.wording import some
 
 
 def run() -> None:

@@ -86,7 +86,7 @@ def test_given_splits_and_what_is_left_out(tmp_path: Path) -> None:
 
 def test_a_source_that_can_not_be_opened_is_the_error_of_prepare(tmp_path: Path) -> None:
     write_table(tmp_path / "t.csv", [["file", "kind"], ["a.png", "a"]])
-    with pytest.raises(DataError, match=r"no column 'image' and 'label'"):
+    with pytest.raises(DataError, match=r"no column 'image', which data.image names, and no column 'label'"):
         inspected(data_config("csv", path=str(tmp_path / "t.csv")), prepare_config(), 1)
 
 

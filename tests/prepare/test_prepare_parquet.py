@@ -174,7 +174,10 @@ def test_columns_for_splits_and_groups(tmp_path: Path, build: Build) -> None:
 
 def test_missing_columns_and_wrong_types(tmp_path: Path, build: Build) -> None:
     table = write(tmp_path / "t.parquet", pictures(), labels())
-    with pytest.raises(DataError, match="no column 'fine_label'; it has image, label"):
+    with pytest.raises(
+        DataError,
+        match=r"no column 'fine_label', .* Did you mean 'label'\? Say this:\n  regatta run data.label=label ",
+    ):
         build("parquet", path=str(table), label="fine_label")
     switches = {"cat": labels(), "dog": [label == 0 for label in labels()], "id": list(range(NUM))}
     table = write(tmp_path / "s.parquet", pictures(), ["ab"[label] for label in labels()], **switches)

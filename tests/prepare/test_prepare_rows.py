@@ -67,10 +67,37 @@ CASES = {
     "no line of names": Case(numbered(), refused=r"regatta run 'data\.header=\[c1,c2,label\]'"),
     "no line of names, named": Case(numbered(), keys={"header": ["num", "cat", "label"]}, noted="2 columns: 1 of numbers"),
     "names that are not as many as the fields": Case(
-        numbered(), keys={"header": ["num", "cat", "more", "label"]}, refused="the line has 3 fields, the header 4"
+        numbered(),
+        keys={"header": ["num", "cat", "more", "label"]},
+        refused=r"data.header has 4 names, and a line has 3 fields \(0.5, x, a\).* \"data.header=\[num,cat,more\]\"",
     ),
     "the label's column is missing": Case(
-        [*N, *numbered()], keys={"label": "price"}, refused="no column 'price'; it has num, cat, label. Set data.label"
+        [*N, *numbered()],
+        keys={"label": "price"},
+        refused=r"no column 'price', which data\.label names; it has 3 columns \(num, cat, label\)\. Name another: regatta run",
+    ),
+    "a column of a name that resembles another": Case(
+        [*N, *numbered()],
+        keys={"label": "lable", "time": "nun"},
+        refused=r"Did you mean 'label' and 'num'\? Say this:\n  regatta run data\.label=label data\.time=num ",
+    ),
+    "columns of texts as several labels": Case(
+        ["num,cat,kind", *numbered()],
+        keys={"label": ["cat", "kind"]},
+        refused=r"and 'kind' holds 'a', 'b'\. Say one of:\n  regatta run data\.label=cat   # predicts cat alone",
+    ),
+    "columns of numbers as several labels": Case(
+        ["a,b,c", *[f"{i},{i % 7},{i % 5}.5" for i in range(40)]],
+        keys={"label": ["b", "c"]},
+        refused=r"regatta run data\.target=number   # predicts their numbers",
+    ),
+    "a column of texts as numbers": Case(
+        [*N, *numbered()],
+        keys={"number": ["cat"]},
+        refused=r"data\.number: column 'cat' has no numbers, only cells such as '[xyz]'",
+    ),
+    "names that are those of the first line": Case(
+        [*N, *numbered()], keys={"header": ["num", "cat", "label"]}, refused="its first line has the names of data.header"
     ),
     "all labels equal": Case([*N, *[row[:-1] + "a" for row in numbered()]], refused="all 40 samples have the class 'a'"),
     "labels that are missing": Case(
@@ -81,13 +108,13 @@ CASES = {
     "a column of numbers that is one of words in test": Case(
         [*N, *numbered()],
         test=[*N, *numbered(8, start=50), "many,x,a"],
-        listed={"test/test.csv:10": "column 'num' says 'many', not a finite number as its training cells are"},
+        listed={"test/test.csv:10": "column 'num' says 'many', no finite number, and the column is of numbers"},
     ),
     "infinite numbers": Case(
         [*N, *numbered(), "inf,x,a", "-Infinity,y,b", "1e300,z,a"],
         listed={
-            "t.csv:42": "column 'num' says 'inf', not a finite number as its training cells are",
-            "t.csv:43": "column 'num' says '-Infinity', not a finite number as its training cells are",
+            "t.csv:42": "column 'num' says 'inf', no finite number, and the column is of numbers",
+            "t.csv:43": "column 'num' says '-Infinity', no finite number, and the column is of numbers",
             "t.csv:44": "column 'num' says '1e300', more than float32 holds",
         },
     ),
@@ -95,7 +122,7 @@ CASES = {
         [*N, *numbered(cell="2024-01-{i:02}"), "soon,x,a"][:1]
         + [f"2024-03-{1 + i % 28:02},x,{'ab'[i % 2]}" for i in range(40)]
         + ["2024-02-30,x,a"],
-        noted="column 'num' is not taken as dates, since 1 cells are none, such as '2024-02-30'; data.date=['num'] takes it so",
+        noted="column 'num' is not taken as dates because of 1 cell such as '2024-02-30'; data.date=[num] takes it so",
     ),
     "dates of which some are none, taken so": Case(
         [*N, *[f"2024-03-{1 + i % 28:02},x{i % 3},{'ab'[i % 2]}" for i in range(40)], "2024-02-30,x1,a"],
@@ -104,7 +131,7 @@ CASES = {
     ),
     "numbers of which some are none": Case(
         [*N, *numbered(), "12 kg,x,a"],
-        noted="column 'num' is not taken as numbers, since 1 cells are none, such as '12 kg'; data.number=['num'] takes it so",
+        noted="column 'num' is not taken as numbers because of 1 cell such as '12 kg'; data.number=[num] takes it so",
     ),
     "a column that is named and there is none": Case(
         [*N, *numbered()], keys={"category": ["zip"]}, refused=r"data\.category: there is no column 'zip'"
@@ -124,7 +151,7 @@ CASES = {
     "a category that only test has": Case(
         [*N, *numbered()],
         test=[*N, *numbered(8, start=50), "1.25,new,a"],
-        noted="column 'cat': 1 rows of val or test say what training never does, such as 'new'; taken as another category",
+        noted="column 'cat': 1 row of val or test with what training never says, such as 'new'; taken as another category",
     ),
     "test lacks a column": Case(
         [*N, *numbered()], test=["num,label", "1.5,a", "2.5,b"], refused=r"no column 'cat', which train\.csv has"
@@ -209,7 +236,7 @@ def cells_of(dataset: Dataset) -> np.ndarray[Any, Any]:
 
 def test_parquet_cells_that_are_none_are_refused(tmp_path: Path, build_table: Build) -> None:
     pq.write_table(pa.table({"pixels": [[1, 2]] * 4, "label": ["a", "b"] * 2}), tmp_path / "t.parquet")
-    with pytest.raises(DataError, match=r"column 'pixels' is of type list.*data\.ignore=\['pixels'\]"):
+    with pytest.raises(DataError, match=r"column 'pixels' is of type list.*data\.ignore=\[pixels\]"):
         build_table(path=str(tmp_path / "t.parquet"))
 
 
@@ -260,10 +287,21 @@ def test_times_labels_splits_and_groups_are_no_contents(tmp_path: Path) -> None:
     assert (portion.groups, portion.splits, portion.rows) == (["ann", "bob"], ["train", "train"], [2, 3])
 
 
+def test_columns_of_times_and_groups_may_be_ignored_as_well() -> None:
+    data = table_config(time="when", group="who", ignore=["when", "who"])
+    assert data.ignore == ["when", "who"]
+
+
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"number": ["a"], "category": ["a"]}, "column 'a' is named twice in number, category, date and ignore"),
+        ({"number": ["a"], "category": ["a"]}, "number and category both name the column 'a'"),
+        ({"number": ["a", "a"]}, "number names the column 'a', which may be named once"),
+        ({"label": "a", "ignore": ["a"]}, "ignore names the column 'a', which is no input but the label's; take it out"),
+        ({"label": "a", "number": ["a"]}, "take it out of number; say target = number to predict a number"),
+        ({"time": "a", "category": ["a"]}, "category names the column 'a', which is no input but the time's"),
+        ({"label": "a", "group": "a"}, "label and group both name the column a"),
+        ({"split": "a", "group": "a"}, "group and split both name the column a"),
         ({"header": ["a", "a"]}, "each column needs a name of its own"),
         ({"source": "csv"}, "source = csv: data of the kind table need source = table"),
     ],

@@ -231,7 +231,10 @@ def test_given_splits_are_refused_beside_times(images: list[str], build: Build) 
     Path("test.csv").write_bytes(Path("train.csv").read_bytes())
     with pytest.raises(DataError, match=r"data.time = when, but the data has given splits already \(train: 40, test: 40\)"):
         build("csv", path=".", time="when")
-    with pytest.raises(DataError, match=r"no column 'then'; it has .* data.group and data.time to columns that it has"):
+    with pytest.raises(
+        DataError,
+        match=r"no column 'then', which data.time (?s:.*)\n  regatta run '~data.time'   # goes on without data.time",
+    ):
         build("csv", path="train.csv", time="then")
 
 

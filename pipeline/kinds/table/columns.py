@@ -10,10 +10,13 @@ from pipeline.errors import DataError
 from pipeline.kinds.table.cells import DATES
 from pipeline.kinds.table.keys import TableData
 from pipeline.kinds.table.survey import MOST_VALUES, Survey, Tally
-from pipeline.kinds.words import stands_for_missing
+from pipeline.kinds.words import quoted, stands_for_missing
+from pipeline.wording import counted, first_of
 
 FEW, MOST_SHARE = 50, 0.5
 """A text column of more than FEW texts, of which more than this share are different, is an id or free text."""
+NAMED = 5
+"""Columns in a note."""
 NEARLY = 0.9
 """A column of which so many cells are numbers, or dates, is said to be nearly one."""
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -83,6 +86,7 @@ def found_columns(survey: Survey, data: TableData) -> Found:
     found = Found()
     for name, learned in survey.learned.items():
         _found_column(found, name, learned, survey.judged[name], data)
+    found.notes += _words_told(found, survey)
     if not found.columns:
         reasons = "; ".join(f"{name!r}: {reason}" for name, reason in found.left_out.items())
         raise DataError(f"no column is left to learn from ({reasons}); check data.label, data.ignore and data.category")
@@ -98,9 +102,8 @@ def _found_column(found: Found, name: str, tally: Tally, judged: Tally, data: Ta
         order = _order(name, tally, data.day_first)
         found.columns.append(Column(name, "date", _missing(tally, judged, data), (), order, _has_hours(tally, judged)))
     elif type_ == "number":
-        words = _missing(tally, judged, data)
-        found.columns.append(Column(name, "number", words))
-        _say_words(found.notes, name, tally)
+        _check_numbers(name, tally)
+        found.columns.append(Column(name, "number", _missing(tally, judged, data)))
     else:
         found.columns.append(Column(name, "category", list(data.missing), _values(name, tally)))
         _say_unseen(found.notes, name, tally, judged)
@@ -114,7 +117,7 @@ def _recognised(name: str, tally: Tally, day_first: bool | None, notes: list[str
     if tally.values is not None and len(tally.values) == 1 and not tally.empty:
         return None, f"the same in all training rows ({_shown(next(iter(tally.values)))})"
     if tally.counts_rows:
-        return None, f"it numbers the rows (data.number=['{name}'] takes it)"
+        return None, f"it numbers the rows (data.number=[{quoted(name)}] takes it)"
     if tally.numbers and not tally.led and tally.numbers + tally.infinite + words == said:
         return "number", ""
     full = _told([order for order, num in tally.dates.items() if num + words == said], day_first)
@@ -129,7 +132,7 @@ def _recognised(name: str, tally: Tally, day_first: bool | None, notes: list[str
 
 def _say_nearly(name: str, tally: Tally, full: list[str], notes: list[str]) -> None:
     """What a column could be taken for, with the words for it."""
-    quoted, said, words = f"['{name}']", tally.said, sum(tally.words.values())
+    keyed, said, words = f"[{quoted(name)}]", tally.said, sum(tally.words.values())
     if len(full) > 1:
         notes.append(
             f"column {name!r} holds dates in which day and month can't be told apart, so it is taken as text; "
@@ -138,16 +141,16 @@ def _say_nearly(name: str, tally: Tally, full: list[str], notes: list[str]) -> N
     elif tally.dates and max(tally.dates.values()) + words >= NEARLY * said:
         num = said - max(tally.dates.values()) - words
         notes.append(
-            f"column {name!r} is not taken as dates, since {num} cells are none, such as {_shown(tally.undated)}; "
-            f"data.date={quoted} takes it so and rejects these rows"
+            f"column {name!r} is not taken as dates because of {counted(num, 'cell')} such as "
+            f"{_shown(tally.undated)}; data.date={keyed} takes it so and rejects these rows"
         )
     elif tally.led and tally.numbers + words == said:
-        notes.append(f"column {name!r} has numbers with leading zeros, so it is text; data.number={quoted} takes it as numbers")
+        notes.append(f"column {name!r} has numbers with leading zeros, so it is text; data.number={keyed} takes it as numbers")
     elif tally.numbers + words >= NEARLY * said:
         num = said - tally.numbers - tally.infinite - words
         notes.append(
-            f"column {name!r} is not taken as numbers, since {num} cells are none, such as {_shown(tally.odd)}; "
-            f"data.number={quoted} takes it so and rejects these rows"
+            f"column {name!r} is not taken as numbers because of {counted(num, 'cell')} such as "
+            f"{_shown(tally.odd)}; data.number={keyed} takes it so and rejects these rows"
         )
 
 
@@ -175,17 +178,20 @@ def _missing(tally: Tally, judged: Tally, data: TableData) -> list[str]:
     return sorted({*data.missing, *tally.words, *judged.words})
 
 
-def _say_words(notes: list[str], name: str, tally: Tally) -> None:
-    if tally.words:
-        said = ", ".join(f"{word!r} {num:,} times" for word, num in sorted(tally.words.items()))
-        notes.append(f"column {name!r} has {said}, taken as missing, since all other cells are numbers")
+def _check_numbers(name: str, tally: Tally) -> None:
+    """DataError where a column that a key takes as numbers has none."""
+    if tally.said > sum(tally.words.values()) and not tally.numbers:
+        raise DataError(
+            f"data.number: column {name!r} has no numbers, only cells such as {_shown(_example(tally))}; leave it out of "
+            "data.number"
+        )
 
 
 def _say_unseen(notes: list[str], name: str, tally: Tally, judged: Tally) -> None:
     unseen = {text: num for text, num in (judged.values or {}).items() if text not in (tally.values or {})}
     if unseen:
         notes.append(
-            f"column {name!r}: {sum(unseen.values()):,} rows of val or test say what training never does, such as "
+            f"column {name!r}: {counted(sum(unseen.values()), 'row')} of val or test with what training never says, such as "
             f"{_shown(min(unseen))}; taken as another category"
         )
 
@@ -194,7 +200,7 @@ def _values(name: str, tally: Tally) -> list[str]:
     if tally.values is None:
         raise DataError(
             f"data.category: column {name!r} has more than {MOST_VALUES:,} different texts; group them in the table, or say "
-            f"data.ignore=['{name}']"
+            f"data.ignore=[{quoted(name)}]"
         )
     return sorted(tally.values)
 
@@ -214,16 +220,30 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
 
 
-def words_as_category(found: Found, survey: Survey) -> list[str]:
-    """Notes of categories that look like words for a missing value, which they are not taken for."""
-    notes = []
-    for column in found.columns:
-        words = [value for value in column.values if stands_for_missing(value)] if column.type == "category" else []
-        if words:
-            tally = survey.learned[column.name]
-            said = ", ".join(f"{word!r} {(tally.values or {}).get(word, 0):,} times" for word in words)
-            notes.append(
-                f"column {column.name!r} has {said}, taken as a category like any other; data.missing={words} makes it a "
-                "missing value in every column"
-            )
-    return notes
+def _words_told(found: Found, survey: Survey) -> list[str]:
+    """Notes of words for a missing value: in numbers they are taken for that, as categories they are not."""
+    of_numbers = {own.name: survey.learned[own.name].words for own in found.columns if own.type == "number"}
+    as_category = {own.name: _words_among(own, survey.learned[own.name]) for own in found.columns if own.type == "category"}
+    words = sorted({word for counts in as_category.values() for word in counts})
+    said = f"data.missing=[{','.join(map(quoted, words))}]"
+    return [
+        *_said_of(of_numbers, "taken as missing, since all other cells are numbers"),
+        *_said_of(as_category, f"taken as a category like any other; {said} makes it a missing value in every column"),
+    ]
+
+
+def _words_among(column: Column, tally: Tally) -> dict[str, int]:
+    return {value: (tally.values or {}).get(value, 0) for value in column.values if stands_for_missing(value)}
+
+
+def _said_of(words: Mapping[str, Mapping[str, int]], what: str) -> list[str]:
+    """One note of the columns that have such words, and how often."""
+    said = {
+        name: ", ".join(f"{word!r} {counted(num, 'time')}" for word, num in sorted(counts.items()))
+        for name, counts in words.items()
+        if counts
+    }
+    if len(said) > 1:
+        each = first_of([f"{name!r}: {counts}" for name, counts in said.items()], NAMED)
+        return [f"{len(said)} columns have words for a missing value ({each}), {what}"]
+    return [f"column {name!r} has {counts}, {what}" for name, counts in said.items()]

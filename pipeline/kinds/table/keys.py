@@ -37,15 +37,32 @@ class TableData(DataConfig):
         """The type that the keys give a column."""
         return next((type_ for type_ in TYPES if name in getattr(self, type_)), None)
 
+    def _is_no_input(self, name: str, type_: str) -> str | None:
+        """What is wrong with a type for a column that is no input; that a column of times or groups is ignored is right."""
+        labels = self.label if isinstance(self.label, list) else [self.label]
+        beside = {"split": self.split, "group": self.group, "time": self.time}
+        key = "label" if name in labels else next((key for key, own in beside.items() if own == name), None)
+        if key is None or (type_ == "ignore" and key != "label"):
+            return None
+        of_number = "; say target = number to predict a number" if (key, type_) == ("label", "number") else ""
+        return f"{type_} names the column {name!r}, which is no input but the {key}'s; take it out of {type_}{of_number}"
+
     @model_validator(mode="after")
     def _each_named_once(self) -> Self:
-        said = [name for type_ in TYPES for name in getattr(self, type_)]
-        twice = sorted({name for name in said if said.count(name) > 1})
-        if twice:
-            raise ValueError(f"column {twice[0]!r} is named twice in number, category, date and ignore; say one of them")
+        said = [(name, type_) for type_ in TYPES for name in getattr(self, type_)]
+        problems = [_named_twice(*each, said) for each in said if [name for name, _ in said].count(each[0]) > 1]
+        problems += [problem for name, type_ in said if (problem := self._is_no_input(name, type_))]
+        if problems:
+            raise ValueError("; ".join(dict.fromkeys(problems)))
         if self.header and len({*self.header}) < len(self.header):
             raise ValueError(f"header = {self.header}: each column needs a name of its own")
         return self
+
+
+def _named_twice(name: str, type_: str, said: list[tuple[str, str]]) -> str:
+    keys = list(dict.fromkeys(of for other, of in said if other == name))
+    where = f"{' and '.join(keys)} both name" if len(keys) == 2 else f"{', '.join(keys)} name"
+    return f"{where if len(keys) > 1 else f'{type_} names'} the column {name!r}, which may be named once; leave it in one place"
 
 
 class TablePolicy(AugmentConfig):

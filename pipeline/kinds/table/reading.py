@@ -14,10 +14,11 @@ from pipeline import keyed
 from pipeline.kinds.kind import Fit, Layout
 from pipeline.kinds.reading import Decoded, Facts, Inspected, Laid
 from pipeline.kinds.table import fitting, survey
-from pipeline.kinds.table.columns import columns_in, found_columns, listed, words_as_category
+from pipeline.kinds.table.columns import columns_in, found_columns, listed
 from pipeline.kinds.table.keys import TableData
 from pipeline.kinds.table.rows import stored_rows
 from pipeline.kinds.table.survey import Survey
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,9 +87,9 @@ def lay(facts: Facts, survey: Survey, data: TableData, name: Callable[[int], str
     num = sum(1 for column in found.columns for _ in column.stored())
     types = [column.type for column in found.columns]
     counts = ", ".join(f"{types.count(type_)} {said}" for type_, said in _SAID.items() if type_ in types)
-    notes = [f"{len(types)} columns: {counts}"]
+    notes = [f"{counted(len(types), 'column')}: {counts}"]
     notes += [f"column {name!r} is left out: {reason}" for name, reason in found.left_out.items()]
-    return Laid(Layout((num,), DTYPE, details=details), [*notes, *found.notes, *words_as_category(found, survey)])
+    return Laid(Layout((num,), DTYPE, details=details), [*notes, *found.notes])
 
 
 _SAID = {"number": "of numbers", "category": "of categories", "date": "of dates"}

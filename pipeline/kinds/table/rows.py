@@ -75,4 +75,4 @@ def _problem(column: Column, text: str) -> str:
     if column.type == "date":
         return f"{said}, which is no date ({column.order}) as its training cells are"
     large = bool(cells.matching(pa.array([text]), cells.NUMBER)[0])
-    return f"{said}, {'more than float32 holds' if large else 'not a finite number as its training cells are'}"
+    return f"{said}, {'more than float32 holds' if large else 'no finite number, and the column is of numbers'}"

@@ -19,7 +19,7 @@ from pipeline.errors import DataError
 from pipeline.prepare.sources.layout import SPLIT_WORDS, is_of_split_alone, readable_name, split_and_frame, split_in_name
 from pipeline.prepare.sources.remedies import Remedy, choice, given_splits, no_train
 from pipeline.prepare.sources.tree import Folder
-from pipeline.prepare.wording import some
+from pipeline.wording import some
 
 _NO_CLASSES = {
     "images", "imgs", "img", "jpegimages", "audio", "wav", "wavs", "transcripts", "annotations",

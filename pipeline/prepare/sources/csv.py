@@ -11,11 +11,12 @@ from pathlib import Path
 from pipeline.errors import DataError
 from pipeline.kinds.kind import BadSampleError
 from pipeline.prepare.raw import Raw, Source, portioned
+from pipeline.prepare.sources.columns import check_columns
 from pipeline.prepare.sources.files import Files
 from pipeline.prepare.sources.fitting import fit
 from pipeline.prepare.sources.given import check_labelled, splits_of_tables
 from pipeline.prepare.sources.layout import is_hidden, key_of, readable_name
-from pipeline.prepare.sources.table import Columns, check_columns, columns_of, made_raw
+from pipeline.prepare.sources.table import Columns, columns_of, made_raw
 from pipeline.processes import one_line
 from pipeline.schema.data import DataConfig
 

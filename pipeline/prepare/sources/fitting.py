@@ -14,9 +14,9 @@ from pipeline.kinds.kind import BadSampleError
 from pipeline.prepare.sources.files import Files, Found, Listing, MissingError, local_name
 from pipeline.prepare.sources.layout import beside_of, readable_name
 from pipeline.prepare.sources.remedies import Remedy, choice
-from pipeline.prepare.wording import share
 from pipeline.processes import one_line
 from pipeline.schema.data import DataConfig
+from pipeline.wording import share
 
 Cells = Callable[[], Iterator[str]]
 """The cells that name files, in order; the same ones at each call."""

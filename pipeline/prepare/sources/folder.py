@@ -17,8 +17,8 @@ from pipeline.prepare.raw import Raw, Source, portioned
 from pipeline.prepare.sources.arrangement import Asked, ClassFolder, arranged
 from pipeline.prepare.sources.layout import beside_of, key_of, readable_name
 from pipeline.prepare.sources.tree import Folder
-from pipeline.prepare.wording import some
 from pipeline.schema.data import DataConfig
+from pipeline.wording import some
 
 _STRAY = "not in a class folder"
 _LOOP = "a link to a folder above it"

@@ -11,8 +11,8 @@ from pipeline.data.dataset import SPLITS
 from pipeline.errors import DataError
 from pipeline.prepare.sources.layout import split_in_name
 from pipeline.prepare.sources.remedies import Remedy, choice, given_splits, no_train
-from pipeline.prepare.wording import some
 from pipeline.processes import one_line
+from pipeline.wording import some
 
 _MAX_TABLES = 4
 _APART = "move the files of each split into a folder of its own, and name these folders with data.train_path and data.test_path"

@@ -18,10 +18,11 @@ from pipeline.kinds.kind import BadSampleError, Content
 from pipeline.kinds.reading import sample_reading_of
 from pipeline.prepare.labels import clean
 from pipeline.prepare.raw import Raw, Source, portioned
+from pipeline.prepare.sources.columns import check_columns
 from pipeline.prepare.sources.fitting import Fit, fit
 from pipeline.prepare.sources.given import check_labelled, splits_of_tables
 from pipeline.prepare.sources.layout import is_hidden, key_of, readable_name
-from pipeline.prepare.sources.table import Columns, check_columns, columns_of, made_raw
+from pipeline.prepare.sources.table import Columns, columns_of, made_raw
 from pipeline.schema.data import DataConfig
 
 _BATCH_BYTES, _MAX_BATCH = 8 * 2**20, 1024
@@ -157,8 +158,8 @@ def _column_names(path: Path) -> list[str]:
 def _file(path: Path, name: str, split: str | None, columns: Columns, key: str) -> _File:
     with _opened(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
-        check_columns(columns, schema.names, path, key, partial(_simple_rows, file, path))
         _check_sizes(path, metadata, columns.names)
+        check_columns(columns, schema.names, path, key, partial(_simple_rows, file, path, columns.labels))
         _check_content_type(schema.field(columns.content).type, path, columns.content)
         names = None if columns.several or columns.numbers else _declared(schema.metadata or {}, columns.labels[0])
         kind = schema.field(columns.labels[0]).type
@@ -172,12 +173,13 @@ def _file(path: Path, name: str, split: str | None, columns: Columns, key: str) 
         return _File(path, readable_name(name or path.name), split, metadata.num_rows, batch, task, names, switches, named)
 
 
-def _simple_rows(file: Any, path: Path) -> Iterator[dict[str, object]]:
-    """The cells of the columns of numbers and truth values."""
+def _simple_rows(file: Any, path: Path, labels: Sequence[str]) -> Iterator[dict[str, object]]:
+    """The cells of the columns of numbers and truth values, and of those of labels."""
     import pyarrow.types as pt
 
     kinds = (pt.is_integer, pt.is_floating, pt.is_boolean)
-    names = [field.name for field in file.schema_arrow if any(kind(field.type) for kind in kinds)]
+    schema = file.schema_arrow
+    names = [own.name for own in schema if own.name in labels or any(kind(own.type) for kind in kinds)]
     with _undamaged(path, " or ".join(names)):
         for batch in file.iter_batches(_MAX_BATCH, columns=names):
             yield from batch.to_pylist()

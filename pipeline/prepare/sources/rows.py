@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,13 +21,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import DataError
+from pipeline.kinds.words import is_number, quoted, shell_word
 from pipeline.prepare.raw import Portion, Raw, Source, portion_of
+from pipeline.prepare.sources.columns import check_columns
 from pipeline.prepare.sources.given import check_labelled, splits_of_tables
 from pipeline.prepare.sources.layout import is_hidden, key_of, readable_name
-from pipeline.prepare.sources.table import Columns, check_columns, columns_of, made_raw
+from pipeline.prepare.sources.table import Columns, columns_of, made_raw
 from pipeline.processes import one_line
 from pipeline.schema.base import nearest
 from pipeline.schema.data import DataConfig
+from pipeline.wording import counted, first_of, some
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +41,7 @@ _DELIMITERS = ",;\t|"
 _SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".parquet")
 _PORTION_BYTES = 4 * 2**20
 _SHOWN = 6
+_FIRST_LINES = 100
 _BREAK, _LAST_BLANK, _FIRST_WIDE = ord("\n"), ord(" "), 0x80
 
 
@@ -119,30 +124,47 @@ def _check_header(table: _Table, columns: Columns, header: list[str] | None) -> 
     twice = sorted({name for name in table.names if name and table.names.count(name) > 1})
     if twice:
         raise DataError(f"{readable_name(table.path)}: two columns are named {twice[0]!r}; rename one in its first line")
-    if table.delimiter is None or header or set(columns.names) <= set(table.names):
+    if header:
+        _check_fields(table)
+    if table.delimiter is None or header or set(columns.labels) <= set(table.names):
         return
     if said := unnamed(table.names, columns.labels[0]):
         raise DataError(f"{readable_name(table.path)}: no column {columns.labels[0]!r}; {said}")
 
 
-def unnamed(names: Sequence[str], label: str, beside: str = "") -> str | None:
+def _check_fields(table: _Table) -> None:
+    """DataError where the first lines have other fields than `data.header` has names, or the first one is these names."""
+    with _text(table.path) as file:
+        lines = [line for line in itertools.islice(csv.reader(file, delimiter=table.delimiter or ","), _FIRST_LINES) if line]
+    place, num = readable_name(table.path), len(table.names)
+    if lines and [field.strip() for field in lines[0]] == table.names:
+        raise DataError(f"{place}: its first line has the names of data.header; leave that out: regatta run '~data.header'")
+    if lines and all(len(line) != num for line in lines):
+        fields = Counter(map(len, lines)).most_common(1)[0][0]
+        example = next(line for line in lines if len(line) == fields)
+        raise DataError(
+            f"{place}: data.header has {counted(num, 'name')}, and a line has {counted(fields, 'field')} "
+            f"({first_of(list(map(one_line, example)), _SHOWN)}); give each a name: "
+            f"regatta run {shell_word(_named_header(table.names, fields))}"
+        )
+
+
+def _named_header(names: Sequence[str], num: int) -> str:
+    """The words for as many names as there are fields, with those that are known."""
+    more = (f"c{i + 1}" for i in range(len(names), num))
+    return f"data.header=[{','.join(map(quoted, [*names, *more][:num]))}]"
+
+
+def unnamed(names: Sequence[str], label: str, beside: str = "", command: str = "run") -> str | None:
     """What to say where a first line looks like a row; None where it may name columns. beside: words for the command."""
-    if not any(_is_number(name) for name in names):
+    if not any(is_number(name) for name in names):
         return None
-    shown = ", ".join(map(one_line, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
-    named = ",".join([*(f"c{i + 1}" for i in range(len(names) - 1)), label])
+    named = ",".join([*(f"c{i + 1}" for i in range(len(names) - 1)), quoted(label)])
     return (
-        f"its first line looks like a row ({shown}). Where no line names the {len(names)} columns, name them, such as: "
-        f"regatta run {beside}'data.header=[{named}]'"
+        f"its first line looks like a row ({first_of(list(map(one_line, names)), _SHOWN)}). "
+        f"Where no line names the {len(names)} columns, name them, such as: "
+        f"regatta {command} {beside}'data.header=[{named}]'"
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _features(first: _Table, tables: Sequence[_Table], ignored: set[str]) -> list[str]:
@@ -153,7 +175,8 @@ def _features(first: _Table, tables: Sequence[_Table], ignored: set[str]) -> lis
         if lacking:
             raise DataError(
                 f"{readable_name(table.path)}: no column {', '.join(map(repr, lacking[:_SHOWN]))}, which "
-                f"{first.path.name} has; take the same columns in all tables, or say data.ignore={lacking}"
+                f"{first.path.name} has; take the same columns in all tables, or say "
+                f"data.ignore=[{','.join(map(quoted, lacking))}]"
             )
     if not features:
         raise DataError(f"{readable_name(first.path)}: no column beside the label's; a row needs something to learn from")
@@ -166,8 +189,9 @@ def _check_named(table: _Table, data: DataConfig) -> None:
         for name in getattr(data, key, ()):
             if name not in table.names:
                 near = nearest(name, table.names)
-                hint = f"; did you mean {near!r}?" if near else f"; it has {', '.join(map(one_line, table.names))}"
-                raise DataError(f"data.{key}: there is no column {name!r} in {readable_name(table.path)}{hint}")
+                hint = f"did you mean {near!r}?" if near else f"it has {some(table.names, 'column', 40)};"
+                forget = f"`regatta run '~data.{key}'` forgets that key"
+                raise DataError(f"data.{key}: there is no column {name!r} in {readable_name(table.path)}; {hint} {forget}")
 
 
 def _portions(table: _Table, columns: Columns, features: Sequence[str]) -> Iterator[Portion]:
@@ -363,7 +387,7 @@ def _check_cells(table: _Table, schema: pa.Schema, names: Sequence[str]) -> None
         if pt.is_nested(kind) or pt.is_binary(kind) or pt.is_large_binary(kind):
             raise DataError(
                 f"{readable_name(table.path)}: column {name!r} is of type {kind}, which is no cell of a table; leave it out "
-                f"with data.ignore=['{name}'], or read images with data=parquet"
+                f"with data.ignore=[{quoted(name)}], or read images with data=parquet"
             )
 
 

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.data.dataset import Task
-from pipeline.errors import DataError
 from pipeline.kinds.kind import BadSampleError, Content
-from pipeline.kinds.words import quoted
-from pipeline.prepare.labels import is_switch, label_text, number_texts, split_labels, switched_labels
+from pipeline.prepare.labels import label_text, number_texts, split_labels, switched_labels
 from pipeline.prepare.raw import Raw
-from pipeline.prepare.sources.layout import SPLIT_WORDS, readable_name
-from pipeline.prepare.sources.remedies import Remedy, choice
-from pipeline.processes import one_line
+from pipeline.prepare.sources.layout import SPLIT_WORDS
 from pipeline.schema.data import DataConfig
-
-Rows = Callable[[], Iterable[Mapping[str, object]]]
-"""The cells of a table's rows by column."""
-_LOOKED_AT = 1000
 
 
 @dataclass(frozen=True)
@@ -48,6 +38,12 @@ class Columns:
         """All that are needed, each once."""
         return list(dict.fromkeys(name for name in (self.content, *self.labels, *self.beside) if name))
 
+    def named(self) -> list[tuple[str, str]]:
+        """Each column with the key that names it."""
+        content = [(self.content, f"data.{self.content_key}")] if self.content else []
+        keys = zip(("data.split", "data.group", "data.time"), self.beside, strict=True)
+        return [*content, *((name, "data.label") for name in self.labels), *((name, key) for key, name in keys if name)]
+
     @property
     def beside(self) -> tuple[str | None, ...]:
         """Those of what is known of a sample besides its content and its labels."""
@@ -68,42 +64,6 @@ def columns_of(data: DataConfig) -> Columns:
     several = isinstance(data.label, list) and not numbers
     own = (data.content or "", data.content_key, labels, several, data.separator)
     return Columns(*own, data.split, data.group, data.time, data.label_strip or "", numbers)
-
-
-def check_columns(columns: Columns, present: Sequence[str], place: Path, key: str, rows: Rows) -> None:
-    """DataError where a column is missing or not unique.
-
-    key: of the path that leads to the table. rows: its first ones, looked at where the labels are missing.
-    """
-    named, missing = readable_name(place), [name for name in columns.names if name not in present]
-    if missing:
-        remedies = _switches_instead(columns, rows) if set(missing) & set(columns.labels) else []
-        if key in ("data.val_path", "data.test_path"):
-            remedies.append(Remedy(f"goes on without {one_line(place.name)}", [f"~{key}"]))
-        raise DataError(
-            f"{named}: no column {' and '.join(map(repr, missing))}; it has {', '.join(map(one_line, present))}. "
-            f"Set {_keys_of_columns(columns)} to columns that it has" + (f", or say {choice(remedies)}" if remedies else "")
-        )
-    twice = [name for name in columns.names if list(present).count(name) > 1]
-    if twice:
-        raise DataError(f"{named}: two columns are named {twice[0]!r}; rename one")
-
-
-def _keys_of_columns(columns: Columns) -> str:
-    keys = [columns.content_key, "label", "split", "group", "time"]
-    *first, last = [f"data.{key}" for key in keys if key]
-    return f"{', '.join(first)} and {last}"
-
-
-def _switches_instead(columns: Columns, rows: Rows) -> list[Remedy]:
-    """The command that takes the columns as labels that say 0 or 1 in each of the first rows, if there are several."""
-    first = list(itertools.islice(rows(), _LOOKED_AT))
-    names = [name for name in (first[0] if first else {}) if all(is_switch(row[name]) for row in first)]
-    labels = [name for name in names if name not in (columns.content, *columns.beside)]
-    if len(labels) < 2 or any(one_line(name) != name for name in labels):
-        return []
-    said = f"data.label=[{','.join(map(quoted, labels))}]"
-    return [Remedy(f"takes the {len(labels)} columns of 0 and 1 as labels", [said])]
 
 
 def row_labels(columns: Columns, cells: Mapping[str, object]) -> tuple[str, ...]:

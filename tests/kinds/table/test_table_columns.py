@@ -43,13 +43,13 @@ CASES = {
     "numbers": Case([f"{i}.25" for i in range(NUM)], "number"),
     "numbers and NA": Case([*(f"{i}.25" for i in range(NUM - 2)), "NA", "NA"], "number", "'NA' 2 times, taken as missing"),
     "numbers and empty cells": Case([*(f"{i}.25" for i in range(NUM - 2)), "", ""], "number"),
-    "leading zeros": Case([f"{i % 30:03}" for i in range(NUM)], "category", "leading zeros, so it is text; data.number=['x']"),
+    "leading zeros": Case([f"{i % 30:03}" for i in range(NUM)], "category", "leading zeros, so it is text; data.number=[x]"),
     "leading zeros as asked": Case([f"{i % 30:03}" for i in range(NUM)], "number", "", {"number": ["x"]}),
     "few words": Case(["a", "b"] * (NUM // 2), "category"),
     "a country NA": Case(["NA", "US"] * (NUM // 2), "category"),
     "an id": Case([f"u{i}" for i in range(NUM)], None, "200 different texts such as 'u0', an id or free text"),
     "an id as asked": Case([f"u{i}" for i in range(NUM)], "category", "", {"category": ["x"]}),
-    "numbers of rows": Case([str(i) for i in range(NUM)], None, "it numbers the rows (data.number=['x'] takes it)"),
+    "numbers of rows": Case([str(i) for i in range(NUM)], None, "it numbers the rows (data.number=[x] takes it)"),
     "numbers of rows from 1": Case([str(i + 1) for i in range(NUM)], None, "it numbers the rows"),
     "numbers of rows as asked": Case([str(i) for i in range(NUM)], "number", "", {"number": ["x"]}),
     "constant": Case(["5"] * NUM, None, "the same in all training rows ('5')"),
@@ -78,6 +78,18 @@ def test_a_column_is_what_its_training_cells_say(name: str, portions: int) -> No
     assert ("x" in told.left_out) == (case.type is None)
 
 
+def test_words_for_missing_values_are_told_once_of_all_columns() -> None:
+    numbers = {name: ["1.5", "2.5", word, "4.5"] for name, word in (("a", "NA"), ("b", "?"))}
+    batch = pa.RecordBatch.from_pydict({**numbers, "c": ["US", "NA", "US", "NA"]})
+    told = found_columns(surveyed(batch, np.zeros(4, bool), []), table_config())
+    assert told.notes == [
+        "2 columns have words for a missing value ('a': 'NA' 1 time, 'b': '?' 1 time), taken as missing, since all other "
+        "cells are numbers",
+        "column 'c' has 'NA' 2 times, taken as a category like any other; data.missing=[NA] makes it a missing value in every "
+        "column",
+    ]
+
+
 def test_the_order_of_a_date_is_the_one_in_which_all_cells_are_dates() -> None:
     told = found([f"{1 + i % 28}/{1 + i % 12}/2024 10:{i % 60:02}" for i in range(NUM)], {})
     column = next(column for column in told.columns if column.name == "x")
@@ -93,7 +105,7 @@ def test_cells_that_nothing_may_be_learned_of_decide_no_type() -> None:
         ("x", "number", ()),
         ("y", "category", ["a", "b"]),
     ]
-    assert any("1 rows of val or test say what training never does, such as 'c'" in note for note in told.notes)
+    assert any("1 row of val or test with what training never says, such as 'c'" in note for note in told.notes)
 
 
 def test_what_is_asked_for_and_can_not_be_is_refused() -> None:

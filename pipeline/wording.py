@@ -1,0 +1,32 @@
+"""Words that messages share: counts, shares, and names of which the first are said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.processes import one_line
+
+
+def counted(num: int, what: str) -> str:
+    """Such as "1 class", "7 classes" or "1,797 copies", for `what` in the singular."""
+    if num == 1:
+        return f"1 {what}"
+    many = f"{what}es" if what.endswith("s") else f"{what[:-1]}ies" if what.endswith("py") else f"{what}s"
+    return f"{num:,} {many}"
+
+
+def some(names: Sequence[str], what: str, num: int = 5) -> str:
+    """Such as "1 class (a)" or "7 classes (a, b, c, d, e, ...)", for `what` in the singular."""
+    more = ", ..." if len(names) > num else ""
+    return f"{counted(len(names), what)} ({', '.join(map(one_line, names[:num]))}{more})"
+
+
+def first_of(names: Sequence[str], num: int) -> str:
+    """Such as "a, b and 3 more"."""
+    more = f" and {len(names) - num:,} more" if len(names) > num else ""
+    return ", ".join(names[:num]) + more
+
+
+def share(num: int, of: int) -> str:
+    """Such as "3 of 100 (3 %)"."""
+    return f"{num:,} of {of:,} ({100 * num / of:.3g} %)"
