@@ -90,7 +90,8 @@ def test_every_file_of_conf_is_allowed() -> None:
                 values = composed(conf, [*rows, f"{group}={choice}"])
                 if values["data"]["source"] != "digits":
                     values["data"]["path"] = "data/x"
-                values["model"]["name"] = "cnn" if choice == "module" else None
+                if choice == "module":
+                    values["model"]["name"] = "cnn"
                 checked(values)
 
 
@@ -219,7 +220,7 @@ def test_a_wrong_baseline_is_said_once_for_itself(values: dict[str, Any]) -> Non
 def test_an_unknown_file_is_named_with_those_that_there_are() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"^model=dn: there is no conf/model/dn\.yaml; allowed: cnn, dnn, module, photos, table; did you mean dnn\?$",
+        match=r"^model=dn: there is no conf/model/dn\.yaml; allowed: airbench, cnn, dnn, module, photos, table; did you mean dnn\?$",
     ):
         composed(ROOT / "conf", ["model=dn"])
 

@@ -40,8 +40,8 @@ def test_a_name_and_keys_are_taken(own_modules):
 @pytest.mark.parametrize(
     ("name", "keys", "said"),
     [
-        ("patchs", {}, "name = 'patchs': extensions.MODELS has cnn, patches, .*; did you mean patches?"),
-        (None, {}, "name = None: extensions.MODELS has cnn"),
+        ("patchs", {}, "name = 'patchs': there are airbench, .*cnn, patches, .*; did you mean patches?"),
+        (None, {}, "name = None: there are airbench, .*cnn.*; yours go into MODELS of extensions.py"),
         ("cnn", {"widht": 8}, r"keys.widht: its function takes width, drop, norm; did you mean width\?"),
         ("whole", {"depth": 8}, r"keys.depth: its function takes no keys; forget it with `regatta run '~model.keys.depth'`"),
         ("needy", {}, "keys.width: missing, and it has no default; say model.keys.width=VALUE"),

@@ -15,6 +15,7 @@ ORDER = [
     {"processes"},
     {"artifacts", "wording"},
     {"extensions"},
+    {"networks"},
     {"schema"},
     {"kinds", "evaluation", "mirror"},
     {"model", "data", "tracking"},

@@ -34,7 +34,7 @@ from pipeline.report.outdated import unmark
 from pipeline.runs.find import run_named
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.identity import training_code
-from pipeline.schema.model import MODULE
+from pipeline.schema.model import is_extended
 from pipeline.stages.code import locked_digest
 
 OVERRIDES = f"conf/{FILE}"
@@ -182,7 +182,8 @@ def _code_note(run: RunFolder) -> list[str]:
     kind = kind_named(read_values(kept_file(run, PARAMS)) or {})
     digests = [(Path(dep["path"]), dep["md5"]) for stage in stages.values() for dep in stage.get("deps", [])]
     other = {path.name for path, then in digests if path.parent == stage_dir(CODE) and then != locked_digest(path.name, kind)}
-    extended = ((read_values(run.path / PARAMS.name) or {}).get("model") or {}).get("arch") == MODULE
+    model = (read_values(run.path / PARAMS.name) or {}).get("model") or {}
+    extended = is_extended(model.get("arch", ""), model.get("name"))
     other |= {"train"} if run.read()["hashes"]["code"] != training_code(kind, extended=extended) else set()
     if not other:
         return []

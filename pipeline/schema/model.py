@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from pipeline import networks
 from pipeline.errors import ConfigError
 from pipeline.schema.base import Section, nearest
 
@@ -37,9 +38,9 @@ class ModelConfig(Section):
     """`model.*`: read by `train` (and kept in `model.json`, which is all that prediction needs)."""
 
     arch: Literal["dnn", "cnn", "module"]
-    """module: a torch module that `extensions.py` registers."""
+    """module: a torch module, of pipeline/networks/ or one that `extensions.py` registers."""
     name: str | None
-    """module: its name in `extensions.MODELS`."""
+    """module: its name there."""
     keys: dict[str, JsonValue]
     """module: what its function is called with beside the shape of a sample and the number of outputs."""
     compile: bool
@@ -62,9 +63,13 @@ class ModelConfig(Section):
     """
 
     @property
+    def is_module(self) -> bool:
+        return self.arch == MODULE
+
+    @property
     def extended(self) -> bool:
         """Whether the network is of `extensions.py`, which is then part of what its results depend on."""
-        return self.arch == MODULE
+        return is_extended(self.arch, self.name)
 
     @model_validator(mode="after")
     def _fits(self) -> ModelConfig:
@@ -81,22 +86,20 @@ class ModelConfig(Section):
                 yield f"{key} = {value!r}: a {self.arch} does not read it; {forget}, or say {rather}"
 
     def _unknown(self) -> Iterator[str]:
-        """What `extensions.py` does not have, or not so. Imports it, which only a module needs."""
-        from pipeline import extensions
-
+        """What is no network, or not so. Imports torch and `extensions.py`, which only a module needs."""
         try:
-            found = extensions.registered(extensions.MODELS)
+            found = () if self.name in networks.NAMES else networks.functions()
         except ConfigError as error:
             yield str(error)
             return
-        if self.name is None or self.name not in found:
+        if self.name is None or self.name not in (*networks.NAMES, *found):
             near = nearest(self.name or "", found)
             hint = f"; did you mean {near}?" if near else ""
-            yield f"name = {self.name!r}: extensions.MODELS has {', '.join(found) or 'no model yet'}{hint}"
+            yield f"name = {self.name!r}: there are {', '.join(found)}{hint}; yours go into MODELS of extensions.py"
             return
         for key in sorted(self.keys.keys() & set(LEFT_OUT)):
             yield f"keys.{key}: DVC's run cache takes no notice of a key named {key}; name it otherwise in extensions.py"
-        yield from wrong_keys(found[self.name], self.keys)
+        yield from wrong_keys(networks.function(self.name), self.keys)
 
 
 def wrong_keys(function: Callable[..., Any], keys: Mapping[str, Any]) -> Iterator[str]:
@@ -113,6 +116,11 @@ def wrong_keys(function: Callable[..., Any], keys: Mapping[str, Any]) -> Iterato
     for each in named:
         if each.name in allowed and each.default is inspect.Parameter.empty and each.name not in keys:
             yield f"keys.{each.name}: missing, and it has no default; say model.keys.{each.name}=VALUE"
+
+
+def is_extended(arch: str, name: str | None) -> bool:
+    """Whether a network of these keys is of `extensions.py`, not one that comes along."""
+    return arch == MODULE and name not in networks.NAMES
 
 
 def unread_keys(arch: str) -> Mapping[str, Any]:

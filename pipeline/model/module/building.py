@@ -1,4 +1,4 @@
-"""A module made of its spec: from the user's function, by a seed, and where each of its tensors lies."""
+"""A module made of its spec: from its function, by a seed, and where each of its tensors lies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline import extensions, keyed
+from pipeline import extensions, keyed, networks
 from pipeline.errors import ConfigError
 from pipeline.kinds.ragged import Ragged, Rows
 from pipeline.model.module.spec import ModuleSpec
@@ -21,7 +21,7 @@ LAZY = (nn.parameter.UninitializedParameter, nn.parameter.UninitializedBuffer)
 
 def built(spec: ModuleSpec, seed: int) -> nn.Module:
     """The module with the first values of a seed; ConfigError where the function raises or returns something else."""
-    function = extensions.registered(extensions.MODELS)[spec.name]
+    function = networks.function(spec.name)
     with torch.random.fork_rng(), told(spec, "building it"):
         torch.manual_seed(keyed.init_seed(seed, "module"))
         module = function(spec.input_shape, spec.num_outputs, **keys_of(spec))

@@ -1,4 +1,4 @@
-"""A torch module of the user's as it is planned. Imports torch only to measure or to build it."""
+"""A torch module as it is planned. Imports torch only to measure or to build it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline import networks
 from pipeline.kinds.inputs import Lengths, Taken
 from pipeline.model.net import FULL, Layout
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModuleSpec:
-    """A name in `extensions.MODELS`, with the keys that its function is called with."""
+    """A name of `pipeline.networks`, or in `extensions.MODELS`, with the keys that its function is called with."""
 
     input_shape: tuple[int, ...]
     num_outputs: int
@@ -51,7 +52,7 @@ class ModuleSpec:
 
     @property
     def extended(self) -> bool:
-        return True
+        return self.name not in networks.NAMES
 
     @property
     def num_masked(self) -> int:

@@ -164,7 +164,7 @@ def relaxed(records: Records) -> list[Step]:
 def larger(records: Records) -> list[Step]:
     """A larger network, against underfitting."""
     model = records.project.model
-    if model.extended:
+    if model.is_module:
         return [Step(f"Make {model.name} larger, by its own keys (model.keys)")]
     if not model.widths:
         return [Step("Give it a hidden layer", {"model.widths": [128]})]
@@ -175,7 +175,7 @@ def larger(records: Records) -> list[Step]:
 def flowing(records: Records) -> list[Step]:
     """Against gradients that fade on their way to the first layer."""
     model, steps = records.project.model, []
-    if model.extended:
+    if model.is_module:
         return [Step(f"Give {model.name} normalisation or shortcuts between its layers"), slower(records)]
     if model.activation in SATURATING:
         steps.append(Step("Take an activation that does not saturate", {"model.activation": "relu"}))
@@ -195,7 +195,7 @@ def bounded(records: Records) -> list[Step]:
     """Against gradients that explode."""
     steps = [steadier(records)]
     model = records.project.model
-    without = model.norm == "none" and not model.extended
+    without = model.norm == "none" and not model.is_module
     norm = [Step("Normalise each layer", {"model.norm": "layer"})] if without else []
     return [*norm, *steps] if "train.clip_norm" not in steps[0].changes else [*steps, *norm]
 
