@@ -8,7 +8,7 @@ values differ from it was written by somebody else and is not overwritten withou
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,14 @@ def checked(values: Mapping[str, Any]) -> Config:
     if problems:
         raise ConfigError("\n".join(problems))
     return validated(config_of(kind_named(values)), values, "")
+
+
+def check_sections(values: Mapping[str, Any], names: Collection[str]) -> None:
+    """ConfigError with all that is wrong in some sections alone, for who reads no others."""
+    lines = [*_problems(values), *_data_problems(values.get("data"))]
+    problems = [line for line in lines if re.match(r"\w*", line)[0] in names]  # type: ignore[index]
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def write_params(values: Values, path: Path = PARAMS) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,9 @@ TABLES, PHOTOS = ("csv", "parquet"), "preset=photos data.channels=rgb data.size=
 _HEADER = """# @package _global_
 # What `regatta run GROUP=FILE KEY=VALUE` has set; it comes last in config.yaml. `regatta run --reset` clears it.
 """
+
+_PLAIN = re.compile(r"\+*([a-z][\w.-]*)=((?:[<>]=|[^='\"\[\]{}()$\\,\s])+|[;,])")
+"""A key and a value that Hydra's grammar has no place for, such as precision>=0.9, and that can mean nothing but itself."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,8 @@ def _parsed(argument: str) -> tuple[str, Any, bool]:
         if not override.key_or_group:
             raise HydraException("no key")
     except HydraException as error:
+        if found := _PLAIN.fullmatch(argument):
+            return found[1], found[2], False
         reason = " ".join(str(error).partition("See https")[0].split())
         raise ConfigError(
             f"{argument}: not GROUP=FILE, KEY=VALUE or ~KEY ({reason}); quote a value with spaces or commas: \"KEY='a, b'\""

@@ -47,6 +47,13 @@ def test_files_and_values_are_told_apart(conf: Path) -> None:
     assert found.words() == ["data=folder", "study=[a,b]", "model.dropout=0.5", "model.widths=[16, 8]"]
 
 
+def test_values_that_hydra_has_no_grammar_for_are_texts_as_they_stand(conf: Path) -> None:
+    found = add(conf, "model.rule=precision>=0.9", "model.strip=;", "model.file=a@b<c>")
+    assert found.values["model"] == {"rule": "precision>=0.9", "strip": ";", "file": "a@b<c>"}
+    for argument in ("model.widths=[8,9", "model.rule='a", 'model.rule="a', "model.rule={a>b", "model.rule=a, >b"):
+        assert "not GROUP=FILE, KEY=VALUE or ~KEY" in complaint(conf, argument) or "one value" in complaint(conf, argument)
+
+
 def test_what_the_runs_of_a_study_change_is_one_dotted_key(conf: Path) -> None:
     above = "study.definitions.d"
     found = add(

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.artifacts import PARAMS, write_bytes
 from pipeline.commands.data import Link, linked
 from pipeline.commands.recognise import with_recognised
-from pipeline.config import Values, checked, composed, differences, edited, params_text, read_values
+from pipeline.config import Values, check_sections, checked, composed, differences, edited, params_text, read_values
 from pipeline.errors import ConfigError
 from pipeline.overrides import Overrides, added, candidate, read_overrides, write_overrides
 from pipeline.schema.data import PATHS, is_descriptor
@@ -41,16 +41,25 @@ def compose(options: argparse.Namespace) -> int:
 
 
 def change(
-    arguments: Sequence[str], reset: bool = False, start: Callable[[Overrides], Overrides] = lambda overrides: overrides
+    arguments: Sequence[str],
+    reset: bool = False,
+    start: Callable[[Overrides], Overrides] = lambda overrides: overrides,
+    sections: Collection[str] | None = None,
 ) -> Change:
-    """What the overrides in force, after `start`, and further ones make of `conf/`. Writes nothing."""
+    """What the overrides in force, after `start`, and further ones make of `conf/`. Writes nothing.
+
+    sections: those that are checked; None: all, and how they go together.
+    """
     before = start(Overrides() if reset else read_overrides())
     arguments, links = linked(arguments)
     arguments, said = with_recognised(arguments, links, before)
     overrides, notes = added(before, arguments)
     with candidate(overrides) as conf:
         values = composed(conf)
-    checked(values)
+    if sections is None:
+        checked(values)
+    else:
+        check_sections(values, sections)
     return Change(overrides, values, links, notes, said)
 
 

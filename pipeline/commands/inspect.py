@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.artifacts import make_dir, runs_root, write_bytes
@@ -13,14 +15,26 @@ from pipeline.commands.run import check_data
 from pipeline.config import Values
 from pipeline.errors import ConfigError, DataError
 from pipeline.kinds.keys import data_section
+from pipeline.kinds.words import shell_word
 from pipeline.schema.base import validated
 from pipeline.schema.data import PATHS
 from pipeline.schema.prepare import PrepareConfig
 
+READ = ("data", "prepare")
+"""Sections; what others hold is no matter here, but for what is said on the command line."""
+
 
 def inspect(options: argparse.Namespace) -> int:
     """Tell it, write the sheet, and end as `prepare` would where it would refuse the data."""
-    new = change(options.overrides)
+    words = list(options.overrides)
+    try:
+        return _inspect(options, words)
+    except (ConfigError, DataError) as error:
+        raise type(error)(continued(str(error), words)) from None
+
+
+def _inspect(options: argparse.Namespace, words: Sequence[str]) -> int:
+    new = change(words, sections={*READ, *(re.split(r"[.=]", word.lstrip("~+"))[0] for word in words)})
     check_data(new.values, to_come={link.path: link.target for link in new.links})
     for line in new.recognised:
         print(line, flush=True)
@@ -31,18 +45,34 @@ def inspect(options: argparse.Namespace) -> int:
 
     data = data_section(values)
     found = inspected(data, validated(PrepareConfig, values["prepare"], "prepare"))
-    for topic, lines in found.topics:
-        print(
-            "\n".join(f"{name:11s}{line}" for name, line in zip([topic] + [""] * len(lines), lines, strict=False)), flush=True
-        )
+    topics = [(topic, [continued(line, words) for line in lines]) for topic, lines in found.topics]
+    for topic, lines in topics:
+        for i, line in enumerate(lines):
+            print(f"{'' if i else topic:11s}{line}", flush=True)
     title = data.path or data.train_path or data.source
     place = sheet_place(options.sheet, title, options.stood)
     make_dir(place.parent)
-    write_bytes(place, sheet(data.kind, title, found.topics, found).encode())
+    write_bytes(place, sheet(data.kind, title, topics, found).encode())
     print(f"The sheet is {seen_from(options.stood, place)}", flush=True)
     if found.refusal:
         raise DataError(f"prepare would stop: {found.refusal}")
     return 0
+
+
+def continued(said: str, words: Sequence[str]) -> str:
+    """What is said with its commands as they go on from this one, whose words are kept nowhere."""
+    if not words:
+        return said
+    path = next((word for word in words if word.startswith("data.path=")), None)
+    named = f"data.path={shlex.quote(path.partition('=')[2])} " if path else ""
+
+    def command(match: re.Match[str]) -> str:
+        new = match[1].removeprefix(named)
+        stay = [word for word in words if f"{word.partition('=')[0]}=" not in new]
+        shown = [word.removeprefix("data.path=") if word == path else word for word in stay]
+        return f"regatta inspect {' '.join(map(shell_word, shown))} {new}"
+
+    return re.sub(r"regatta run ([^\n#`]*)", command, said)
 
 
 def placed(new: Change) -> Values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from pipeline.artifacts import write_csv
 from pipeline.data.dataset import SPLITS
 from pipeline.errors import DataError
+from pipeline.kinds.words import shell_word
 from pipeline.prepare.scan import Column, Samples
 from pipeline.prepare.selection import Taken
 from pipeline.prepare.splits import NONE, TRAIN, conflicts, num_repeats
@@ -37,18 +39,32 @@ def listed(samples: Samples, reasons: dict[int, str], place: Path) -> Refused:
 
 
 def check_quarantine(
-    samples: Samples, problems: dict[int, str], max_bad_fraction: float, refused: Refused, hints: Sequence[str]
+    samples: Samples,
+    problems: dict[int, str],
+    max_bad_fraction: float,
+    refused: Refused,
+    hints: Sequence[str],
+    listed: bool = True,
 ) -> None:
-    """DataError where there are no samples, or too many that can't be taken. `hints`: what the source says of that."""
+    """DataError where there are no samples, or too many that can't be taken. `hints`: what the source says of that; listed:
+    with the reasons.
+    """
     if not len(samples):
         raise DataError("the data holds no samples; check data.path and data.source")
     if len(problems) == len(samples) or len(problems) > max_bad_fraction * len(samples):
-        reasons = "\n".join(f"  {line}" for line in by_reason(samples, problems))
-        advice = [*hints, "Mend or remove them, or set prepare.max_bad_fraction higher to go on without them."]
+        reasons = [f"  {line}" for line in by_reason(samples, problems)] if listed else []
         raise refused(
             f"{share(len(problems), len(samples))} samples can't be taken; prepare.max_bad_fraction = {max_bad_fraction} "
-            f"allows {int(max_bad_fraction * len(samples))}:\n{reasons}\n" + "\n".join(advice)
+            f"allows {int(max_bad_fraction * len(samples)):,}{':' if listed else ''}\n"
+            + "\n".join([*reasons, *hints, _to_go_on(len(problems), len(samples))])
         )
+
+
+def _to_go_on(num: int, of: int) -> str:
+    if num == of:
+        return "Mend them, or check the keys of data.* that say what they are."
+    least = math.ceil(1000 * num / of) / 1000
+    return f"Mend or remove them, or go on without them: regatta run prepare.max_bad_fraction={least:g}"
 
 
 def check_classes(samples: Samples, index: Column, classes: tuple[str, ...], refused: Refused) -> None:
@@ -90,7 +106,7 @@ def _alike_but_for_ends(judged: Sequence[str], trained: Counter[str]) -> str:
     """What to say where names differ by a sign at the end alone."""
     ends = {name[-1] for name in judged if name not in trained}
     if len(ends) == 1 and (end := ends.pop()) in ".;,*" and {name.strip(end) for name in judged} <= {*trained}:
-        return f"They differ by {end!r} at the end, which `regatta run data.label_strip='\"{end}\"'` takes away. "
+        return f"They differ by {end!r} at the end, which `regatta run {shell_word(f'data.label_strip={end}')}` takes away. "
     return ""
 
 

@@ -1,5 +1,7 @@
 """What `regatta inspect` tells: what `prepare` would see and do, by its own functions, with a few samples decoded.
 
+Where a kind reads portions (tables), all that are looked into are decoded: that takes hardly more.
+
 Of much data every n-th sample is looked into, so that it takes seconds; labels and given splits are counted in all that is
 met within the time for that. What was looked at is part of what is told.
 """
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline.data.dataset import SPLITS
 from pipeline.errors import DataError
 from pipeline.kinds.kind import Fit, Layout
-from pipeline.kinds.reading import Laid, reading_of
+from pipeline.kinds.reading import EachAlone, Laid, reading_of
 from pipeline.prepare.account import Refused, by_reason, check_quarantine, notes, tally
 from pipeline.prepare.labels import encoded
 from pipeline.prepare.overview import Division, Overview, divided, laid, overview_of, selected
@@ -139,15 +141,16 @@ class _Seen:
 
     def look(self) -> None:
         """Each step that can be done, whether the one before is refused or not."""
-        for step in (self._count, self._lay, self._divide, self._decode):
+        for step in (self._count, self._lay, self._decode, self._divide):
             try:
                 step()
             except DataError as refusal:
                 self.refusals.append(str(refusal))
 
     def _count(self) -> None:
+        """The reasons are told beside it."""
         samples, allowed = self.overview.samples, self.prepare.max_bad_fraction
-        check_quarantine(samples, samples.problems, allowed, DataError, self.overview.source.hints)
+        check_quarantine(samples, samples.problems, allowed, DataError, self.overview.source.hints, listed=False)
 
     def _lay(self) -> None:
         if len(self.readable):
@@ -161,26 +164,30 @@ class _Seen:
             self.division = divided(self.overview, self.readable, self.chosen, self.prepare, refusing)
 
     def _decode(self) -> None:
-        """The first samples of each class, in an order that only contents decide."""
+        """The first samples of each class, in an order that only contents decide; all where that is hardly more work."""
         if self.laid is None:
             return
         samples, kind, layout = self.overview.samples, reading_of(self.data.kind), self.laid.layout
+        whole = not isinstance(kind, EachAlone)
         groups = {"samples": np.arange(len(self.readable))[: 2 * MOST_EXAMPLES]}
         groups = groups if self.overview.source.task == "number" else _first_of_each(samples, self.readable)
         chosen = {label: self.readable[own] for label, own in groups.items()}
-        index = np.concatenate(list(chosen.values()))
+        index = self.readable if whole else np.concatenate(list(chosen.values()))
         with tempfile.TemporaryDirectory(prefix="regatta-inspect-") as folder:
             scratch = Path(folder) / "decoded"
             contents = decoded(self.overview.source, samples, index, kind, self.data, layout, scratch, 1)
             self.overview, self.num_decoded = self.overview.without(contents.problems), len(index)
-            self._check_decoded(len(contents.problems))
-            index = index[~np.isin(index, list(contents.problems))]
+            self._check_decoded(len(contents.problems), whole)
+            bad = list(contents.problems)
+            index, self.readable, self.chosen = (each[~np.isin(each, bad)] for each in (index, self.readable, self.chosen))
             self.fit, _ = kind.fit(portions(contents, index, layout), layout)
             self.examples = [self._of_class(label, own, contents, layout) for label, own in chosen.items()]
 
-    def _check_decoded(self, bad: int) -> None:
+    def _check_decoded(self, bad: int, whole: bool) -> None:
         """Whether so large a share of those that were decoded can't be taken that `prepare` would stop at the rest."""
-        if bad > self.prepare.max_bad_fraction * self.num_decoded:
+        if whole:
+            self._count()
+        elif bad > self.prepare.max_bad_fraction * self.num_decoded:
             self.refusals.append(
                 f"{share(bad, self.num_decoded)} samples that were decoded here can't be taken, more than "
                 f"prepare.max_bad_fraction = {self.prepare.max_bad_fraction:g} allows; `prepare` decodes all"
@@ -214,7 +221,7 @@ class _Seen:
         met, looked = self.met, len(self.overview.samples)
         first = f"{met.num:,}" if met.whole else f"the first {met.num:,}, which are counted; there are more"
         into = "all looked into" if looked == met.num else f"{looked:,} looked into, one of {met.every}"
-        into += f", {self.num_decoded} of them decoded"
+        into += " and decoded" if self.num_decoded == looked else f", {self.num_decoded:,} of them decoded"
         bad = len(self.overview.samples.problems)
         return [f"{first} ({into})", *([f"{share(bad, looked)} can't be taken"] if bad else [])]
 

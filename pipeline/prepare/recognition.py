@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from pipeline.kinds.words import quoted
 from pipeline.prepare.sources.idx import IMAGES
 from pipeline.prepare.sources.layout import is_hidden
 from pipeline.prepare.sources.parquet import first_cells
-from pipeline.prepare.sources.rows import first_rows, unnamed
+from pipeline.prepare.sources.rows import first_line, first_rows, unnamed
 from pipeline.prepare.sources.tree import Folder
 from pipeline.processes import one_line
 from pipeline.wording import some
@@ -189,11 +189,13 @@ def _of_file(path: Path, named: str) -> Recognised | None:
 def _of_csv(table: Path, named: str, stems: set[str] | None = None) -> Recognised | None:
     """A table of images or of numbers and categories. stems: names of images beside it, so that only the first is meant."""
     rows = first_rows(table)
+    if not rows and stems is None:
+        raise DataError(f"{named}: a table without a row (it has {some(first_line(table), 'column', 40)}); give one with rows")
     columns = tuple(rows[0]) if rows else ()
     cells = {name: [row[name] for row in rows if row[name].strip()] for name in columns}
     if image := _names_pictures(cells, table.parent, stems or set()):
         return _images("a table of image files", "csv", image, columns, ("table", "folder"))
-    if stems is not None or not rows:
+    if stems is not None:
         return None
     _check_not_texts(cells, named)
     return Recognised("a table of numbers and categories", "table", ("csv",), columns=columns)
@@ -230,9 +232,23 @@ def _check_not_texts(cells: Mapping[str, Sequence[str]], named: str) -> None:
         raise ConfigError(f"{named}: a table of texts (column {one_line(texts[0])}), {_LATER}")
 
 
-def _is_array(value: object) -> bool:
-    """Whether a cell may hold pixels: lists in a list, or many numbers."""
-    return isinstance(value, list) and bool(value) and (isinstance(value[0], list) or len(value) >= _MANY_NUMBERS)
+def _are_arrays(values: Sequence[object]) -> bool:
+    """Whether cells may hold pixels: lists in a list, or as many numbers in each."""
+    lists = [value for value in values if isinstance(value, list) and value]
+    nested = any(isinstance(value[0], list) for value in lists)
+    return nested or (bool(lists) and len({*map(len, lists)}) == 1 and len(lists[0]) >= _MANY_NUMBERS)
+
+
+def _check_no_series(cells: Mapping[str, Sequence[object]], named: str) -> None:
+    """ConfigError where cells hold lists of numbers, as many as it happens."""
+    for name, values in cells.items():
+        lengths = sorted({len(value) for value in values if isinstance(value, list) and value})
+        numbers = [value for value in values if isinstance(value, list) and value and isinstance(value[0], float | int)]
+        if name != LABEL and numbers and (len(lengths) > 1 or isinstance(numbers[0][0], float)):
+            raise ConfigError(
+                f"{named}: lists of {lengths[0]} to {lengths[-1]} numbers (column {one_line(name)}), which are series: no kind "
+                "that comes along reads them, a kind of your own does (docs/kinds.md); data=table reads a number in a column"
+            )
 
 
 def _of_parquet(files: Sequence[Path], named: str) -> Recognised:
@@ -243,8 +259,9 @@ def _of_parquet(files: Sequence[Path], named: str) -> Recognised:
         kinds = {_kind_of_beginning(value) for value in values if isinstance(value, bytes)}
         if "sound" in kinds:
             raise ConfigError(f"{named}: sound (column {one_line(name)}), {_LATER}")
-        if kinds == {"picture"} or (name != LABEL and any(map(_is_array, values))):
+        if kinds == {"picture"} or (name != LABEL and _are_arrays(values)):
             return _images("images in Parquet", "parquet", name, columns)
+    _check_no_series(cells, named)
     texts = {name: [str(value) for value in values if value is not None] for name, values in cells.items()}
     if image := _names_pictures(texts, files[0].parent):
         return _images("a table of image files", "parquet", image, columns, ("table",))

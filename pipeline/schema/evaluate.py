@@ -32,6 +32,6 @@ class EvaluateConfig(Section):
         if threshold is not None and not _RULE.fullmatch(threshold):
             raise ValueError(
                 "allowed are null, f1, balanced, precision>=SHARE and recall>=SHARE, a share from 0 to 1, on a command line "
-                "within both quotes: 'evaluate.threshold=\"precision>=0.9\"'"
+                "within quotes: 'evaluate.threshold=precision>=0.9'"
             )
         return threshold

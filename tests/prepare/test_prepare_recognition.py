@@ -5,6 +5,7 @@ import io
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from data_samples import class_folders, encoded, picture, write_table
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from pipeline.prepare.recognition import Recognised, label_missing, recognised
 
 Make = Callable[[Path], Path]
@@ -201,3 +202,27 @@ def test_the_label_is_a_column_of_that_name_or_is_asked_for(tmp_path: Path) -> N
     )
     assert label_missing(recognised(numbers_in_parquet(tmp_path), "data.path=X"), "data.path=X") is None
     assert label_missing(recognised(photos(tmp_path), "data.path=X"), "data.path=X") is None
+
+
+def test_a_table_without_a_row_is_no_data(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a;b;label\n")
+    with pytest.raises(DataError, match=r"^X: a table without a row \(it has 3 columns \(a, b, label\)\)"):
+        recognised(tmp_path / "t.csv", "X")
+
+
+@pytest.mark.parametrize(
+    ("lists", "what"),
+    [
+        ([[1] * 64, [2] * 64], "images in Parquet (column values)"),
+        ([[[1, 2], [3, 4]], [[1, 2], [3, 4]]], "images in Parquet (column values)"),
+        ([[1] * 20, [2] * 30], None),
+        ([[0.5, 1.5, 2.5]] * 2, None),
+    ],
+)
+def test_lists_of_as_many_numbers_may_be_pixels_others_are_series(tmp_path: Path, lists: list[Any], what: str | None) -> None:
+    pq.write_table(pa.table({"values": lists, "label": ["a", "b"]}), tmp_path / "t.parquet")
+    if what:
+        assert recognised(tmp_path / "t.parquet", "X").what == what
+        return
+    with pytest.raises(ConfigError, match=r"^X: lists of \d+ to \d+ numbers \(column values\), which are series: no kind"):
+        recognised(tmp_path / "t.parquet", "X")

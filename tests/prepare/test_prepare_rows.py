@@ -140,7 +140,7 @@ CASES = {
     "labels of test that end with a dot": Case(
         [*N, *numbered()],
         test=[*N, *[row + "." for row in numbered(8, start=50)]],
-        refused=r"They differ by '\.' at the end, which `regatta run data\.label_strip",
+        refused=r"They differ by '\.' at the end, which `regatta run data\.label_strip=\.`",
     ),
     "labels of test that end with a dot, taken away": Case(
         [*N, *numbered()],

@@ -155,7 +155,7 @@ def _named_header(names: Sequence[str], num: int) -> str:
     return f"data.header=[{','.join(map(quoted, [*names, *more][:num]))}]"
 
 
-def unnamed(names: Sequence[str], label: str, beside: str = "", command: str = "run") -> str | None:
+def unnamed(names: Sequence[str], label: str, beside: str = "") -> str | None:
     """What to say where a first line looks like a row; None where it may name columns. beside: words for the command."""
     if not any(is_number(name) for name in names):
         return None
@@ -163,7 +163,7 @@ def unnamed(names: Sequence[str], label: str, beside: str = "", command: str = "
     return (
         f"its first line looks like a row ({first_of(list(map(one_line, names)), _SHOWN)}). "
         f"Where no line names the {len(names)} columns, name them, such as: "
-        f"regatta {command} {beside}'data.header=[{named}]'"
+        f"regatta run {beside}'data.header=[{named}]'"
     )
 
 
@@ -430,6 +430,11 @@ def _first_rows(table: _Table) -> Iterator[Mapping[str, object]]:
     with _text(table.path) as file:
         rows = itertools.islice(csv.reader(file, delimiter=table.delimiter), int(table.headed), None)
         yield from (dict(zip(table.names, row, strict=True)) for row in rows if len(row) == len(table.names))
+
+
+def first_line(path: Path) -> list[str]:
+    """The fields of the first line of a CSV or TSV."""
+    return max((_first_line(path, delimiter) for delimiter in _DELIMITERS), key=len)
 
 
 def first_rows(path: Path, num: int = 200) -> list[dict[str, str]]:
