@@ -187,6 +187,11 @@ def reading_of(kind: str) -> Reading:
     return cast(Reading, found) if hasattr(found, "inspect_batch") else EachAlone(kind, found.NUM_FACTS)
 
 
+def in_threads(kind: Reading) -> bool:
+    """Whether the kind's work on portions is nearly all done outside of the interpreter (`THREADS`, which it may have)."""
+    return getattr(kind, "THREADS", False)
+
+
 def sample_reading_of(kind: str) -> SampleReading:
     """How one sample of a kind is read, where samples are read one at a time."""
     return cast(SampleReading, _named(kind))

@@ -13,7 +13,8 @@ from pipeline.artifacts import write_csv
 from pipeline.data.dataset import SPLITS
 from pipeline.errors import DataError
 from pipeline.kinds.words import shell_word
-from pipeline.prepare.scan import Column, Samples
+from pipeline.prepare.raw import Column
+from pipeline.prepare.scan import Samples
 from pipeline.prepare.selection import Taken
 from pipeline.prepare.splits import NONE, TRAIN, conflicts, num_repeats
 from pipeline.prepare.times import Times

@@ -19,7 +19,8 @@ from pipeline.artifacts import write_csv
 from pipeline.data.dataset import SPLITS
 from pipeline.kinds.kind import Layout
 from pipeline.kinds.leaks import Leaks
-from pipeline.prepare.scan import Column, Samples
+from pipeline.prepare.raw import Column
+from pipeline.prepare.scan import Samples
 from pipeline.prepare.selection import Taken
 from pipeline.prepare.splits import TRAIN
 from pipeline.prepare.writing import Decoded, portions

@@ -10,6 +10,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 
 from pipeline.kinds.words import quoted, shell_word
 from pipeline.prepare.raw import Source
@@ -37,8 +38,17 @@ def belonging_notes(source: Source) -> list[str]:
         return []
     rows = list(_looked_at(source.cells()))
     names = list(rows[0]) if rows else []
-    counts = {name: Counter(str(row[name]).strip() for row in rows) for name in names}
+    counts = {name: _counted(map(itemgetter(name), rows)) for name in names}
     return [_note(name, values, len(rows)) for name, values in counts.items() if _may_own(name, values)]
+
+
+def _counted(cells: Iterable[object]) -> dict[str, int]:
+    """How often each text occurs, in the order in which they first do."""
+    found: dict[str, int] = {}
+    for cell, num in Counter(cells).items():
+        text = str(cell).strip()
+        found[text] = found.get(text, 0) + num
+    return found
 
 
 def _looked_at(rows: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, object]]:

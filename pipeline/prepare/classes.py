@@ -11,8 +11,8 @@ from pipeline.errors import ConfigError
 from pipeline.kinds.words import stands_for_missing
 from pipeline.prepare.labels import class_order, whole_numbers
 from pipeline.prepare.numbers import are_numbers, as_numbers, many_of_classes
-from pipeline.prepare.raw import Source
-from pipeline.prepare.scan import Column, Samples
+from pipeline.prepare.raw import Column, Source
+from pipeline.prepare.scan import Samples
 from pipeline.wording import share, some
 
 

@@ -27,8 +27,8 @@ from pipeline.prepare.account import Refused, by_reason, check_quarantine, notes
 from pipeline.prepare.labels import encoded
 from pipeline.prepare.overview import Division, Overview, divided, laid, overview_of, selected
 from pipeline.prepare.parallel import num_workers
-from pipeline.prepare.raw import Portion, Source
-from pipeline.prepare.scan import Column, Samples
+from pipeline.prepare.raw import Column, Portion, Source
+from pipeline.prepare.scan import Samples
 from pipeline.prepare.sources import open_source
 from pipeline.prepare.writing import Decoded, decoded, portions
 from pipeline.schema.data import DataConfig
@@ -99,7 +99,7 @@ def _met(source: Source) -> Met:
     met, until = Met(), time.monotonic() + MEETING_S
     for portion in source.read():
         met.num += len(portion)
-        met.num_bytes += sum(portion.num_bytes)
+        met.num_bytes += int(portion.num_bytes.sum())
         met.labels.update(portion.labels)
         met.splits.update(split for split in portion.splits if split is not None)
         if time.monotonic() > until:
@@ -116,7 +116,7 @@ def _sparse(source: Source, met: Met) -> Source:
     def read() -> Iterator[Portion]:
         place = 0
         for portion in source.read():
-            chosen = range(-place % met.every, min(len(portion), met.num - place), met.every)
+            chosen = np.arange(-place % met.every, min(len(portion), met.num - place), met.every)
             if len(chosen):
                 yield portion.taken(chosen)
             place += len(portion)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.kinds.words import stands_for_missing
 from pipeline.prepare.account import Refused
-from pipeline.prepare.raw import Source
-from pipeline.prepare.scan import Column, Samples
+from pipeline.prepare.raw import Column, Source
+from pipeline.prepare.scan import Samples
 from pipeline.wording import some
 
 FEW_VALUES = 20

@@ -15,8 +15,8 @@ from pipeline.prepare.account import Refused, check_classes, check_reach, check_
 from pipeline.prepare.belonging import belonging_notes
 from pipeline.prepare.classes import class_names, settled
 from pipeline.prepare.labels import encoded
-from pipeline.prepare.raw import Source
-from pipeline.prepare.scan import NONE, Column, Samples, scan
+from pipeline.prepare.raw import NONE, Column, Source
+from pipeline.prepare.scan import Samples, scan
 from pipeline.prepare.selection import Taken, canonical, cells, split_samples, told_apart
 from pipeline.prepare.splits import TEST, TRAIN, VAL, limited
 from pipeline.prepare.times import Times, timed

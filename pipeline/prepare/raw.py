@@ -4,12 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.data.dataset import Task
 from pipeline.kinds.kind import Content, Contents
 
 PORTION_SAMPLES, PORTION_BYTES = 128, 8 * 2**20
+NONE = -1
+Column = NDArray[np.int64]
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Said(Sequence[Value], Generic[Value]):
+    """What samples say, each different value once: most say the same as others."""
+
+    values: list[Value]
+    """In the order in which they are first said."""
+    codes: Column
+    """(n,) places in `values`."""
+
+    @classmethod
+    def of(cls, each: Iterable[Value]) -> Said[Value]:
+        """From the value of each sample."""
+        known: dict[Value, int] = {}
+        codes = np.array([known.setdefault(value, len(known)) for value in each], np.int64)
+        return cls(list(known), codes)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, i: int) -> Value:  # type: ignore[override]
+        return self.values[int(self.codes[i])]
+
+    def __iter__(self) -> Iterator[Value]:
+        return map(self.values.__getitem__, self.codes.tolist())
+
+    def taken(self, places: Column) -> Said[Value]:
+        """By these samples."""
+        return Said(self.values, self.codes[places])
 
 
 class Raw(NamedTuple):
@@ -35,37 +71,38 @@ class Raw(NamedTuple):
 
 @dataclass(frozen=True)
 class Portion:
-    """Some samples as the user has them, one after the other: a list for each field of `Raw`."""
+    """Some samples as the user has them, one after the other: a column for each field of `Raw`."""
 
-    sources: list[str]
-    rows: list[int | None]
-    labels: list[tuple[str, ...]]
+    sources: Said[str]
+    rows: Column
+    """NONE where the file is the sample."""
+    labels: Said[tuple[str, ...]]
     contents: Contents
-    num_bytes: list[int]
-    splits: list[str | None]
-    groups: list[str | None]
-    times: list[str | None]
+    num_bytes: Column
+    splits: Said[str | None]
+    groups: Said[str | None]
+    times: Said[str | None]
     problems: dict[int, str]
     """By place in the portion."""
 
     def __len__(self) -> int:
         return len(self.sources)
 
-    def taken(self, places: Sequence[int]) -> Portion:
-        """Some of the samples."""
-        new = {place: i for i, place in enumerate(places)}
+    def taken(self, places: Column) -> Portion:
+        """The samples at these places, which may repeat."""
+        told = enumerate(places.tolist()) if self.problems else ()
         return Portion(
-            sources=[self.sources[i] for i in places],
-            rows=[self.rows[i] for i in places],
-            labels=[self.labels[i] for i in places],
-            contents=[self.contents[i] for i in places]
+            sources=self.sources.taken(places),
+            rows=self.rows[places],
+            labels=self.labels.taken(places),
+            contents=[self.contents[i] for i in places.tolist()]
             if isinstance(self.contents, list)
-            else self.contents.take(list(places)),
-            num_bytes=[self.num_bytes[i] for i in places],
-            splits=[self.splits[i] for i in places],
-            groups=[self.groups[i] for i in places],
-            times=[self.times[i] for i in places],
-            problems={new[i]: said for i, said in self.problems.items() if i in new},
+            else self.contents.take(places),
+            num_bytes=self.num_bytes[places],
+            splits=self.splits.taken(places),
+            groups=self.groups.taken(places),
+            times=self.times.taken(places),
+            problems={i: self.problems[place] for i, place in told if place in self.problems},
         )
 
     def parts(self, weights: Sequence[int]) -> Iterator[range]:
@@ -82,9 +119,12 @@ class Portion:
 
 def portion_of(raws: Sequence[Raw]) -> Portion:
     """Samples as one portion."""
-    sources, rows, labels, contents, num_bytes, splits, groups, times, problems = (list(own) for own in zip(*raws, strict=True))
+    sources, rows, labels, contents, num_bytes, splits, groups, times, problems = zip(*raws, strict=True)
     told = {i: said for i, said in enumerate(problems) if said is not None}
-    return Portion(sources, rows, labels, contents, num_bytes, splits, groups, times, told)
+    numbers = np.array([NONE if row is None else row for row in rows], np.int64)
+    beside = Said.of(splits), Said.of(groups), Said.of(times)
+    sizes = np.array(num_bytes, np.int64)
+    return Portion(Said.of(sources), numbers, Said.of(labels), list(contents), sizes, *beside, told)
 
 
 def portioned(read: Callable[[], Iterable[Raw]]) -> Callable[[], Iterator[Portion]]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 from pipeline import keyed
 from pipeline.data.dataset import SPLITS
 from pipeline.errors import DataError
-from pipeline.kinds.reading import Inspected, Reading
+from pipeline.kinds.reading import Inspected, Reading, in_threads
 from pipeline.prepare.parallel import CrashError, ordered
-from pipeline.prepare.raw import Portion, Source
+from pipeline.prepare.raw import NONE, Column, Portion, Said, Source, Value
 from pipeline.progress import Display
 
-NONE = -1
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _SPLIT_CODES: dict[str | None, int] = {None: NONE, **{name: i for i, name in enumerate(SPLITS)}}
-Column = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,16 @@ class Samples:
         """Where a sample came from, for people to read."""
         return self.sources[i] if self.in_files[i] or self.rows[i] == NONE else f"{self.sources[i]}:{self.rows[i]}"
 
+    def names(self, index: Column) -> pa.Array:
+        """`name` of many samples."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        sources = pa.array([self.sources[i] for i in index.tolist()], pa.string())
+        alone = pa.array(self.in_files[index] | (self.rows[index] == NONE))
+        rows = pa.array(self.rows[index]).cast(pa.string())
+        return pc.if_else(alone, sources, pc.binary_join_element_wise(sources, rows, ":"))
+
     def good(self) -> Column:
         """Positions of the samples without a problem."""
         keep = np.ones(len(self), bool)
@@ -79,7 +90,7 @@ def scan(source: Source, kind: Reading, data: Any, workers: int) -> Samples:
     tasks = (_capped(portion, max_bytes) for portion in source.read())
     inspect = partial(_inspected, kind.inspect_batch, kind.NUM_FACTS, data)
     with Display("prepare: reading", "sample", source.num_samples) as display, crashes_explained():
-        for portion, found in ordered(inspect, tasks, _weight, workers):
+        for portion, found in ordered(inspect, tasks, _weight, workers, threads=in_threads(kind)):
             columns.add(portion, found)
             display.advance(len(portion))
     return columns.samples()
@@ -87,7 +98,7 @@ def scan(source: Source, kind: Reading, data: Any, workers: int) -> Samples:
 
 def _weight(portion: Portion) -> int:
     """Memory that a portion takes while it is read: the contents and a copy on its way."""
-    return 2 * sum(portion.num_bytes)
+    return 2 * int(portion.num_bytes.sum())
 
 
 def source_digest(samples: Samples) -> str:
@@ -130,18 +141,20 @@ def _content(portion: Portion, i: int) -> Any:
 
 def _capped(portion: Portion, max_bytes: int) -> Portion:
     """Without the contents that are too large, which lists alone may have."""
-    large = [i for i, size in enumerate(portion.num_bytes) if size > max_bytes and _content(portion, i) is not None]
+    over = np.flatnonzero(portion.num_bytes > max_bytes).tolist()
+    large = [i for i in over if _content(portion, i) is not None]
     if not large:
         return portion
     told = {i: f"{portion.num_bytes[i]} bytes are more than any sample needs ({max_bytes})" for i in large}
     contents = [None if i in told else content for i, content in enumerate(portion.contents)]
-    sizes = [0 if i in told else size for i, size in enumerate(portion.num_bytes)]
+    sizes = portion.num_bytes.copy()
+    sizes[large] = 0
     return replace(portion, contents=contents, num_bytes=sizes, problems=portion.problems | told)
 
 
 def _inspected(inspect: Callable[..., Inspected], num_facts: int, data: Any, portion: Portion) -> Inspected:
     """What the kind finds, and the source's own problems before those."""
-    judged = np.array([split not in (None, SPLITS[0]) for split in portion.splits], bool)
+    judged = np.array([split not in (None, SPLITS[0]) for split in portion.splits.values], bool)[portion.splits.codes]
     judged[list(portion.problems)] = True
     if isinstance(portion.contents, list) and not any(content is not None for content in portion.contents):
         none = np.zeros(len(portion), np.uint64), np.zeros((len(portion), num_facts), np.int64)
@@ -171,26 +184,19 @@ class _Columns:
     def add(self, portion: Portion, found: Inspected) -> None:
         first, files = len(self.sources), portion.contents if isinstance(portion.contents, list) else ()
         self.problems |= {first + i: said for i, said in found.problems.items()}
-        self.sources += self._shared(portion.sources)
-        self.in_files.extend(row is None for row in portion.rows)
+        self.sources += portion.sources
+        self.in_files.frombytes((portion.rows == NONE).tobytes())
         for i in (i for i, content in enumerate(files) if isinstance(content, Path)):
             self.in_files[first + i] = True
         self.contents.frombytes(found.numbers.tobytes())
-        self.rows.extend(NONE if row is None else row for row in portion.rows)
-        self.labels.extend(self.label_codes.setdefault(labels, len(self.label_codes)) for labels in portion.labels)
-        self.splits.extend(_SPLIT_CODES[split] for split in portion.splits)
-        self.groups.extend(self.group_codes.setdefault(group, len(self.group_codes) - 1) for group in portion.groups)
-        self.times.extend(self.time_codes.setdefault(time, len(self.time_codes) - 1) for time in portion.times)
+        self.rows.frombytes(portion.rows.tobytes())
+        _add_codes(self.labels, portion.labels, self.label_codes)
+        _add_codes(self.splits, portion.splits, _SPLIT_CODES)
+        _add_codes(self.groups, portion.groups, self.group_codes)
+        _add_codes(self.times, portion.times, self.time_codes)
         self.facts.frombytes(found.facts.tobytes())
         if found.survey is not None:
             self.survey = found.survey if self.survey is None else self.kind.merged(self.survey, found.survey)
-
-    def _shared(self, sources: list[str]) -> Iterator[str]:
-        """The rows of a file share one text."""
-        last = self.sources[-1] if self.sources else ""
-        for source in sources:
-            last = last if source == last else source
-            yield last
 
     def samples(self) -> Samples:
         return Samples(
@@ -209,3 +215,10 @@ class _Columns:
             time_texts=[text for text in self.time_codes if text is not None],
             survey=self.survey,
         )
+
+
+def _add_codes(column: array[int], said: Said[Value], codes: dict[Value, int]) -> None:
+    """The codes of what samples say; what none has said before gets the next one, from 0 on, and nothing NONE."""
+    first = NONE if None in codes else 0
+    own = [codes.setdefault(value, len(codes) + first) for value in said.values]
+    column.frombytes(np.array(own, np.int64)[said.codes].tobytes())

@@ -12,7 +12,8 @@ from pipeline import keyed
 from pipeline.data.dataset import FEW, SPLITS
 from pipeline.errors import ConfigError
 from pipeline.prepare.folds import TIMELESS, check_enough, dealt
-from pipeline.prepare.scan import Column, Samples
+from pipeline.prepare.raw import Column
+from pipeline.prepare.scan import Samples
 from pipeline.prepare.splits import NONE, TEST, TRAIN, VAL, assigned, by_time, conflicts, group_strata, straddlers
 from pipeline.prepare.times import Times, time_notes
 from pipeline.schema.prepare import PrepareConfig

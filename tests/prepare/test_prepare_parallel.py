@@ -31,7 +31,16 @@ def weigh(number: int) -> int:
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_results_in_order_for_any_number_of_workers(workers: int) -> None:
-    assert list(ordered(square, range(40), weigh, workers, patience_s=0)) == [(i, i * i) for i in range(40)]
+    for threads in (False, True):
+        found = ordered(square, range(40), weigh, workers, patience_s=0, threads=threads)
+        assert list(found) == [(i, i * i) for i in range(40)]
+
+
+def test_threads_are_of_this_process_and_their_errors_arrive() -> None:
+    pids = {pid for _, pid in ordered(process_id, range(5), weigh, 2, patience_s=0, threads=True)}
+    assert pids == {os.getpid()}
+    with pytest.raises(ValueError, match="at 0"):
+        list(ordered(fail, range(9), weigh, 2, patience_s=0, threads=True))
 
 
 def test_short_work_starts_no_process() -> None:

@@ -284,7 +284,11 @@ def test_times_labels_splits_and_groups_are_no_contents(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "t.csv", "when,who,part,num,label", ["2024-01-01,ann,train,1,a", "2024-01-02,bob,train,2,b"])
     portion = next(open_source(table_config(path=str(path), split="part", group="who", ignore=["when"])).read())
     assert portion.contents.schema.names == ["num"]
-    assert (portion.groups, portion.splits, portion.rows) == (["ann", "bob"], ["train", "train"], [2, 3])
+    assert [list(said) for said in (portion.groups, portion.splits, portion.rows)] == [
+        ["ann", "bob"],
+        ["train", "train"],
+        [2, 3],
+    ]
 
 
 def test_columns_of_times_and_groups_may_be_ignored_as_well() -> None:

@@ -40,16 +40,29 @@ def numbers(cells: pa.Array) -> tuple[NDArray[np.float64], Mask]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    empty = pc.equal(cells, "")
+    said = pc.if_else(empty, "nan", cells) if pc.any(empty).as_py() else cells
     try:
-        values = as_numpy(cells.cast(pa.float64()))
+        values = as_numpy(said.cast(pa.float64()))
     except pa.ArrowInvalid:
         fits = pc.match_substring_regex(cells, NUMBER)
         values = as_numpy(pc.if_else(fits, cells, "nan").cast(pa.float64()))
-    return np.where(np.isfinite(values), values, np.nan), np.isfinite(values)
+    finite = np.isfinite(values)
+    return np.where(finite, values, np.nan), finite
 
 
 def dates(cells: pa.Array, order: str) -> tuple[NDArray[np.float64], Mask]:
     """(n,) seconds since 1970 UTC, and which cells say a date that there is."""
+    coded = cells.dictionary_encode()  # most dates are said more than once
+    fits = matching(coded.dictionary, DATES[order])
+    if not fits.any():
+        return np.full(len(cells), np.nan), np.zeros(len(cells), bool)
+    seconds, there = _dates(coded.dictionary, order)
+    places = as_numpy(coded.indices)
+    return seconds[places], there[places]
+
+
+def _dates(cells: pa.Array, order: str) -> tuple[NDArray[np.float64], Mask]:
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -76,7 +76,7 @@ class _Numbers:
     type = "number"
 
     def __init__(self) -> None:
-        self.sample: list[NDArray[np.float32]] = []
+        self.sample: list[NDArray[np.float32]] = [np.empty(0, np.float32)]
         self.sampled = self.missing = 0
         self.values: NDArray[np.float32] | None = np.empty(0, np.float32)
         self.counts = np.empty(0, np.int64)
@@ -96,8 +96,9 @@ class _Numbers:
 
     def learned(self, bins: int, exact: bool, rare: int) -> dict[str, Any]:
         """Grid of quantiles, each once, and the frequent values."""
-        whole = np.sort(np.concatenate(self.sample)) if self.sampled else np.empty(0, np.float32)
-        self.sample = [whole]
+        if len(self.sample) > 1:
+            self.sample = [np.sort(np.concatenate(self.sample))]
+        whole = self.sample[0]
         often = self.values[self.counts >= rare] if exact and self.values is not None else np.empty(0, np.float32)
         return {
             "missing": self.missing,

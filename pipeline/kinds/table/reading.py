@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NUM_FACTS = 1
+THREADS = True
+"""Whole columns at once are Arrow's and numpy's work; another process would have to be sent all cells."""
 DTYPE = np.dtype(np.float32)
 CELL_BYTES = 32
 """That decoding takes, roughly."""
@@ -76,7 +78,7 @@ def _hashed(texts: pa.Array) -> keyed.U64:
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].tolist()
     view, blake = memoryview(data or b""), hashlib.blake2b
-    digests = (blake(view[a:b], digest_size=8).digest() for a, b in itertools.pairwise(ends))
+    digests = [blake(view[a:b], digest_size=8).digest() for a, b in itertools.pairwise(ends)]
     return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.prepare.raw import Portion, Source
+from pipeline.prepare.raw import Portion, Said, Source
 from pipeline.prepare.sources.chosen import chosen_source
 from pipeline.prepare.sources.csv import open_csv
 from pipeline.prepare.sources.digits import open_digits
@@ -68,8 +68,8 @@ def _given(source: Source, split: str | None) -> Source:
 
     def read() -> Iterator[Portion]:
         for portion in source.read():
-            places = [f"{split}/{place}" for place in portion.sources]
-            yield replace(portion, splits=[split] * len(portion), sources=places)
+            places = replace(portion.sources, values=[f"{split}/{place}" for place in portion.sources.values])
+            yield replace(portion, splits=Said.of([split] * len(portion)), sources=places)
 
     return replace(source, read=read)
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from pipeline.errors import DataError
 from pipeline.kinds.words import is_number, quoted, shell_word
-from pipeline.prepare.raw import Portion, Raw, Source, portion_of
+from pipeline.prepare.raw import Column, Portion, Raw, Source, portion_of
 from pipeline.prepare.sources.columns import check_columns
 from pipeline.prepare.sources.given import check_labelled, splits_of_tables
 from pipeline.prepare.sources.layout import is_hidden, key_of, readable_name
@@ -43,6 +43,7 @@ _PORTION_BYTES = 4 * 2**20
 _SHOWN = 6
 _FIRST_LINES = 100
 _BREAK, _LAST_BLANK, _FIRST_WIDE = ord("\n"), ord(" "), 0x80
+_NONE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -208,22 +209,31 @@ def _name(table: _Table) -> str:
     return readable_name(table.path.name)
 
 
-def _portion(batch: pa.RecordBatch, rows: Sequence[int], table: _Table, columns: Columns, features: Sequence[str]) -> Portion:
+def _portion(batch: pa.RecordBatch, rows: Column, table: _Table, columns: Columns, features: Sequence[str]) -> Portion:
     """Rows as samples; what the cells beside the contents say is made out once for each that differs."""
-    known: dict[tuple[str, ...], Raw] = {}
-    raws = []
-    for cells in zip(*(batch[name].to_pylist() for name in columns.names), strict=True):
-        if cells not in known:
-            known[cells] = made_raw(columns, dict(zip(columns.names, cells, strict=True)), _name(table), 0, None, 0)
-        raws.append(known[cells])
+    first, same = _different(batch.select(columns.names))
+    cells = batch.select(columns.names).take(first).to_pylist()
+    portion = portion_of([made_raw(columns, own, _name(table), 0, None, 0) for own in cells]).taken(same)
     contents = batch.select(list(features))
     size = max(1, contents.nbytes // len(batch))
-    portion = portion_of(raws)
-    splits = [split or table.split for split in portion.splits]
-    return replace(portion, rows=list(rows), contents=contents, num_bytes=[size] * len(batch), splits=splits)
+    splits = replace(portion.splits, values=[split or table.split for split in portion.splits.values])
+    return replace(portion, rows=rows, contents=contents, num_bytes=np.full(len(batch), size), splits=splits)
 
 
-_Batches = Iterator[tuple["pa.RecordBatch", Sequence[int], list[tuple[int, str]]]]
+def _different(batch: pa.RecordBatch) -> tuple[Column, Column]:
+    """Places of the different rows, in the order in which they come first, and by row (n,) which of them it is."""
+    same = np.zeros(len(batch), np.int64)
+    for column in batch.columns:
+        coded = column.dictionary_encode()
+        same = same * len(coded.dictionary) + coded.indices.to_numpy()
+        _, first, same = np.unique(same, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[same]
+
+
+_Batches = Iterator[tuple["pa.RecordBatch", Column, list[tuple[int, str]]]]
 """Rows of text, the number of each, and the numbers of what are no rows, with the reason."""
 
 
@@ -256,9 +266,9 @@ def _csv_batches(table: _Table, names: Sequence[str]) -> _Batches:
             chosen = pa.RecordBatch.from_arrays([_trimmed(batch[wanted[name]]) for name in names], list(names))
             if blank.any():
                 chosen, rows = chosen.filter(pa.array(~blank)), rows[~blank]
-            yield chosen, rows.tolist(), problems
+            yield chosen, rows, problems
         if bad:
-            yield pa.RecordBatch.from_arrays([pa.array([], pa.string())] * len(names), list(names)), [], lines.of([], bad)[1]
+            yield pa.RecordBatch.from_arrays([pa.array([], pa.string())] * len(names), list(names)), _NONE, lines.of([], bad)[1]
     _check_closed(table, lines)
 
 
@@ -279,10 +289,13 @@ def _may_have_blanks(column: pa.Array) -> bool:
     """Whether any cell begins or ends with a byte that may be of white space: trimming all costs as much as reading them."""
     _, offsets, data = column.buffers()
     ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
-    there = ends[:-1] < ends[1:]
+    first, last = ends[:-1], ends[1:] - 1
+    there = first <= last
+    if not there.all():
+        first, last = first[there], last[there]
     texts = np.frombuffer(data or b"", np.uint8)
-    outer = texts[np.concatenate([ends[:-1][there], ends[1:][there] - 1])]
-    return bool(((outer <= _LAST_BLANK) | (outer >= _FIRST_WIDE)).any())
+    outer = [texts[places] for places in (first, last) if len(places)]
+    return any(own.min() <= _LAST_BLANK or own.max() >= _FIRST_WIDE for own in outer)
 
 
 class _Lines:
@@ -366,7 +379,7 @@ def _parquet_batches(table: _Table, names: Sequence[str]) -> _Batches:
     most = max(1, _PORTION_BYTES * opened.metadata.num_rows // max(size, 1))
     for batch in opened.iter_batches(min(most, 65536), columns=list(names)):
         texts = [_trimmed(_as_text(batch[name])) for name in names]
-        yield pa.RecordBatch.from_arrays(texts, list(names)), range(row, row + len(batch)), []
+        yield pa.RecordBatch.from_arrays(texts, list(names)), np.arange(row, row + len(batch)), []
         row += len(batch)
 
 
