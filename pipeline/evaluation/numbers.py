@@ -29,12 +29,12 @@ class Score:
 
 def mean_absolute_error(actual: Floats, predicted: Floats) -> Score:
     """In the numbers' unit."""
-    return _of_mean(np.abs(actual - predicted).mean(axis=1))
+    return interval_of_mean(np.abs(actual - predicted).mean(axis=1))
 
 
 def root_mean_squared_error(actual: Floats, predicted: Floats) -> Score:
     """In the numbers' unit; large errors count for more."""
-    squares = _of_mean(((actual - predicted) ** 2).mean(axis=1))
+    squares = interval_of_mean(((actual - predicted) ** 2).mean(axis=1))
     return Score(*(None if value is None else value**0.5 for value in (squares.value, squares.low, squares.high)))
 
 
@@ -62,8 +62,8 @@ def error_ranges(names: Sequence[str], actual: Floats, predicted: Floats) -> lis
     return rows
 
 
-def _of_mean(values: Floats) -> Score:
-    """Of values that are not negative."""
+def interval_of_mean(values: Floats) -> Score:
+    """Of values (N,) that are not negative."""
     mean, half = float(values.mean()), _half_width(values)
     return Score(mean, None, None) if half is None else Score(mean, max(0.0, mean - half), mean + half)
 

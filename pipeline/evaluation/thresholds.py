@@ -2,55 +2,86 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.classes import Floats
+from pipeline.evaluation.classes import Floats, Ints
 from pipeline.evaluation.curves import Curve, curve_of
 
 HALF = 0.5
-RULE = re.compile(r"f1|(precision|recall)>=(0?\.\d+|1(\.0+)?)")
 FEW_POSITIVES = 20
 """Labels with fewer validation samples share one threshold: of their own it would be chance."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Of one label: which probabilities are a yes, and which are left open."""
+
+    threshold: float
+    """Yes above it."""
+    kept: bool = True
+    """Whether the rule is kept on validation samples; if not, this comes nearest."""
+    open_above: float | None = None
+    """Left open above this and up to `open_to`, which `threshold` lies between; None: nothing is."""
+    open_to: float | None = None
+
+
+CutOf = Callable[[NDArray[np.generic], Floats], Cut]
+"""From labels (N,) of 0 and 1 and scores (N,) of validation samples."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
     """Of each label, and what was not to be had."""
 
-    values: Floats
-    """(C,): a label is given where its probability is above this."""
+    cuts: list[Cut]
+    positives: Ints
+    """(C,) validation samples that carry each label."""
     shared: list[int]
     """Labels that share one."""
-    missed: list[int]
-    """Labels of which no threshold reaches what was asked for: they have the one that comes nearest."""
+
+    @property
+    def values(self) -> Floats:
+        """(C,): a label is given where its probability is above this."""
+        return np.array([cut.threshold for cut in self.cuts])
+
+    @property
+    def missed(self) -> list[int]:
+        """Labels of which no threshold reaches what was asked for: they have the one that comes nearest."""
+        return [i for i, cut in enumerate(self.cuts) if not cut.kept]
 
 
-def chosen_thresholds(labels: NDArray[np.generic], probabilities: Floats, rule: str) -> Thresholds:
+def chosen_thresholds(labels: NDArray[np.generic], probabilities: Floats, cut_of: CutOf) -> Thresholds:
     """By a rule, of labels (N, C) of 0 and 1 and probabilities (N, C) of validation samples."""
     num = np.asarray(labels, np.int64).sum(axis=0)
     few = np.flatnonzero((num < FEW_POSITIVES) | (num == len(labels)))
-    values, missed = np.full(labels.shape[1], HALF), []
-    for i in np.setdiff1d(np.arange(labels.shape[1]), few).tolist():
-        values[i], reached = _threshold(labels[:, i], probabilities[:, i], rule)
-        missed += [] if reached else [i]
-    if len(few):
-        values[few], reached = _threshold(labels[:, few].ravel(), probabilities[:, few].ravel(), rule)
-        missed += [] if reached else few.tolist()
-    return Thresholds(values, few.tolist(), sorted(missed))
+    shared = cut_of(labels[:, few].ravel(), probabilities[:, few].ravel()) if len(few) else None
+    cuts = [shared if shared and i in few else cut_of(labels[:, i], probabilities[:, i]) for i in range(labels.shape[1])]
+    return Thresholds(cuts, num, few.tolist())
 
 
-def _threshold(labels: NDArray[np.generic], scores: Floats, rule: str) -> tuple[float, bool]:
-    """Half way to the next score, so that no sample lies on it, and whether the rule is kept."""
-    curve = curve_of(labels, scores)
-    if curve is None:
-        return HALF, rule == "f1"
-    place, reached = _place(curve, rule)
-    below = curve.thresholds[place + 1] if place + 1 < len(curve.thresholds) else 0.0
-    return float((curve.thresholds[place] + below) / 2), reached
+def by_rule(rule: str) -> CutOf:
+    """f1, precision>=SHARE or recall>=SHARE."""
+
+    def cut(labels: NDArray[np.generic], scores: Floats) -> Cut:
+        """Half way to the next score, so that no sample lies on it."""
+        curve = curve_of(labels, scores)
+        if curve is None:
+            return Cut(HALF, rule == "f1")
+        place, kept = _place(curve, rule)
+        return Cut(float(between(curve.thresholds)[place + 1]), kept)
+
+    return cut
+
+
+def between(levels: Floats) -> Floats:
+    """(L + 1,) thresholds above, between and below descending probabilities (L,): half way, so that none lies on one."""
+    padded = np.r_[1.0, levels, 0.0]
+    ends: Floats = (padded[1:] + padded[:-1]) / 2
+    return ends
 
 
 def _place(curve: Curve, rule: str) -> tuple[int, bool]:
@@ -72,3 +103,8 @@ def risk_coverage(confidence: Floats, right: NDArray[np.generic]) -> tuple[Float
     last = np.r_[np.flatnonzero(np.diff(confidence[order])), len(order) - 1]
     wrong = np.cumsum(1.0 - np.asarray(right, np.float64)[order])[last]
     return (last + 1) / len(order), wrong / (last + 1)
+
+
+def risk_area(coverage: Floats, risk: Floats) -> float:
+    """The mean risk over all coverages (AURC: Geifman et al. 2019); of answers in no order it is the risk of all."""
+    return float((np.diff(np.r_[0.0, coverage]) * risk).sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class Predictions:
     probabilities: NDArray[np.float32]
     ids: NDArray[np.uint64]
     classes: list[str]
+    abstained: NDArray[np.bool_]
+    """Which answers are left open."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def read_predictions(artifacts: Path) -> Predictions:
     """Read the predictions of classes; StorageError where the file is missing or not whole."""
     path = artifacts / "evaluate" / "predictions.parquet"
     numbers = ("id", "label", "prediction", "probabilities")
-    table = read_parquet(path, [*numbers, "source"])
+    table = read_parquet(path, [*numbers, "source", "abstained"])
     meta = table.schema.metadata
     columns = {name: _values(table[name]) for name in numbers}
     return Predictions(
@@ -94,6 +96,7 @@ def read_predictions(artifacts: Path) -> Predictions:
         probabilities=columns["probabilities"],
         ids=columns["id"],
         classes=json.loads(meta[b"classes"]),
+        abstained=np.array(table["abstained"].to_pylist(), bool),
     )
 
 
@@ -103,17 +106,33 @@ class Threshold:
 
     name: str
     value: float
+    positives: int
+    """Of the label among the validation samples."""
     shared: bool
     """With other labels of few positives."""
     kept: bool
     """Whether the rule is kept on validation samples."""
+    left_open: tuple[float, float] | None
+    """Above the first and up to the second probability no answer is given; None: it always is."""
 
 
 def read_thresholds(artifacts: Path) -> list[Threshold]:
     """Of each label, or of the second of two classes; none where no rule chose them."""
     path = artifacts / "evaluate" / "tables" / "thresholds.csv"
-    rows = read_csv(path, ("class", "threshold", "shared", "kept")) if path.exists() else []
-    return [Threshold(row["class"], float(row["threshold"]), row["shared"] == "yes", row["kept"] == "yes") for row in rows]
+    columns = ("class", "threshold", "positives", "shared", "kept", "open_above", "open_to")
+    return [_threshold(row) for row in read_csv(path, columns)] if path.exists() else []
+
+
+def _threshold(row: Mapping[str, str]) -> Threshold:
+    ends = (row["open_above"], row["open_to"])
+    return Threshold(
+        row["class"],
+        float(row["threshold"]),
+        int(row["positives"]),
+        row["shared"] == "yes",
+        row["kept"] == "yes",
+        (float(ends[0]), float(ends[1])) if all(ends) else None,
+    )
 
 
 def check_classes(artifacts: Path, found: list[str], names: list[str], what: str = "classes") -> None:

@@ -152,7 +152,12 @@ def _class_tiles(test: Evaluation) -> list[Tile]:
         *exact,
         Tile("Macro-F1", f"{test.macro_f1:.3f}", "mean over classes, 1 is best"),
         Tile("Calibration error", words.points(test.calibration_error), "between confidence and truth"),
+        *([] if test.cost is None else [_cost_tile(test, test.cost)]),
     ]
+
+
+def _cost_tile(test: Evaluation, cost: float) -> Tile:
+    return Tile("Cost of a sample", words.number(cost), f"95% interval {words.between(test.cost_low, test.cost_high)}")
 
 
 def target_table(records: Records) -> list[dict[str, Any]]:

@@ -26,7 +26,18 @@ from pipeline.baselines.measured import against_baselines, in_words
 from pipeline.data.dataset import Dataset, Manifest, Split, open_dataset
 from pipeline.errors import ConfigError, DataError, NumericsError, StorageError
 from pipeline.evaluation import classes as ev
-from pipeline.evaluation.decisions import areas, at_temperature, logits_of, loss_of, temperature_of, thresholds_by
+from pipeline.evaluation.costs import Costs
+from pipeline.evaluation.decisions import (
+    BALANCED,
+    COSTS,
+    areas,
+    at_temperature,
+    decided_by,
+    logits_of,
+    loss_of,
+    priced,
+    temperature_of,
+)
 from pipeline.evaluation.numbers import determination, error_ranges, mean_absolute_error, root_mean_squared_error
 from pipeline.evaluation.thresholds import Thresholds
 from pipeline.runs.reads import counted_read
@@ -85,42 +96,32 @@ def judge_classes(
 ) -> tuple[ev.Ints, dict[str, Any]]:
     """Write predictions and tables; what is predicted, and the metrics of probabilities (N, classes).
 
-    validated: those of the validation samples, on which thresholds are chosen and the temperature is fitted; None: there are
-    none.
+    validated: those of the validation samples, on which thresholds are chosen and the temperature is fitted; None:
+    there are none.
     """
-    task, classes, labels = dataset.manifest.task, dataset.manifest.classes, np.asarray(test.labels)
-    rule, known = checked_rule(config.threshold, dataset.manifest), np.asarray(dataset.split("val").labels)
-    about: dict[str, Any] = {"threshold": rule} if rule else {}
-    thresholds = None
+    manifest, labels = dataset.manifest, np.asarray(test.labels)
+    task, known = manifest.task, np.asarray(dataset.split("val").labels)
+    check_rule(config, manifest, validated is not None)
+    about: dict[str, Any] = {"threshold": config.threshold} if config.threshold else {}
     if validated is not None:
-        temperature = temperature_of(known, validated, task)
-        scaled, logits = at_temperature(probabilities, task, temperature)
-        held_out, its_logits = at_temperature(validated, task, temperature)
-        about |= {
-            "temperature": temperature,
-            "scaled_loss": loss_of(labels, logits, task),
-            "val_loss": loss_of(known, logits_of(validated, task), task),
-            "scaled_val_loss": loss_of(known, its_logits, task),
-        }
+        scaled, held_out, scores = at_fitted_temperature(labels, probabilities, known, validated, task)
+        about |= scores
         if config.temperature == "used":
             probabilities, validated = scaled, held_out
             about |= {"loss": about["scaled_loss"]}
-        thresholds = thresholds_by(None if rule == BALANCED else rule, known, validated, task)
-    elif rule or config.temperature == "used":
-        raise ConfigError(
-            "evaluate.threshold and evaluate.temperature need validation samples, and there are none; set prepare.val_fraction "
-            "above 0"
-        )
-    if rule == BALANCED:
-        predictions = as_if_equally_frequent(probabilities, dataset.manifest)
-    else:
-        predictions = ev.predicted_labels(probabilities, task, thresholds.values if thresholds else None)
-    write_predictions(folder / "predictions.parquet", dataset, test, predictions, probabilities)
-    write_confusion(folder / TABLES / "confusion.csv", labels, predictions, classes)
-    rows = areas(labels, probabilities, classes)
+    costs = Costs(**config.costs.model_dump())
+    decision = decided_by(config.threshold, costs, known, validated, task, training_shares(manifest))
+    if config.threshold == COSTS:
+        about |= priced(costs, labels, probabilities, decision)
+    about |= {"least_confidence": least} if (least := decision.least_confidence) is not None else {}
+    predictions = decision.predictions(probabilities)
+    left_open = decision.left_open(probabilities)
+    write_predictions(folder / "predictions.parquet", dataset, test, predictions, probabilities, left_open)
+    write_confusion(folder / TABLES / "confusion.csv", labels, predictions, manifest.classes)
+    rows = areas(labels, probabilities, manifest.classes)
     write_csv(folder / TABLES / "areas.csv", AREAS, rows)
-    if thresholds:
-        write_thresholds(folder / TABLES / "thresholds.csv", thresholds, classes)
+    if decision.thresholds:
+        write_thresholds(folder / TABLES / "thresholds.csv", decision.thresholds, manifest.classes)
     return predictions, {
         **judged(labels, predictions, probabilities, task, config.calibration_bins),
         **mean_areas(rows),
@@ -128,8 +129,6 @@ def judge_classes(
     }
 
 
-BALANCED = "balanced"
-"""A rule that chooses nothing: it needs the classes' shares alone."""
 AREAS = ["class", "positives", "roc_area", "roc_area_low", "roc_area_high", "average_precision",
          "average_precision_low", "average_precision_high"]  # fmt: skip
 
@@ -147,35 +146,78 @@ def mean_areas(rows: Sequence[Sequence[Any]]) -> dict[str, float]:
     return found
 
 
-def checked_rule(rule: str | None, manifest: Manifest) -> str | None:
-    """ConfigError where there is no decision of yes or no to be taken by a threshold."""
-    if rule not in (None, BALANCED) and manifest.task == "single" and len(manifest.classes) != 2:
+def check_rule(config: EvaluateConfig, manifest: Manifest, validated: bool) -> None:
+    """ConfigError where the data does not let answers be taken so. validated: whether there are validation samples."""
+    rule, costs, num = config.threshold, config.costs, len(manifest.classes)
+    if (rule not in (None, BALANCED) or config.temperature == "used") and not validated:
         raise ConfigError(
-            f"evaluate.threshold = {rule!r}: of {len(manifest.classes)} classes the most probable one is answered, without a "
-            "threshold; forget it with `regatta run '~evaluate.threshold'`"
+            "evaluate.threshold and evaluate.temperature need validation samples, and there are none; set "
+            "prepare.val_fraction above 0"
         )
-    return rule
+    if manifest.task == "multi" or num == 2 or rule in (None, BALANCED):
+        return
+    if rule != COSTS:
+        raise ConfigError(
+            f"evaluate.threshold = {rule!r}: of {num} classes the most probable one is answered, without a threshold; "
+            "forget it with `regatta run '~evaluate.threshold'`, or leave unsure answers open with "
+            "`regatta run evaluate.threshold=costs evaluate.costs.abstain=0.2`"
+        )
+    if costs.false_positive != costs.false_negative:
+        raise ConfigError(
+            f"evaluate.costs: false_positive = {costs.false_positive:g}, false_negative = {costs.false_negative:g}; of "
+            f"{num} classes a mistake is a false positive of one and a false negative of another: give both the same cost"
+        )
 
 
-def as_if_equally_frequent(probabilities: NDArray[Any], manifest: Manifest) -> ev.Ints:
-    """Answers by how much more probable a class is than by its share of the training split (Menon et al. 2021, post-hoc)."""
-    num = manifest.counts["train"]
-    shares = np.maximum(np.array(manifest.class_counts["train"]) / num, 0.5 / num)
+def at_fitted_temperature(
+    labels: NDArray[Any],
+    probabilities: NDArray[Any],
+    known: NDArray[Any],
+    validated: NDArray[Any],
+    task: str,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, float]]:
+    """Probabilities of test and validation samples at the temperature that fits the latter best; it, and the losses."""
+    temperature = temperature_of(known, validated, task)
+    scaled, logits = at_temperature(probabilities, task, temperature)
+    held_out, its_logits = at_temperature(validated, task, temperature)
     return (
-        ev.predicted_labels(probabilities / shares, "single")
-        if manifest.task == "single"
-        else ev.predicted_labels(probabilities, "multi", shares)
+        scaled,
+        held_out,
+        {
+            "temperature": temperature,
+            "scaled_loss": loss_of(labels, logits, task),
+            "val_loss": loss_of(known, logits_of(validated, task), task),
+            "scaled_val_loss": loss_of(known, its_logits, task),
+        },
     )
+
+
+def training_shares(manifest: Manifest) -> ev.Floats:
+    """(C,) of each class in the training split; of one that it lacks, of half a sample."""
+    num = manifest.counts["train"]
+    shares: ev.Floats = np.maximum(np.array(manifest.class_counts["train"]) / num, 0.5 / num)
+    return shares
+
+
+THRESHOLDS = ["class", "threshold", "positives", "shared", "kept", "open_above", "open_to"]
 
 
 def write_thresholds(path: Path, thresholds: Thresholds, classes: list[str]) -> None:
     """One row per label, or one for the second of two classes; what is not to be had is said."""
-    names = classes if len(thresholds.values) == len(classes) else classes[1:]
+    names = classes if len(thresholds.cuts) == len(classes) else classes[1:]
     rows = [
-        (name, float(value), "yes" if i in thresholds.shared else "no", "no" if i in thresholds.missed else "yes")
-        for i, (name, value) in enumerate(zip(names, thresholds.values, strict=True))
+        (
+            name,
+            cut.threshold,
+            int(thresholds.positives[i]),
+            "yes" if i in thresholds.shared else "no",
+            "yes" if cut.kept else "no",
+            cut.open_above,
+            cut.open_to,
+        )
+        for i, (name, cut) in enumerate(zip(names, thresholds.cuts, strict=True))
     ]
-    write_csv(path, ["class", "threshold", "shared", "kept"], rows)
+    write_csv(path, THRESHOLDS, rows)
     if thresholds.missed:
         missed = [names[i] for i in thresholds.missed]
         print(f"evaluate: no threshold keeps the rule on validation samples for {', '.join(missed[:5])}"
@@ -195,7 +237,8 @@ def scores_in_words(metrics: Mapping[str, Any]) -> str:
     """What was found, for the terminal."""
     names = {"accuracy": "accuracy", "mae": "mean absolute error", "rmse": "root mean squared error", "r2": "R2",
              "loss": "loss", "macro_f1": "macro-F1", "mean_average_precision": "mean average precision",
-             "roc_area": "area under ROC", "temperature": "temperature"}  # fmt: skip
+             "roc_area": "area under ROC", "temperature": "temperature", "cost": "cost of an answer",
+             "abstained": "share left open", "risk": "share wrong of the others"}  # fmt: skip
     return ", ".join(f"{words} {metrics[name]:.4f}" for name, words in names.items() if metrics.get(name) is not None)
 
 
@@ -295,9 +338,17 @@ def _scores(actual: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float | 
 
 
 def write_predictions(
-    path: Path, dataset: Dataset, test: Split, predictions: ev.Ints, probabilities: NDArray[np.float32]
+    path: Path,
+    dataset: Dataset,
+    test: Split,
+    predictions: ev.Ints,
+    probabilities: NDArray[np.float32],
+    left_open: ev.Mask | None,
 ) -> None:
-    """One row per test sample in stored order; the class names are in the file's metadata."""
+    """One row per test sample in stored order; the class names are in the file's metadata.
+
+    left_open: which answers are not given; the prediction is then what it would have been. None: all are.
+    """
     import pyarrow as pa
 
     task = dataset.manifest.task
@@ -308,6 +359,7 @@ def write_predictions(
         "prediction": _column(predictions),
         "confidence": pa.array(ev.sample_confidence(probabilities, predictions).astype(np.float32)),
         "probabilities": _column(probabilities),
+        "abstained": _column(np.zeros(predictions.shape, bool) if left_open is None else left_open),
     }
     meta = {"classes": json.dumps(dataset.manifest.classes), "task": task}
     write_parquet(path, pa.table(columns).replace_schema_metadata(meta))

@@ -20,12 +20,12 @@ from pipeline.errors import StorageError
 from pipeline.report.page import rendered
 from pipeline.report.run.records import read_records
 from pipeline.report.run.verdict import verdict
-from pipeline.report.words import percent
+from pipeline.report.words import number, percent
 from pipeline.schema.report import ReportConfig
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 PICTURES = {"curves", "accuracy", "gap", "gradients", "calibration", "confusion", "learning_rate", "speed",
-            "surest", "roc", "precision_recall"}  # fmt: skip
+            "risk", "roc", "precision_recall"}  # fmt: skip
 STUDY_PICTURES = {f"study{part}-dropout" for part in ("", ".gap", ".time", ".curves", ".gradients")}
 
 
@@ -441,6 +441,31 @@ def test_several_labels(tmp_path):
     assert "Label accuracy" in text
     assert "All labels right" in text
     assert re.search(r"(top|bottom|left|right): (absent|present)", text)
+
+
+@pytest.mark.parametrize("kind", ["two", "several", "many"])
+def test_what_is_left_open_is_on_the_page(tmp_path, kind):
+    images, labels = rb.digits()
+    halves = images, (labels > 4).astype(np.int64)
+    data, classes, task = {"two": (halves, ["small", "large"], "single"), "many": (rb.digits(), None, "single"),
+                           "several": (rb.several(), ["top", "bottom", "left", "right"], "multi")}[kind]  # fmt: skip
+    costs = {"false_positive": 1.0, "false_negative": 1.0, "abstain": 0.05}
+    artifacts = rb.build(tmp_path, data=data, classes=classes, task=task, epochs=3, rate=0.05, studies=False,
+                         evaluate={"threshold": "costs", "costs": costs})  # fmt: skip
+    metrics = read_json(artifacts / "evaluate" / "metrics.json")
+    html, _, page = page_of(tmp_path)
+    assert_safe(html, page)
+    assert 0 < metrics["abstained"] < 1
+    text = page.visible()
+    assert f"It would leave {percent(metrics['abstained'])} of these answers open" in text
+    assert f"is right on {percent(1 - metrics['risk'])} of the others" in text
+    assert f"A sample costs {number(metrics['cost'])} on average" in text
+    if kind == "many":
+        assert f"where it is more probable than {percent(metrics['least_confidence'])}" in text
+        return
+    for row in read_csv(artifacts / "evaluate/tables/thresholds.csv"):
+        for end in ("open_above", "open_to"):
+            assert percent(float(row[end])) in text
 
 
 def test_without_dvc_overrides_git_and_a_second_layer(tmp_path):

@@ -63,7 +63,8 @@ def prepared(data, task: str, num_test: int | None = None) -> dict:
     return manifest
 
 
-CHOICES = {"threshold": None, "temperature": "reported"}
+COSTS = {"false_positive": 1.0, "false_negative": 1.0, "abstain": None}
+CHOICES = {"threshold": None, "temperature": "reported", "costs": COSTS}
 
 
 def write_params(batch_size=64, baseline="none", **choices):
@@ -241,6 +242,7 @@ def test_predictions_carry_the_names_of_the_classes():
         "int64",
         "float",
         "list<element: float>",
+        "bool",
     ]
 
 
@@ -360,6 +362,48 @@ def test_a_threshold_of_many_classes_is_refused():
     with pytest.raises(ConfigError, match="of 10 classes the most probable one is answered"):
         evaluate.run()
     assert not Path("artifacts/evaluate").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_of_least_cost_are_written_with_those_left_open(kind):
+    data, task = KINDS[kind]
+    prepared(data, task)
+    write_params(threshold="costs", costs=COSTS | {"abstain": 0.2})
+    metrics, table = judged()
+    labels, said, left_open = (np.array(table[name].to_pylist()) for name in ("label", "prediction", "abstained"))
+    wrong = said != labels
+    assert left_open.any()
+    assert metrics["abstained"] == left_open.mean()
+    assert metrics["risk"] == (pytest.approx(wrong[~left_open].mean()) if not left_open.all() else None)
+    costs = np.where(left_open, 0.2, wrong)
+    assert metrics["cost"] == pytest.approx((costs.sum(1) if task == "multi" else costs).mean())
+    assert metrics["cost_low"] <= metrics["cost"] <= metrics["cost_high"]
+    assert metrics["accuracy"] == pytest.approx(1 - wrong.mean())  # of all, as they would be answered
+    p = np.array(table["probabilities"].to_pylist())
+    if kind == "ten classes":
+        assert np.array_equal(left_open, p.max(1) <= metrics["least_confidence"])
+        return
+    rows = artifacts.read_csv(Path("artifacts/evaluate/tables/thresholds.csv"))
+    low, high = (np.array([float(row[name]) for row in rows]) for name in ("open_above", "open_to"))
+    chances = p[:, -len(rows) :]
+    assert np.array_equal(left_open.reshape(chances.shape), (chances > low) & (chances <= high))
+
+
+def test_without_a_cost_of_abstaining_every_answer_is_given():
+    prepared(rb.colours, "single")
+    write_params(threshold="costs", costs=COSTS | {"false_negative": 9.0})
+    metrics, table = judged()
+    assert not any(table["abstained"].to_pylist())
+    assert "abstained" not in metrics
+    labels, said = (table[name].to_numpy() for name in ("label", "prediction"))
+    assert metrics["cost"] == pytest.approx((9.0 * (said < labels) + (said > labels)).mean())
+
+
+def test_costs_of_two_sorts_are_refused_of_many_classes():
+    prepared(rb.digits, "single")
+    write_params(threshold="costs", costs=COSTS | {"false_negative": 9.0})
+    with pytest.raises(ConfigError, match="of 10 classes a mistake is a false positive of one"):
+        evaluate.run()
 
 
 @pytest.mark.parametrize("kind", KINDS)

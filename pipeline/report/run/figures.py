@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.evaluation.classes import Bins, Floats, Ints, wilson_interval
 from pipeline.report.axes import log_numbers
 from pipeline.report.run.records import Curves
-from pipeline.report.run.separation import Separation
+from pipeline.report.run.separation import Risk, Separation
 from pipeline.report.svg import BLUE, GREY, INK, LINE, MUTED, ORANGE, PAPER, TIP
 from pipeline.report.words import columns, count, measure, measured, number, percent, plural, short
 
@@ -251,16 +251,22 @@ def _name_inside(axes: Axes, named: Sequence[tuple[str, float]], right: bool) ->
         axes.annotate(text, (0.97 if right else 0.03, 0.05 + 0.07 * row), color=colour, **place)
 
 
-def surest(coverage: Floats, right: Floats) -> Figure:
-    """Share that is right of the surest samples, over how many these are (P,)."""
+def risk_and_coverage(surest: Risk) -> Figure:
+    """Share that is wrong of the surest samples, over how many these are; a dot where answers are left open."""
     figure, axes = _figure()
-    shown = _corners(coverage, right)
-    axes.plot(coverage[shown], right[shown], color=BLUE, marker="o" if len(shown) == 1 else "")
-    _shares(axes, "the surest of all samples", "share that is right")
-    axes.set_ylim(max(0.0, float(right.min()) - 0.05), 1.005)
+    coverage, risk = surest.coverage, surest.risk
+    shown = _corners(coverage, risk)
+    axes.fill_between(coverage[shown], 0, risk[shown], color=BLUE, alpha=0.13, linewidth=0)
+    axes.plot(coverage[shown], risk[shown], color=BLUE, marker="o" if len(shown) == 1 else "")
+    if surest.given:
+        _answered(axes, *surest.given, ORANGE)
+    _shares(axes, "the surest of all samples", "share that is wrong")
+    axes.set_ylim(0, max(0.01, 1.15 * float(max(risk.max(), surest.given[1] if surest.given else 0))))
+    place: Any = {"xycoords": "axes fraction", "va": "top", "fontsize": 10.5}
+    axes.annotate(f"area {number(surest.area)}", (0.03, 0.97), color=BLUE, **place)
     for end in np.arange(1, 21) / 20:
         at = int(np.searchsorted(coverage, end - 1e-9))
-        text = f"{TIP}of the surest {percent(coverage[at])} {percent(right[at])} are right"
+        text = f"{TIP}of the surest {percent(coverage[at])} {percent(risk[at])} are wrong"
         axes.axvspan(end - 0.05, end, alpha=0, linewidth=0, gid=text)
     return figure
 

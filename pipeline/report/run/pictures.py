@@ -54,9 +54,10 @@ CAPTIONS = {
         "What finding more of a class costs in answers that are wrong, as the threshold falls; the dot is what is answered, "
         "the number the average precision.",
     ),
-    "surest": (
-        "The surest answers",
-        "How many of the surest samples are right: a line that falls to the right means that it knows when to abstain.",
+    "risk": (
+        "Risk and coverage",
+        "How many of the surest samples are wrong: a line that rises to the right means that it knows when to abstain. The "
+        "smaller the area under it the better; with answers in no order it would be the risk of all.",
     ),
     "confusion": (
         "Who is taken for whom",
@@ -130,9 +131,12 @@ def _figures(records: Records, predictions: Predictions | Numbers, num_bins: int
 def _of_classes(records: Records, predictions: Predictions, num_bins: int) -> Iterator[tuple[str, str, Figure]]:
     classes = records.manifest.classes
     yield "calibration", _calibration(records.test), figures.reliability(confidence_bins(predictions, num_bins))
-    coverage, sound = separation.surest(predictions)
-    alt = f"Share right over the share of the surest samples: {percent(sound[-1])} of all are right."
-    yield "surest", alt, figures.surest(coverage, sound)
+    surest = separation.risk_of(predictions)
+    alt = (
+        f"Share wrong over the share of the surest samples: {percent(surest.risk[-1])} of all are wrong, the area is "
+        f"{number(surest.area)}."
+    )
+    yield "risk", alt, figures.risk_and_coverage(surest)
     weakest = separation.separations(predictions)[: separation.SHOWN]
     if weakest:
         yield "roc", _areas("Area under ROC", weakest, "roc"), figures.roc(weakest)

@@ -131,6 +131,20 @@ class Evaluation:
     """On the test split."""
     threshold: str | None = None
     """The rule that answers are given by; None: the most probable class, or above one half."""
+    cost: float | None = None
+    """Of a sample on average, with its interval; like the next ones None but by the rule of costs."""
+    cost_low: float | None = None
+    cost_high: float | None = None
+    likelier_cost: float | None = None
+    """Of always answering what is likelier."""
+    constant_cost: float | None = None
+    """Of the cheapest answer that is the same for all samples."""
+    abstained: float | None = None
+    """Share of the answers that are left open; like `risk` None where none may be."""
+    risk: float | None = None
+    """Share that is wrong of those that are given; None where none is."""
+    least_confidence: float | None = None
+    """Of many classes: a less probable one is left open."""
     dataset: str | None = None
     """Digest of the data that they were computed on; like `weights` None in a file that does not say it."""
     weights: str | None = None

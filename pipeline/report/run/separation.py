@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.evaluation import classes as ev
 from pipeline.evaluation.curves import Area, Curve, average_precision, curve_of, roc_area
 from pipeline.evaluation.decisions import apart
-from pipeline.evaluation.thresholds import risk_coverage
+from pipeline.evaluation.thresholds import risk_area, risk_coverage
 from pipeline.report.material import Predictions
 
 SHOWN = 3
@@ -59,10 +59,29 @@ def _answers(truth: ev.Mask, given: ev.Mask) -> Answers:
     return Answers(float((~truth & given).sum() / (~truth).sum()), right / float(truth.mean()), precision)
 
 
-def surest(predictions: Predictions) -> tuple[ev.Floats, ev.Floats]:
-    """Shares of the samples, the surest first, and which share of these is right: of several labels, in all of them."""
-    coverage, risk = risk_coverage(*_sure_and_right(predictions))
-    return coverage, 1 - risk
+@dataclass(frozen=True)
+class Risk:
+    """What is wrong of the surest samples: of several labels, in any of them."""
+
+    coverage: ev.Floats
+    """(P,) shares of the samples, the surest first."""
+    risk: ev.Floats
+    """(P,) which share of these is wrong."""
+    area: float
+    given: tuple[float, float] | None
+    """Coverage and risk of the samples of which no answer is left open; None: that is all, or none."""
+
+
+def risk_of(predictions: Predictions) -> Risk:
+    """Of the written predictions."""
+    confidence, right = _sure_and_right(predictions)
+    coverage, risk = risk_coverage(confidence, right)
+    return Risk(coverage, risk, risk_area(coverage, risk), _given(predictions.abstained, right))
+
+
+def _given(abstained: ev.Mask, right: ev.Mask) -> tuple[float, float] | None:
+    kept = ~(abstained.any(axis=1) if abstained.ndim == 2 else abstained)
+    return (float(kept.mean()), 1 - float(right[kept].mean())) if kept.any() and not kept.all() else None
 
 
 @dataclass(frozen=True)
@@ -77,7 +96,8 @@ class Surest:
 
 def surest_table(predictions: Predictions) -> list[Surest]:
     """Each once, though shares may end among equally sure samples."""
-    coverage, right = surest(predictions)
+    found = risk_of(predictions)
+    coverage, right = found.coverage, 1 - found.risk
     confidence = np.sort(_sure_and_right(predictions)[0])[::-1]
     places = np.unique(np.searchsorted(coverage, np.array(SURE) - 1e-9))
     last = np.round(coverage[places] * len(confidence)).astype(np.int64) - 1

@@ -14,6 +14,7 @@ from pipeline.report.run.rules.finding import Finding, Level, Step
 from pipeline.report.run.rules.gradients import gradients
 from pipeline.report.run.rules.guessing import accuracy_range, loss_of_guessing
 from pipeline.report.run.rules.remedies import opposed
+from pipeline.report.run.rules.thresholds import thresholds
 from pipeline.report.words import count, interval, percent
 
 LEVELS: tuple[Level, ...] = ("good", "note", "warn")
@@ -52,6 +53,7 @@ def every_finding(records: Records) -> list[Finding]:
         *training.enough_epochs(records),
         *gradients(records),
         *([outcome.calibration(records), *outcome.temperature(records)] if records.test.numbers is None else []),
+        *thresholds(records),
         *against_baseline(records),
         *(outcome if records.test.numbers is None else numbers).splits_agree(records),
         *(outcome if records.test.numbers is None else numbers).few_samples(records),
@@ -72,6 +74,8 @@ NOT_BESIDE: dict[Said, set[Said]] = {
     ("baseline", "note"): NOTHING,
     ("calibration", "good"): {*NOTHING, ("few_samples", "note"), ("temperature", "note")},
     ("temperature", "note"): NOTHING,
+    ("costs", "good"): NOTHING,
+    ("costs", "note"): NOTHING,
     ("splits", "good"): {*NOTHING, ("few_samples", "note"), ("unconfirmed", "warn")},
     ("overfitting", "note"): {UNDERFITS},
     ("later_epochs", "note"): {UNDERFITS},
@@ -114,7 +118,14 @@ def result(manifest: Manifest, test: Evaluation) -> str:
     what = "the labels of " if manifest.task == "multi" else ""
     samples = f"{what}{count(test.num_samples)} samples it has never seen"
     right = f"It is right on {percent(test.accuracy)} of {samples}"
-    return f"{right} (95% interval {interval(*accuracy_range(test))})."
+    return f"{right} (95% interval {interval(*accuracy_range(test))}).{_left_open(test)}"
+
+
+def _left_open(test: Evaluation) -> str:
+    if test.abstained is None:
+        return ""
+    others = "" if test.risk is None else f" and is right on {percent(1 - test.risk)} of the others"
+    return f" It would leave {percent(test.abstained)} of these answers open{others}."
 
 
 HEADLINES: list[tuple[str, Level, str]] = [

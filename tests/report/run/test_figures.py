@@ -49,7 +49,8 @@ def separated(num=20_000, seed=0):
     labels = random.integers(0, 4, num)
     p = np.exp(random.normal(size=(num, 4)) + 2 * np.eye(4)[labels])
     p = (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
-    return Predictions("single", [], labels, p.argmax(axis=1), p, np.arange(num, dtype=np.uint64), HOSTILE)
+    no = np.zeros(num, bool)
+    return Predictions("single", [], labels, p.argmax(axis=1), p, np.arange(num, dtype=np.uint64), HOSTILE, no)
 
 
 def test_curves_of_many_samples_are_drawn_with_few_points_and_end_where_they_do():
@@ -62,7 +63,7 @@ def test_curves_of_many_samples_are_drawn_with_few_points_and_end_where_they_do(
             assert all(len(line.get_xdata()) <= figures.MOST_CORNERS + 3 for line in lines)
             assert all(line.get_xdata()[-1] == 1 for line in lines)
             assert len(svg(figure, "x", "alt")) < 200_000
-        assert svg(figures.surest(*separation.surest(separated(1))), "x", "alt")
+        assert svg(figures.risk_and_coverage(separation.risk_of(separated(1))), "x", "alt")
 
 
 def test_the_area_under_the_points_that_are_drawn_is_the_area():

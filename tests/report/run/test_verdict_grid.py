@@ -310,7 +310,7 @@ def test_the_grid_reaches_every_finding():
     said = [finding for point in POINTS for finding in told(**point).findings]
     reached = {key for key in CLAIMS for finding in said if finding.topic == key[0] and finding.headline.startswith(key[1])}
     assert reached == set(CLAIMS)
-    assert {finding.rule for finding in said} | {"few_of_class", "missed", "baseline"} == set(TOPICS)
+    assert {finding.rule for finding in said} | {"few_of_class", "missed", "baseline", "few_positives", "costs"} == set(TOPICS)
 
 
 def commands(points):

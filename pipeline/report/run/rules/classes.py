@@ -42,7 +42,7 @@ def never_predicted(records: Records) -> list[Finding]:
 
 def missed(records: Records) -> list[Finding]:
     """Whether classes are answered, but hardly ever where they are; not where that is what a threshold was asked for."""
-    if (records.test.threshold or "").startswith("precision"):
+    if (records.test.threshold or "").startswith(("precision", "costs")):
         return []
     counts, bar = records.classes, MISSED * records.test.accuracy
     known = np.flatnonzero((counts.actual > 0) & (counts.predicted > 0))

@@ -29,6 +29,8 @@ TOPICS = {
     "few_of_class": "Classes",
     "calibration": "Calibration",
     "temperature": "Calibration",
+    "few_positives": "Threshold",
+    "costs": "Costs",
     "baseline": "Baseline",
     "splits": "Splits",
     "few_samples": "Test split",

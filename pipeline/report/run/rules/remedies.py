@@ -10,10 +10,10 @@ smoothing) against too much confidence.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipeline.data.dataset import FEW
+from pipeline.data.dataset import FEW, SPLITS
 from pipeline.kinds.views import views_of
 from pipeline.report.run.records import Effect, Records
 from pipeline.report.run.rules.finding import Step
@@ -240,13 +240,30 @@ def larger_test(records: Records) -> list[Step]:
     return steps or [by_studies()]
 
 
+def larger_validation(records: Records, least: int, classes: Sequence[int]) -> list[Step]:
+    """So many validation samples of these classes together: of those a limit leaves out, the data's own, or new ones."""
+    prepare, counts = records.project.prepare, records.manifest.class_counts
+    there = sum(counts[split][i] for split in SPLITS for i in classes)
+    room = min(MOST_TEST, math.floor(20 * (0.9 - prepare.test_fraction)) / 20)
+    wanted = math.ceil(20 * least / max(there, 1)) / 20
+    steps = all_samples(records)
+    if not is_given(records, "val", prepare.val_fraction) and prepare.val_fraction < wanted <= room:
+        steps.append(Step("Set more validation samples aside", {"prepare.val_fraction": wanted}))
+    steps += more_samples(records, "samples of it" if len(classes) == 1 else "samples of such labels")
+    return steps or [by_studies()]
+
+
 def test_is_given(records: Records) -> bool:
-    """Whether the test split came with the data, so that no fraction changes it: by keys, else by size."""
+    """Whether the test split came with the data, so that no fraction changes it."""
+    return records.project.data.source == "idx" or is_given(records, "test", records.project.prepare.test_fraction)
+
+
+def is_given(records: Records, split: str, fraction: float) -> bool:
+    """Whether a split came with the data: by keys, else by its size, which is not that fraction of all."""
     data, counts = records.project.data, records.manifest.counts
-    if data.source == "idx" or data.test_path is not None or data.split is not None:
+    if getattr(data, f"{split}_path") is not None or data.split is not None:
         return True
-    share = counts["test"] / sum(counts.values())
-    return not 0.5 < share / max(records.project.prepare.test_fraction, 1e-9) < 1.5
+    return not 0.5 < counts[split] / sum(counts.values()) / max(fraction, 1e-9) < 1.5
 
 
 def another_split(records: Records) -> list[Step]:
