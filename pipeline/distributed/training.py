@@ -62,9 +62,10 @@ def fit_on_cluster(
             f"train.profiler = {train.profiler!r}: workers elsewhere are not profiled; "
             "say cluster=local, or train.profiler=null"
         )
-    program, lane = program_of(model, train, data.manifest)
+    device = build_device(train.device)
+    program, lane = program_of(model, train, data.manifest, device)
     check_shards(train, cluster)
-    device, threads = build_device(train.device), threads_for(program, train.threads, max(2, train.shards))
+    threads = threads_for(program, train.threads, max(2, train.shards))
     needs = needs_of(cluster, device, threads)
     this_run = identity(model, train, data.manifest.kind, data.manifest.digest, views.digest, device, cluster.reduce)
     folder, todo = find_run(this_run, asked)

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline import extensions, keyed
 from pipeline.artifacts import digest
 from pipeline.closure import code_digest
+from pipeline.model.precision import precision_taken
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import NEUTRAL, NOT_IDENTITY, TrainConfig
 
@@ -39,6 +40,7 @@ def identity(
     reduce: how the gradients of several workers are summed; "exact" gives what one worker gives, so it counts as that.
     """
     keys: dict[str, Any] = {"model": model.model_dump(), "train": _identity_keys(train)}
+    keys["train"]["precision"] = precision_taken(train.precision, model.arch, device)
     rest = {"dataset": dataset, "views": views, "torch": version("torch"), "device": device, "contract": keyed.CONTRACT}
     rest |= {} if reduce == "exact" else {"reduce": reduce}
     code = training_code(kind, extended=model.extended)

@@ -12,11 +12,11 @@ from pipeline.schema.base import Section, nearest
 NOT_IDENTITY = ("device", "threads", "save_every_s", "callbacks", "profiler")
 """Keys of `train` that are not part of a run: the device type is counted by itself, threads may change the last bits,
 and callbacks and profilers watch."""
-NEUTRAL = {"mixup": 0.0, "cutmix": 0.0, "balance": "none"}
+NEUTRAL = {"nesterov": False, "mixup": 0.0, "cutmix": 0.0, "balance": "none"}
 """Keys that came later, and the values with which a run is what it was before."""
 Positive = Annotated[int, Field(ge=1)]
 Precision = Literal["32-true", "bf16-mixed"]
-"""As Lightning names it."""
+"""Of products, as Lightning names it."""
 Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -52,6 +52,8 @@ class TrainConfig(Section):
     """AdamW's two averaging factors."""
     momentum: Beta
     """SGD's momentum."""
+    nesterov: bool
+    """SGD's momentum as Nesterov's (Sutskever et al. 2013): the gradient counts as if the next step had been begun."""
     schedule: Literal["constant", "cosine", "one_cycle"]
     warmup_epochs: Annotated[float, Field(ge=0.0)]
     """Epochs of linear rise from zero, at most half of all; for one_cycle the rising part of the cycle."""
@@ -70,8 +72,9 @@ class TrainConfig(Section):
     monitor: Literal["val_loss", "val_accuracy", "val_mae"]
     """What the best model is chosen by: of classes val_accuracy, of numbers val_mae, instead of the loss."""
     device: Literal["auto", "cpu", "cuda"]
-    precision: Precision
-    """bf16-mixed: products in bfloat16, weights and sums in float32; of a torch module."""
+    precision: Precision | Literal["auto"]
+    """bf16-mixed: products in bfloat16, weights and sums in float32; of a torch module. auto: that where the device computes in
+    bfloat16 by itself, else 32-true."""
     callbacks: list[str]
     """Callbacks of Lightning's that watch: names in `extensions.CALLBACKS`."""
     profiler: Literal["simple", "advanced"] | None
@@ -91,6 +94,10 @@ class TrainConfig(Section):
         if self.shards * self.accumulate > self.batch_size:
             problems.append(
                 f"shards x accumulate = {self.shards * self.accumulate} must not exceed batch_size = {self.batch_size}"
+            )
+        if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
+            problems.append(
+                "nesterov = True: it is of optimizer = sgd with momentum; say train.nesterov=false, or train.optimizer=sgd"
             )
         problems += self._unknown_callbacks()
         if problems:

@@ -223,7 +223,7 @@ def _jobs(
         if own.run in jobs:
             continue
         manifest = _manifest(materials, cell, material, make)
-        program, lane = program_of(cell.config.model, cell.config.train, manifest)
+        program, lane = program_of(cell.config.model, cell.config.train, manifest, device)
         if make:
             _patiently(lambda cell=cell: materials.make_views(cell.config))  # type: ignore[misc]
         views_path = str(material.views_path.absolute()) if material.views_path else None

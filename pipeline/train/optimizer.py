@@ -40,7 +40,7 @@ class LaneOptimizer(Optimizer):
 
     def __init__(self, name: str, lanes: Sequence[Lane], flat: Tensor, columns: Sequence[Columns] = ()) -> None:
         """columns: all of them, in order; none: all are stepped alike."""
-        own = ("weight_decay", "betas") if name == "adamw" else ("weight_decay", "momentum")
+        own = ("weight_decay", "betas") if name == "adamw" else ("weight_decay", "momentum", "nesterov")
         settings = [{key: getattr(lane, key) for key in own} for lane in lanes]
         groups = zip(flat.unbind(0), lanes, settings, strict=True)
         super().__init__([{"params": [row], "lr": lane.learning_rate, **more} for row, lane, more in groups], {})
@@ -94,7 +94,7 @@ class LaneOptimizer(Optimizer):
         if self.name == "sgd":
             sgd(
                 flat, grads, [state if lane.momentum else None for state in first], fused=True, foreach=False,
-                momentum=lane.momentum, weight_decay=own.decay, lr=rate, dampening=0.0, nesterov=False, maximize=False,
+                momentum=lane.momentum, weight_decay=own.decay, lr=rate, dampening=0.0, nesterov=lane.nesterov, maximize=False,
                 has_sparse_grad=False,
             )  # fmt: skip
             return
@@ -107,7 +107,7 @@ class LaneOptimizer(Optimizer):
 
 def _together(lanes: Sequence[Lane], columns: Sequence[Columns]) -> Iterator[Together]:
     """What one call each steps; where nothing is decayed, columns that differ in that alone are stepped together."""
-    settings = [(lane.learning_rate, lane.weight_decay, lane.betas, lane.momentum) for lane in lanes]
+    settings = [(lane.learning_rate, lane.weight_decay, lane.betas, lane.momentum, lane.nesterov) for lane in lanes]
     for one in dict.fromkeys(settings):
         runs = [k for k, each in enumerate(settings) if each == one]
         lane = lanes[runs[0]]

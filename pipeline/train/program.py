@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,11 @@ from pipeline.kinds.views import views_of
 from pipeline.metrics import MEASURES, Measure
 from pipeline.model.net import FULL, Spec
 from pipeline.model.objective import OF_NUMBERS, Scale, chosen_loss, num_outputs
+from pipeline.model.precision import precision_taken
 from pipeline.model.specs import MODULE, spec_of
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import Precision, TrainConfig
+from pipeline.train.device import device_type
 from pipeline.train.groups import Factors, check_factors
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class Lane:
     monitor: str
     mixup: float = 0.0
     cutmix: float = 0.0
+    nesterov: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,11 @@ class Program:
         return self.scale.standardised(stored) if self.scale else np.array(stored)
 
 
-def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[Program, Lane]:
-    """Split a run's configuration into its program and its own settings; ConfigError where it does not fit the data."""
+def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: str | None = None) -> tuple[Program, Lane]:
+    """Split a run's configuration into its program and its own settings; ConfigError where it does not fit the data.
+
+    device: cpu or cuda, on which it is trained; None: here.
+    """
     num_train = min(data.counts["train"], train.limit or data.counts["train"])
     if not data.counts["val"]:
         raise ConfigError(
@@ -105,7 +111,9 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         raise ConfigError(f"model.channels = {model.channels}: a {model.arch} needs {allowed}")
     if model.dropout and train.batch_size * max(model.widths, default=0) >= 2**31:
         raise ConfigError(f"train.batch_size = {train.batch_size}: times the widest layer it must stay below 2**31 for dropout")
-    if train.precision != FULL and model.arch != MODULE:
+    device = device or device_type(train.device)
+    precision = cast(Precision, precision_taken(train.precision, model.arch, device))
+    if precision != FULL and model.arch != MODULE:
         raise ConfigError(
             f"train.precision = {train.precision!r}: a {model.arch} computes in {FULL}; "
             f"say train.precision={FULL}, or model=module"
@@ -116,7 +124,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
     inputs = taken(data.kind, data.fit, data.shape, data.lengths)
     _check_blending(train, inputs)
     program = Program(
-        spec=spec_of(model.model_dump() | {"precision": train.precision}, inputs, outputs),
+        spec=spec_of(model.model_dump() | {"precision": precision}, inputs, outputs),
         loss=loss,
         task=data.task,
         epochs=train.epochs,
@@ -127,7 +135,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         warmup_epochs=train.warmup_taken,
         limit=train.limit if train.limit and train.limit < data.counts["train"] else None,
         decayed=train.decayed,
-        precision=train.precision,
+        precision=precision,
         own_kind=data.kind not in BUILT_IN,
         balance=_balance(train, data, loss),
         scale=Scale.of(data.target_fit),
@@ -145,6 +153,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest) -> tuple[
         label_smoothing=train.label_smoothing,
         mixup=train.mixup,
         cutmix=train.cutmix,
+        nesterov=train.nesterov,
         clip_norm=train.clip_norm,
         early_stop=train.early_stop,
         monitor=train.monitor,

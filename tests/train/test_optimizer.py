@@ -13,7 +13,7 @@ LANES = [
     lane(0),
     lane(1, learning_rate=0.1, weight_decay=0.0, betas=(0.5, 0.9), momentum=0.0),
     lane(2, weight_decay=1.0, momentum=0.5),
-    lane(3),
+    lane(3, nesterov=True),
 ]
 
 
@@ -31,7 +31,7 @@ def test_steps_are_torchs(name):
         if name == "adamw":
             torchs = torch.optim.AdamW([parameter], betas=settings.betas, **usual)
         else:
-            torchs = torch.optim.SGD([parameter], momentum=settings.momentum, **usual)
+            torchs = torch.optim.SGD([parameter], momentum=settings.momentum, nesterov=settings.nesterov, **usual)
         for step in range(5):
             torchs.param_groups[0]["lr"] = settings.learning_rate / (step + 1)
             parameter.grad = grads[step, k].clone()
@@ -90,7 +90,7 @@ def test_columns_are_stepped_as_torchs_groups(name):
         if name == "adamw":
             torchs = torch.optim.AdamW(groups, betas=settings.betas)
         else:
-            torchs = torch.optim.SGD(groups, momentum=settings.momentum)
+            torchs = torch.optim.SGD(groups, momentum=settings.momentum, nesterov=settings.nesterov)
         for step in range(5):
             for own_part, part in zip(parts, columns, strict=True):
                 own_part.grad = grads[step, k, part.first : part.last].clone()

@@ -86,7 +86,8 @@ class ModuleSpec:
     def notes(self) -> list[str]:
         from pipeline.model.module.probe import padding_note
 
-        return padding_note(self) if self.lengths else []
+        mixed = [] if self.precision == FULL else [f"{self.name} multiplies in bfloat16; train.precision={FULL} does not"]
+        return [*mixed, *(padding_note(self) if self.lengths else [])]
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(f'{k}={v}' for k, v in json.loads(self.keys).items())})"
