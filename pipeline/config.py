@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.study.plan import SECTIONS, left_out_words, problems
+from pipeline.train.program import check_boxes, check_measured
 
 CONF = Path("conf")
 Values = dict[str, Any]
@@ -86,6 +87,7 @@ def config_of(kind: str) -> type[Config]:
 def checked(values: Mapping[str, Any]) -> Config:
     """The configuration, or one ConfigError with all that is wrong in any section and between sections."""
     problems = [*_problems(values), *_data_problems(values.get("data")), *_study_problems(values)]
+    problems += [] if problems else _unfit(validated(config_of(kind_named(values)), values, ""))
     if problems:
         raise ConfigError("\n".join(problems))
     return validated(config_of(kind_named(values)), values, "")
@@ -183,6 +185,23 @@ def _problems(values: Mapping[str, Any]) -> list[str]:
     except ConfigError as error:
         return str(error).splitlines()
     return []
+
+
+def _unfit(config: Config) -> Iterator[str]:
+    """What does not suit the kind of data, or the target, as far as these are known before the data is prepared."""
+    checks = [partial(check_boxes, config.train, config.data.kind)]
+    if config.data.target == "number":
+        checks.append(partial(check_measured, config.model, config.train, "number"))
+        if config.evaluate.threshold is not None:
+            yield (
+                f"evaluate.threshold = {config.evaluate.threshold!r}: data.target = number predicts numbers, which are over no "
+                "threshold; forget it with `regatta run '~evaluate.threshold'`"
+            )
+    for check in checks:
+        try:
+            check()
+        except ConfigError as error:
+            yield str(error)
 
 
 def _data_problems(data: Any) -> Iterator[str]:

@@ -288,3 +288,16 @@ def test_a_key_of_a_study_without_its_name_is_told_where_it_belongs(values: dict
     values["study"][key] = {"x": 3}
     with pytest.raises(ConfigError, match=rf"study\.{key}: unknown key .*did you mean study\.definitions\.NAME\.{key}\?"):
         checked(values)
+
+
+def test_what_does_not_suit_the_kind_or_the_target_is_refused_before_anything_is_kept() -> None:
+    with candidate(Overrides({"data": "table"}, {"data": {"path": "data/t.csv"}}), ROOT / "conf") as conf:
+        values = composed(conf)
+    checked(values)
+    with_boxes = with_key(values, "train.cutmix", 1.0)
+    assert complaints(with_boxes) == ["train.cutmix = 1.0: data of kind table has no boxes to paste; say train.cutmix=0"]
+    numbers = with_key(values, "data.target", "number")
+    checked(numbers)
+    wrong = {"train.balance": "weights", "train.label_smoothing": 0.1, "train.monitor": "val_accuracy", "model.loss": "softmax"}
+    for key, value in {**wrong, "evaluate.threshold": "f1"}.items():
+        assert complaints(with_key(numbers, key, value))[0].startswith(f"{key} = {value!r}: ")

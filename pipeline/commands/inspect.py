@@ -67,10 +67,15 @@ def continued(said: str, words: Sequence[str]) -> str:
     named = f"data.path={shlex.quote(path.partition('=')[2])} " if path else ""
 
     def command(match: re.Match[str]) -> str:
-        new = match[1].removeprefix(named)
-        stay = [word for word in words if f"{word.partition('=')[0]}=" not in new]
+        new, stay = match[1].removeprefix(named), []
+        for word in words:
+            key = word.partition("=")[0]
+            if f"'~{key}'" in new:
+                new = re.sub(rf"\s*'~{re.escape(key)}'", "", new)
+            elif f"{key}=" not in new:
+                stay.append(word)
         shown = [word.removeprefix("data.path=") if word == path else word for word in stay]
-        return f"regatta inspect {' '.join(map(shell_word, shown))} {new}"
+        return " ".join(["regatta inspect", *map(shell_word, shown), *([new] if new else [])])
 
     return re.sub(r"regatta run ([^\n#`]*)", command, said)
 

@@ -21,7 +21,7 @@ from pipeline.kinds.kind import Layout
 from pipeline.kinds.leaks import Leaks
 from pipeline.prepare.raw import Column
 from pipeline.prepare.scan import Samples
-from pipeline.prepare.selection import Taken
+from pipeline.prepare.selection import Taken, grouped
 from pipeline.prepare.splits import TRAIN
 from pipeline.prepare.writing import Decoded, portions
 
@@ -133,10 +133,9 @@ def without_alike(
     told = _told(found, samples, taken)
     if leave_out:
         return _left_out(found, samples, taken, f"{told}; those of the earlier split are left out (see rejected.csv)")
-    mend = (
-        "regatta run prepare.alike=leave_out leaves those of the earlier split out; data.group=COLUMN keeps together what "
-        "belongs together"
-    )
+    mend = "regatta run prepare.alike=leave_out leaves those of the earlier split out"
+    if not grouped(samples, taken.index):
+        mend += "; data.group=COLUMN keeps together what belongs together"
     note = f"{told} (alike.csv lists all). If they show the same thing, results are too good: {mend}"
     return replace(taken, notes=[*taken.notes, note])
 

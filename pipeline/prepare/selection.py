@@ -15,9 +15,9 @@ from pipeline.prepare.folds import TIMELESS, check_enough, dealt
 from pipeline.prepare.raw import Column
 from pipeline.prepare.scan import Samples
 from pipeline.prepare.splits import NONE, TEST, TRAIN, VAL, assigned, by_time, conflicts, group_strata, straddlers
-from pipeline.prepare.times import Times, time_notes
+from pipeline.prepare.times import Times, far_from_asked, time_notes
 from pipeline.schema.prepare import PrepareConfig
-from pipeline.wording import share, some
+from pipeline.wording import counted, share, some
 
 MANY, SOME = 0.1, 0.01
 """Shares: of samples that have the content of another one, and of such contents those that bear several labels."""
@@ -94,7 +94,8 @@ def split_samples(
     fractions = {VAL: prepare.val_fraction, TEST: prepare.test_fraction}
     positions = keyed.split_position(units, prepare.split_seed)
     splits, small = assigned(units, strata, samples.splits[chosen], fractions, positions)
-    taken = _without_copies(samples, chosen, splits, dropped, _notes(samples, chosen, splits, _small(small, labels, classes)))
+    notes = [*_notes(samples, chosen, splits, _small(small, labels, classes)), *_far(samples, chosen, splits, fractions)]
+    taken = _without_copies(samples, chosen, splits, dropped, notes)
     return taken if prepare.fold is None else _of_fold(samples, taken, labels, classes, prepare, *prepare.fold)
 
 
@@ -110,7 +111,7 @@ def _of_fold(
     """One fold of what is train and val otherwise as test, and the rest cut into train and val; test is left alone."""
     chosen, aside = taken.index[taken.splits != TEST], int((taken.splits == TEST).sum())
     units, strata = _dealt_by(samples, chosen, labels)
-    check_enough(units, num, "groups" if (samples.groups[chosen] != NONE).any() else "different samples")
+    check_enough(units, num, "groups" if grouped(samples, chosen) else "different samples")
     given = np.where(dealt(units, strata, num, prepare.split_seed) == number, TEST, NONE)
     positions = keyed.fold_position(units, prepare.split_seed, number)
     splits, small = assigned(units, strata, given, {VAL: prepare.val_fraction, TEST: 0.0}, positions)
@@ -124,7 +125,7 @@ def _dealt_by(samples: Samples, chosen: Column, labels: NDArray[Any]) -> tuple[k
     """Units (N,) that stay together, and strata (N,) that reach every split."""
     units = _units(samples, chosen)
     strata = labels[samples.labels[chosen]] if labels.ndim == 1 else np.zeros(len(chosen), np.int64)
-    return units, group_strata(units, strata) if (samples.groups[chosen] != NONE).any() else strata
+    return units, group_strata(units, strata) if grouped(samples, chosen) else strata
 
 
 def _without_copies(samples: Samples, chosen: Column, splits: Column, dropped: dict[int, str], notes: list[str]) -> Taken:
@@ -146,7 +147,7 @@ def _split_by_time(samples: Samples, chosen: Column, times: Times, prepare: Prep
     """Groups and copies stay together, as they do where contents decide."""
     fractions = {VAL: prepare.val_fraction, TEST: prepare.test_fraction}
     splits = by_time(_units(samples, chosen), times.moments[chosen], fractions)
-    return _without_copies(samples, chosen, splits, {}, time_notes(times, chosen, splits, fractions))
+    return _without_copies(samples, chosen, splits, {}, time_notes(times, chosen, splits, fractions, grouped(samples, chosen)))
 
 
 def _units(samples: Samples, index: Column) -> keyed.U64:
@@ -170,11 +171,25 @@ def _copies(samples: Samples, index: Column, splits: Column) -> dict[int, str]:
     return reasons
 
 
+def grouped(samples: Samples, index: Column) -> bool:
+    """Whether any of these samples is of a group."""
+    return bool((samples.groups[index] != NONE).any())
+
+
+def _far(samples: Samples, index: Column, splits: Column, fractions: dict[int, float]) -> list[str]:
+    """Where large groups leave a split far from what was asked for; small datasets are far by chance."""
+    given = set(samples.splits[index].tolist())
+    far = far_from_asked(splits, {split: fraction for split, fraction in fractions.items() if split not in given})
+    if not far or not grouped(samples, index):
+        return []
+    num = len(np.unique(samples.groups[index]))
+    return [f"{far}: {counted(num, 'group')} can't be parted more evenly, since a group stays whole"]
+
+
 def _too_few(samples: Samples, index: Column, small: list[str]) -> list[str]:
     """What to know of strata (their names, some "") that were too small for thresholds."""
     if named := [name for name in small if name]:
-        grouped = bool((samples.groups[index] != NONE).any())
-        what = "groups to split by their names" if grouped else "samples to split by content"
+        what = "groups to split by their names" if grouped(samples, index) else "samples to split by content"
         return [f"too few {what} alone, so dealt out by rank: {some(named, 'class')}"]
     return ["too few samples or groups to split by content alone, so dealt out by rank"] if small else []
 

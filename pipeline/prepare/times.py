@@ -97,8 +97,8 @@ def timed(samples: Samples, column: str, day_first: bool | None) -> tuple[Sample
     return replace(samples, problems=problems | samples.problems), times, told
 
 
-def time_notes(times: Times, index: Column, splits: Column, fractions: Mapping[int, float]) -> list[str]:
-    """What to know of samples `index` (T,) that their times have put into splits (T,)."""
+def time_notes(times: Times, index: Column, splits: Column, fractions: Mapping[int, float], grouped: bool = False) -> list[str]:
+    """What to know of samples `index` (T,) that their times have put into splits (T,). grouped: by `data.group`, too."""
     moments = times.moments[index]
     spans = [
         f"{name} {times.text(int(own[moments[splits == i].argmin()]))} to {times.text(int(own[moments[splits == i].argmax()]))}"
@@ -106,15 +106,34 @@ def time_notes(times: Times, index: Column, splits: Column, fractions: Mapping[i
         if len(own := index[splits == i])
     ]
     notes = [f"split by time (column {times.column}), the newest in test: {'; '.join(spans)}"]
-    for i, fraction in fractions.items():
-        num = int((splits == i).sum())
-        if abs(num / max(len(index), 1) - fraction) > fraction / 2:
-            told = f"{SPLITS[i]} has {share(num, len(index))} samples, and prepare.{SPLITS[i]}_fraction is {fraction}"
-            notes.append(f"{told}: samples of one time, of one group and exact copies are not parted")
-    old = int((moments[splits > 0] <= moments[splits == 0].max(initial=-math.inf)).sum())
-    if old:
-        notes.append(f"{old} samples of val and test are no newer than train: a newer one of their group, or copy, is there")
-    return notes
+    far = far_from_asked(splits, fractions)
+    notes += [f"{far}: samples of one time, of one group and exact copies are not parted"] if far else []
+    return [*notes, *_none_newer(moments, splits, grouped)]
+
+
+def _none_newer(moments: NDArray[np.float64], splits: Column, grouped: bool) -> list[str]:
+    """How many samples (T,) of val and of test are no newer than the newest of train, and what that means."""
+    newest = moments[splits == 0].max(initial=-math.inf)
+    old = {name: (int((own <= newest).sum()), len(own)) for i, name in enumerate(SPLITS) if len(own := moments[splits == i])}
+    said = [f"{share(*counts)} of {name}" for name, counts in old.items() if name != SPLITS[0] and counts[0]]
+    if not said:
+        return []
+    why = "a newer sample of their group, or an exact copy," if grouped else "a newer exact copy of theirs"
+    told = f"no newer than the newest training sample are {' and '.join(said)}: {why} brought them along"
+    if not grouped:
+        return [told]
+    return [f"{told}, so that test says less of what comes later; by time alone: regatta run '~data.group'"]
+
+
+def far_from_asked(splits: Column, fractions: Mapping[int, float]) -> str | None:
+    """The shares of splits (T,), where one that was cut is far from the fraction asked for."""
+    num = np.bincount(splits, minlength=len(SPLITS)) / max(len(splits), 1)
+    asked = {i: fraction for i, fraction in fractions.items() if fraction}
+    if all(abs(num[i] - fraction) <= fraction / 2 for i, fraction in asked.items()):
+        return None
+    counts = ", ".join(f"{name} {100 * share:.0f} %" for name, share in zip(SPLITS, num.tolist(), strict=True) if share)
+    wanted = " and ".join(f"{100 * fraction:g} % (prepare.{SPLITS[i]}_fraction)" for i, fraction in asked.items())
+    return f"the splits are {counts}, where {wanted} were asked for"
 
 
 def read_time(text: str) -> Reading:

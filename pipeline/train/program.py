@@ -118,7 +118,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
             f"train.precision = {train.precision!r}: a {model.arch} computes in {FULL}; "
             f"say train.precision={FULL}, or model=module"
         )
-    _check_boxes(train, data)
+    check_boxes(train, data.kind)
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes or data.targets))
     inputs = taken(data.kind, data.fit, data.shape, data.lengths)
@@ -164,11 +164,6 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
 def _balance(train: TrainConfig, data: Manifest, loss: str) -> Balance | None:
     if train.balance == "none":
         return None
-    if data.task == "number":
-        raise ConfigError(
-            f"train.balance = {train.balance!r}: the labels are numbers, and only classes can be balanced; "
-            "say train.balance=none"
-        )
     from pipeline.model.balance import Balance
 
     counts = data.class_counts["train"]
@@ -184,22 +179,32 @@ def _check_task(model: ModelConfig, train: TrainConfig, data: Manifest) -> None:
         raise ConfigError(
             f"model.loss = 'sigmoid': the data has one of {len(data.classes)} classes per sample; choose softmax or auto"
         )
-    if model.loss != "auto" and (model.loss in OF_NUMBERS) != (data.task == "number"):
-        what, other = ("numbers", "squared, huber") if data.task == "number" else ("classes", "softmax, sigmoid")
+    check_measured(model, train, data.task)
+
+
+def check_measured(model: ModelConfig, train: TrainConfig, task: str) -> None:
+    """ConfigError where keys do not suit numbers as labels, or are of them alone."""
+    if model.loss != "auto" and (model.loss in OF_NUMBERS) != (task == "number"):
+        what, other = ("numbers", "squared, huber") if task == "number" else ("classes", "softmax, sigmoid")
         raise ConfigError(f"model.loss = {model.loss!r}: the data's labels are {what}; choose {other} or auto")
-    if train.monitor not in (allowed := ("val_loss", f"val_{MEASURES[data.task]}")):
+    if train.monitor not in (allowed := ("val_loss", f"val_{MEASURES[task]}")):
         raise ConfigError(f"train.monitor = {train.monitor!r}: of this data an epoch gives {' and '.join(allowed)}")
-    if train.label_smoothing and data.task == "number":
+    if task == "number" and train.balance != "none":
+        raise ConfigError(
+            f"train.balance = {train.balance!r}: the labels are numbers, and only classes can be balanced; "
+            "say train.balance=none"
+        )
+    if task == "number" and train.label_smoothing:
         raise ConfigError(
             f"train.label_smoothing = {train.label_smoothing}: the labels are numbers, and only classes can be smoothed; "
             "say train.label_smoothing=0"
         )
 
 
-def _check_boxes(train: TrainConfig, data: Manifest) -> None:
+def check_boxes(train: TrainConfig, kind: str) -> None:
     """ConfigError where boxes are to be pasted and samples have none."""
-    if train.cutmix and not hasattr(views_of(data.kind), "pasted"):
-        raise ConfigError(f"train.cutmix = {train.cutmix}: data of kind {data.kind} has no boxes to paste; say train.cutmix=0")
+    if train.cutmix and not hasattr(views_of(kind), "pasted"):
+        raise ConfigError(f"train.cutmix = {train.cutmix}: data of kind {kind} has no boxes to paste; say train.cutmix=0")
 
 
 def _check_blending(train: TrainConfig, inputs: Taken) -> None:

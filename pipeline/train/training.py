@@ -70,6 +70,7 @@ class Training:
         """Per run, the records of the epochs that have ended here; a state counts them, and whoever keeps it keeps them."""
         smoothing = torch.tensor([lane.label_smoothing for lane in self.lanes], device=device).view(-1, 1)
         self.smoothing = smoothing if smoothing.any() else None
+        self.balance = program.balance and program.balance.trained_on(self.batches.labels)
         self.meter = Meter(program, self.net.layout, len(self.ids), self.smoothing, self.team, len(lanes), device)
         place = self.team.neighbours.place if self.team.neighbours else torch.empty_like(self.net.flat)
         self.own_gradient = place.zero_()
@@ -149,8 +150,8 @@ class Training:
 
     def _gradients(self, targets: Targets, logits: Tensor, num_rows: int) -> Tensor:
         """Of the loss by a shard's logits."""
-        if self.program.balance:
-            return self.program.balance.gradients(targets, logits, self.smoothing, num_rows)
+        if self.balance:
+            return self.balance.gradients(targets, logits, self.smoothing, num_rows)
         return targets.gradients(self.program.loss, logits, self.smoothing, num_rows)
 
     def _steps_before(self) -> int:

@@ -83,3 +83,16 @@ def test_what_is_learned_has_the_true_shares_after_the_shift(mode, loss):
 def test_a_class_that_training_lacks_is_finite():
     assert np.isfinite(Balance.of("logits", "softmax", [100, 0], NUM).shift).all()
     assert Balance.of("none", "softmax", COUNTS, NUM) is None
+
+
+def test_weights_are_one_on_average_of_what_is_trained_on():
+    labels = torch.tensor([0] * 15 + [1] * 4 + [2])
+    balance = Balance.of("weights", "softmax", COUNTS, NUM).trained_on(labels)
+    weights = balance.weights(labels.unsqueeze(0), LOGITS)
+    assert weights.mean().item() == pytest.approx(1)
+    assert [weights[0, labels == c].sum().item() for c in range(3)] == pytest.approx([20 / 3] * 3)
+    assert balance.shift == Balance.of("weights", "softmax", COUNTS, NUM).shift
+    several = Balance.of("weights", "sigmoid", COUNTS, NUM).trained_on(SEVERAL[0])
+    assert several.trained == pytest.approx((SEVERAL[0].sum(0) / 40).tolist())
+    one = Balance.of("logits", "sigmoid", [20], NUM).trained_on((CLASSES[0] == 1).long())
+    assert one.trained == pytest.approx(((CLASSES[0] == 1).float().mean().item(),))

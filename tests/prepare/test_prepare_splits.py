@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
+from table_samples import write_lines
 
 from pipeline import keyed
+from pipeline.data.dataset import Dataset
 from pipeline.prepare.splits import NONE, TEST, TRAIN, VAL, assigned, conflicts, group_strata, limited, num_repeats, straddlers
 
+Build = Callable[..., Dataset]
 FRACTIONS = {VAL: 0.1, TEST: 0.1}
 
 
@@ -154,3 +160,14 @@ def test_new_samples_move_no_group_of_a_class_with_enough() -> None:
     before, small = split(many[:400], group_strata(many[:400], strata[:400]))
     assert small == []
     assert np.array_equal(split(many, group_strata(many, strata))[0][:400], before)
+
+
+def test_few_groups_leave_splits_far_from_what_was_asked_for_and_it_is_said(tmp_path: Path, build_table: Build) -> None:
+    lines = [f"{i / 7:.3f},owner{i % 3},{'ab'[i % 2]}" for i in range(90)]
+    path = str(write_lines(tmp_path / "t.csv", "x,owner,label", lines))
+    notes = build_table(path=path, group="owner").manifest.notes
+    assert (
+        "the splits are train 33 %, val 33 %, test 33 %, where 10 % (prepare.val_fraction) and 10 % (prepare.test_fraction) "
+        "were asked for: 3 groups can't be parted more evenly, since a group stays whole"
+    ) in notes
+    assert not any("the splits are" in note for note in build_table(path=path, ignore=["owner"]).manifest.notes)

@@ -104,3 +104,16 @@ def test_a_published_network_has_the_losses_of_validation(rare, own_modules, tmp
     losses = -np.log(p[np.arange(len(known)), known])
     assert losses.mean() == pytest.approx(best, rel=1e-4)
     assert p[:, 5:].sum(1).mean() < 0.3, "rare classes are as rare as they are, though training made them as frequent"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_of_a_limit_the_shares_of_what_is_trained_on_are_balanced(rare, mode):
+    """A class of 3 in 1,000 has one of the first 20: it counts by 1 in 20, and answers keep the 3 in 1,000."""
+    limited = training(rare, [lane(0)], balance=balance_of(rare, mode), limit=20, batch_size=20)
+    counts = torch.bincount(limited.batches.labels, minlength=10)
+    assert limited.balance is not None
+    assert limited.balance.trained == pytest.approx((counts.clamp(min=0.5) / 20).tolist())
+    assert limited.balance.shift == balance_of(rare, mode).shift
+    whole = training(rare, [lane(0)], balance=balance_of(rare, mode))
+    assert whole.balance is not None
+    assert whole.balance.trained == whole.balance.shares

@@ -94,7 +94,8 @@ def check_one_shape(arch: str, taken: Taken) -> None:
     if wrong:
         raise ConfigError(
             f"model.arch = {arch!r}: the data has {wrong}, and a {arch} takes numbers of one shape; say model=module with a "
-            "network of your own, whose forward takes (x, lengths) where lengths differ (docs/models.md)"
+            "network of your own, whose forward takes (x, lengths) where lengths differ (docs/models.md); "
+            "`regatta run '~model'` takes a chosen model back"
         )
 
 
