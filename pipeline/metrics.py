@@ -19,6 +19,19 @@ Judged = Literal[
     "best_epoch",
 ]
 """What a study may be judged by."""
+Monitor = Literal[
+    "val_loss",
+    "val_accuracy",
+    "val_mae",
+    "val_macro_f1",
+    "val_micro_f1",
+    "val_balanced_accuracy",
+    "val_exact_match",
+    "val_roc_area",
+    "val_average_precision",
+    "val_rmse",
+]
+"""What the best epoch may be chosen by; which of them depends on what is predicted."""
 Measure = Literal["accuracy", "mae"]
 """What an epoch counts of its samples beside their loss: the share that is right; of numbers how far off they are."""
 MEASURES: dict[str, Measure] = {"single": "accuracy", "multi": "accuracy", "number": "mae"}
@@ -43,6 +56,13 @@ METRICS = {
     "val_loss": Metric("validation loss", "lower", "nats"),
     "val_accuracy": Metric("validation accuracy", "higher", "share"),
     "val_mae": Metric("validation mean absolute error", "lower", "none"),
+    "val_macro_f1": Metric("validation macro-F1", "higher", "none"),
+    "val_micro_f1": Metric("validation micro-F1", "higher", "none"),
+    "val_balanced_accuracy": Metric("validation balanced accuracy", "higher", "share"),
+    "val_exact_match": Metric("share of validation samples with all labels right", "higher", "share"),
+    "val_roc_area": Metric("validation area under ROC", "higher", "none"),
+    "val_average_precision": Metric("validation average precision", "higher", "none"),
+    "val_rmse": Metric("validation root mean squared error", "lower", "none"),
     "last_val_loss": Metric("validation loss of the last epoch", "lower", "nats"),
     "last_val_accuracy": Metric("validation accuracy of the last epoch", "higher", "share"),
     "last_val_mae": Metric("validation mean absolute error of the last epoch", "lower", "none"),

@@ -132,6 +132,11 @@ def macro_f1(scores: ClassScores) -> float:
     return float(scores.f1[occurs].mean()) if occurs.any() else 0.0
 
 
+def balanced_accuracy(scores: ClassScores) -> float:
+    """Mean recall over the classes that occur among the labels."""
+    return float(scores.recall[scores.support > 0].mean())
+
+
 def reliability_bins(confidence: Floats, right: NDArray[Any], num_bins: int) -> Bins:
     """Decisions in equal-width bins of confidence, each closed on its right side (Guo et al. 2017)."""
     edges = np.linspace(0.0, 1.0, num_bins + 1)

@@ -152,6 +152,7 @@ class Record:
             "best_epoch": best and best["epoch"],
             "best_val_loss": best and best["loss"],
             f"best_val_{self.program.measure}": best and best[self.program.measure],
+            "best_monitored": best and best[self.folder.read()["monitor"].removeprefix("val_")],
             "samples_per_s": self.num_train * num_epochs / seconds if seconds else None,
             "wall_s": progress.seconds + seconds + progress.epoch_seconds,
         }

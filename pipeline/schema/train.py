@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pipeline.errors import ConfigError
+from pipeline.metrics import Monitor
 from pipeline.schema.base import Section, nearest
 
 NOT_IDENTITY = ("device", "threads", "save_every_s", "callbacks", "profiler")
@@ -69,8 +70,10 @@ class TrainConfig(Section):
     """Largest norm of a step's gradient; null: no clipping."""
     early_stop: Annotated[int, Field(ge=0)]
     """Stop after this many epochs without a better `monitor`; 0: never."""
-    monitor: Literal["val_loss", "val_accuracy", "val_mae"]
-    """What the best model is chosen by: of classes val_accuracy, of numbers val_mae, instead of the loss."""
+    monitor: Monitor
+    """What the best epoch is chosen by, of all validation samples: of classes also val_accuracy, val_macro_f1,
+    val_balanced_accuracy, val_roc_area or val_average_precision; of several labels val_micro_f1 or val_exact_match in place of
+    balanced accuracy; of numbers val_mae or val_rmse."""
     device: Literal["auto", "cpu", "cuda"]
     precision: Precision | Literal["auto"]
     """bf16-mixed: products in bfloat16, weights and sums in float32; of a torch module. auto: that where the device computes in

@@ -302,13 +302,14 @@ def judged(
     """All metrics but the loss. Where a sample has several labels, `accuracy` is the share of labels that are right."""
     confidence, right = ev.decision_confidence(probabilities, predictions), labels == predictions
     bins = ev.reliability_bins(confidence.ravel(), right.ravel(), num_bins)
-    several = {}
+    scores = ev.class_scores(labels, predictions, probabilities.shape[1])
+    of_task = {"balanced_accuracy": ev.balanced_accuracy(scores)}
     if task == "multi":
-        several = {"exact_match": ev.exact_match(labels, predictions), "micro_f1": ev.micro_f1(labels, predictions)}
+        of_task = {"exact_match": ev.exact_match(labels, predictions), "micro_f1": ev.micro_f1(labels, predictions)}
     return {
         "accuracy": float(ev.sample_accuracy(labels, predictions).mean()),
-        **several,
-        "macro_f1": ev.macro_f1(ev.class_scores(labels, predictions, probabilities.shape[1])),
+        **of_task,
+        "macro_f1": ev.macro_f1(scores),
         "calibration_error": ev.calibration_error(bins),
         "mean_confidence": float(confidence.mean()),
     }

@@ -132,7 +132,9 @@ class TrainingModule(pl.LightningModule):
         last = [row for k in range(len(training.lanes)) for row in training.latest_rows(k)]
         for split in dict.fromkeys(row["split"] for row in last):
             own = [row for row in last if row["split"] == split]
-            means = {f"{split}_{name}": sum(row[name] for row in own) / len(own) for name in names}
+            extra = (lane.monitor.removeprefix("val_") for lane in training.lanes)
+            known = [name for name in dict.fromkeys((*names, *extra)) if all(name in row for row in own)]
+            means = {f"{split}_{name}": sum(row[name] for row in own) / len(own) for name in known}
             # On every worker the same already; what is kept of them is in metrics.jsonl.
             self.log_dict(means, batch_size=1, sync_dist=True, logger=False)
 

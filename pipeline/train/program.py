@@ -26,6 +26,7 @@ from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import Precision, TrainConfig
 from pipeline.train.device import device_type
 from pipeline.train.groups import Factors, check_factors
+from pipeline.train.monitors import refused, tells_apart
 
 if TYPE_CHECKING:
     from pipeline.model.balance import Balance  # which imports torch
@@ -180,15 +181,20 @@ def _check_task(model: ModelConfig, train: TrainConfig, data: Manifest) -> None:
             f"model.loss = 'sigmoid': the data has one of {len(data.classes)} classes per sample; choose softmax or auto"
         )
     check_measured(model, train, data.task)
+    if not tells_apart(train.monitor, data):
+        raise ConfigError(
+            f"train.monitor = {train.monitor!r}: no class of the validation split has samples there and others beside it; "
+            "say train.monitor=val_loss"
+        )
 
 
-def check_measured(model: ModelConfig, train: TrainConfig, task: str) -> None:
+def check_measured(model: ModelConfig, train: TrainConfig, task: Task) -> None:
     """ConfigError where keys do not suit numbers as labels, or are of them alone."""
     if model.loss != "auto" and (model.loss in OF_NUMBERS) != (task == "number"):
         what, other = ("numbers", "squared, huber") if task == "number" else ("classes", "softmax, sigmoid")
         raise ConfigError(f"model.loss = {model.loss!r}: the data's labels are {what}; choose {other} or auto")
-    if train.monitor not in (allowed := ("val_loss", f"val_{MEASURES[task]}")):
-        raise ConfigError(f"train.monitor = {train.monitor!r}: of this data an epoch gives {' and '.join(allowed)}")
+    if reason := refused(train.monitor, task):
+        raise ConfigError(f"train.monitor = {train.monitor!r}: {reason}")
     if task == "number" and train.balance != "none":
         raise ConfigError(
             f"train.balance = {train.balance!r}: the labels are numbers, and only classes can be balanced; "

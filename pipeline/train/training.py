@@ -31,6 +31,7 @@ from pipeline.train.batches import Batches, Block
 from pipeline.train.best import Best
 from pipeline.train.groups import column_factors
 from pipeline.train.meter import NORM_STEPS, Meter, measured, row_sums
+from pipeline.train.monitors import monitored
 from pipeline.train.optimizer import LaneOptimizer, clip_scale
 from pipeline.train.program import Lane, Program, lane_seeds, rate_factor
 from pipeline.train.tree import Team, shard_bounds
@@ -60,6 +61,10 @@ class Training:
         factors = column_factors(self.net.layout, program.decayed, program.factors)
         self.optimizer = LaneOptimizer(program.optimizer, lanes, self.net.flat[:, : self.num_stepped], factors)
         self.best = Best(self.lanes, self.net.flat)
+        counted = ("loss", program.measure)
+        names = (lane.monitor.removeprefix("val_") for lane in self.lanes)
+        self._monitored = [None if name in counted else name for name in names]
+        """Of each run what its best epoch is chosen by, where no epoch counts it anyway."""
         self.to_input = inputs_of(data.manifest.kind).to_input(data.manifest.fit, data.manifest.shape, device)
         train, val = data.split("train"), data.split("val")
         self.batches = Batches(program, self.lanes, train, views, data.manifest, self.to_input, device, self.team)
@@ -214,19 +219,41 @@ class Training:
             raise NumericsError(failure)
 
     def evaluate(self, name: str) -> list[Row]:
-        """Loss and measure of every run on a held-out set, without dropout and augmentation; workers share its batches."""
+        """Loss and measure of every run on a held-out set, without dropout and augmentation; workers share its batches.
+
+        On the validation split also what a run's best epoch is chosen by, of all of its answers together.
+        """
         held, loss, lanes = self.held_out[name], self.program.loss, len(self.lanes)
         parts = torch.zeros(len(held.batches), lanes, 2, dtype=torch.float64)
+        answers = self._room_for_answers(held) if name == "val" else None
         for i in range(self.team.rank, len(held.batches), self.team.size):
             rows, num_rows, labels = held.take(i)
             logits = sample_logits(self.net, self.to_input, rows, num_rows, loss, lanes, self.program.balance)
             y = labels.expand(lanes, *labels.shape)
             parts[i] = torch.from_numpy(row_sums(sample_losses(loss, logits, y), measured(self.program, logits, y)))
+            if answers is not None:
+                answers[:, torch.from_numpy(held.batches[i].samples)] = logits
         sums = np.zeros((len(self.lanes), 2))
         for part in self.team.merged(parts.to(self.device)).cpu().numpy():  # in one order, whoever computed them
             sums += part
         num, measure = len(held.labels), self.program.measure
-        return [{"loss": loss / num, measure: value / num} for loss, value in sums.tolist()]
+        found: list[Row] = [{"loss": loss / num, measure: value / num} for loss, value in sums.tolist()]
+        return found if answers is None else self._with_monitored(found, answers, held)
+
+    def _room_for_answers(self, held: HeldOut) -> Tensor | None:
+        """For the logits (K, samples, outputs); None where every run's monitor is a mean over samples."""
+        if not any(self._monitored):
+            return None
+        outputs = self.program.spec.num_outputs
+        return torch.zeros(len(self.lanes), len(held.labels), outputs, device=self.device)
+
+    def _with_monitored(self, rows: list[Row], answers: Tensor, held: HeldOut) -> list[Row]:
+        """Of each run from its own answers, all in one order: the same on any number of workers, beside any other run."""
+        merged, labels = self.team.merged(answers).cpu(), held.labels.cpu().numpy()
+        return [
+            row | ({name: monitored(name, self.program, merged[k], labels)} if name else {})
+            for k, (row, name) in enumerate(zip(rows, self._monitored, strict=True))
+        ]
 
     def end_epoch(self, measures: dict[str, list[Row]]) -> None:
         """Take the epoch's measures into the records, keep the weights that are best so far, go on to the next epoch."""

@@ -107,6 +107,7 @@ def test_metrics_equal_scikit_learns_on_the_written_predictions(kind):
         assert np.allclose(p.sum(axis=1), 1)
         assert np.array_equal(predictions, p.argmax(axis=1))
         assert metrics["accuracy"] == pytest.approx(sk.accuracy_score(labels, predictions))
+        assert metrics["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(labels, predictions))
         assert metrics["loss"] == pytest.approx(
             sk.log_loss(labels, p / p.sum(axis=1, keepdims=True), labels=range(p.shape[1])), rel=1e-5
         )

@@ -80,7 +80,7 @@ def test_one_number_is_measured_in_its_own_unit(ink: Dataset) -> None:
     ("changes", "said"),
     [
         ({"model__loss": "softmax"}, "the data's labels are numbers; choose squared, huber or auto"),
-        ({"train__monitor": "val_accuracy"}, "of this data an epoch gives val_loss and val_mae"),
+        ({"train__monitor": "val_accuracy"}, "of this data an epoch gives val_loss, val_mae and val_rmse"),
         ({"train__label_smoothing": 0.1}, "the labels are numbers, and only classes can be smoothed"),
     ],
 )
@@ -92,7 +92,7 @@ def test_what_does_not_suit_numbers_is_refused(ink: Dataset, changes, said: str)
 def test_what_suits_numbers_alone_is_refused_of_classes(digits: Dataset) -> None:
     for changes, said in (
         ({"model__loss": "huber"}, "the data's labels are classes"),
-        ({"train__monitor": "val_mae"}, "val_loss and val_accuracy"),
+        ({"train__monitor": "val_mae"}, "val_loss, val_accuracy, val_macro_f1, "),
     ):
         with pytest.raises(ConfigError, match=said):
             program_of(*configs(**changes), digits.manifest)

@@ -63,7 +63,8 @@ def _worker(rank: int, size: int, port: int, folder: str, out: str, tests: str) 
 def _trained(data, team=None):
     """What becomes of plain and of balanced runs."""
     balances = [Balance.of(mode, "softmax", [10 * i + 10 for i in range(10)], 550) for mode in ("none", "weights", "logits")]
-    every = [train_to_end(training(data, [lane(0), lane(1)], team=team, shards=4, balance=own)) for own in balances]
+    lanes = [lane(0), lane(1, monitor="val_macro_f1")]
+    every = [train_to_end(training(data, lanes, team=team, shards=4, balance=own)) for own in balances]
     return [{"flat": own.net.flat, "best": own.best.flat, "rows": [untimed(r) for r in own.rows]} for own in every]
 
 

@@ -85,6 +85,8 @@ class Run:
     started: str
     finished: str
     num_workers: int = 1
+    best_monitored: float | None = None
+    """What the best epoch was chosen by; None in a run of an older version, whose loss or measure it was."""
     interruptions: list[dict[str, Any]] = field(default_factory=list)
     """Each loss of workers or of who leads them: time, reason, epoch and step of the state that it went on from."""
 

@@ -335,3 +335,11 @@ def test_what_to_do_first_belongs_to_the_first_sentence():
     assert failed.next.command == "regatta run train.learning_rate=0.0007 train.clip_norm=1"
     underfits = verdict(records([0.95 * GUESS] * 10, [0.9 * GUESS] * 10))
     assert underfits.next.command == "regatta run model.dropout=0"
+
+
+def test_the_page_says_what_the_best_epoch_was_chosen_by():
+    chosen = {"monitor": "val_macro_f1", "best_monitored": 0.812, "best_epoch": 4}
+    detail = finding(records(FLAT, **chosen), "Best epoch").detail
+    assert detail.startswith("Epoch 4 of 10 had the highest validation macro-F1 (0.812) and its weights were kept: loss ")
+    by_loss = finding(records(FLAT, best_monitored=0.24), "Best epoch").detail
+    assert "had the smallest validation loss and its weights were kept" in by_loss

@@ -63,9 +63,11 @@ def _best_in_words(records: Records) -> str:
     run, last = records.run, int(records.curves.epochs[-1])
     how = "smallest" if METRICS[run.monitor].better == "lower" else "highest"
     what, metric = measured(records.curves.measure), f"val_{records.curves.measure}"
-    by = "loss" if run.monitor == "val_loss" else what
+    by = METRICS[run.monitor].words
+    counted = run.monitor in ("val_loss", metric) or run.best_monitored is None
+    own = "" if counted else f" ({measure(run.monitor, run.best_monitored)})"
     return (
-        f"Epoch {run.best_epoch} of {last} had the {how} validation {by} and its weights were kept: "
+        f"Epoch {run.best_epoch} of {last} had the {how} {by}{own} and its weights were kept: "
         f"loss {number(run.best_val_loss)}, {what} {measure(metric, run.best_val_measure)}."
     )
 
