@@ -1,6 +1,7 @@
 """Exported files answer as the network does: on samples of every kind of answer, in batches of any size."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,14 @@ def test_what_goes_along_checks_the_file_without_regatta(project):
     assert subprocess.run(check, capture_output=True, check=False).returncode == 1
     export(asked(out="bare", no_samples=True))
     assert sorted(path.name for path in Path("bare").iterdir()) == ["facts.json", "model.onnx"]
+
+
+def test_a_network_in_bfloat16_is_written_in_float32_and_its_own_distance_is_said(project, capsys):
+    on_digits(**module("cnn"), train__precision="bf16-mixed")
+    export(asked(out="out", format="torch"))
+    said = capsys.readouterr().out
+    same, own = re.search(r"by at most (\S+) from those of the network in float32; .*, from its own by (\S+)\.", said).groups()
+    assert float(same) <= 1e-5 < float(own) < 0.1
 
 
 def test_without_a_place_it_goes_below_exports_by_its_run(project, capsys):
