@@ -66,8 +66,8 @@ class TokenInputs(Inputs, Protocol):
 class GivenInputs(Inputs, Protocol):
     """Of a kind that takes samples as a user has them, beside rows as stored."""
 
-    def as_stored(self, samples: Any, fit: Fit) -> torch.Tensor:
-        """Samples as rows as stored; DataError where they can't be such rows."""
+    def as_stored(self, samples: Any, fit: Fit) -> torch.Tensor | list[torch.Tensor]:
+        """Samples as rows as stored, of samples that own windows a tensor for each; DataError where they can't be such rows."""
 
 
 def inputs_of(kind: str) -> Inputs:

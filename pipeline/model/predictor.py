@@ -48,8 +48,11 @@ class Predictor:
     windows: bool = False
     balance: Balance | None = None
 
-    def rows(self, samples: Any) -> Tensor:
-        """Samples as a user has them to rows as stored: of a table a DataFrame, an Arrow table, or dicts of its columns."""
+    def rows(self, samples: Any) -> Tensor | list[Tensor]:
+        """Samples as a user has them to rows as stored, which `logits` takes.
+
+        Of a table a DataFrame, an Arrow table, or dicts of its columns; of sounds paths of files or their bytes.
+        """
         found = inputs_of(self.kind)
         if not hasattr(found, "as_stored"):
             raise DataError(f"samples of the kind {self.kind} come to `logits` as they are stored")

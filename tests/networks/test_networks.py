@@ -9,7 +9,7 @@ from pipeline.errors import ConfigError
 from pipeline.kinds.inputs import Taken
 from pipeline.model.specs import spec_of
 
-OF_SHAPE = {"airbench": (3, 32, 32)}
+OF_SHAPE = {"airbench": (3, 32, 32), "spectrogram": (1, 40, 98)}
 
 
 def module(name, **changes):
@@ -37,6 +37,15 @@ def test_one_of_the_users_may_not_have_its_name(tmp_path, monkeypatch):
     (tmp_path / extensions.FILE).write_text("MODELS = {'airbench': print}")
     with pytest.raises(ConfigError, match=r"extensions.py: MODELS has airbench, which comes along; name yours otherwise"):
         networks.functions()
+
+
+def test_spectrogram_takes_rows_of_any_length_and_no_waveforms():
+    made = networks.function("spectrogram")
+    net = made((1, 40, 98), 10)
+    assert sum(each.numel() for each in net.parameters()) == 61_690
+    assert net(torch.randn(2, 1, 40, 31)).shape == (2, 10)
+    with pytest.raises(ValueError, match=r"rows of shape \(1, 8000\): expected is \(1, bands, columns\)"):
+        made((1, 8000), 10)
 
 
 def test_airbench_has_the_published_widths_and_takes_its_keys():

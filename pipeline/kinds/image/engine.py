@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from pipeline.keyed import U64
 from pipeline.kinds.image.by_name import with_named
 from pipeline.kinds.image.keys import GEOMETRY, ImagePolicy
-from pipeline.kinds.image.noise import SPREAD, batch_noise
 from pipeline.kinds.image.parameters import check_colour, noise_keys, view_parameters
 from pipeline.kinds.image.transforms import (
     LUMA,
@@ -29,6 +28,7 @@ from pipeline.kinds.image.transforms import (
     grid_line,
     source_matrices,
 )
+from pipeline.kinds.noise import SPREAD, batch_noise
 
 CACHE_VALUES = 2**17
 """Values of one thread's share of a chunk: 0.5 MB as float32 stays in its cache (2.4 x faster than a batch of 512 at once)."""

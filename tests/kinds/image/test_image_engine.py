@@ -6,9 +6,9 @@ from kornia.geometry.transform import warp_affine
 from pipeline.errors import ConfigError
 from pipeline.kinds.image.engine import _shifts, batch_views
 from pipeline.kinds.image.keys import OPERATIONS
-from pipeline.kinds.image.noise import SPREAD, batch_noise
 from pipeline.kinds.image.parameters import noise_keys, view_parameters
 from pipeline.kinds.image.transforms import LUMA, colour_matrices, colour_shifts, erased_box, source_matrices
+from pipeline.kinds.noise import SPREAD, batch_noise
 
 GOLDEN_VIEW = [
     177, 186, 178, 185, 185, 143, 183, 186, 156, 132, 135, 118, 121, 124, 110, 108, 85, 101,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.kinds.image.noise import SPREAD, batch_noise
+from pipeline.kinds.noise import SPREAD, batch_noise
 
 
 def keys(num: int, seed: int = 0) -> torch.Tensor:

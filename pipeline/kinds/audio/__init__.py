@@ -1,0 +1,1 @@
+"""Sounds: clips or recordings, as log-mel spectrograms or as waveforms."""
