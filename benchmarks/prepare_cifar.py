@@ -46,6 +46,7 @@ def prepare(folder: Path) -> None:
         image="image",
         label="label",
         label_strip=None,
+        decimal=None,
         target="auto",
         separator=None,
         exclusive=None,

@@ -11,6 +11,14 @@ def stands_for_missing(text: str) -> bool:
     return text.casefold() in MISSING
 
 
+COMMA = r"^[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?([eE][+-]?\d+)?$"
+"""A number with a comma before its decimals, and perhaps dots between thousands: 3,14 or 1.234,56."""
+POINT = r"^[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d*)?([eE][+-]?\d+)?$"
+"""A number with a point before its decimals, and perhaps commas between thousands: 3.14 or 1,234.56."""
+DECIMALS = {",": (COMMA, "."), ".": (POINT, ",")}
+"""By the sign before decimals what numbers look like, and what may be between thousands."""
+
+
 def is_number(text: str) -> bool:
     """Whether a text says a number, in any way that Python reads."""
     try:

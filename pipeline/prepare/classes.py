@@ -10,17 +10,22 @@ from pipeline.data.dataset import Task
 from pipeline.errors import ConfigError
 from pipeline.kinds.words import stands_for_missing
 from pipeline.prepare.labels import class_order, whole_numbers
-from pipeline.prepare.numbers import are_numbers, as_numbers, many_of_classes
+from pipeline.prepare.numbers import are_numbers, as_numbers, many_of_classes, plain_numbers, relabelled
 from pipeline.prepare.raw import Column, Source
 from pipeline.prepare.scan import Samples
 from pipeline.wording import share, some
 
 
-def settled(source: Source, samples: Samples, exclusive: bool | None, target: str) -> tuple[Source, Samples, list[str]]:
+def settled(
+    source: Source, samples: Samples, exclusive: bool | None, target: str, decimal: str | None = None
+) -> tuple[Source, Samples, list[str]]:
     """The source with its final task, the samples with their final labels, and notes of what was done."""
+    samples, plain = plain_numbers(source, samples, target, decimal)
     if are_numbers(source, samples, target):
-        return as_numbers(source, samples, target)
+        source, samples, told = as_numbers(source, samples, target)
+        return source, samples, plain + told
     task, samples, told = _one_or_several(source, samples, exclusive)
+    told = plain + told
     source = replace(source, task=task)
     if task == "single" and source.classes is None:
         samples, merged = _numbers_merged(samples)
@@ -82,14 +87,12 @@ def _numbers_merged(samples: Samples) -> tuple[Samples, list[str]]:
     changed = sorted(old for old, new in names.items() if old != new)
     if not changed:
         return samples, []
-    sets = [tuple(names[name] for name in label_set) for label_set in samples.label_sets]
-    codes = {label_set: code for code, label_set in enumerate(dict.fromkeys(sets))}
-    recoded = np.array([codes[label_set] for label_set in sets], np.int64)[samples.labels]
+    merged = relabelled(samples, [tuple(names[name] for name in label_set) for label_set in samples.label_sets])
     told = (
         f"all labels are numbers, so {some(changed, 'name')} lost the fraction of zeros: "
         f'"{changed[0]}" and "{names[changed[0]]}" are one class'
     )
-    return replace(samples, labels=recoded, label_sets=list(codes)), [told]
+    return merged, [told]
 
 
 def _missing_words(samples: Samples) -> list[str]:

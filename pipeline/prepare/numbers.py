@@ -12,14 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.kinds.words import stands_for_missing
+from pipeline.kinds.words import DECIMALS, stands_for_missing
 from pipeline.prepare.account import Refused
 from pipeline.prepare.raw import Column, Source
 from pipeline.prepare.scan import Samples
-from pipeline.wording import some
+from pipeline.prepare.sources.remedies import Remedy, choice
+from pipeline.wording import counted, some
 
 FEW_VALUES = 20
 """So many different values, or fewer, may be numbers of classes, stars, sizes: whoever means numbers says so."""
+NEARLY = 0.9
+"""So large a share of labels being numbers, the others are likely mistakes."""
 NUM_STRATA = 5
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _ID = re.compile(r"[+-]?0\d")
@@ -41,16 +44,78 @@ def are_numbers(source: Source, samples: Samples, target: str) -> bool:
     """
     if target != "auto" or source.task != "single" or source.classes is not None or not source.columns:
         return target == "number"
-    values = _values(samples)
+    column, values = source.columns[0], _values(samples)
     if not values:
+        _check_nearly(column, samples)
         return False
-    column = source.columns[0]
     if any(not value.is_integer() for value in values) and len(values) <= FEW_VALUES:
         raise DataError(
             f"column {column!r} holds numbers with a fraction, of {len(values)} values ({_shown(sorted(values))}): say "
             "data.target=number to predict a number, or data.target=classes to take each value as a class"
         )
     return len(values) > FEW_VALUES and not _number_classes(values)
+
+
+def _check_nearly(column: str, samples: Samples) -> None:
+    """DataError where all labels but a few are different numbers: then these few are likely mistakes."""
+    good = samples.good()
+    num = np.bincount(samples.labels[good], minlength=len(samples.label_sets))
+    texts = {code: samples.label_sets[code][0] for code in np.flatnonzero(num).tolist() if samples.label_sets[code]}
+    texts = {code: text for code, text in texts.items() if not stands_for_missing(text)}
+    found = {code: None if _ID.match(text) else number_in(text) for code, text in texts.items()}
+    values = {value for value in found.values() if value is not None and math.isfinite(value)}
+    others = [code for code, value in found.items() if value is None]
+    total, bad = int(num[list(found)].sum()), int(num[others].sum())
+    if len(values) <= FEW_VALUES or _number_classes(values) or bad > (1 - NEARLY) * total:
+        return
+    first = int(good[np.isin(samples.labels[good], others)][0])
+    said = f"{texts[int(samples.labels[first])]!r} ({samples.name(first)})"
+    either = [Remedy(f"predicts a number, and rejects {counted(bad, 'row')}", ["data.target=number"])]
+    either.append(Remedy("takes each text as a class", ["data.target=classes"]))
+    raise DataError(
+        f"column {column!r} holds numbers in {total - bad:,} of {total:,} labels, and something else in {bad:,}, such as "
+        f"{said}. Mend the table, or say {choice(either)}"
+    )
+
+
+def plain_numbers(source: Source, samples: Samples, target: str, decimal: str | None) -> tuple[Samples, list[str]]:
+    """The samples with labels as programs write numbers, where they are numbers with commas, and a note. DataError where these
+    can be read in two ways. decimal: the sign before decimals, if it was said.
+    """
+    if source.task == "multi" or source.classes is not None or not source.columns or target == "classes":
+        return samples, []
+    used = np.unique(samples.labels[samples.good()]).tolist()
+    texts = [text for code in used for text in samples.label_sets[code] if not stands_for_missing(text)]
+    nums = {sign: sum(bool(re.match(pattern, text)) for text in texts) for sign, (pattern, _) in DECIMALS.items()}
+    signs = [sign for sign, num in nums.items() if num == max(nums.values()) and num >= NEARLY * len(texts)]
+    signs = [sign for sign in signs if decimal in (None, sign)]
+    example = next((text for text in texts if "," in text and signs and re.match(DECIMALS[signs[0]][0], text)), None)
+    if example is None:
+        return samples, []
+    if len(signs) > 1:
+        if len(texts) <= FEW_VALUES and target == "auto":
+            return samples, []
+        raise DataError(
+            f"column {source.columns[0]!r}: the comma in {example!r} may be before decimals or between thousands. Say one of:\n"
+            "  regatta run data.decimal=,   # before decimals\n  regatta run data.decimal=.   # between thousands"
+        )
+    found = relabelled(samples, [tuple(_plain(text, signs[0]) for text in label_set) for label_set in samples.label_sets])
+    words, other = ("a comma before decimals", ".") if signs[0] == "," else ("commas between thousands", ",")
+    read = f"{example!r} is {float(_plain(example, signs[0])):.15g}"
+    return found, [f"column {source.columns[0]!r} has numbers with {words}: {read}; say data.decimal={other} if that is wrong"]
+
+
+def _plain(text: str, sign: str) -> str:
+    """A number as programs write it; other texts as they are."""
+    pattern, between = DECIMALS[sign]
+    return text.replace(between, "").replace(sign, ".") if re.match(pattern, text) else text
+
+
+def relabelled(samples: Samples, sets: Sequence[tuple[str, ...]]) -> Samples:
+    """The samples with other labels in place of each set of labels; equal ones are one."""
+    codes = {label_set: code for code, label_set in enumerate(dict.fromkeys(sets))}
+    labels = np.array([codes[label_set] for label_set in sets], np.int64)[samples.labels]
+    return replace(samples, labels=labels, label_sets=list(codes))
 
 
 def _values(samples: Samples) -> set[float]:
@@ -87,8 +152,6 @@ def as_numbers(source: Source, samples: Samples, target: str) -> tuple[Source, S
     num = len(source.columns) if len(source.columns) > 1 else max(nums, key=lambda n: (nums[n], n), default=1)
     read = [_read(label_set, num) for label_set in samples.label_sets]
     sets = [found if isinstance(found, tuple) else () for found in read]
-    codes = {label_set: code for code, label_set in enumerate(dict.fromkeys(sets))}
-    labels = np.array([codes[label_set] for label_set in sets], np.int64)[samples.labels]
     problems = {i: said for i, code in enumerate(samples.labels.tolist()) if isinstance(said := read[code], str)}
     names = _names(source.columns, num)
     told = []
@@ -98,7 +161,7 @@ def as_numbers(source: Source, samples: Samples, target: str) -> tuple[Source, S
             "data.target=classes takes each value as a class"
         ]
     source = replace(source, task="number", columns=names, classes=None)
-    return source, replace(samples, labels=labels, label_sets=list(codes), problems=problems | samples.problems), told
+    return source, replace(relabelled(samples, sets), problems=problems | samples.problems), told
 
 
 def _read(label_set: tuple[str, ...], num: int) -> tuple[str, ...] | str:

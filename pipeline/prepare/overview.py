@@ -63,7 +63,7 @@ class Division:
 def overview_of(source: Source, data: DataConfig, workers: int) -> Overview:
     """The source's samples, read once."""
     samples = scan(source, reading_of(data.kind), data, workers)
-    source, samples, notes = settled(source, samples, data.exclusive, data.target)
+    source, samples, notes = settled(source, samples, data.exclusive, data.target, data.decimal)
     leaks = leaks_of(data.kind)
     by_chance = leaks is not None and leaks.EQUAL_BY_CHANCE
     if data.group is None and not (samples.splits != NONE).any():

@@ -47,6 +47,8 @@ class DataConfig(Section):
     """Characters that are no part of a label where they stand at its ends, such as "." of "yes."."""
     target: Literal["auto", "classes", "number"]
     """What labels are: names of classes, or numbers to predict. auto: a column of many different numbers is of numbers."""
+    decimal: Literal[",", "."] | None
+    """The sign before decimals in numbers of tables, where the other one may be between thousands; null: as the cells say."""
     separator: str | None
     """Splits the label column into several labels, such as "a|b"."""
     exclusive: bool | None
@@ -118,7 +120,7 @@ class DataConfig(Section):
         """What is asked for that such a source hasn't."""
         problems = []
         if source not in ("parquet", "csv", "table"):
-            keys = ("files", "label_strip", "separator", "exclusive", "split", "group", "time")
+            keys = ("files", "label_strip", "decimal", "separator", "exclusive", "split", "group", "time")
             columns = [key for key in keys if getattr(self, key) is not None]
             columns += ["label"] if isinstance(self.label, list) else []
             problems += [f"source = {source} has no columns for {', '.join(columns)}"] if columns else []

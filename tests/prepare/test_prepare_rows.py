@@ -315,6 +315,37 @@ def test_keys_that_say_two_things_are_refused(keys: dict[str, Any], said: str) -
         table_config(**keys)
 
 
+def test_labels_with_a_comma_before_decimals_are_numbers(tmp_path: Path, build_table: Build) -> None:
+    lines = [f"{i},5;{'xyz'[i % 3]};1.{i:03},{i % 10}5" for i in range(80)]
+    path = str(write_lines(tmp_path / "t.csv", "num;cat;price", lines))
+    dataset = build_table(path=path, label="price")
+    assert dataset.manifest.targets == ["price"]
+    values = np.concatenate([np.asarray(dataset.split(name).labels) for name in ("train", "val", "test")])
+    assert sorted(values.tolist()) == pytest.approx(sorted(1000 + i + (i % 10) / 10 + 0.05 for i in range(80)))
+    assert "column 'price' has numbers with a comma before decimals: '1.000,05' is 1000.05; say data.decimal=. if that is " in (
+        " ".join(dataset.manifest.notes)
+    )
+
+
+def test_commas_that_can_be_read_in_two_ways_are_asked_about(tmp_path: Path, build_table: Build) -> None:
+    lines = [f"{i};{'xyz'[i % 3]};{1 + i},{100 + i}" for i in range(80)]
+    path = str(write_lines(tmp_path / "t.csv", "num;cat;price", lines))
+    with pytest.raises(DataError, match=r"the comma in '1,100' may be before decimals or between thousands\. Say one of:"):
+        build_table(path=path, label="price")
+    assert min(build_table(path=path, label="price", decimal=".").split("train").labels) >= 1100
+    assert max(build_table(path=path, label="price", decimal=",").split("train").labels) < 81
+
+
+def test_a_few_labels_that_are_no_numbers_are_no_classes(tmp_path: Path, build_table: Build) -> None:
+    lines = [f"{i},{'xyz'[i % 3]},{'12OO' if i == 17 else i * 3.5}" for i in range(80)]
+    path = str(write_lines(tmp_path / "t.csv", "num,cat,price", lines))
+    said = r"'price' holds numbers in 79 of 80 labels, and something else in 1, such as '12OO' \(t.csv:19\)\. Mend the table"
+    with pytest.raises(DataError, match=said + r", or say one of:\n  regatta run data.target=number   # .* rejects 1 row\n"):
+        build_table(path=path, label="price")
+    dataset = build_table(LENIENT, path=path, label="price", target="number")
+    assert rejected(dataset) == {"t.csv:19": "label '12OO' is not a number"}
+
+
 def test_a_label_of_many_numbers_is_a_number_to_predict(tmp_path: Path, build_table: Build) -> None:
     lines = [f"{i},{'xyz'[i % 3]},{i * 3.5 + 100}" for i in range(80)]
     dataset = build_table(path=str(write_lines(tmp_path / "t.csv", "rooms,town,price", lines)), label="price", number=["rooms"])

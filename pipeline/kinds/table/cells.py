@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kinds.words import MISSING
+from pipeline.kinds.words import DECIMALS, MISSING
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,6 +16,8 @@ NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 LED = r"^[+-]?0\d"
 """Leading zeros: what looks like a number is an id, a postal code, a telephone number."""
 INFINITE = r"^[+-]?(?i:inf|infinity|∞)$"
+GROUPED = r"^[+-]?\d{1,3}(\.\d{3})+$"
+"""As numbers with dots between thousands look."""
 _TIME = r"(?:[T ](?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:\.\d+)?)?Z?)?$"
 DATES = {
     "y-m-d": r"^(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})" + _TIME,
@@ -35,10 +37,18 @@ def matching(cells: pa.Array, pattern: str) -> Mask:
     return as_numpy(pc.match_substring_regex(cells, pattern))
 
 
-def numbers(cells: pa.Array) -> tuple[NDArray[np.float64], Mask]:
-    """(n,) values, and which cells say a finite number; others are NaN."""
+def numbers(cells: pa.Array, decimal: str = "") -> tuple[NDArray[np.float64], Mask]:
+    """(n,) values, and which cells say a finite number; others are NaN.
+
+    decimal: the sign before decimals where thousands may be told apart by another one; empty: as programs write numbers.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
+
+    if decimal:
+        pattern, between = DECIMALS[decimal]
+        plain = pc.replace_substring(pc.replace_substring(cells, between, ""), decimal, ".")
+        cells = pc.if_else(pc.match_substring_regex(cells, pattern), plain, "")
 
     empty = pc.equal(cells, "")
     said = pc.if_else(empty, "nan", cells) if pc.any(empty).as_py() else cells

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.errors import DataError
+from pipeline.kinds.table import cells
 from pipeline.kinds.table.cells import DATES
 from pipeline.kinds.table.keys import TableData
 from pipeline.kinds.table.survey import MOST_VALUES, Survey, Tally
 from pipeline.kinds.words import quoted, stands_for_missing
-from pipeline.wording import counted, first_of
+from pipeline.wording import counted, first_of, some
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FEW, MOST_SHARE = 50, 0.5
 """A text column of more than FEW texts, of which more than this share are different, is an id or free text."""
@@ -48,6 +52,8 @@ class Column:
     """Of a date: that of day, month and year."""
     hours: bool = False
     """Of a date: whether there are times of day."""
+    decimal: str = ""
+    """Of a number: the sign before decimals, where thousands may be told apart; empty: as programs write numbers."""
 
     def stored(self) -> Iterator[Stored]:
         """What it becomes."""
@@ -83,33 +89,53 @@ def listed(columns: Sequence[Column]) -> list[dict[str, Any]]:
 
 def found_columns(survey: Survey, data: TableData) -> Found:
     """Types by what the training cells say, unless the keys say them."""
-    found = Found()
+    found, sign = Found(), data.decimal or _common_sign(survey)
     for name, learned in survey.learned.items():
-        _found_column(found, name, learned, survey.judged[name], data)
-    found.notes += _words_told(found, survey)
+        _found_column(found, name, learned, survey.judged[name], data, sign)
+    found.notes += [*_words_told(found, survey), *_decimals_told(found, survey)]
     if not found.columns:
         reasons = "; ".join(f"{name!r}: {reason}" for name, reason in found.left_out.items())
         raise DataError(f"no column is left to learn from ({reasons}); check data.label, data.ignore and data.category")
     return found
 
 
-def _found_column(found: Found, name: str, tally: Tally, judged: Tally, data: TableData) -> None:
-    asked = data.asked(name)
-    type_, reason = (asked, "") if asked else _recognised(name, tally, data.day_first, found.notes)
+def _common_sign(survey: Survey) -> str:
+    """The sign before decimals by what columns say whose numbers can be read in one way alone, if they agree; else empty."""
+    signs = set()
+    for tally in survey.learned.values():
+        full = [sign for sign, num in tally.decimals.items() if tally.separated and num + tally.unread == tally.said]
+        signs |= set(full) if len(full) == 1 else set()
+    return signs.pop() if len(signs) == 1 else ""
+
+
+def _decimal(tally: Tally, sign: str, asked: bool) -> str:
+    """The sign before a column's decimals: the table's, where all its numbers can be read so, or most of one that was asked
+    for; empty where they are as programs write them.
+    """
+    grouped = tally.decimals[","] > 0 and not tally.whole and sign == ","
+    if not sign or not (tally.separated or grouped):
+        return ""
+    full = tally.decimals[sign] + tally.unread == tally.said
+    return sign if full or (asked and tally.decimals[sign] > tally.numbers) else ""
+
+
+def _found_column(found: Found, name: str, tally: Tally, judged: Tally, data: TableData, sign: str) -> None:
+    asked, decimal = data.asked(name), _decimal(tally, sign, data.asked(name) == "number")
+    type_, reason = (asked, "") if asked else _recognised(name, tally, data.day_first, found.notes, decimal)
     if type_ is None:
         found.left_out[name] = reason
     elif type_ == "date":
         order = _order(name, tally, data.day_first)
         found.columns.append(Column(name, "date", _missing(tally, judged, data), (), order, _has_hours(tally, judged)))
     elif type_ == "number":
-        _check_numbers(name, tally)
-        found.columns.append(Column(name, "number", _missing(tally, judged, data)))
+        _check_numbers(name, tally, decimal)
+        found.columns.append(Column(name, "number", _missing(tally, judged, data), decimal=decimal))
     else:
         found.columns.append(Column(name, "category", list(data.missing), _values(name, tally)))
         _say_unseen(found.notes, name, tally, judged)
 
 
-def _recognised(name: str, tally: Tally, day_first: bool | None, notes: list[str]) -> tuple[str | None, str]:
+def _recognised(name: str, tally: Tally, day_first: bool | None, notes: list[str], decimal: str) -> tuple[str | None, str]:
     """A type, or None and why the column is left out."""
     said, words = tally.said, sum(tally.words.values())
     if not said:
@@ -118,7 +144,7 @@ def _recognised(name: str, tally: Tally, day_first: bool | None, notes: list[str
         return None, f"the same in all training rows ({_shown(next(iter(tally.values)))})"
     if tally.counts_rows:
         return None, f"it numbers the rows (data.number=[{quoted(name)}] takes it)"
-    if tally.numbers and not tally.led and tally.numbers + tally.infinite + words == said:
+    if decimal or (tally.numbers and not tally.led and tally.numbers + tally.unread == said):
         return "number", ""
     full = _told([order for order, num in tally.dates.items() if num + words == said], day_first)
     if len(full) == 1:
@@ -133,7 +159,12 @@ def _recognised(name: str, tally: Tally, day_first: bool | None, notes: list[str
 def _say_nearly(name: str, tally: Tally, full: list[str], notes: list[str]) -> None:
     """What a column could be taken for, with the words for it."""
     keyed, said, words = f"[{quoted(name)}]", tally.said, sum(tally.words.values())
-    if len(full) > 1:
+    if tally.separated and max(tally.decimals.values()) >= NEARLY * said:
+        notes.append(
+            f"column {name!r} is not taken as numbers, since the comma in {_shown(tally.separated)} may be before decimals or "
+            "between thousands, or cells differ in that; say data.decimal=, or data.decimal=. (the sign before decimals)"
+        )
+    elif len(full) > 1:
         notes.append(
             f"column {name!r} holds dates in which day and month can't be told apart, so it is taken as text; "
             "data.day_first=true reads 01/02/2024 as 1 February, data.day_first=false as January 2"
@@ -178,9 +209,29 @@ def _missing(tally: Tally, judged: Tally, data: TableData) -> list[str]:
     return sorted({*data.missing, *tally.words, *judged.words})
 
 
-def _check_numbers(name: str, tally: Tally) -> None:
+def _decimals_told(found: Found, survey: Survey) -> list[str]:
+    """One note of the numbers that are not as programs write them."""
+    notes = []
+    for sign, words in ((",", "a comma before their decimals"), (".", "commas between thousands")):
+        names = [column.name for column in found.columns if column.decimal == sign]
+        other = "." if sign == "," else ","
+        if names:
+            cell = survey.learned[names[0]].separated or _example(survey.learned[names[0]])
+            read = cells.numbers(_texts([cell]), sign)[0][0]
+            notes.append(f"numbers have {words} in {some(names, 'column')}: {_shown(cell)} is {read:.15g}; say "
+                         f"data.decimal={other} if that is wrong")  # fmt: skip
+    return notes
+
+
+def _texts(values: list[str]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(values, pa.string())
+
+
+def _check_numbers(name: str, tally: Tally, decimal: str) -> None:
     """DataError where a column that a key takes as numbers has none."""
-    if tally.said > sum(tally.words.values()) and not tally.numbers:
+    if tally.said > sum(tally.words.values()) and not tally.numbers and not decimal:
         raise DataError(
             f"data.number: column {name!r} has no numbers, only cells such as {_shown(_example(tally))}; leave it out of "
             "data.number"

@@ -38,7 +38,7 @@ def _stored(texts: pa.Array, column: Column) -> tuple[NDArray[np.float64], cells
         return _codes(texts, column)[:, None], np.zeros(len(texts), bool)
     empty = cells.equal_to_any(texts, ["", *column.missing])
     if column.type == "number":
-        values, are = cells.numbers(texts)
+        values, are = cells.numbers(texts, column.decimal)
         with np.errstate(over="ignore"):
             are &= np.isfinite(values.astype(np.float32))
         return np.where(are & ~empty, values, np.nan)[:, None], ~(are | empty)

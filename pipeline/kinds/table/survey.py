@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kinds.table import cells
+from pipeline.kinds.words import DECIMALS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +37,10 @@ class Tally:
     led: int = 0
     """Numbers with leading zeros."""
     infinite: int = 0
+    decimals: dict[str, int] = field(default_factory=lambda: {",": 0, ".": 0})
+    """By the sign before decimals: cells that are numbers then, those in which thousands are told apart as well."""
+    separated: str = ""
+    """A cell that is a number with a comma in it."""
     words: dict[str, int] = field(default_factory=dict)
     """Usual words for missing values."""
     dates: dict[str, int] = field(default_factory=dict)
@@ -58,6 +63,11 @@ class Tally:
     def said(self) -> int:
         """Cells that are not empty."""
         return self.num - self.empty
+
+    @property
+    def unread(self) -> int:
+        """Cells that are no numbers and no obstacle: infinite ones, which are rejected, and usual words for missing values."""
+        return self.infinite + sum(self.words.values())
 
     @property
     def counts_rows(self) -> bool:
@@ -104,6 +114,7 @@ def _add(one: Tally, other: Tally) -> None:
         setattr(one, name, getattr(one, name) + getattr(other, name))
     one.low, one.high, one.whole = min(one.low, other.low), max(one.high, other.high), one.whole and other.whole
     one.odd, one.undated = one.odd or other.odd, one.undated or other.undated
+    one.separated, one.decimals = one.separated or other.separated, _summed(one.decimals, other.decimals)
     one.words, one.dates = _summed(one.words, other.words), _summed(one.dates, other.dates)
     both = None if one.values is None or other.values is None else _summed(one.values, other.values)
     one.values = None if both is None or len(both) > MOST_VALUES else both
@@ -138,7 +149,7 @@ def _measured(column: pa.Array) -> Tally | None:
     import pyarrow.compute as pc
 
     first = column.slice(0, LOOKED_AT)
-    if len(first) < LOOKED_AT or pc.count_distinct(first).as_py() < VARIED:
+    if len(first) < LOOKED_AT or pc.count_distinct(first).as_py() < VARIED or cells.matching(first, cells.GROUPED).all():
         return None
     said = column.filter(pc.not_equal(column, ""))
     try:
@@ -157,6 +168,7 @@ def _bound(found: Tally, values: NDArray[np.float64], counts: NDArray[np.int64])
     if len(values):
         found.low, found.high, found.total = float(values.min()), float(values.max()), float((values * counts).sum())
         found.whole = bool((values == np.floor(values)).all())
+        found.decimals = {",": int(counts.sum()) if found.whole else 0, ".": int(counts.sum())}
 
 
 def _tally_numbers(found: Tally, texts: pa.Array, counts: NDArray[np.int64]) -> None:
@@ -164,12 +176,24 @@ def _tally_numbers(found: Tally, texts: pa.Array, counts: NDArray[np.int64]) -> 
     found.numbers = int(counts[are].sum())
     found.led = int(counts[cells.matching(texts, cells.LED) & are].sum())
     _bound(found, values[are], counts[are])
+    _tally_decimals(found, texts, counts)
     if are.all():
         return
     infinite, words = cells.matching(texts, cells.INFINITE), cells.usual_words(texts)
     found.infinite = int(counts[infinite].sum())
     found.words = dict(zip(texts.filter(_arrow(words)).to_pylist(), counts[words].tolist(), strict=True))
     found.odd = _first(texts, ~(are | infinite | words))
+
+
+def _tally_decimals(found: Tally, texts: pa.Array, counts: NDArray[np.int64]) -> None:
+    """What the cells are with a comma before decimals, or between thousands; of plain numbers it is known already."""
+    first = texts.slice(0, LOOKED_AT)
+    if not (cells.matching(first, r"^[+-]?[\d.]*\d,\d").any() or cells.matching(first, cells.GROUPED).any()):
+        return
+    for sign, (pattern, _) in DECIMALS.items():
+        are = cells.matching(texts, pattern)
+        found.decimals[sign] = int(counts[are].sum())
+        found.separated = found.separated or _first(texts, are & cells.matching(texts, ","))
 
 
 def _tally_dates(found: Tally, texts: pa.Array, counts: NDArray[np.int64]) -> None:

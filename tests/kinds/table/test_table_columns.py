@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from table_samples import table_config
 
 from pipeline.errors import DataError
 from pipeline.kinds.table.columns import Found, found_columns
+from pipeline.kinds.table.rows import stored_rows
 from pipeline.kinds.table.survey import merged, surveyed
 
 NUM = 200
@@ -121,3 +123,52 @@ def test_nothing_left_is_refused() -> None:
     batch = pa.RecordBatch.from_pydict({"x": ["same"] * 10})
     with pytest.raises(DataError, match=r"no column is left to learn from \('x': the same in all training rows"):
         found_columns(surveyed(batch, np.zeros(10, bool), []), table_config())
+
+
+DECIMALS = {
+    "a comma before decimals": (["3,14", "0,5", "12", "NA"], ",", [3.14, 0.5, 12, None]),
+    "and dots between thousands": (["1.234,5", "1.234", "7,25", "12.345.678"], ",", [1234.5, 1234, 7.25, 12345678]),
+    "commas between thousands": (["1,234.5", "12", "3.25", "1,234,567"], ".", [1234.5, 12, 3.25, 1234567]),
+    "as programs write them": (["1.5", "2", "1e3", ".5"], "", [1.5, 2, 1000, 0.5]),
+}
+
+
+@pytest.mark.parametrize("name", DECIMALS)
+@pytest.mark.parametrize("portions", [1, 4])
+def test_numbers_are_read_as_their_decimals_are_written(name: str, portions: int) -> None:
+    cells, sign, values = DECIMALS[name]
+    told = found(cells, {}, portions)
+    column = next(column for column in told.columns if column.name == "x")
+    assert (column.type, column.decimal) == ("number", sign)
+    batch = pa.RecordBatch.from_pydict({"x": cells, "other": ["1.5"] * 4})
+    rows, problems = stored_rows(batch, told.columns)
+    assert problems == {}
+    assert rows[:, 0].tolist() == pytest.approx([math.nan if value is None else value for value in values], nan_ok=True)
+
+
+def test_what_is_before_decimals_is_the_same_in_all_columns() -> None:
+    cells = {"x": ["1,234", "2,345", "3,456"], "y": ["1.5", "2.5", "9"]}
+    batch = pa.RecordBatch.from_pydict({**cells, "z": ["0,5", "1,25", "7,5"]})
+    survey = surveyed(batch, np.zeros(3, bool), [])
+    told = found_columns(survey, table_config())
+    assert {own.name: own.decimal for own in told.columns} == {"x": ",", "y": "", "z": ","}
+    assert told.notes == [
+        "numbers have a comma before their decimals in 2 columns (x, z): '1,234' is 1.234; say data.decimal=. if that is wrong"
+    ]
+    alone = surveyed(batch.select(["x"]), np.zeros(3, bool), [])
+    unsaid = found_columns(alone, table_config())
+    assert [(own.type, own.decimal) for own in unsaid.columns] == [("category", "")]
+    assert "the comma in '1,234' may be before decimals or between thousands" in unsaid.notes[0]
+    for sign, value in ((",", 1.234), (".", 1234)):
+        said = found_columns(alone, table_config(decimal=sign))
+        assert stored_rows(batch, said.columns)[0][0, 0] == pytest.approx(value)
+
+
+def test_dots_between_thousands_are_known_beside_commas_before_decimals() -> None:
+    many = [f"{1 + i % 900}.{(7 * i) % 1000:03}" for i in range(1099)]
+    batch = pa.RecordBatch.from_pydict({"x": many, "z": [f"{i},5" for i in range(1, 1100)]})
+    told = found_columns(surveyed(batch, np.zeros(len(batch), bool), []), table_config())
+    assert [own.decimal for own in told.columns] == [",", ","]
+    assert stored_rows(batch, told.columns)[0][899].tolist() == [900293, 900.5]
+    plain = found_columns(surveyed(batch.select(["x"]), np.zeros(len(batch), bool), []), table_config())
+    assert [own.decimal for own in plain.columns] == [""]
