@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import ConfigError, DataError
+from pipeline.kinds.keys import keys_of
 from pipeline.kinds.words import quoted
 from pipeline.prepare.sources.idx import IMAGES
-from pipeline.prepare.sources.layout import is_hidden
+from pipeline.prepare.sources.layout import beside_of, is_hidden
 from pipeline.prepare.sources.parquet import first_cells
 from pipeline.prepare.sources.rows import first_line, first_rows, unnamed
 from pipeline.prepare.sources.tree import Folder
@@ -25,7 +26,7 @@ MOST_FILES = 5000
 """Names that are looked at; beginnings of files are read of a few."""
 TRIED = 20
 PICTURES = {"png", "jpg", "jpeg", "jpe", "jfif", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm", "pbm", "pnm", "jp2", "avif"}
-SOUNDS = {"wav", "flac", "mp3", "ogg", "opus", "m4a", "aac", "aif", "aiff", "wma"}
+SOUNDS = {"wav", "flac", "mp3", "ogg", "opus", "m4a", "aac", "aif", "aiff", "wma", "amr", "au", "w64", "caf"}
 TEXTS = {"txt", "md", "html", "htm", "xml", "json", "jsonl"}
 ARCHIVES = {"zip", "tar", "tgz", "gz", "bz2", "xz", "7z", "rar", "zst"}
 _BEGINNINGS = {
@@ -35,11 +36,11 @@ _BEGINNINGS = {
 }  # fmt: skip
 _TABLES = ("csv", "tsv", "tab")
 LABEL = "label"
-_LATER = "which Regatta can't read yet: images and tables are what it reads"
+_LATER = "which Regatta can't read yet: images, sounds and tables are what it reads"
 _ALONE = {
     "picture": "one image; name the folder with all of them",
     "archive": "an archive; unpack it and name its folder",
-    "sound": f"sound, {_LATER}",
+    "sound": "one sound; name the folder with all of them",
     "text": f"a text, {_LATER}",
 }
 _WORDS = 5
@@ -70,7 +71,7 @@ def recognised(path: Path, named: str) -> Recognised:
     if found is None:
         raise ConfigError(
             f"{named}: not recognised ({_what_is_there(path)}); say which it is: data=folder (a folder per class), data=csv or "
-            "data=parquet (images named or held by a table), data=table (numbers and categories), data=idx"
+            "data=parquet (images named or held by a table), data=table (numbers and categories), data=audio (sounds), data=idx"
         )
     return found
 
@@ -104,20 +105,26 @@ def _of_folder(path: Path, named: str) -> Recognised | None:
     if kinds["Parquet file"]:
         return _of_parquet([file for file in files if _suffix(file) == "parquet"], named)
     tables = [file for file in files if _suffix(file) in _TABLES]
-    if kinds["picture"]:
-        stems = {file.stem for file in files if _kind_of_name(file) == "picture"}
-        listed = next((found for table in tables if (found := _of_csv(table, named, stems))), None)
-        classes = [folder for folder in Folder(path).filled if folder.holds_samples]
-        if listed and len(classes) < 2:
-            return listed
-        return Recognised("images in class folders", "folder", also=("csv",) if tables else ())
-    if kinds["sound"] > kinds["text"]:
-        raise ConfigError(f"{named}: sound ({_what_is_there(path)}), {_LATER}")
+    for kind in ("picture", "sound"):
+        if kinds[kind] > (0 if kind == "picture" else kinds["text"]):
+            stems = {file.stem for file in files if _kind_of_name(file) == kind}
+            listed = next((found for table in tables if (found := _of_csv(table, named, stems))), None)
+            return listed if listed and len(_class_folders(path, kind)) < 2 else _in_folders(kind, bool(tables))
     if tables and not [folder for folder in folders if folder.path != path and folder.files]:
         return _of_csv(tables[0], named)
     if kinds["text"]:
         raise ConfigError(f"{named}: texts ({_what_is_there(path)}), {_LATER}")
     return None
+
+
+def _class_folders(path: Path, kind: str) -> list[Folder]:
+    return Folder(path, beside_of(keys_of("audio").DATA) if kind == "sound" else None).filled
+
+
+def _in_folders(kind: str, tables: bool) -> Recognised:
+    if kind == "sound":
+        return Recognised("sounds in class folders", "audio")
+    return Recognised("images in class folders", "folder", also=("csv",) if tables else ())
 
 
 def _counted(files: Sequence[Path]) -> Counter[str]:
@@ -193,8 +200,10 @@ def _of_csv(table: Path, named: str, stems: set[str] | None = None) -> Recognise
         raise DataError(f"{named}: a table without a row (it has {some(first_line(table), 'column', 40)}); give one with rows")
     columns = tuple(rows[0]) if rows else ()
     cells = {name: [row[name] for row in rows if row[name].strip()] for name in columns}
-    if image := _names_pictures(cells, table.parent, stems or set()):
+    if image := _names_files("picture", cells, table.parent, stems or set()):
         return _images("a table of image files", "csv", image, columns, ("table", "folder"))
+    if sound := _names_files("sound", cells, table.parent, stems or set()):
+        return _sounds("a table of sound files", sound, columns)
     if stems is not None:
         return None
     _check_not_texts(cells, named)
@@ -206,22 +215,27 @@ def _images(what: str, source: str, column: str, columns: Sequence[str], also: t
     return Recognised(f"{what} (column {one_line(column)})", source, also, keys, tuple(columns))
 
 
-def _names_pictures(cells: Mapping[str, Sequence[str]], folder: Path, stems: set[str] = _NO_STEMS) -> str | None:
-    """The column whose cells are names of images, or ids that are; the one that is called so where several are."""
-
-    def are_pictures(texts: Sequence[str]) -> bool:
-        return bool(texts) and all(text.strip() in stems or _is_picture(text, folder) for text in texts[:TRIED])
-
-    found = [name for name, texts in cells.items() if are_pictures(texts)]
-    return next((name for name in found if name == "image"), next(iter(found), None))
+def _sounds(what: str, column: str, columns: Sequence[str]) -> Recognised:
+    keys = () if column == "audio" else (f"data.audio={quoted(column)}",)
+    return Recognised(f"{what} (column {one_line(column)})", "audio", (), keys, tuple(columns))
 
 
-def _is_picture(text: str, folder: Path) -> bool:
+def _names_files(kind: str, cells: Mapping[str, Sequence[str]], folder: Path, stems: set[str] = _NO_STEMS) -> str | None:
+    """The column whose cells are names of files of a kind, or ids that are; the one that is called so where several are."""
+
+    def are_names(texts: Sequence[str]) -> bool:
+        return bool(texts) and all(text.strip() in stems or _names_one(kind, text, folder) for text in texts[:TRIED])
+
+    found = [name for name, texts in cells.items() if are_names(texts)]
+    return next((name for name in found if name in ("image", "audio")), next(iter(found), None))
+
+
+def _names_one(kind: str, text: str, folder: Path) -> bool:
     """By its suffix, or as a file that begins like one."""
     name = text.strip().replace("\\", "/")
-    if name.rpartition(".")[2].lower() in PICTURES:
+    if name.rpartition(".")[2].lower() in (PICTURES if kind == "picture" else SOUNDS):
         return True
-    return "\0" not in name and _kind_of_beginning(_beginning(folder / name)) == "picture"
+    return "\0" not in name and _kind_of_beginning(_beginning(folder / name)) == kind
 
 
 def _check_not_texts(cells: Mapping[str, Sequence[str]], named: str) -> None:
@@ -258,12 +272,14 @@ def _of_parquet(files: Sequence[Path], named: str) -> Recognised:
     for name, values in cells.items():
         kinds = {_kind_of_beginning(value) for value in values if isinstance(value, bytes)}
         if "sound" in kinds:
-            raise ConfigError(f"{named}: sound (column {one_line(name)}), {_LATER}")
+            return _sounds("sounds in Parquet", name, columns)
         if kinds == {"picture"} or (name != LABEL and _are_arrays(values)):
             return _images("images in Parquet", "parquet", name, columns)
     _check_no_series(cells, named)
     texts = {name: [str(value) for value in values if value is not None] for name, values in cells.items()}
-    if image := _names_pictures(texts, files[0].parent):
+    if image := _names_files("picture", texts, files[0].parent):
         return _images("a table of image files", "parquet", image, columns, ("table",))
+    if sound := _names_files("sound", texts, files[0].parent):
+        return _sounds("a table of sound files", sound, columns)
     _check_not_texts(texts, named)
     return Recognised("a table of numbers and categories", "table", ("parquet",), columns=columns)

@@ -27,6 +27,26 @@ def sound() -> bytes:
     return file.getvalue()
 
 
+def sounds(root: Path) -> Path:
+    for name in "ab":
+        (root / "sounds" / name).mkdir(parents=True)
+        (root / "sounds" / name / "1.wav").write_bytes(sound())
+    return root / "sounds"
+
+
+def sounds_in_parquet(root: Path) -> Path:
+    return parquet(root, audio=[{"bytes": sound(), "path": "1.wav"}] * 2, label=["x", "y"])
+
+
+def table_of_sounds(root: Path) -> Path:
+    sounds(root)
+    return write_table(root / "sounds" / "t.csv", [["file", "label"], ["a/1.wav", "x"], ["b/1.wav", "y"]])
+
+
+def one_sound(root: Path) -> Path:
+    return sounds(root) / "a" / "1.wav"
+
+
 def photos(root: Path) -> Path:
     return class_folders(root / "photos", 3)
 
@@ -113,6 +133,11 @@ CASES: dict[Make, Recognised] = {
         "images in Parquet (column img)", "parquet", (), ("data.image=img",), ("img", "label")
     ),
     array_cells: Recognised("images in Parquet (column image)", "parquet", (), (), ("image", "label")),
+    sounds: Recognised("sounds in class folders", "audio"),
+    sounds_in_parquet: Recognised("sounds in Parquet (column audio)", "audio", (), (), ("audio", "label")),
+    table_of_sounds: Recognised(
+        "a table of sound files (column file)", "audio", (), ("data.audio=file",), ("file", "label")
+    ),
     names_in_parquet: Recognised(
         "a table of image files (column file)", "parquet", ("table",), ("data.image=file",), ("file", "label")
     ),
@@ -124,17 +149,6 @@ CASES: dict[Make, Recognised] = {
 @pytest.mark.parametrize(("make", "expected"), CASES.items(), ids=[make.__name__ for make in CASES])
 def test_kinds_and_sources(tmp_path: Path, make: Make, expected: Recognised) -> None:
     assert recognised(make(tmp_path), "data.path=X") == expected
-
-
-def sounds(root: Path) -> Path:
-    for name in "ab":
-        (root / "sounds" / name).mkdir(parents=True)
-        (root / "sounds" / name / "1.wav").write_bytes(sound())
-    return root / "sounds"
-
-
-def sounds_in_parquet(root: Path) -> Path:
-    return parquet(root, audio=[{"bytes": sound(), "path": "1.wav"}] * 2, label=["x", "y"])
 
 
 def texts(root: Path) -> Path:
@@ -176,8 +190,7 @@ def mixed(root: Path) -> Path:
 
 
 REFUSED: dict[Make, str] = {
-    sounds: r"^data.path=X: sound \(2 of .wav\), which Regatta can't read yet: images and tables are what it reads$",
-    sounds_in_parquet: r"^data.path=X: sound \(column audio\), which Regatta can't read yet",
+    one_sound: r"^data.path=X: one sound; name the folder with all of them$",
     texts: r"^data.path=X: texts \(2 of .txt\), which Regatta can't read yet",
     text_table: r"^data.path=X: a table of texts \(column text\), which Regatta can't read yet",
     one_picture: r"^data.path=X: one image; name the folder with all of them$",
