@@ -19,15 +19,20 @@ RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = ("torch", "pytorch-lightning", "kornia", "ray", "numpy", "pillow", "pyarrow", "scikit-learn")
 
 
-def seconds_in_turn(contenders: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 1) -> dict[str, list[float]]:
+def seconds_in_turn(
+    contenders: Mapping[str, Callable[[], object]],
+    rounds: int,
+    warmup: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Seconds of each contender in each round; they take turns, so that a busy machine slows them all."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for i in range(warmup + rounds):
         for name, contend in contenders.items():
-            start = time.perf_counter()
+            start = clock()
             contend()
             if i >= warmup:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(clock() - start)
     return seconds
 
 

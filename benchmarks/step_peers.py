@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from pipeline.data.dataset import Dataset
 from pipeline.data.views import Views
 from pipeline.kinds.image.keys import ImagePolicy
+from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 from pipeline.train.program import Lane, Program
 from pipeline.train.training import Training
@@ -81,10 +82,10 @@ def lightning(
     return epoch
 
 
-def ours(program: Program, dropout: float, data: Dataset) -> Callable[[], None]:
-    """One epoch of our training."""
+def ours(program: Program, dropout: float, data: Dataset, policy: AugmentConfig | None = None) -> Callable[[], None]:
+    """One epoch of our training. policy: of the data's kind, where it is another than images."""
     lane = Lane(0, RATE, DECAY, (0.9, 0.999), 0.9, dropout, 0.0, None, 0, "val_loss")
-    policy = validated(ImagePolicy, yaml.safe_load((CONF / "augment/none.yaml").read_text()), "augment")
+    policy = policy or validated(ImagePolicy, yaml.safe_load((CONF / "augment/none.yaml").read_text()), "augment")
     training = Training(program, [lane], data, [Views([], policy, "none")], torch.device("cpu"))
 
     def epoch() -> None:

@@ -26,11 +26,11 @@ from pipeline.train.program import Program, threads_for
 DROPOUT = 0.2
 
 
-def network(widths: list[int]) -> nn.Sequential:
+def network(widths: list[int], dropout: float = DROPOUT) -> nn.Sequential:
     """The peers' network."""
     layers: list[nn.Module] = [nn.Flatten()]
     for a, b in pairwise(widths[:-1]):
-        layers += [nn.Linear(a, b), nn.ReLU(), nn.Dropout(DROPOUT)]
+        layers += [nn.Linear(a, b), nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
 
 

@@ -302,3 +302,11 @@ def test_what_does_not_suit_the_kind_or_the_target_is_refused_before_anything_is
     wrong = {"train.balance": "weights", "train.label_smoothing": 0.1, "train.monitor": "val_accuracy", "model.loss": "softmax"}
     for key, value in {**wrong, "evaluate.threshold": "f1"}.items():
         assert complaints(with_key(numbers, key, value))[0].startswith(f"{key} = {value!r}: ")
+
+
+def test_a_small_table_takes_what_suits_it_and_all_else_of_tables() -> None:
+    small, table = composed(ROOT / "conf", ["preset=small-table"]), composed(ROOT / "conf", ["data=table"])
+    assert [small["data"].pop("bins"), small["model"].pop("widths")] == [8, [64, 64]]
+    assert [small["train"].pop("epochs"), small["train"].pop("batch_size")] == [80, 32]
+    for section in ("data", "model", "train"):
+        assert small[section] == {key: table[section][key] for key in small[section]}

@@ -29,6 +29,10 @@ THREADS = True
 DTYPE = np.dtype(np.float32)
 CELL_BYTES = 32
 """That decoding takes, roughly."""
+FEW_ROWS, FEW_BINS = 2500, 8
+"""Of fewer rows conf/preset/small-table.yaml usually learns more: on 300 rows of Adult its validation loss was 0.30 against
+0.42, on 1,000 0.26 against 0.27, on 3,000 0.282 against 0.273; a number made for it from 2,000 rows it met with two thirds of
+the error. It has so many pieces a number."""
 _SEPARATOR, _ESCAPE = b"\x1f", b"\x1e"
 
 
@@ -91,7 +95,18 @@ def lay(facts: Facts, survey: Survey, data: TableData, name: Callable[[int], str
     counts = ", ".join(f"{types.count(type_)} {said}" for type_, said in _SAID.items() if type_ in types)
     notes = [f"{counted(len(types), 'column')}: {counts}"]
     notes += [f"column {name!r} is left out: {reason}" for name, reason in found.left_out.items()]
+    notes += _said_of_few(len(facts), data.bins)
     return Laid(Layout((num,), DTYPE, details=details), [*notes, *found.notes])
+
+
+def _said_of_few(num_rows: int, bins: int) -> list[str]:
+    """What suits small tables, where the keys are those of large ones."""
+    if num_rows >= FEW_ROWS or bins <= FEW_BINS:
+        return []
+    return [
+        f"{counted(num_rows, 'row')}: with fewer than {FEW_ROWS:,} a narrower network, trained for more epochs, usually learns "
+        "more: regatta run preset=small-table"
+    ]
 
 
 _SAID = {"number": "of numbers", "category": "of categories", "date": "of dates"}

@@ -14,6 +14,7 @@ from table_samples import table_config
 
 from pipeline.errors import DataError
 from pipeline.kinds.table.columns import Found, found_columns
+from pipeline.kinds.table.reading import lay
 from pipeline.kinds.table.rows import stored_rows
 from pipeline.kinds.table.survey import merged, surveyed
 
@@ -172,3 +173,15 @@ def test_dots_between_thousands_are_known_beside_commas_before_decimals() -> Non
     assert stored_rows(batch, told.columns)[0][899].tolist() == [900293, 900.5]
     plain = found_columns(surveyed(batch.select(["x"]), np.zeros(len(batch), bool), []), table_config())
     assert [own.decimal for own in plain.columns] == [""]
+
+
+def test_few_rows_are_told_what_suits_them() -> None:
+    batch = pa.RecordBatch.from_pydict({"x": ["1.5", "2.5", "3.5"], "y": ["a", "b", "a"]})
+    survey = surveyed(batch, np.zeros(3, bool), [])
+
+    def notes(num: int, **keys: Any) -> str:
+        return " ".join(lay(np.zeros((num, 1), np.int64), survey, table_config(**keys), str).notes)
+
+    assert "2,499 rows: with fewer than 2,500 a narrower network" in notes(2499, bins=48)
+    assert "regatta run preset=small-table" in notes(3, bins=9)
+    assert "small-table" not in notes(2500, bins=48) + notes(3, bins=8)
