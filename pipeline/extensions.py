@@ -8,14 +8,15 @@ import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from pipeline import closure
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, RegattaError
 
 FILE = "extensions.py"
 MODELS, CALLBACKS, KINDS = "MODELS", "CALLBACKS", "KINDS"
@@ -82,7 +83,33 @@ def place_of(error: BaseException) -> str:
     inside = [frame for frame in inside if ".venv" not in Path(frame.filename).parts]
     if isinstance(error, SyntaxError) and error.filename:
         return f"{Path(error.filename).name}, line {error.lineno}"
-    return f"{Path(inside[-1].filename).relative_to(own)}, line {inside[-1].lineno}" if inside else FILE
+    if not inside:
+        last = traceback.extract_tb(error.__traceback__)[-1:]
+        return f"{Path(last[0].filename).name}, line {last[0].lineno}" if last else FILE
+    return f"{Path(inside[-1].filename).relative_to(own)}, line {inside[-1].lineno}"
+
+
+def raised(error: Exception, what: str) -> ConfigError:
+    """An error of the user's own code in words: what was done there, and where it came up."""
+    said = " ".join(str(error).split())[:300]
+    return ConfigError(f"{what} raised {type(error).__name__}: {said} ({place_of(error)})")
+
+
+@contextmanager
+def told(what: str, *apart: type[BaseException]) -> Iterator[None]:
+    """Whatever the user's code raises as a ConfigError that says where; errors that are `apart` stay what they are."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, apart) or has_words(error):
+            raise
+        raise raised(error, what) from error
+
+
+def has_words(error: Exception) -> bool:
+    """Whether an error is told elsewhere: one of ours, or lack of memory, which is no fault of the code that met it."""
+    lacking = any(words in str(error).lower() for words in ("out of memory", "allocate memory"))
+    return lacking or isinstance(error, RegattaError | MemoryError)
 
 
 @cache

@@ -33,6 +33,7 @@ from pipeline.schema.train import TrainConfig
 from pipeline.train.device import build_device
 from pipeline.train.program import program_of, threads_for
 from pipeline.train.stopping import StopRequest
+from pipeline.train.watching import tell_unwatched
 
 POLL_S = 0.5
 """Between two reports of a worker; the end of one is noticed at once."""
@@ -70,6 +71,7 @@ def fit_on_cluster(
     this_run = identity(model, train, data.manifest.kind, data.manifest.digest, views.digest, device, cluster.reduce)
     folder, todo = find_run(this_run, asked)
     if todo == "done":
+        tell_unwatched(train.callbacks, folder.read().get("callbacks", []), folder.id)
         return folder
     with folder.held():
         num_train = min(data.manifest.counts["train"], program.limit or data.manifest.counts["train"])

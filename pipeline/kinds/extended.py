@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pipeline import extensions
 from pipeline.artifacts import digest
 from pipeline.errors import ConfigError
-from pipeline.kinds.kind import BUILT_IN
+from pipeline.kinds.kind import BUILT_IN, BadSampleError
 
 NEEDED = (
     "DATA", "POLICY", "VARIED", "NUM_FACTS", "NOUN", "max_bytes", "described", "inspect", "layout", "decode", "fit",
@@ -23,6 +25,24 @@ def code_for(kind: str, code: str) -> str:
     return code if kind in BUILT_IN else digest([code, extensions.digest()])
 
 
+class _Told:
+    """A user's kind, whose functions raise what is told; BadSampleError and errors that have words already are as they are."""
+
+    def __init__(self, name: str, kind: Any) -> None:
+        self._name, self._kind = name, kind
+
+    def __getattr__(self, part: str) -> Any:
+        if part.startswith("__") or part in ("_name", "_kind"):  # while it comes out of a pickle it has none yet
+            raise AttributeError(part)
+        value = getattr(self._kind, part)
+        return partial(_called, self._name, part, value) if callable(value) and not isinstance(value, type) else value
+
+
+def _called(name: str, part: str, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
+    with extensions.told(f"data.kind = {name!r}: {part}", BadSampleError):
+        return function(*values, **named)
+
+
 def extended(name: str) -> Any:
     """The kind of this name; ConfigError where there is none, or it lacks something."""
     found = extensions.registered_objects(extensions.KINDS)
@@ -34,4 +54,4 @@ def extended(name: str) -> Any:
         raise ConfigError(f"{extensions.FILE}: KINDS[{name!r}] lacks {', '.join(lacking)} (docs/kinds.md)")
     if (own := found[name].POLICY.kind) and own != name:
         raise ConfigError(f"{extensions.FILE}: KINDS[{name!r}].POLICY.kind = {own!r}: must be {name!r}")
-    return found[name]
+    return _Told(name, found[name])

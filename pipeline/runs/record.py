@@ -194,6 +194,7 @@ def begin(
         "device": record.device,
         "num_threads": record.num_threads,
         "monitor": train.monitor,
+        "callbacks": sorted({*before.get("callbacks", []), *train.callbacks}),
         "num_parameters": record.num_parameters,
         "num_train": record.num_train,
         "max_epochs": train.epochs,

@@ -18,7 +18,7 @@ from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
 from pipeline.train.program import program_of, threads_for
 from pipeline.train.training import Training
-from pipeline.train.watching import Watching, watching
+from pipeline.train.watching import Watching, tell_unwatched, watching
 
 
 def fit(
@@ -41,6 +41,7 @@ def fit(
     this_run = identity(model, train, data.manifest.kind, data.manifest.digest, views.digest, device.type)
     folder, todo = find_run(this_run, asked)
     if todo == "done":
+        tell_unwatched(train.callbacks, folder.read().get("callbacks", []), folder.id)
         return folder
     with folder.held():
         training = Training(program, [lane], data, [views], device)

@@ -167,7 +167,7 @@ def run_to_end(
     keeping = Keeping(training, keeper, stop, untouched, watching.log.flush if watching.log else None)
     if not training.done:
         trainer = _trainer(training, watching, keeping)
-        with stop.listening(), _without_advice():
+        with stop.listening(), _without_advice(), watching.told():
             try:
                 trainer.fit(TrainingModule(training, untouched), train_dataloaders=Blocks(training), val_dataloaders=Names())
             except SIGTERMException as error:  # raised between batches, where Lightning would exit with status 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
 from pipeline import extensions
+from pipeline.errors import ConfigError
 from pipeline.runs.state import Row
 from pipeline.train.callbacks import check_watching
 
@@ -70,9 +73,46 @@ class Watching:
     log: Log | None = None
     """Where there are callbacks."""
     profiler: Profiler | None = None
+    names: Sequence[str] = ()
+    """Of the callbacks."""
+
+    def blamed(self, error: Exception) -> str | None:
+        """The callback in which an error came up."""
+        running = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        pairs = zip(self.names, self.callbacks, strict=True)
+        return next((name for name, own in pairs if any(own is one for one in running)), None)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """What a callback raises as a ConfigError that names it."""
+        try:
+            yield
+        except Exception as error:
+            name = None if extensions.has_words(error) else self.blamed(error)
+            if name is None:
+                raise
+            said = extensions.raised(error, f"train.callbacks: {name!r}")
+            left = ",".join(other for other in self.names if other != name)
+            raise ConfigError(f"{said}; mend it, or leave it out: regatta run 'train.callbacks=[{left}]'") from error
 
 
 NOBODY = Watching()
+
+
+def _made(name: str, function: Callable[[], object]) -> object:
+    with extensions.told(f"train.callbacks: making {name!r}"):
+        return function()
+
+
+def tell_unwatched(names: Sequence[str], watched: Sequence[str], run: str) -> None:
+    """Say it where a run that is finished is taken as it is although it was not watched by all of these callbacks."""
+    new = [name for name in names if name not in watched]
+    if new:
+        print(
+            f"train: run {run} is finished and taken as it is, so train.callbacks has nothing to watch ({', '.join(new)}); "
+            "regatta run --fresh trains it anew",
+            flush=True,
+        )
 
 
 def watching(
@@ -84,10 +124,11 @@ def watching(
     to `folder` at the end.
     """
     registered = extensions.registered(extensions.CALLBACKS) if names else {}
-    callbacks = [check_watching(name, registered[name]()) for name in names]
+    callbacks = [check_watching(name, _made(name, registered[name])) for name in names]
     kinds = {"simple": SimpleProfiler, "advanced": AdvancedProfiler}
     return Watching(
         callbacks,
         Log(write, before) if callbacks else None,
         kinds[profiler](dirpath=folder, filename="profile") if profiler else None,
+        names,
     )

@@ -135,3 +135,15 @@ def test_the_users_code_is_part_of_its_own_kinds_datasets_alone(own):
     extensions.closure._tree.cache_clear()
     extensions.closure._said.cache_clear()
     assert code_for("series", "c") != before
+
+
+def test_what_a_kinds_own_code_raises_is_told_with_its_place(own, series, tmp_path):
+    text = (own / "extensions.py").read_text()
+    at = text.index("    def decode(")
+    body = text.index(":\n", at) + 2
+    (own / "extensions.py").write_text(text[:body] + "        return {}['no such key']\n" + text[body:])
+    extensions._loaded.cache_clear()
+    line = text[:body].count("\n") + 1
+    said = rf"^data.kind = 'series': decode raised KeyError: 'no such key' \(extensions.py, line {line}\)$"
+    with pytest.raises(ConfigError, match=said):
+        built(series, tmp_path / "a")

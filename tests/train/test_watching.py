@@ -43,6 +43,7 @@ def own(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / extensions.FILE).write_text(textwrap.dedent(EXTENSIONS))
     monkeypatch.setattr(extensions, "_unpacked", [folder])
+    return folder
 
 
 def logged(folder):
@@ -140,3 +141,51 @@ def test_nobody_watches_where_nobody_is_named(digits):
     nobody = watching([], print)
     assert (nobody.callbacks, nobody.log, nobody.profiler) == ([], None, None)
     run_to_end(training(digits, [lane(0)], epochs=1), Keeper(), watching=nobody)
+
+
+BROKEN = """
+from pytorch_lightning import Callback
+
+
+class Counts(Callback):
+    def on_validation_end(self, trainer, module):
+        if trainer.current_epoch == 1:
+            self.counts = {}
+            self.counts["epoch"] += 1
+
+
+class Full(Callback):
+    def on_train_start(self, trainer, module):
+        raise MemoryError("no room")
+
+
+CALLBACKS = {"counts": Counts, "full": Full, "unmade": lambda: Counts(1, 2)}
+"""
+
+
+def test_a_callback_that_raises_is_told_as_such(own, digits):
+    (own / extensions.FILE).write_text(BROKEN)
+    extensions._loaded.cache_clear()
+    with pytest.raises(ConfigError) as told:
+        run(digits, train__seed=4, train__callbacks=["counts"])
+    assert str(told.value) == (
+        "train.callbacks: 'counts' raised KeyError: 'epoch' (extensions.py, line 9); mend it, or leave it out: "
+        "regatta run 'train.callbacks=[]'"
+    )
+    with pytest.raises(
+        ConfigError, match=r"^train.callbacks: making 'unmade' raised TypeError: .* \(extensions.py, line 1\d\)$"
+    ):
+        run(digits, train__seed=4, train__callbacks=["unmade"])
+    with pytest.raises(MemoryError):
+        run(digits, train__seed=4, train__callbacks=["full"])
+
+
+@pytest.mark.usefixtures("own")
+def test_a_callback_that_comes_to_a_finished_run_has_nothing_to_watch(digits, capsys):
+    folder, _ = run(digits, train__seed=5, train__callbacks=["losses"])
+    capsys.readouterr()
+    run(digits, train__seed=5, train__callbacks=["losses"])
+    assert "nothing to watch" not in capsys.readouterr().out
+    run(digits, train__seed=5, train__callbacks=["losses", "rates"])
+    said = capsys.readouterr().out
+    assert f"train: run {folder.id} is finished and taken as it is, so train.callbacks has nothing to watch (rates)" in said

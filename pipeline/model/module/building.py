@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -68,17 +68,9 @@ def refused(spec: ModuleSpec, why: str) -> ConfigError:
     return ConfigError(f"model.name = {spec.name!r}: {why}")
 
 
-@contextmanager
-def told(spec: ModuleSpec, what: str) -> Iterator[None]:
+def told(spec: ModuleSpec, what: str) -> AbstractContextManager[None]:
     """Whatever the user's code raises as a ConfigError that says where."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except Exception as error:
-        said = " ".join(str(error).split())[:300]
-        where = extensions.place_of(error)
-        raise refused(spec, f"{what} raised {type(error).__name__}: {said} ({where})") from error
+    return extensions.told(f"model.name = {spec.name!r}: {what}")
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:

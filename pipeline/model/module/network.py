@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pipeline import keyed
 from pipeline.kinds.ragged import Rows
 from pipeline.model.draw import Draw
-from pipeline.model.module.building import built, given, layout_of, logits_of, num_given, returned_logits, tensors_of
+from pipeline.model.module.building import built, given, layout_of, logits_of, num_given, returned_logits, tensors_of, told
 from pipeline.model.module.compiling import compiled
 from pipeline.model.module.spec import ModuleSpec
 from pipeline.model.net import BUFFER, FULL, TRAINED
@@ -54,7 +54,7 @@ class ModuleNet:
     @torch.no_grad()
     def forward(self, x: Rows) -> Tensor:
         self._in_mode(training=False)
-        with self._precision():
+        with self._precision(), told(self.spec, "its forward in evaluation"):
             out = self.module(*given(x))
         return logits_of(self.spec, out, num_given(x)).unsqueeze(0)
 
@@ -68,13 +68,14 @@ class ModuleNet:
         before = self.flat[:, self.first_buffer :].clone()
         with keyed.TORCH, torch.enable_grad():
             draw.seed_torch()
-            with self._precision():
+            with self._precision(), told(self.spec, "its forward in training"):
                 returned = self.call(*given(x))
             logits = logits_of(self.spec, returned, num_given(x))
         stacked = logits.detach().unsqueeze(0)
         with torch.no_grad():
             grad = loss(stacked)[0]
-        torch.autograd.backward(logits, grad)
+        with told(self.spec, "its backward"):
+            torch.autograd.backward(logits, grad)
         if self.buffers:
             self._take_changes(before, draw.share, out)
         return stacked

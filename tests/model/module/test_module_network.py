@@ -4,6 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pipeline import extensions
+from pipeline.errors import ConfigError
 from pipeline.kinds.inputs import Taken
 from pipeline.model.draw import Draws
 from pipeline.model.losses import logit_gradients
@@ -115,3 +117,38 @@ def test_its_cost_is_measured(own_modules):
     assert 64 <= dense.num_values() < 1000
     assert str(dense) == "dense(width=16)"
     assert dense.max_lanes == 1
+
+
+PICKY = """
+import torch
+from torch import nn
+
+
+class Picky(nn.Module):
+    def __init__(self, shape, num_outputs):
+        super().__init__()
+        self.last = nn.Linear(64, num_outputs)
+
+    def forward(self, x):
+        if x.abs().max() > 99:
+            raise ValueError("too large") if x.max() < 9999 else torch.OutOfMemoryError("CUDA out of memory")
+        return self.last(x.flatten(1))
+
+
+MODELS = {"picky": Picky}
+"""
+
+
+def test_what_its_forward_raises_is_told_with_its_place_and_lack_of_memory_is_not_its_fault(tmp_path, monkeypatch):
+    (tmp_path / extensions.FILE).write_text(PICKY)
+    monkeypatch.setattr(extensions, "_unpacked", [tmp_path])
+    net = spec("picky").build(1, "cpu")
+    net.initialise([0])
+    x, y = batch()
+    assert gradient(net, x, y)[1].any()
+    for what, call in (("training", lambda: gradient(net, 100 * x, y)), ("evaluation", lambda: net.forward(100 * x))):
+        said = rf"^model.name = 'picky': its forward in {what} raised ValueError: too large \(extensions.py, line 13\)$"
+        with pytest.raises(ConfigError, match=said):
+            call()
+    with pytest.raises(torch.OutOfMemoryError):
+        net.forward(1e6 * x.abs())
