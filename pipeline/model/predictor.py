@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pipeline import artifacts, extensions
 from pipeline.errors import DataError, StorageError
+from pipeline.evaluation.answers import Answers, load_answers
 from pipeline.kinds.inputs import Cast, GivenInputs, inputs_of, taken
 from pipeline.kinds.kind import DEFAULT, Fit
 from pipeline.kinds.ragged import Ragged, Rows
@@ -47,6 +48,12 @@ class Predictor:
     ragged: bool = False
     windows: bool = False
     balance: Balance | None = None
+    weights: str = ""
+    """SHA-256 of the file of its weights."""
+
+    def answers(self, file: Path) -> Answers:
+        """How `evaluate` takes answers from these probabilities: its decision.json; StorageError where that is of others."""
+        return load_answers(file, self.weights)
 
     def rows(self, samples: Any) -> Tensor | list[Tensor]:
         """Samples as a user has them to rows as stored, which `logits` takes.
@@ -119,7 +126,9 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     many = lengths is not None, data.get("windows") is not None
     task, classes = described["task"], described["classes"]
     targets, scale = described.get("targets", []), Scale.of(described.get("target_fit", {}))
-    return Predictor(net, model["loss"], task, classes, targets, scale, kind, shape, fit, to_input, *many, balance)
+    weights_digest = described["weights_sha256"]
+    own = (net, model["loss"], task, classes, targets, scale, kind, shape, fit, to_input, *many, balance, weights_digest)
+    return Predictor(*own)
 
 
 def check_described(described: Mapping[str, Any], file: Path) -> None:

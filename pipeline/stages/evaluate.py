@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from pipeline.baselines.measured import against_baselines, in_words
 from pipeline.data.dataset import Dataset, Manifest, Split, open_dataset
 from pipeline.errors import ConfigError, DataError, NumericsError, StorageError
 from pipeline.evaluation import classes as ev
+from pipeline.evaluation.answers import FILE, Answers, described
 from pipeline.evaluation.costs import Costs
 from pipeline.evaluation.decisions import (
     BALANCED,
@@ -75,7 +77,8 @@ def run() -> None:
         else:
             held_out = dataset.split("val")
             validated = predict(predictor, held_out, config.batch_size)[0] if len(held_out) else None
-            said, found = judge_classes(folder, dataset, test, answers, validated, config)
+            said, found, answering = judge_classes(folder, dataset, test, answers, validated, config)
+            write_json(folder / TABLES / FILE, described(replace(answering, weights=made_of["weights"])))
         metrics = {"loss": loss, **found, "num_samples": len(test), "test_reads": test_reads, **made_of}
         baseline = against_baselines(dataset, said) if config.baseline == "auto" else None
         metrics |= {"baseline": baseline} if baseline else {}
@@ -93,8 +96,8 @@ def judge_classes(
     probabilities: NDArray[Any],
     validated: NDArray[Any] | None,
     config: EvaluateConfig,
-) -> tuple[ev.Ints, dict[str, Any]]:
-    """Write predictions and tables; what is predicted, and the metrics of probabilities (N, classes).
+) -> tuple[ev.Ints, dict[str, Any], Answers]:
+    """Write predictions and tables; what is predicted, the metrics of probabilities (N, classes), and how answers are taken.
 
     validated: those of the validation samples, on which thresholds are chosen and the temperature is fitted; None:
     there are none.
@@ -122,11 +125,13 @@ def judge_classes(
     write_csv(folder / TABLES / "areas.csv", AREAS, rows)
     if decision.thresholds:
         write_thresholds(folder / TABLES / "thresholds.csv", decision.thresholds, manifest.classes)
-    return predictions, {
+    metrics = {
         **judged(labels, predictions, probabilities, task, config.calibration_bins),
         **mean_areas(rows),
         **about,
     }
+    temperature = about["temperature"] if config.temperature == "used" else None
+    return predictions, metrics, Answers("", config.threshold, manifest.classes, decision, temperature)
 
 
 AREAS = ["class", "positives", "roc_area", "roc_area_low", "roc_area_high", "average_precision",

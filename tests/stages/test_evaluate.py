@@ -357,6 +357,37 @@ def test_the_threshold_of_two_classes_is_that_of_the_second():
     assert metrics["threshold"] == "recall>=0.9"
 
 
+@pytest.mark.parametrize(
+    ("source", "task", "keys"),
+    [
+        (rb.several, "multi", {"threshold": "f1"}),
+        (rb.colours, "single", {"threshold": "recall>=0.9", "temperature": "used"}),
+        (rb.colours, "single", {"threshold": "balanced"}),
+        (rb.digits, "single", {}),
+    ],
+)
+def test_answers_travel_with_the_weights(source, task, keys):
+    from pipeline.data.dataset import open_dataset
+    from pipeline.model.predictor import load_predictor
+
+    prepared(source, task)
+    write_params(**keys)
+    _, table = judged()
+    predictor, file = load_predictor(Path("artifacts/train")), Path("artifacts/evaluate/tables/decision.json")
+    answers = predictor.answers(file)
+    given = evaluate.predict(predictor, open_dataset(Path("artifacts/prepare")).split("test"), 64)[0]
+    said = np.array(table["prediction"].to_pylist())
+    assert np.array_equal(answers.predictions(given), said)
+    np.testing.assert_allclose(answers.probabilities(given), np.array(table["probabilities"].to_pylist()), rtol=1e-6)
+    names = answers.names(given)
+    classes = predictor.classes
+    assert names == [[classes[i] for i in np.flatnonzero(row)] if task == "multi" else classes[row] for row in said]
+    other = artifacts.read_json(file) | {"weights_sha256": "0" * 64}
+    artifacts.write_json(file, other)
+    with pytest.raises(StorageError, match="was chosen for other weights than these; say `dvc repro evaluate`"):
+        predictor.answers(file)
+
+
 def test_a_threshold_of_many_classes_is_refused():
     prepared(rb.digits, "single")
     write_params(threshold="f1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,41 +13,44 @@ from pipeline.errors import DataError
 from pipeline.kinds.kind import Fit
 from pipeline.kinds.table.columns import Column, columns_in
 from pipeline.kinds.table.rows import UNKNOWN, stored_rows
+from pipeline.wording import counted, first_of, share
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _SHOWN = 5
+_WRITTEN = {"y/m/d": "%Y/%m/%d", "d.m.y": "%d.%m.%Y", "d/m/y": "%d/%m/%Y", "m/d/y": "%m/%d/%Y"}
+"""By the order of a date's parts how times are written in it, unless it is that of programs."""
 
 
 def rows_of(samples: Any, fit: Fit) -> NDArray[np.float32]:
     """Rows (B, columns) of a DataFrame, an Arrow table, a dict of lists or a list of dicts."""
     columns = columns_in(fit)
-    batch = _batch(samples, [column.name for column in columns])
+    batch = _batch(samples, columns)
     rows, problems = stored_rows(batch, columns)
     if problems:
         said = "; ".join(f"row {i}: {problems[i]}" for i in sorted(problems)[:_SHOWN])
-        raise DataError(f"{len(problems)} of {len(rows)} rows are none of this table ({said})")
+        raise DataError(f"{share(len(problems), len(rows))} rows are none of this table ({said})")
     _tell_unknown(batch, rows, columns)
     return rows
 
 
-def _batch(samples: Any, names: list[str]) -> pa.RecordBatch:
-    """The columns of these names, as text."""
+def _batch(samples: Any, columns: Sequence[Column]) -> pa.RecordBatch:
+    """The columns as text, as a table of this dataset would have it."""
     import pyarrow as pa
 
+    names = [column.name for column in columns]
     given = _columns(samples, names)
     _check_all_there(names, given, "")
-    return pa.RecordBatch.from_arrays([_text(given[name]) for name in names], names)
+    return pa.RecordBatch.from_arrays([_text(given[column.name], column) for column in columns], names)
 
 
 def _check_all_there(names: list[str], given: Collection[str], place: str) -> None:
     lacking = [repr(name) for name in names if name not in given]
     if lacking:
-        more = f" and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
         there = ", ".join(map(repr, given)) or "none"
         raise DataError(
-            f"{place}no column {', '.join(lacking[:_SHOWN])}{more}; there are {there}. Give all {len(names)} columns that were "
+            f"{place}no column {first_of(lacking, _SHOWN)}; there are {there}. Give all {len(names)} columns that were "
             "learned from, with None where a value is missing"
         )
 
@@ -70,15 +73,29 @@ def _columns(samples: Any, names: list[str]) -> Mapping[str, Any]:
     return {name: [row[name] for row in samples] for name in names}
 
 
-def _text(values: Any) -> pa.Array:
+def _text(values: Any, column: Column) -> pa.Array:
     """Values of any simple type as text, missing ones as the empty one."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else _array(values)
-    if isinstance(column.type, pa.DictionaryType):
-        column = column.dictionary_decode()
-    return pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), ""))
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else _array(values)
+    if isinstance(array.type, pa.DictionaryType):
+        array = array.dictionary_decode()
+    return pc.utf8_trim_whitespace(pc.fill_null(_as_written(array, column), ""))
+
+
+def _as_written(array: pa.Array, column: Column) -> pa.Array:
+    """Numbers, times and truth values as the column's cells are written."""
+    import pyarrow.compute as pc
+    import pyarrow.types as pt
+
+    if pt.is_boolean(array.type) and "True" in column.values:
+        return pc.if_else(array, "True", "False")
+    if (pt.is_floating(array.type) or pt.is_decimal(array.type)) and column.decimal == ",":
+        return pc.replace_substring(array.cast("string"), ".", ",")
+    if (pt.is_timestamp(array.type) or pt.is_date(array.type)) and column.order in _WRITTEN:
+        return pc.strftime(array.cast("timestamp[s]", safe=False), format=f"{_WRITTEN[column.order]} %H:%M:%S")
+    return array.cast("string")
 
 
 def _array(values: Any) -> pa.Array:
@@ -98,7 +115,7 @@ def _tell_unknown(batch: pa.RecordBatch, rows: NDArray[np.float32], columns: lis
         if column.type == "category" and len(unknown):
             example = str(batch[column.name][int(unknown[0])])
             warnings.warn(
-                f"column {column.name!r}: {len(unknown)} rows say what training never saw, such as {example!r}; "
+                f"column {column.name!r}: {counted(len(unknown), 'row')} with what training never saw, such as {example!r}; "
                 "taken as another category",
                 stacklevel=2,
             )

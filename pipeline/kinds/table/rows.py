@@ -41,9 +41,14 @@ def _stored(texts: pa.Array, column: Column) -> tuple[NDArray[np.float64], cells
         values, are = cells.numbers(texts, column.decimal)
         with np.errstate(over="ignore"):
             are &= np.isfinite(values.astype(np.float32))
-        return np.where(are & ~empty, values, np.nan)[:, None], ~(are | empty)
+        return np.where(are & ~empty, values, np.nan)[:, None], _bad(texts, are | empty)
     seconds, are = cells.dates(texts, column.order or "y-m-d")
-    return _parts(np.where(empty, np.nan, seconds), column), ~(are | empty)
+    return _parts(np.where(empty, np.nan, seconds), column), _bad(texts, are | empty)
+
+
+def _bad(texts: pa.Array, good: cells.Mask) -> cells.Mask:
+    """Which cells are not what the column is: words for a missing value are no obstacle, also where training has no such."""
+    return ~good if good.all() else ~(good | cells.usual_words(texts))
 
 
 def _codes(texts: pa.Array, column: Column) -> NDArray[np.float64]:

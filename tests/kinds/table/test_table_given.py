@@ -35,7 +35,7 @@ def test_every_form_gives_the_same_rows(fit):
         ([{"colour": "x"}, {"size": 3, "colour": "x"}], "row 0: no column 'size'"),
         ({"size": [3]}, "no column 'colour'; there are 'size'"),
         ({"size": 3, "colour": "x"}, r"column 'size' has one value, 3, where a list is expected; one row is \[row\]"),
-        ([{"size": "large", "colour": "x"}], "1 of 1 rows are none of this table .*'large'"),
+        ([{"size": "large", "colour": "x"}], r"1 of 1 \(100 %\) rows are none of this table .*'large'"),
     ],
 )
 def test_what_lacks_a_column_or_is_no_cell_of_it_is_refused(samples, said, fit):
@@ -45,3 +45,21 @@ def test_what_lacks_a_column_or_is_no_cell_of_it_is_refused(samples, said, fit):
 
 def test_no_rows_are_no_rows(fit):
     assert rows_of([], fit).shape == (0, 2)
+
+
+def test_cells_are_read_as_prepare_reads_them(tmp_path, build_table):
+    lines = [f"{i % 9},{i % 7}5;{i},5;{1 + i % 28:02}.01.2024;{i % 2 == 0};{'ab'[i % 2]}" for i in range(100)]
+    path = write_lines(tmp_path / "t.csv", "size;other;when;old;label", lines)
+    dataset = build_table(path=str(path))
+    columns = {column["name"]: column for column in dataset.manifest.fit["columns"]}
+    assert (columns["size"]["decimal"], columns["when"]["order"]) == (",", "d.m.y")
+    text = {"size": "3,25", "other": "1.000,5", "when": "31.01.2024", "old": "True"}
+    typed = {"size": 3.25, "other": 1000.5, "when": pd.Timestamp("2024-01-31"), "old": True}
+    expected = rows_of([text], dataset.manifest.fit)
+    assert expected[0, :2].tolist() == [3.25, 1000.5]
+    for samples in ([typed], pd.DataFrame([typed]), pa.Table.from_pylist([typed])):
+        np.testing.assert_array_equal(rows_of(samples, dataset.manifest.fit), expected)
+    words = rows_of([text | {"size": "?", "other": "NaN", "when": "n/a"}], dataset.manifest.fit)
+    assert np.isnan(words[0, :5]).all(), "as a table with such words would have been read"
+    with pytest.raises(DataError, match="column 'size' says 'large'"):
+        rows_of([text | {"size": "large"}], dataset.manifest.fit)

@@ -113,9 +113,11 @@ def test_rows_that_are_none_of_the_table_are_refused_and_unknown_categories_are_
     row = {"age": 30, "city": "Oslo", "joined": "2020-01-31"}
     with pytest.raises(DataError, match="no column 'city'; there are 'age', 'joined'"):
         as_stored([{"age": 1, "joined": "2020-01-31"}], learned)
-    with pytest.raises(DataError, match=r"1 of 2 rows are none of this table \(row 1: column 'age' says 'old', no finite"):
+    with pytest.raises(
+        DataError, match=r"1 of 2 \(50 %\) rows are none of this table \(row 1: column 'age' says 'old', no finite"
+    ):
         as_stored([row, row | {"age": "old"}], learned)
-    with pytest.warns(UserWarning, match="column 'city': 1 rows say what training never saw, such as 'Bonn'"):
+    with pytest.warns(UserWarning, match="column 'city': 1 row with what training never saw, such as 'Bonn'"):
         assert as_stored([row | {"city": "Bonn"}], learned)[0, 1] == -1
 
 
