@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import keyed
 from pipeline.artifacts import PARAMS, check_copy, make_dir, save_tensors, stage_dir
 from pipeline.commands.root import seen_from
 from pipeline.commands.runs import table
@@ -149,7 +148,7 @@ def take_step(training: Training) -> Step:
     from pipeline.kinds.ragged import Ragged
 
     epoch, step, layout = training.progress.epoch, training.progress.step, training.net.layout
-    order = keyed.epoch_order(training.lanes[0].seed, epoch, len(training.ids))
+    order = training.batches.order(training.lanes[0].seed, epoch)
     size = training.program.batch_size
     block = training.batches.of_epoch(epoch)(range(step, step + 1))
     inputs = block.inputs

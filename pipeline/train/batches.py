@@ -166,6 +166,10 @@ class Batches:
         bounds, (first, last) = shard_bounds(num_rows, num_shards), self.team.own_shards(num_shards)
         return bounds[first][0], bounds[last - 1][1]
 
+    def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
+        """Which of the samples that are trained on (N,) a run of this seed meets in an epoch, one after the other."""
+        return keyed.epoch_order(seed, epoch, len(self.ids))
+
     def of_epoch(self, epoch: int) -> Callable[[range], Block]:
         """A function from steps to their batches.
 
@@ -173,7 +177,7 @@ class Batches:
         augmentation share a stream of batches, which is made once and then laid out for each run.
         """
         size, num = self.program.batch_size, len(self.ids)
-        order_of = {seed: keyed.epoch_order(seed, epoch, num) for stock in self.stocks for seed in stock.seeds}
+        order_of = {seed: self.order(seed, epoch) for stock in self.stocks for seed in stock.seeds}
         plans = [self._plan(stock, order_of, epoch) for stock in self.stocks]
         labels = self.labels[torch.from_numpy(np.concatenate([plan.orders for plan in plans])).to(self.device)]
         first = epoch * self.steps_per_epoch

@@ -200,7 +200,7 @@ class Training:
             return
         size = self.program.batch_size
         step = int(places[0]) // size
-        order = keyed.epoch_order(self.lanes[k].seed, self.progress.epoch, len(self.ids))
+        order = self.batches.order(self.lanes[k].seed, self.progress.epoch)
         bad = self.ids[order[places[places < (step + 1) * size]]]
         more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
         samples = ", ".join(f"{int(i):016x}" for i in bad[:5]) + more

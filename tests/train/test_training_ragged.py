@@ -126,7 +126,7 @@ def test_each_epoch_shows_one_window_of_every_sample_drawn_by_seed_and_epoch(for
     data = forms["ragged windows"]
     trained, train = trained_on(data, [lane(7)], limit=60), data.split("train")
     stock = trained.batches.stocks[0]
-    plans = [trained.batches._plan(stock, {7: keyed.epoch_order(7, epoch, 60)}, epoch) for epoch in (0, 1)]
+    plans = [trained.batches._plan(stock, {7: trained.batches.order(7, epoch)}, epoch) for epoch in (0, 1)]
     for epoch, plan in enumerate(plans):
         samples = trained.batches.samples[plan.orders[0]]
         assert sorted(samples.tolist()) == sorted(trained.batches.samples.tolist())
