@@ -31,7 +31,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _NAMES = (
     "split", "view", "which-view", "order", "dropout", "init", "storage", "subset", "module", "fold", "mix",
-    "window", "row",
+    "window", "row", "sampling",
 )  # fmt: skip
 _STREAMS = {name: i + 1 for i, name in enumerate(_NAMES)}
 
@@ -126,6 +126,26 @@ def epoch_order(run_seed: int, epoch: int, num: int) -> NDArray[np.int64]:
     block = index // np.uint64(BLOCK)
     within = words("order", run_seed, epoch, 1, index)
     return np.lexsort((within, words("order", run_seed, epoch, 0, block))).astype(np.int64)
+
+
+def balanced_order(run_seed: int, epoch: int, classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The order (N,) of an epoch in which every class that samples (N,) are of comes as often, to within one draw.
+
+    Of each class its samples in a random order, and once all are taken in another one; all draws shuffled. No block is read
+    in one go: a rare class lies in any of them.
+    """
+    num, order = len(classes), np.argsort(classes, kind="stable")
+    present, counts = np.unique(classes, return_counts=True)
+    draws = np.full(len(present), num // len(present))
+    first = words("sampling", run_seed, epoch, 1, present)
+    draws[np.argsort(first, kind="stable")[: num % len(present)]] += 1
+    drawn = []
+    for members, most in zip(np.split(order, np.cumsum(counts)[:-1]), draws.tolist(), strict=True):
+        rounds = np.arange(2, 2 + -(-most // len(members)))
+        each = words("sampling", run_seed, epoch, rounds[:, None], members[None, :])
+        drawn.append(members[np.argsort(each, axis=1, kind="stable")].ravel()[:most])
+    places = words("sampling", run_seed, epoch, 0, np.arange(num, dtype=np.uint64))
+    return np.concatenate(drawn)[np.argsort(places, kind="stable")].astype(np.int64)
 
 
 def subset(ids: U64, num: int) -> NDArray[np.int64]:

@@ -50,6 +50,28 @@ def test_golden_vectors():
     assert keyed.stratified_subset(np.arange(12, dtype=np.uint64), STRATA, 6).tolist() == [2, 3, 6, 7, 10, 11]
 
 
+def test_golden_draws_of_classes():
+    assert keyed.balanced_order(7, 1, STRATA).tolist() == [10, 8, 8, 2, 11, 11, 6, 0, 11, 11, 3, 9]
+    assert keyed.balanced_order(7, 2, STRATA[:11]).tolist() == [3, 5, 6, 9, 1, 8, 8, 10, 9, 0, 2]
+
+
+@pytest.mark.parametrize(("counts", "epoch"), [([900, 90, 10], 0), ([900, 90, 10], 3), ([5], 0), ([3, 0, 1], 1), ([1] * 7, 2)])
+def test_every_class_is_drawn_as_often_and_each_of_its_samples_as_often_as_its_others(counts, epoch):
+    classes = np.repeat(np.arange(len(counts)), counts)
+    order = keyed.balanced_order(3, epoch, classes)
+    assert len(order) == len(classes)
+    drawn = np.bincount(classes[order], minlength=len(counts))[np.array(counts) > 0]
+    assert drawn.max() - drawn.min() <= 1
+    times = np.bincount(order, minlength=len(classes))
+    for c in np.unique(classes):
+        assert np.ptp(times[classes == c]) <= 1
+    if len(classes) > 100:
+        assert order.tolist() != keyed.balanced_order(3, epoch + 1, classes).tolist()
+        assert order.tolist() != keyed.balanced_order(4, epoch, classes).tolist()
+        first = classes[order[:300]]
+        assert (np.bincount(first, minlength=3) > 70).all(), "any part of an epoch is balanced as well"
+
+
 STRATA = np.array([0] * 8 + [1] * 3 + [2])
 
 

@@ -1,8 +1,9 @@
 """Training for rare classes: each class counts as much as the others, and what is answered keeps the true shares.
 
 `weights`: a sample's loss counts by how rare its class is. `logits`: the network learns what remains beside the logarithms of
-the shares (Menon et al. 2021, logit adjustment). Either way what a network gives is as if all classes were equally frequent:
-with the logarithms of the shares added it is of the data as they are, and so are losses, probabilities and answers.
+the shares (Menon et al. 2021, logit adjustment). `sampling`: each class is drawn as often as the others. In each way what a
+network gives is as if all classes were equally frequent: with the logarithms of the shares added it is of the data as they
+are, and so are losses, probabilities and answers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pipeline.model.losses import logit_gradients
-from pipeline.model.objective import SOFTMAX
+from pipeline.model.objective import SAMPLING, SOFTMAX
 from pipeline.model.targets import Targets
 
 
@@ -24,7 +25,7 @@ class Balance:
     """How training is balanced, by the shares of the training split."""
 
     mode: str
-    """weights or logits."""
+    """weights, logits or sampling."""
     loss: str
     shares: tuple[float, ...]
     """Of each class, or of having each label, or of the second of two classes of one logit; none is 0 or 1."""
@@ -64,6 +65,8 @@ class Balance:
 
     def gradients(self, targets: Targets, logits: Tensor, smoothing: Tensor | None, num_rows: int) -> Tensor:
         """The gradient (K, B, outputs) of the balanced loss, by a network's own outputs."""
+        if self.mode == SAMPLING:  # what is drawn is balanced already
+            return targets.gradients(self.loss, logits, smoothing, num_rows)
         if self.mode == "logits":
             shift = torch.tensor(self._shift(self.trained or self.shares), device=logits.device)
             return targets.gradients(self.loss, logits + shift, smoothing, num_rows)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+SAMPLING = "sampling"
+"""Of `train.balance`: each class is drawn as often as the others."""
 SOFTMAX, SIGMOID, SQUARED, HUBER = "softmax", "sigmoid", "squared", "huber"
 OF_NUMBERS = (SQUARED, HUBER)
 

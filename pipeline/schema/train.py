@@ -59,9 +59,10 @@ class TrainConfig(Section):
     warmup_epochs: Annotated[float, Field(ge=0.0)]
     """Epochs of linear rise from zero, at most half of all; for one_cycle the rising part of the cycle."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
-    balance: Literal["none", "weights", "logits"]
+    balance: Literal["none", "weights", "logits", "sampling"]
     """For rare classes: weights lets a sample's loss count by how rare its class is, logits has the network learn what remains
-    beside the logarithms of the classes' shares. Losses of validation, and probabilities, are of the data as they are."""
+    beside the logarithms of the classes' shares, sampling draws each class as often as the others. Losses of validation, and
+    probabilities, are of the data as they are."""
     mixup: Annotated[float, Field(ge=0.0)]
     """Blend each sample with another one of its batch, in shares of Beta(mixup, mixup), labels likewise; 0: not."""
     cutmix: Annotated[float, Field(ge=0.0)]

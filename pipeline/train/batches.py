@@ -21,6 +21,7 @@ from pipeline.kinds.inputs import Cast
 from pipeline.kinds.ragged import Ragged, Rows
 from pipeline.kinds.views import views_of
 from pipeline.model.draw import DrawBlock, Draws
+from pipeline.model.objective import SAMPLING
 from pipeline.model.targets import Partners, Targets
 from pipeline.train.mixing import Mixing, Places
 from pipeline.train.program import Lane, Program, lane_seeds
@@ -118,6 +119,9 @@ class Batches:
         self.train, self.samples = train, _limited(all_ids, np.asarray(train.labels), program.limit)
         self.ids = all_ids[self.samples]
         self.labels = torch.from_numpy(program.labels(np.asarray(train.labels)[self.samples])).to(device)
+        sampled = program.balance is not None and program.balance.mode == SAMPLING
+        self.classes = np.asarray(train.labels)[self.samples] if sampled else None
+        """(N,) by which an epoch is drawn; None: it has each sample once."""
         self.first_rows, self.num_rows = train.first_rows[self.samples], train.num_rows[self.samples]
         self.steps_per_epoch = math.ceil(len(self.ids) / program.batch_size)
         self.stocks = self._stocks(train, views)
@@ -167,7 +171,12 @@ class Batches:
         return bounds[first][0], bounds[last - 1][1]
 
     def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
-        """Which of the samples that are trained on (N,) a run of this seed meets in an epoch, one after the other."""
+        """Which of the samples that are trained on (N,) a run of this seed meets in an epoch, one after the other.
+
+        Each once; where training is balanced by sampling, each class as often as the others.
+        """
+        if self.classes is not None:
+            return keyed.balanced_order(seed, epoch, self.classes)
         return keyed.epoch_order(seed, epoch, len(self.ids))
 
     def of_epoch(self, epoch: int) -> Callable[[range], Block]:

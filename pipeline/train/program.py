@@ -181,10 +181,20 @@ def _check_task(model: ModelConfig, train: TrainConfig, data: Manifest) -> None:
             f"model.loss = 'sigmoid': the data has one of {len(data.classes)} classes per sample; choose softmax or auto"
         )
     check_measured(model, train, data.task)
+    _check_sampling(train, data)
     if not tells_apart(train.monitor, data):
         raise ConfigError(
             f"train.monitor = {train.monitor!r}: no class of the validation split has samples there and others beside it; "
             "say train.monitor=val_loss"
+        )
+
+
+def _check_sampling(train: TrainConfig, data: Manifest) -> None:
+    """ConfigError where no class can be drawn as often as the others."""
+    if train.balance == "sampling" and data.task == "multi":
+        raise ConfigError(
+            "train.balance = 'sampling': a sample of several labels is drawn with all of them, so that a frequent label comes "
+            "along with rare ones and no label comes as often as it is absent; say train.balance=weights, or logits"
         )
 
 

@@ -45,7 +45,7 @@ def test_the_last_step_ends_with_the_weights_of_the_run_and_follows_the_one_befo
     np.testing.assert_allclose(middle["losses"], losses, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("mode", ["none", "weights", "logits"])
+@pytest.mark.parametrize("mode", ["none", "weights", "logits", "sampling"])
 def test_a_balanced_step_has_the_losses_that_its_epoch_counts(digits, mode):
     changes = {"shards": 2, "balance": Balance.of(mode, "softmax", [10 * i + 10 for i in range(10)], 550)}
     counted, step = training(digits, [lane(0)], **changes), take_step(training(digits, [lane(0)], **changes))

@@ -60,6 +60,17 @@ def test_adjusted_logits_are_those_of_menon():
     torch.testing.assert_close(balance.shifted(LOGITS), LOGITS + shift)
 
 
+def test_drawn_samples_have_the_plain_loss_and_answers_of_the_true_shares():
+    balance = Balance.of("sampling", "softmax", COUNTS, NUM)
+
+    def loss(z):
+        return F.cross_entropy(z.flatten(0, 1), CLASSES.flatten(), reduction="sum") / 64
+
+    torch.testing.assert_close(balance.gradients(Targets(CLASSES), LOGITS.clone(), None, 64), gradient_of(loss, LOGITS))
+    equal = balance.shifted(torch.zeros(3)).softmax(-1)  # as if all classes were equally frequent
+    torch.testing.assert_close(equal, torch.tensor(COUNTS) / NUM)
+
+
 @pytest.mark.parametrize("mode", ["weights", "logits"])
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
 def test_what_is_learned_has_the_true_shares_after_the_shift(mode, loss):

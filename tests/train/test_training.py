@@ -36,6 +36,7 @@ LANES = [
         {"epochs": 6},
         {"balance": Balance.of("weights", "softmax", [10 * i + 10 for i in range(10)], 550)},
         {"balance": Balance.of("logits", "softmax", [10 * i + 10 for i in range(10)], 550), "epochs": 2},
+        {"balance": Balance.of("sampling", "softmax", [10 * i + 10 for i in range(10)], 550), "epochs": 2},
     ],
     ids=str,
 )

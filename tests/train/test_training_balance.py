@@ -11,12 +11,13 @@ from training_helpers import equal, gone_on, interrupted, lane, train_to_end, tr
 
 from pipeline.artifacts import read_jsonl, write_json
 from pipeline.data.dataset import Dataset, manifest_dict, open_dataset
+from pipeline.errors import ConfigError
 from pipeline.model.balance import Balance
 from pipeline.model.predictor import load_predictor
 from pipeline.runs.record import publish
 from pipeline.train.program import program_of
 
-MODES = ["weights", "logits"]
+MODES = ["weights", "logits", "sampling"]
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +118,21 @@ def test_of_a_limit_the_shares_of_what_is_trained_on_are_balanced(rare, mode):
     whole = training(rare, [lane(0)], balance=balance_of(rare, mode))
     assert whole.balance is not None
     assert whole.balance.trained == whole.balance.shares
+
+
+def test_an_epoch_draws_each_class_as_often_and_rare_samples_again_and_again(rare):
+    trained = training(rare, [lane(0)], balance=balance_of(rare, "sampling"))
+    met = trained.batches.of_epoch(0)(range(trained.steps_per_epoch)).targets.labels[0]
+    counts = torch.bincount(met, minlength=10)
+    assert int(counts.sum()) == len(trained.ids)
+    assert int(counts.max() - counts.min()) <= 1
+    order = trained.batches.order(0, 0)
+    assert torch.equal(met, trained.batches.labels[torch.from_numpy(order)])
+    assert len(set(order.tolist())) < len(order)
+
+
+def test_drawing_is_refused_where_a_sample_has_several_labels(digits):
+    counts = {name: [10, 20] for name in ("train", "val", "test")}
+    several = dataclasses.replace(digits.manifest, task="multi", classes=["a", "b"], class_counts=counts)
+    with pytest.raises(ConfigError, match=r"no label comes as often as it is absent; say train\.balance=weights, or logits"):
+        program_of(*configs(train__balance="sampling"), several)

@@ -62,7 +62,9 @@ def _worker(rank: int, size: int, port: int, folder: str, out: str, tests: str) 
 
 def _trained(data, team=None):
     """What becomes of plain and of balanced runs."""
-    balances = [Balance.of(mode, "softmax", [10 * i + 10 for i in range(10)], 550) for mode in ("none", "weights", "logits")]
+    balances = [
+        Balance.of(mode, "softmax", [10 * i + 10 for i in range(10)], 550) for mode in ("none", "weights", "logits", "sampling")
+    ]
     lanes = [lane(0), lane(1, monitor="val_macro_f1")]
     every = [train_to_end(training(data, lanes, team=team, shards=4, balance=own)) for own in balances]
     return [{"flat": own.net.flat, "best": own.best.flat, "rows": [untimed(r) for r in own.rows]} for own in every]

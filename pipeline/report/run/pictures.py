@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.evaluation import classes as ev
+from pipeline.metrics import MEASURES
+from pipeline.model.objective import SAMPLING
 from pipeline.report.material import Numbers, Predictions
 from pipeline.report.picture import Picture, picture_of
 from pipeline.report.run import figures, separation
@@ -30,7 +32,7 @@ CAPTIONS = {
     ),
     "accuracy": (
         "Accuracy",
-        "The share of samples that are right after each epoch; the dashed line is taken with dropout and augmentation on.",
+        "The share of samples that are right after each epoch.",
     ),
     "gap": (
         "Generalisation gap",
@@ -65,7 +67,7 @@ CAPTIONS = {
     ),
     "mae": (
         "Mean absolute error",
-        "How far off the numbers are on average after each epoch; the dashed line is taken with dropout and augmentation on.",
+        "How far off the numbers are on average after each epoch.",
     ),
     "predicted": (
         "Predicted and actual",
@@ -92,15 +94,26 @@ def drawn(
     """The figures of a report by name; those without records are left out. findings: what the page says of them."""
     with style():
         return {
-            name: picture_of(name, CAPTIONS[name][0], caption(name, findings), alt, figure)
+            name: picture_of(name, CAPTIONS[name][0], caption(name, records, findings), alt, figure)
             for name, alt, figure in _figures(records, predictions, num_bins)
         }
 
 
-def caption(name: str, findings: Sequence[Finding]) -> str:
+def caption(name: str, records: Records, findings: Sequence[Finding]) -> str:
     """How to read a figure, and what was found by it."""
     said = [finding.headline for finding in findings if finding.topic == JUDGED.get(name)]
-    return " ".join([CAPTIONS[name][1], *(f"Here: {text[0].lower()}{text[1:]}." for text in said)])
+    dashed = [while_training(records)] if name in ("curves", *MEASURES.values()) else []
+    return " ".join([CAPTIONS[name][1], *dashed, *(f"Here: {text[0].lower()}{text[1:]}." for text in said)])
+
+
+def while_training(records: Records) -> str:
+    """What the dashed line of a curve is of: where it lies beside the others, and what it can't be held against."""
+    train, parts = records.project.train, ["with dropout and augmentation on"]
+    parts += ["by one of each sample's rows, drawn anew in each epoch"] if records.manifest.windows else []
+    parts += ["of mixed samples"] if train.mixup or train.cutmix else []
+    drawn = "of the samples that were drawn, each class as often as the others"
+    parts += [drawn] if train.balance == SAMPLING else []
+    return f"The dashed line is taken while training: {', '.join(parts)}."
 
 
 def _figures(records: Records, predictions: Predictions | Numbers, num_bins: int) -> Iterator[tuple[str, str, Figure]]:

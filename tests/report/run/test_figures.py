@@ -2,11 +2,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from made_up import FLAT, manifest, records
 from report_builder import HOSTILE
 
 from pipeline.evaluation.classes import reliability_bins
 from pipeline.report.material import Predictions
-from pipeline.report.run import figures, separation
+from pipeline.report.run import figures, pictures, separation
 from pipeline.report.run.records import curves_of
 from pipeline.report.svg import png, style, svg
 
@@ -138,3 +139,19 @@ def test_reliability_shows_the_bins_that_hold_something():
     with style():
         tips = [patch.get_gid() for patch in figures.reliability(bins).axes[0].patches]
     assert tips == ["tip:sure by 55.0%, right on 0.0% of 1", "tip:sure by 96.0%, right on 100.0% of 2"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes", "said"),
+    [
+        ({}, {}, "while training: with dropout and augmentation on."),
+        ({}, {"windows": [1, 2, 3]}, "augmentation on, by one of each sample's rows, drawn anew in each epoch."),
+        ({"train.mixup": 0.2}, {}, "augmentation on, of mixed samples."),
+        ({"train.balance": "sampling"}, {}, "of the samples that were drawn, each class as often as the others."),
+    ],
+)
+def test_the_dashed_line_is_said_to_be_of_what_it_is(settings, changes, said):
+    given = records(FLAT, task=manifest(**changes), settings=settings)
+    for name in ("curves", "accuracy", "mae"):
+        assert pictures.caption(name, given, []).endswith(said)
+    assert "dashed line is taken" not in pictures.caption("gap", given, [])
