@@ -81,12 +81,15 @@ def test_names_of_other_frameworks_are_understood(defaults: dict[str, Any], give
     assert complaints({**defaults, given: 3}) == [said]
 
 
+OF_KIND = {"table": "table", "audio": "audio", "waveform": "audio", "text": "text"}
+
+
 @pytest.mark.usefixtures("own_modules")
 def test_every_file_of_conf_is_allowed() -> None:
     with candidate(Overrides(), ROOT / "conf") as conf:
         for group in groups(conf):
             for choice in choices(conf, group):
-                kind = {"table": "table", "audio": "audio", "waveform": "audio"}.get(choice) if group == "augment" else None
+                kind = OF_KIND.get(choice) if group == "augment" else None
                 rows = [f"data={kind}"] if kind else []
                 values = composed(conf, [*rows, f"{group}={choice}"])
                 if values["data"]["source"] != "digits":

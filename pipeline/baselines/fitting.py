@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from pipeline import keyed
 from pipeline.artifacts import digest, make_dir, read_parquet, runs_root, write_parquet
@@ -23,7 +24,7 @@ from pipeline.kinds.extended import code_for
 
 CODE = "pipeline/baselines/fitting.py"
 """What the digest of kept answers covers: this file's imports."""
-VAL_ROWS, PORTION = 5_000, 4096
+VAL_ROWS, PORTION, FIRST_ROWS = 5_000, 4096, 64
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,16 @@ def fitted_baselines(dataset: Dataset) -> Fitted | None:
     """
     manifest = dataset.manifest
     parts = baselines_of(manifest.kind)
-    if parts is None or manifest.lengths or manifest.windows:
+    if parts is None or manifest.windows:
+        return None
+    seen = [one for one in parts.baselines(manifest.fit, manifest.shape) if one.ragged == (manifest.lengths is not None)]
+    if not seen:
         return None
     code = code_for(manifest.kind, code_digest(CODE, manifest.kind))
     file = runs_root() / "baselines" / f"{digest([manifest.digest, code, version('scikit-learn')])}.parquet"
     if file.exists():
         return _kept(file, np.asarray(dataset.split("test").labels))
-    fitted = _fitted(dataset, parts.baselines(manifest.fit, manifest.shape))
+    fitted = _fitted(dataset, seen)
     make_dir(file.parent)
     _keep(file, fitted)
     return fitted
@@ -83,7 +87,7 @@ def _fitted(dataset: Dataset, seen: Sequence[Seen]) -> Fitted:
 def _tried(one: Seen, train: Split, val: Split, task: str) -> tuple[Candidate, methods.Answer, Seen]:
     """One baseline, fitted on a fixed part of the training samples and scored on validation samples."""
     labels = np.asarray(train.labels)
-    width = one.features(np.array(train.inputs[:1])).shape[1]
+    width = _width(_features(one, train, np.arange(min(FIRST_ROWS, len(train)))))
     index = keyed.subset(np.asarray(train.ids), methods.num_rows(one, width, methods.num_outputs(labels, task)))
     answer = methods.fitted(_features(one, train, index), labels[index], task, one)
     score = _val_score(one, answer, val, task, units_of(labels, task)) if len(val) else None
@@ -97,10 +101,21 @@ def _val_score(one: Seen, answer: methods.Answer, val: Split, task: str, units: 
     return float(scored(labels, answer(_features(one, val, part)).reshape(labels.shape), task, units).mean())
 
 
-def _features(one: Seen, split: Split, index: NDArray[np.int64]) -> NDArray[np.float32]:
+def _width(features: Any) -> int:
+    """Numbers of a sample that a product takes: all of them, or those that are not 0."""
+    return int(-(-features.nnz // features.shape[0]) if sparse.issparse(features) else features.shape[1])
+
+
+def _features(one: Seen, split: Split, index: NDArray[np.int64]) -> Any:
     """Features (N, F) of the samples at these places."""
-    portions = [one.features(np.array(split.inputs[index[i : i + PORTION]])) for i in range(0, len(index), PORTION)]
-    return np.concatenate(portions)
+    parts = [index[i : i + PORTION] for i in range(0, len(index), PORTION)]
+    portions = [one.features(_rows(split, part)) for part in parts]
+    return sparse.vstack(portions, format="csr") if sparse.issparse(portions[0]) else np.concatenate(portions)
+
+
+def _rows(split: Split, part: NDArray[np.int64]) -> Any:
+    """As the kind has stored them: (n, *shape), or a list of ragged ones."""
+    return np.array(split.inputs[part]) if split.offsets is None else [split.sample(i) for i in part.tolist()]
 
 
 def _answered(one: Seen, answer: methods.Answer, split: Split) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from pipeline.kinds.baselines import Method, Seen
 
@@ -56,6 +57,8 @@ def num_rows(one: Seen, width: int, outputs: int) -> int:
 
 def _linear(features: NDArray[np.float32], labels: NDArray[Any], task: str, one: Seen) -> Answer:
     """Logistic regression (of several labels one each) or ridge regression on standardised features."""
+    if sparse.issparse(features):
+        return _linear_sparse(features, labels, task, one)
     mean, deviation = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
     scale = np.where(deviation > 0, deviation, 1.0)
 
@@ -69,22 +72,35 @@ def _linear(features: NDArray[np.float32], labels: NDArray[Any], task: str, one:
 
         model = Ridge(alpha=PENALTY * features.shape[1]).fit(prepared, labels)
         return lambda values: np.asarray(model.predict(standard(values)))
-    answers = [_logistic(prepared, column) for column in columns_of(labels)]
+    strength = one.strength or 1 / (PENALTY * features.shape[1])
+    answers = [_logistic(prepared, column, strength) for column in columns_of(labels)]
     return lambda values: side_by_side([answer(standard(values)) for answer in answers], labels)
 
 
-def _logistic(features: NDArray[np.float32], labels: NDArray[Any]) -> Answer:
-    """Of one label; where that is always the same, always that."""
+def _linear_sparse(features: Any, labels: NDArray[Any], task: str, one: Seen) -> Answer:
+    """The same on features as they are."""
+    strength = one.strength or 1.0
+    if task == "number":
+        from sklearn.linear_model import Ridge
+
+        model = Ridge(alpha=1 / strength, solver="sparse_cg").fit(features, labels)
+        return lambda values: np.asarray(model.predict(values))
+    answers = [_logistic(features, column, strength) for column in columns_of(labels)]
+    return lambda values: side_by_side([answer(values) for answer in answers], labels)
+
+
+def _logistic(features: Any, labels: NDArray[Any], strength: float) -> Answer:
+    """Of one label; where that is always the same, always that. strength: scikit-learn's C."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     if len(classes := np.unique(labels)) == 1:
-        return lambda values: np.full(len(values), classes[0])
+        return lambda values: np.full(values.shape[0], classes[0])
     products = features.size * (1 if len(classes) == 2 else len(classes))
     steps = int(np.clip(STEPS[1] * PRODUCTS / products, *STEPS))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline takes no longer than it may
-        model = LogisticRegression(C=1 / (PENALTY * features.shape[1]), max_iter=steps).fit(features, labels)
+        model = LogisticRegression(C=strength, max_iter=steps).fit(features, labels)
     return lambda values: np.asarray(model.predict(values))
 
 

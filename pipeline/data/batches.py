@@ -16,10 +16,11 @@ from torch import Tensor
 
 from pipeline.data.dataset import Split, Stored
 from pipeline.data.memory import SHARE_OF_MEMORY, free_bytes
+from pipeline.kinds.inputs import Cast, is_cast_once
 from pipeline.kinds.ragged import Ragged, Rows, gathered
 
 T = TypeVar("T")
-COPY_ROWS = 65536
+COPY_ROWS, CAST_ROWS = 65536, 4096
 MOST_VALUES = 2**22
 """Of ragged rows judged at once, once they are filled up: 16 MB of float32."""
 
@@ -78,6 +79,38 @@ class Inputs:
         array = self.arrays[v]
         assert array.offsets is not None
         return array.values[array.offsets[i] : array.offsets[i + 1]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows, and how they become what a network takes."""
+
+    inputs: Inputs
+    cast: Cast
+
+
+def source_of(arrays: Sequence[Stored], kind: str, cast: Cast, device: torch.device) -> Source:
+    """Rows as they are stored and the kind's cast or, where that is dear and there is memory for it, rows that were cast."""
+    if is_cast_once(kind) and (kept := _cast(arrays, cast, int(SHARE_OF_MEMORY * free_bytes("cpu")))):
+        return Source(Inputs(kept, device), lambda rows: rows)
+    return Source(Inputs(arrays, device), cast)
+
+
+def _cast(arrays: Sequence[Stored], cast: Cast, most_bytes: int) -> list[Stored] | None:
+    """All rows as ragged inputs; None where they need more memory."""
+    found, size = [], 0
+    for array in arrays:
+        stored, parts = Inputs([array], torch.device("cpu"), resident=False), list[Ragged]()
+        for at in range(0, len(array), CAST_ROWS):
+            made = cast(stored.take(np.arange(at, min(at + CAST_ROWS, len(array)))))
+            assert isinstance(made, Ragged), "what is cast once is ragged"
+            parts.append(Ragged(made.items.cpu(), made.lengths))
+            size += made.items.nbytes
+            if size > most_bytes:
+                return None
+        lengths = torch.cat([part.lengths for part in parts])
+        found.append(Stored(torch.cat([part.items for part in parts]).numpy(), np.r_[0, np.cumsum(lengths.numpy())]))
+    return found
 
 
 @dataclass(frozen=True)

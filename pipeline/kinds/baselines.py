@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal, Protocol, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.kinds.extended import extended
 from pipeline.kinds.kind import BUILT_IN, Fit
 
@@ -25,10 +22,16 @@ class Seen:
     words: str
     """Of what it sees, as in "logistic regression on pixels"."""
     method: Method
-    features: Callable[[NDArray[Any]], NDArray[np.float32]]
-    """Rows (n, *shape) as stored to numbers (n, F), each row's own; NaN for boosting alone."""
+    features: Callable[[Any], Any]
+    """Rows (n, *shape) as stored, or a list of ragged ones, to numbers (n, F) float32, each row's own; NaN for boosting alone.
+    A linear method takes a sparse matrix of scipy's as well, as it is: its columns should be of one scale."""
     categories: tuple[int, ...] = ()
     """Columns of the features that are numbers of categories, from 0 to 253; below 0 or NaN: missing. For boosting alone."""
+    ragged: bool = False
+    """Whether it is of ragged rows."""
+    strength: float | None = None
+    """Of a linear method, the inverse of its penalty (C of scikit-learn's logistic regression, 1 / alpha of ridge); None: one
+    that suits standardised features."""
 
 
 class Baselines(Protocol):

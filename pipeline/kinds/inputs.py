@@ -33,6 +33,8 @@ class Taken:
     """None: inputs are of the one shape."""
     num_tokens: int | None = None
     """Inputs are whole numbers (int64) below this; None: they are float32."""
+    weighted: bool = False
+    """Each token has a weight beside it: items (token, weight) float32, which holds whole numbers up to 2**24."""
 
 
 class Inputs(Protocol):
@@ -63,11 +65,24 @@ class TokenInputs(Inputs, Protocol):
         """They are below this. Needs no torch."""
 
 
+class WeightedInputs(TokenInputs, Protocol):
+    """Of a kind whose inputs are rows of (token, weight), as float32."""
+
+    def weighted(self, fit: Fit) -> bool:
+        """Whether each token has its weight beside it."""
+
+
+class DearInputs(Inputs, Protocol):
+    """Of a kind whose cast costs so much that rows which stay as they are should be cast once and kept."""
+
+    CAST_ONCE: bool
+
+
 class GivenInputs(Inputs, Protocol):
     """Of a kind that takes samples as a user has them, beside rows as stored."""
 
     def as_stored(self, samples: Any, fit: Fit) -> torch.Tensor | list[torch.Tensor]:
-        """Samples as rows as stored, of samples that own windows a tensor for each; DataError where they can't be such rows."""
+        """Samples as rows as stored, a list where they are ragged or own windows; DataError where they can't be such rows."""
 
 
 def inputs_of(kind: str) -> Inputs:
@@ -75,6 +90,12 @@ def inputs_of(kind: str) -> Inputs:
     if kind in BUILT_IN:
         return cast(Inputs, import_module(f"pipeline.kinds.{kind}.inputs"))
     return cast(Inputs, extended(kind))
+
+
+def is_cast_once(kind: str) -> bool:
+    """Whether inputs of rows that stay as they are should be kept."""
+    found = inputs_of(kind)
+    return hasattr(found, "CAST_ONCE") and cast(DearInputs, found).CAST_ONCE
 
 
 def taken(kind: str, fit: Fit, shape: Sequence[int], lengths: Sequence[int] | None) -> Taken:
@@ -85,4 +106,5 @@ def taken(kind: str, fit: Fit, shape: Sequence[int], lengths: Sequence[int] | No
             raise ConfigError(f"data.kind = {kind!r}: it lacks input_lengths, which ragged rows need (docs/kinds.md)")
         given = cast(RaggedInputs, inputs).input_lengths(fit, (lengths[0], lengths[1], lengths[2]))
     num_tokens = cast(TokenInputs, inputs).num_tokens(fit) if hasattr(inputs, "num_tokens") else None
-    return Taken(tuple(inputs.input_shape(fit, shape)), given, num_tokens)
+    weighted = hasattr(inputs, "weighted") and cast(WeightedInputs, inputs).weighted(fit)
+    return Taken(tuple(inputs.input_shape(fit, shape)), given, num_tokens, weighted)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BUILT_IN = ("image", "table", "audio")
+BUILT_IN = ("image", "table", "audio", "text")
 """Kinds by `data.kind`: each a folder beside this file."""
 DEFAULT = "image"
 """The kind of what says none: records of older versions."""

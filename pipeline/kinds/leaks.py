@@ -38,10 +38,10 @@ class Leaks(Protocol):
     LIKENESS_BITS: int
     """Fingerprints of rows that may be alike differ in at most so many bits."""
 
-    def fingerprints(self, rows: NDArray[Any], layout: Layout) -> U64:
-        """(n,) of rows (n, *shape)."""
+    def fingerprints(self, rows: Any, layout: Layout) -> U64:
+        """(n,) of rows (n, *shape), or of a list of ragged ones; likewise the next."""
 
-    def alike(self, one: NDArray[Any], other: NDArray[Any], common: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def alike(self, one: Any, other: Any, common: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which pairs (n,) of rows with near fingerprints are alike. common (n,): many others have such a fingerprint."""
 
     def features(self, rows: Callable[[], NDArray[Any]], layout: Layout, data: Any) -> Iterator[Feature]:

@@ -67,7 +67,8 @@ class Common(Protocol):
     def fit(self, rows: Iterator[NDArray[Any]], layout: Layout) -> tuple[Fit, list[str]]:
         """What is learned from the training rows, and notes.
 
-        rows: portions (n, *shape) or, where rows are ragged, of their items, in an order that only contents decide.
+        rows: portions (n, *shape) or, where rows are ragged, the items of one row at a time, of those of more than 8 MB in
+        parts, in an order that only contents decide.
         """
 
 

@@ -58,7 +58,8 @@ class Predictor:
     def rows(self, samples: Any) -> Tensor | list[Tensor]:
         """Samples as a user has them to rows as stored, which `logits` takes.
 
-        Of a table a DataFrame, an Arrow table, or dicts of its columns; of sounds paths of files or their bytes.
+        Of a table a DataFrame, an Arrow table, or dicts of its columns; of sounds paths of files or their bytes; of
+        texts a list of str.
         """
         found = inputs_of(self.kind)
         if not hasattr(found, "as_stored"):

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline import extensions
 from pipeline.errors import ConfigError
 
-NAMES = ("airbench", "spectrogram")
+NAMES = ("airbench", "spectrogram", "bag")
 
 
 def function(name: str) -> Callable[..., Any]:
@@ -30,6 +30,7 @@ def functions() -> Mapping[str, Callable[..., Any]]:
 
 def _coming_along() -> Mapping[str, Callable[..., Any]]:
     from pipeline.networks.airbench import airbench
+    from pipeline.networks.bag import bag
     from pipeline.networks.spectrogram import spectrogram
 
-    return {"airbench": airbench, "spectrogram": spectrogram}
+    return {"airbench": airbench, "spectrogram": spectrogram, "bag": bag}

@@ -23,11 +23,13 @@ from pipeline.prepare.raw import Column
 from pipeline.prepare.scan import Samples
 from pipeline.prepare.selection import Taken, grouped
 from pipeline.prepare.splits import TRAIN
-from pipeline.prepare.writing import Decoded, portions
+from pipeline.prepare.writing import Decoded, portions, ragged_portions
 
 MOST_COMPARED = 2 * 10**8
 """Pairs of fingerprints for a split: about a second."""
 AT_ONCE = 2**22
+AT_MOST_RAGGED = 1024
+"""Ragged rows compared at once."""
 MOST_BYTES = 32 * 2**20
 """Of rows compared at once."""
 CROWD = 4
@@ -50,7 +52,7 @@ class Alike:
 
 def resembling(leaks: Leaks, contents: Decoded, taken: Taken, samples: Samples, layout: Layout, whole: bool) -> Alike:
     """Pairs of samples that are alike. whole: whether all are looked at, however long it takes."""
-    rows = portions(contents, taken.index, layout)
+    rows = ragged_portions(contents, taken.index) if layout.ragged else portions(contents, taken.index, layout)
     marks = np.concatenate([leaks.fingerprints(portion, layout) for portion in rows]) if len(taken.index) else _NO_MARKS
     later, earlier, looked = [_NONE], [_NONE], 0
     for split in range(TRAIN + 1, len(SPLITS)):
@@ -111,15 +113,19 @@ def _alike(
     leaks: Leaks, contents: Decoded, one: Column, other: Column, common: NDArray[np.bool_], layout: Layout
 ) -> NDArray[np.bool_]:
     """Which pairs (n,) of samples are alike, in portions that fit into memory."""
-    step = max(1, MOST_BYTES // layout.num_bytes)
+    step = AT_MOST_RAGGED if layout.ragged else max(1, MOST_BYTES // layout.num_bytes)
     parts = [slice(at, at + step) for at in range(0, len(one), step)]
-    found = [leaks.alike(_rows(contents, one[part]), _rows(contents, other[part]), common[part]) for part in parts]
+    found = []
+    for part in parts:
+        pair = (_rows(contents, index[part], layout) for index in (one, other))
+        found.append(leaks.alike(next(pair), next(pair), common[part]))
     return np.concatenate([np.zeros(0, bool), *found])
 
 
-def _rows(contents: Decoded, index: Column) -> NDArray[Any]:
-    rows: NDArray[Any] = np.asarray(contents.values[contents.row_of[index]])
-    return rows
+def _rows(contents: Decoded, index: Column, layout: Layout) -> Any:
+    if layout.ragged:
+        return next(ragged_portions(contents, index, len(index)))
+    return np.asarray(contents.values[contents.row_of[index]])
 
 
 def without_alike(

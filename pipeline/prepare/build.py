@@ -65,7 +65,7 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     readable, chosen = (index[~np.isin(index, list(contents.problems))] for index in (readable, chosen))
     division = divided(overview, readable, chosen, prepare, refusing)
     classes, labels, taken = division.classes, division.labels, division.taken
-    leaks = leaks_of(data.kind) if layout.is_plain else None
+    leaks = None if layout.windows else leaks_of(data.kind)
     if leaks and prepare.alike != "off":
         taken = without_alike(leaks, contents, taken, samples, layout, prepare.alike == "leave_out", folder)
         check_left(taken, prepare, refusing(samples.problems | taken.dropped))

@@ -6,6 +6,7 @@ Nothing is guessed that would decide what is learned: the label is a column of t
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,24 +28,24 @@ MOST_FILES = 5000
 TRIED = 20
 PICTURES = {"png", "jpg", "jpeg", "jpe", "jfif", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm", "pbm", "pnm", "jp2", "avif"}
 SOUNDS = {"wav", "flac", "mp3", "ogg", "opus", "m4a", "aac", "aif", "aiff", "wma", "amr", "au", "w64", "caf"}
-TEXTS = {"txt", "md", "html", "htm", "xml", "json", "jsonl"}
+TEXTS = {"txt", "md", "html", "htm", "xml", "json"}
 ARCHIVES = {"zip", "tar", "tgz", "gz", "bz2", "xz", "7z", "rar", "zst"}
 _BEGINNINGS = {
     b"\x89PNG": "picture", b"\xff\xd8\xff": "picture", b"GIF8": "picture", b"BM": "picture", b"II*\0": "picture",
     b"MM\0*": "picture", b"RIFF": "sound", b"fLaC": "sound", b"ID3": "sound", b"OggS": "sound", b"PK\3\4": "archive",
     b"\x1f\x8b": "archive",
 }  # fmt: skip
-_TABLES = ("csv", "tsv", "tab")
+_TABLES = ("csv", "tsv", "tab", "jsonl", "ndjson")
 LABEL = "label"
-_LATER = "which Regatta can't read yet: images, sounds and tables are what it reads"
 _ALONE = {
     "picture": "one image; name the folder with all of them",
     "archive": "an archive; unpack it and name its folder",
     "sound": "one sound; name the folder with all of them",
-    "text": f"a text, {_LATER}",
+    "text": "one text; name the folder with all of them, .txt files in a folder for each class",
 }
 _WORDS = 5
-"""A cell of so many words is a text, not a category."""
+"""A cell of so many words is a text, not a category; of scripts without spaces, two characters are a word."""
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u9fff]{2}")
 _MANY_NUMBERS = 16
 _NO_STEMS: set[str] = set()
 
@@ -71,7 +72,8 @@ def recognised(path: Path, named: str) -> Recognised:
     if found is None:
         raise ConfigError(
             f"{named}: not recognised ({_what_is_there(path)}); say which it is: data=folder (a folder per class), data=csv or "
-            "data=parquet (images named or held by a table), data=table (numbers and categories), data=audio (sounds), data=idx"
+            "data=parquet (images named or held by a table), data=table (numbers and categories), data=audio (sounds), "
+            "data=text (texts in a table, or a folder per class of .txt files), data=idx"
         )
     return found
 
@@ -113,7 +115,7 @@ def _of_folder(path: Path, named: str) -> Recognised | None:
     if tables and not [folder for folder in folders if folder.path != path and folder.files]:
         return _of_csv(tables[0], named)
     if kinds["text"]:
-        raise ConfigError(f"{named}: texts ({_what_is_there(path)}), {_LATER}")
+        return _of_texts(files, named, path)
     return None
 
 
@@ -125,6 +127,12 @@ def _in_folders(kind: str, tables: bool) -> Recognised:
     if kind == "sound":
         return Recognised("sounds in class folders", "audio")
     return Recognised("images in class folders", "folder", also=("csv",) if tables else ())
+
+
+def _of_texts(files: Sequence[Path], named: str, path: Path) -> Recognised:
+    if not any(_suffix(file) == "txt" for file in files):
+        raise ConfigError(f"{named}: texts ({_what_is_there(path)}), of which .txt files are read: turn them into such")
+    return Recognised("texts in class folders", "text")
 
 
 def _counted(files: Sequence[Path]) -> Counter[str]:
@@ -194,7 +202,10 @@ def _of_file(path: Path, named: str) -> Recognised | None:
 
 
 def _of_csv(table: Path, named: str, stems: set[str] | None = None) -> Recognised | None:
-    """A table of images or of numbers and categories. stems: names of images beside it, so that only the first is meant."""
+    """A table of images, of texts, or of numbers and categories.
+
+    stems: names of images beside it, so that only the first is meant.
+    """
     rows = first_rows(table)
     if not rows and stems is None:
         raise DataError(f"{named}: a table without a row (it has {some(first_line(table), 'column', 40)}); give one with rows")
@@ -206,8 +217,9 @@ def _of_csv(table: Path, named: str, stems: set[str] | None = None) -> Recognise
         return _sounds("a table of sound files", sound, columns)
     if stems is not None:
         return None
-    _check_not_texts(cells, named)
-    return Recognised("a table of numbers and categories", "table", ("csv",), columns=columns)
+    return _of_texts_in(cells, columns) or Recognised(
+        "a table of numbers and categories", "table", ("csv", "text"), columns=columns
+    )
 
 
 def _images(what: str, source: str, column: str, columns: Sequence[str], also: tuple[str, ...] = ()) -> Recognised:
@@ -238,12 +250,20 @@ def _names_one(kind: str, text: str, folder: Path) -> bool:
     return "\0" not in name and _kind_of_beginning(_beginning(folder / name)) == kind
 
 
-def _check_not_texts(cells: Mapping[str, Sequence[str]], named: str) -> None:
-    """ConfigError where texts are all that could be learned from."""
-    texts = [name for name, own in cells.items() if own and sum(len(cell.split()) for cell in own) >= _WORDS * len(own)]
+def _of_texts_in(cells: Mapping[str, Sequence[str]], columns: Sequence[str]) -> Recognised | None:
+    """A table in which texts are all that could be learned from, the longest ones."""
+    words = {name: sum(map(_num_words, own)) / len(own) for name, own in cells.items() if own}
+    texts = [name for name in words if words[name] >= _WORDS and name != LABEL]
     others = [name for name in cells if name not in texts and name != LABEL]
-    if texts and len(others) <= 1:
-        raise ConfigError(f"{named}: a table of texts (column {one_line(texts[0])}), {_LATER}")
+    if not texts or len(others) > 1:
+        return None
+    name = max(texts, key=lambda name: words[name])
+    keys = () if name == "text" else (f"data.text={quoted(name)}",)
+    return Recognised(f"a table of texts (column {one_line(name)})", "text", ("table",), keys, tuple(columns))
+
+
+def _num_words(cell: str) -> int:
+    return len(cell.split()) + len(_UNSPACED.findall(cell))
 
 
 def _are_arrays(values: Sequence[object]) -> bool:
@@ -266,7 +286,7 @@ def _check_no_series(cells: Mapping[str, Sequence[object]], named: str) -> None:
 
 
 def _of_parquet(files: Sequence[Path], named: str) -> Recognised:
-    """Images in cells, or named by them, or numbers and categories."""
+    """Images in cells, or named by them, or texts, or numbers and categories."""
     cells = first_cells(files[0])
     columns = tuple(cells)
     for name, values in cells.items():
@@ -281,5 +301,6 @@ def _of_parquet(files: Sequence[Path], named: str) -> Recognised:
         return _images("a table of image files", "parquet", image, columns, ("table",))
     if sound := _names_files("sound", texts, files[0].parent):
         return _sounds("a table of sound files", sound, columns)
-    _check_not_texts(texts, named)
-    return Recognised("a table of numbers and categories", "table", ("parquet",), columns=columns)
+    return _of_texts_in(texts, columns) or Recognised(
+        "a table of numbers and categories", "table", ("parquet", "text"), columns=columns
+    )

@@ -134,15 +134,12 @@ def crashes_explained() -> Iterator[None]:
         ) from None
 
 
-def _content(portion: Portion, i: int) -> Any:
-    """A sample's content, None where there is none."""
-    return portion.contents[i] if isinstance(portion.contents, list) else portion.contents
-
-
 def _capped(portion: Portion, max_bytes: int) -> Portion:
     """Without the contents that are too large, which lists alone may have."""
+    if not isinstance(portion.contents, list):
+        return portion
     over = np.flatnonzero(portion.num_bytes > max_bytes).tolist()
-    large = [i for i in over if _content(portion, i) is not None]
+    large = [i for i in over if portion.contents[i] is not None]
     if not large:
         return portion
     told = {i: f"{portion.num_bytes[i]} bytes are more than any sample needs ({max_bytes})" for i in large}

@@ -30,6 +30,7 @@ from pipeline.progress import Display
 
 GATHER_BYTES = 8 * 2**20
 TABLE_ROWS = 2**17
+RAGGED_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,14 @@ def portions(decoded: Decoded, order: Column, layout: Layout) -> Iterator[NDArra
     starts = decoded.starts()
     for first, last in zip(starts[own].tolist(), starts[own + 1].tolist(), strict=True):
         yield from (decoded.values[at : min(at + step, last)] for at in range(first, last, step))
+
+
+def ragged_portions(decoded: Decoded, order: Column, size: int = RAGGED_ROWS) -> Iterator[list[NDArray[Any]]]:
+    """Ragged rows of samples that own one each, so many at a time."""
+    starts, own = decoded.starts(), decoded.row_of[order]
+    for at in range(0, len(own), size):
+        places = own[at : at + size].tolist()
+        yield [decoded.values[starts[i] : starts[i + 1]] for i in places]
 
 
 def write_inputs(folder: Path, decoded: Decoded, order: Column, layout: Layout) -> None:

@@ -22,6 +22,8 @@ class DataConfig(Section):
     content_key: ClassVar[str | None] = None
     """The kind's key that names the column of the content; None: a whole row of a table is a sample, which data=table reads."""
 
+    in_cells: ClassVar[bool] = False
+    """Whether a table's cells in that column are the contents, as text; else they name files, or are encoded samples."""
     sample_files: ClassVar[frozenset[str]] = frozenset()
     """Suffixes of files that are samples of the kind, though beside images they are none: of texts."""
     beside_files: ClassVar[frozenset[str]] = frozenset()
@@ -97,9 +99,7 @@ class DataConfig(Section):
 
     def _column_problems(self) -> list[str]:
         problems = []
-        if (self.source == "table") != (self.content_key is None):
-            allowed = "source = table, which data=table says" if self.content_key is None else "any source but table"
-            problems.append(f"source = {self.source}: data of the kind {self.kind} need {allowed}")
+        problems += self._kind_problems()
         problems += self.source_problems(self.source) if self.source != "auto" else []
         if self.content is not None and self.content in (self.label if isinstance(self.label, list) else [self.label]):
             what = self.content_key
@@ -115,6 +115,16 @@ class DataConfig(Section):
         if self.split is not None and (self.train_path, self.val_path, self.test_path) != (None, None, None):
             problems.append("split names a column, and train_path, val_path or test_path give splits too; use one of them")
         return [*problems, *self._time_problems()]
+
+    def _kind_problems(self) -> list[str]:
+        """Sources that samples of the kind don't come from."""
+        if self.content_key is None:
+            fits, allowed = self.source == "table", "source = table, which data=table says"
+        elif self.in_cells:
+            fits, allowed = self.source in ("table", "folder", "auto"), "source = auto, table or folder"
+        else:
+            fits, allowed = self.source != "table", "any source but table"
+        return [] if fits else [f"source = {self.source}: data of the kind {self.kind} need {allowed}"]
 
     def source_problems(self, source: str) -> list[str]:
         """What is asked for that such a source hasn't."""

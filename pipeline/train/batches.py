@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline import keyed
-from pipeline.data.batches import Inputs
+from pipeline.data.batches import Inputs, Source, source_of
 from pipeline.data.dataset import Manifest, Split
 from pipeline.data.views import Views
 from pipeline.kinds.inputs import Cast
@@ -63,7 +63,7 @@ class Stock:
     """Rows that runs of these seeds see: the training set's own, or augmented copies of them."""
 
     views: Views
-    inputs: Inputs
+    source: Source
     seeds: list[int]
 
 
@@ -112,7 +112,7 @@ class Batches:
         device: torch.device,
         team: Team,
     ) -> None:
-        self.program, self.lanes, self.fit, self.to_input = program, lanes, data.fit, to_input
+        self.program, self.lanes, self.fit = program, lanes, data.fit
         self.mixing = Mixing(lanes, data.kind)
         self.device, self.team = device, team
         all_ids = np.asarray(train.ids)
@@ -124,7 +124,7 @@ class Batches:
         """(N,) by which an epoch is drawn; None: it has each sample once."""
         self.first_rows, self.num_rows = train.first_rows[self.samples], train.num_rows[self.samples]
         self.steps_per_epoch = math.ceil(len(self.ids) / program.batch_size)
-        self.stocks = self._stocks(train, views)
+        self.stocks = self._stocks(train, views, data.kind, to_input)
         streams = [(stock.views.digest, seed) for stock in self.stocks for seed in stock.seeds]
         place = [streams.index((own.digest, lane.seed)) for lane, own in zip(lanes, views, strict=True)]
         self.place = None if place == list(range(len(streams))) else torch.tensor(place, device=device)
@@ -132,15 +132,17 @@ class Batches:
         dropout = [lane.dropout for lane in lanes]
         self.draws = Draws(lane_seeds(lanes), dropout, program.batch_size, device)
 
-    def _stocks(self, train: Split, views: Sequence[Views]) -> list[Stock]:
+    def _stocks(self, train: Split, views: Sequence[Views], kind: str, to_input: Cast) -> list[Stock]:
         """One for each distinct augmentation; those that store no copies share the training set's own rows."""
-        inputs: dict[str, Inputs] = {}
+        sources: dict[str, Source] = {}
         found: dict[str, Stock] = {}
         for lane, own in zip(self.lanes, views, strict=True):
-            stored = own.digest if own.arrays else "own"
-            if stored not in inputs:
-                inputs[stored] = Inputs(own.arrays or [train.stored], self.device)
-            stock = found.setdefault(own.digest, Stock(own, inputs[stored], []))
+            stored = own.digest if own.arrays else "as stored" if own.drawn else "own"
+            if stored not in sources and own.drawn:
+                sources[stored] = Source(Inputs([train.stored], self.device), to_input)
+            elif stored not in sources:
+                sources[stored] = source_of(own.arrays or [train.stored], kind, to_input, self.device)
+            stock = found.setdefault(own.digest, Stock(own, sources[stored], []))
             if lane.seed not in stock.seeds:
                 stock.seeds.append(lane.seed)
         return list(found.values())
@@ -148,7 +150,7 @@ class Batches:
     @property
     def resident(self) -> bool:
         """Whether all rows lie on the device."""
-        return all(stock.inputs.resident for stock in self.stocks)
+        return all(stock.source.inputs.resident for stock in self.stocks)
 
     def blocks(self, first: int) -> list[range]:
         """The steps of an epoch from `first` on, in blocks few enough to stay in the processor's cache.
@@ -259,12 +261,13 @@ class Batches:
     def _inputs(self, stock: Stock, plan: Plan, part: Places) -> Rows:
         """(seeds, rows, ...) as the network takes them; ragged ones of the one seed there is."""
         orders, rows, numbers = (each[:, part] for each in (plan.orders, plan.rows, plan.numbers))
-        inputs = stock.inputs.take((rows + numbers * stock.inputs.num if stock.views.arrays else rows).ravel())
+        stored = stock.source.inputs
+        inputs = stored.take((rows + numbers * stored.num if stock.views.arrays else rows).ravel())
         if stock.views.drawn:
             policy = stock.views.policy
             ids = self.train.row_ids(self.samples[orders.ravel()], rows.ravel())
             inputs = views_of(policy.kind).batch_views(inputs, ids, numbers.ravel(), policy, self.fit)
-        inputs = self.to_input(inputs)
+        inputs = stock.source.cast(inputs)
         return inputs if isinstance(inputs, Ragged) else inputs.view(*orders.shape, *inputs.shape[1:])
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline import keyed
-from pipeline.data.batches import Inputs, fetched_ahead, judged_batches
+from pipeline.data.batches import Source, fetched_ahead, judged_batches, source_of
 from pipeline.data.dataset import Data, Split
 from pipeline.data.views import Views
 from pipeline.errors import NumericsError, StorageError
@@ -61,6 +61,7 @@ class Training:
         factors = column_factors(self.net.layout, program.decayed, program.factors)
         self.optimizer = LaneOptimizer(program.optimizer, lanes, self.net.flat[:, : self.num_stepped], factors)
         self.best = Best(self.lanes, self.net.flat)
+        self.kind = data.manifest.kind
         counted = ("loss", program.measure)
         names = (lane.monitor.removeprefix("val_") for lane in self.lanes)
         self._monitored = [None if name in counted else name for name in names]
@@ -69,7 +70,7 @@ class Training:
         train, val = data.split("train"), data.split("val")
         self.batches = Batches(program, self.lanes, train, views, data.manifest, self.to_input, device, self.team)
         self.ids, self.steps_per_epoch = self.batches.ids, self.batches.steps_per_epoch
-        self.held_out = {"train_clean": self._clean(train, len(val)), "val": HeldOut(program, val, device)}
+        self.held_out = {"train_clean": self._clean(train, len(val)), "val": self._held_out(val)}
         self.progress = Progress.of(len(lanes))
         self.rows: list[list[Row]] = [[] for _ in lanes]
         """Per run, the records of the epochs that have ended here; a state counts them, and whoever keeps it keeps them."""
@@ -83,7 +84,10 @@ class Training:
 
     def _clean(self, train: Split, num: int) -> HeldOut:
         """As many training samples as there are to validate on, as they are stored, with all of their rows."""
-        return HeldOut(self.program, train.taken(self.batches.samples[keyed.subset(self.ids, num)]), self.device)
+        return self._held_out(train.taken(self.batches.samples[keyed.subset(self.ids, num)]))
+
+    def _held_out(self, split: Split) -> HeldOut:
+        return HeldOut(self.program, split, source_of([split.stored], self.kind, self.to_input, self.device), self.device)
 
     @property
     def done(self) -> bool:
@@ -228,7 +232,7 @@ class Training:
         answers = self._room_for_answers(held) if name == "val" else None
         for i in range(self.team.rank, len(held.batches), self.team.size):
             rows, num_rows, labels = held.take(i)
-            logits = sample_logits(self.net, self.to_input, rows, num_rows, loss, lanes, self.program.balance)
+            logits = sample_logits(self.net, held.source.cast, rows, num_rows, loss, lanes, self.program.balance)
             y = labels.expand(lanes, *labels.shape)
             parts[i] = torch.from_numpy(row_sums(sample_losses(loss, logits, y), measured(self.program, logits, y)))
             if answers is not None:
@@ -335,7 +339,7 @@ class Training:
 
     def judged(self, split: Split) -> list[Row]:
         """Loss and measure of every run's best weights on another split; the training is left as it is."""
-        self.held_out["judged"] = HeldOut(self.program, split, self.device)
+        self.held_out["judged"] = self._held_out(split)
         with self.best.standing_in(self.net.flat):
             return self.evaluate("judged")
 
@@ -343,8 +347,8 @@ class Training:
 class HeldOut:
     """Samples to judge on, each by all of its rows, in batches whose order they alone decide."""
 
-    def __init__(self, program: Program, split: Split, device: torch.device) -> None:
-        self.inputs = Inputs([split.stored], device)
+    def __init__(self, program: Program, split: Split, source: Source, device: torch.device) -> None:
+        self.source = source
         self.labels = torch.from_numpy(program.labels(np.asarray(split.labels))).to(device)
         self.batches = judged_batches(split, EVAL_ROWS)
 
@@ -352,4 +356,4 @@ class HeldOut:
         """Of a batch the rows, how many each sample owns (None: one), and the samples' labels."""
         batch = self.batches[i]
         labels = self.labels[torch.from_numpy(batch.samples).to(self.labels.device)]
-        return self.inputs.take(batch.rows), batch.num_rows, labels
+        return self.source.inputs.take(batch.rows), batch.num_rows, labels

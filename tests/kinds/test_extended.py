@@ -119,7 +119,7 @@ def test_keys_are_those_of_the_kind(series):
 
 def test_a_kind_that_is_not_registered_or_not_whole_is_refused_by_name(own):
     with pytest.raises(
-        ConfigError, match=r"data\.kind = 'sound': allowed are image, table, audio, series, half, .*; more are registered"
+        ConfigError, match=r"data\.kind = 'sound': allowed are image, table, audio, text, series, half, .*; more are registered"
     ):
         data_section({"data": {"kind": "sound"}})
     with pytest.raises(ConfigError, match=f"KINDS\\['half'\\] lacks {', '.join(NEEDED)}"):

@@ -112,6 +112,24 @@ def numbers_in_parquet(root: Path) -> Path:
     return parquet(root, age=[1.5, 2.0], label=["x", "y"])
 
 
+def texts(root: Path) -> Path:
+    for name in "ab":
+        (root / "texts" / name).mkdir(parents=True)
+        (root / "texts" / name / "1.txt").write_text("Well met by moonlight.")
+    return root / "texts"
+
+
+def text_table(root: Path) -> Path:
+    return write_table(
+        root / "t.csv", [["text", "label"], *([f"This is the sentence number {i} of them", "x"] for i in range(9))]
+    )
+
+
+def text_lines(root: Path) -> Path:
+    (root / "t.jsonl").write_text("".join(f'{{"评论": "这部电影真的非常好看 {i}", "label": "x"}}\n' for i in range(9)))
+    return root / "t.jsonl"
+
+
 TABLE = "a table of numbers and categories"
 CASES: dict[Make, Recognised] = {
     photos: Recognised("images in class folders", "folder"),
@@ -141,8 +159,11 @@ CASES: dict[Make, Recognised] = {
     names_in_parquet: Recognised(
         "a table of image files (column file)", "parquet", ("table",), ("data.image=file",), ("file", "label")
     ),
-    numbers: Recognised(TABLE, "table", ("csv",), (), ("age", "town", "income")),
-    numbers_in_parquet: Recognised(TABLE, "table", ("parquet",), (), ("age", "label")),
+    numbers: Recognised(TABLE, "table", ("csv", "text"), (), ("age", "town", "income")),
+    numbers_in_parquet: Recognised(TABLE, "table", ("parquet", "text"), (), ("age", "label")),
+    texts: Recognised("texts in class folders", "text"),
+    text_table: Recognised("a table of texts (column text)", "text", ("table",), (), ("text", "label")),
+    text_lines: Recognised("a table of texts (column 评论)", "text", ("table",), ("data.text='评论'",), ("评论", "label")),
 }  # fmt: skip
 
 
@@ -151,17 +172,14 @@ def test_kinds_and_sources(tmp_path: Path, make: Make, expected: Recognised) -> 
     assert recognised(make(tmp_path), "data.path=X") == expected
 
 
-def texts(root: Path) -> Path:
-    for name in "ab":
-        (root / "texts" / name).mkdir(parents=True)
-        (root / "texts" / name / "1.txt").write_text("Well met by moonlight.")
-    return root / "texts"
+def one_text(root: Path) -> Path:
+    return texts(root) / "a" / "1.txt"
 
 
-def text_table(root: Path) -> Path:
-    return write_table(
-        root / "t.csv", [["text", "label"], *([f"This is the sentence number {i} of them", "x"] for i in range(9))]
-    )
+def pages(root: Path) -> Path:
+    (root / "pages").mkdir()
+    (root / "pages" / "a.html").write_text("<p>")
+    return root / "pages"
 
 
 def one_picture(root: Path) -> Path:
@@ -191,8 +209,8 @@ def mixed(root: Path) -> Path:
 
 REFUSED: dict[Make, str] = {
     one_sound: r"^data.path=X: one sound; name the folder with all of them$",
-    texts: r"^data.path=X: texts \(2 of .txt\), which Regatta can't read yet",
-    text_table: r"^data.path=X: a table of texts \(column text\), which Regatta can't read yet",
+    one_text: r"^data.path=X: one text; name the folder with all of them, .txt files in a folder for each class$",
+    pages: r"^data.path=X: texts \(1 of .html\), of which .txt files are read: turn them into such$",
     one_picture: r"^data.path=X: one image; name the folder with all of them$",
     archive: r"^data.path=X: an archive; unpack it and name its folder$",
     empty: r"^data.path=X: not recognised \(no files\); say which it is: data=folder",

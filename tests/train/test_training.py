@@ -68,7 +68,7 @@ def test_records_count_every_sample_once(digits):
     trained = training(digits, [lane(0, learning_rate=1e-9, weight_decay=0.0, dropout=0.0)], batch_size=100, epochs=1)
     train_one_epoch(trained)
     train, clean, _val = trained.rows[0]
-    everything = trained.batches.stocks[0].inputs.take(np.arange(len(trained.ids)))
+    everything = trained.batches.stocks[0].source.inputs.take(np.arange(len(trained.ids)))
     logits = trained.net.forward(trained.to_input(everything).unsqueeze(0))
     mean = float(torch.nn.functional.cross_entropy(logits[0], trained.batches.labels))
     assert train["loss"] == pytest.approx(mean, rel=1e-4), "the last, smaller batch counts as its samples do"
@@ -217,7 +217,7 @@ def test_judging_the_best_weights_leaves_the_training_as_it_is(digits):
 def test_mapped_inputs_give_the_same_run(digits):
     resident = train_to_end(training(digits, [lane(0)]))
     mapped = training(digits, [lane(0)])
-    inputs = mapped.batches.stocks[0].inputs
+    inputs = mapped.batches.stocks[0].source.inputs
     inputs.resident, inputs._values = False, None
     assert equal(resident, 0, train_to_end(mapped))
 

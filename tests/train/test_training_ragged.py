@@ -111,14 +111,14 @@ def test_stored_views_are_those_that_are_drawn(forms, tmp_path, form):
     [one] = from_draws.batches.stocks
     owners = np.repeat(np.arange(len(train)), train.num_rows)
     ids = train.row_ids(owners, np.arange(len(owners)))
-    batch = one.inputs.take(np.arange(len(owners))[::-1].copy())
+    batch = one.source.inputs.take(np.arange(len(owners))[::-1].copy())
     views = extensions.registered_objects("KINDS")["series"].batch_views(batch, ids[::-1], np.full(len(ids), 2), own, {})
-    inputs = from_disk.batches.stocks[0].inputs
+    inputs = from_disk.batches.stocks[0].source.inputs
     again = inputs.take(2 * len(owners) + np.arange(len(owners))[::-1])
     assert torch.equal(*((each.items if ragged else each) for each in (views, again)))
     assert not ragged or views.lengths.tolist() == again.lengths.tolist() != batch.lengths.tolist()
     mapped = trained_on(data, views=stored, module=module)
-    mapped.batches.stocks[0].inputs.resident, mapped.batches.stocks[0].inputs._values = False, None
+    mapped.batches.stocks[0].source.inputs.resident, mapped.batches.stocks[0].source.inputs._values = False, None
     assert equal(train_to_end(from_disk), 0, train_to_end(mapped))
 
 
@@ -202,7 +202,7 @@ def test_a_number_of_a_sample_is_the_mean_of_its_windows_answers_in_its_own_unit
     assert last["mae"] < 0.8 * first["mae"]
     val, errors = data.split("val"), []
     for i in range(len(val)):
-        rows = trained.held_out["val"].inputs.take(val.rows_of(np.array([i])))
+        rows = trained.held_out["val"].source.inputs.take(val.rows_of(np.array([i])))
         outputs = trained.net.forward(trained.to_input(rows))[0].double().mean(0)
         errors.append(abs(own.scale.in_units(outputs.numpy()[None])[0, 0] - val.labels[i]))
     assert last["mae"] == pytest.approx(np.mean(errors), rel=1e-4)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import keyed
+from pipeline.kinds.arrow import text_numbers
 from pipeline.kinds.kind import Fit, Layout
 from pipeline.kinds.reading import Decoded, Facts, Inspected, Laid
 from pipeline.kinds.table import fitting, survey
@@ -65,7 +64,7 @@ def row_numbers(batch: pa.RecordBatch) -> keyed.U64:
     joined = pc.binary_join_element_wise(*columns, _SEPARATOR.decode())
     data = np.frombuffer(joined.buffers()[2] or b"", np.uint8)
     plain = np.count_nonzero(data == _SEPARATOR[0]) == len(batch) * (len(columns) - 1) and not (data == _ESCAPE[0]).any()
-    return _hashed(joined if plain else pc.binary_join_element_wise(*map(_escaped, columns), _SEPARATOR.decode()))
+    return text_numbers(joined if plain else pc.binary_join_element_wise(*map(_escaped, columns), _SEPARATOR.decode()))
 
 
 def _escaped(column: pa.Array) -> pa.Array:
@@ -75,15 +74,6 @@ def _escaped(column: pa.Array) -> pa.Array:
     escape = _ESCAPE.decode()
     plain = pc.replace_substring(column, escape, f"{escape}0")
     return pc.replace_substring(plain, _SEPARATOR.decode(), f"{escape}1")
-
-
-def _hashed(texts: pa.Array) -> keyed.U64:
-    """`keyed.content_id` of each text, without a Python object for it."""
-    _, offsets, data = texts.buffers()
-    ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].tolist()
-    view, blake = memoryview(data or b""), hashlib.blake2b
-    digests = [blake(view[a:b], digest_size=8).digest() for a, b in itertools.pairwise(ends)]
-    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
 
 def lay(facts: Facts, survey: Survey, data: TableData, name: Callable[[int], str]) -> Laid:

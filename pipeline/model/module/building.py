@@ -57,7 +57,10 @@ def noise(spec: ModuleSpec, lengths: Sequence[int], seed: int = 0) -> Rows:
     """Inputs made up for a module: as many rows as lengths, which only ragged ones have."""
     generator = torch.Generator().manual_seed(seed)
     shape = (sum(lengths), *spec.input_shape) if spec.lengths else (1, len(lengths), *spec.input_shape)
-    if spec.num_tokens is None:
+    if spec.weighted:
+        weights = torch.rand(shape[0], 1, generator=generator)
+        values = torch.cat([torch.randint(spec.num_tokens or 1, (shape[0], 1), generator=generator), weights], 1)
+    elif spec.num_tokens is None:
         values = torch.randn(shape, generator=generator)
     else:
         values = torch.randint(spec.num_tokens, shape, generator=generator)

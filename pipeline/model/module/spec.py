@@ -34,13 +34,15 @@ class ModuleSpec:
     """Of ragged inputs, whose forward takes (x, lengths); None: inputs are of the one shape."""
     num_tokens: int | None = None
     """Inputs are whole numbers below this; None: they are float32."""
+    weighted: bool = False
+    """Inputs are items (token, weight), float32."""
 
     @classmethod
     def of(cls, model: Mapping[str, Any], taken: Taken, num_outputs: int) -> ModuleSpec:
         """From the keys of a model's configuration."""
         keys = json.dumps(model["keys"], sort_keys=True)
         own = model["name"], keys, model["compile"], model.get("precision", FULL)
-        return cls(taken.shape, num_outputs, *own, lengths=taken.lengths, num_tokens=taken.num_tokens)
+        return cls(taken.shape, num_outputs, *own, taken.lengths, taken.num_tokens, taken.weighted)
 
     @property
     def max_lanes(self) -> int:

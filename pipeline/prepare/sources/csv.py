@@ -12,6 +12,7 @@ from pipeline.errors import DataError
 from pipeline.kinds.kind import BadSampleError
 from pipeline.prepare.raw import Raw, Source, portioned
 from pipeline.prepare.sources.columns import check_columns
+from pipeline.prepare.sources.encoding import not_utf8
 from pipeline.prepare.sources.files import Files
 from pipeline.prepare.sources.fitting import fit
 from pipeline.prepare.sources.given import check_labelled, splits_of_tables
@@ -146,6 +147,6 @@ def _lines(table: Path, delimiter: str) -> Iterator[tuple[int, list[str] | str]]
                     if fields:
                         yield number, fields
     except UnicodeDecodeError as error:
-        raise DataError(f"{readable_name(table)}: byte {error.start} is not UTF-8; save the table as UTF-8") from None
+        raise not_utf8(table, error) from None
     except OSError as error:
         raise DataError(f"{readable_name(table)}: can't be read ({error.strerror})") from None

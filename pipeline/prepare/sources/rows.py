@@ -1,7 +1,7 @@
-"""Tables whose rows are the samples: CSV and TSV, also with .gz, and Parquet. All cells are read as text.
+"""Tables whose rows, or cells, are the samples: CSV, TSV and JSON lines, also with .gz, and Parquet; all is read as text.
 
 "007" stays what it is, "NA" is a text like any other, and no line is skipped unseen. Rows come in portions of some megabytes,
-with the contents of each as one batch: its columns but those of labels, splits, groups and times.
+with the contents of each as one batch: its columns but those of labels, splits, groups and times, or the one of the content.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import itertools
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,8 +25,10 @@ from pipeline.errors import DataError
 from pipeline.kinds.words import is_number, quoted, shell_word
 from pipeline.prepare.raw import Column, Portion, Raw, Source, portion_of
 from pipeline.prepare.sources.columns import check_columns
+from pipeline.prepare.sources.encoding import not_utf8
 from pipeline.prepare.sources.given import check_labelled, splits_of_tables
 from pipeline.prepare.sources.layout import is_hidden, key_of, readable_name
+from pipeline.prepare.sources.lines import LINES, batches_of_lines, columns_of_lines, is_lines, rows_of_lines
 from pipeline.prepare.sources.table import Columns, columns_of, made_raw
 from pipeline.processes import one_line
 from pipeline.schema.base import nearest
@@ -38,7 +41,9 @@ if TYPE_CHECKING:
 _TYPES = ("number", "category", "date", "ignore")
 """Keys that name columns."""
 _DELIMITERS = ",;\t|"
-_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".tab", ".csv.gz", ".tsv.gz", ".parquet", *LINES)
+_ALSO = (".txt",)
+"""In a folder of tables whose rows are the samples."""
 _PORTION_BYTES = 4 * 2**20
 _SHOWN = 6
 _FIRST_LINES = 100
@@ -55,9 +60,11 @@ class _Table:
     names: list[str]
     """Of its columns."""
     delimiter: str | None
-    """None: a Parquet file."""
+    """Of a CSV; None: a Parquet file, or JSON lines."""
     headed: bool
     """Whether the first line holds the names."""
+    quoted: bool = True
+    """Of a CSV: whether quotes enclose cells; else they are characters like any other."""
 
 
 def open_table(path: Path, data: DataConfig) -> Source:
@@ -72,7 +79,9 @@ def open_table(path: Path, data: DataConfig) -> Source:
         _check_header(table, columns, header)
         check_columns(columns, table.names, table.path, key, partial(_first_rows, table))
     first = _trained(data, columns, header)
-    features = _features(first, tables, {*columns.names, *getattr(data, "ignore", ())})
+    ignored = {*columns.names, *getattr(data, "ignore", ())}
+    features = [columns.content] if columns.content else _features(first, tables, ignored)
+    beside = [name for name in first.names if name and name not in ignored] if columns.content else features
     _check_named(first, data)
 
     def read() -> Iterator[Portion]:
@@ -81,11 +90,14 @@ def open_table(path: Path, data: DataConfig) -> Source:
 
     def others() -> Iterator[Mapping[str, object]]:
         for table in tables:
-            yield from ({name: row[name] for name in features} for row in _first_rows(table))
+            yield from ({name: row[name] for name in beside if name in row} for row in _first_rows(table))
 
     several = (columns.labels, len(columns.labels), ()) if columns.several else (None, None, columns.labels)
     classes, switches, named = several
-    notes = [f"column {i + 1} has no name, so it is left out" for i, name in enumerate(first.names) if not name]
+    nameless = [] if columns.content else [i for i, name in enumerate(first.names, start=1) if not name]
+    notes = [f"column {i} has no name, so it is left out" for i in nameless]
+    notes += [f"{table.path.name}: quotes are characters like any other, since not all are closed in their cell"
+              for table in tables if not table.quoted]  # fmt: skip
     return Source(columns.task, read, None, classes, tuple(notes), switches, named, cells=others)
 
 
@@ -102,22 +114,53 @@ def _places(path: Path, key: str) -> dict[Path, str | None]:
     if path.is_file():
         return {path: None}
     files = (file for file in path.iterdir() if not is_hidden(file.name))
-    names = sorted(file.name for file in files if file.name.lower().endswith(_SUFFIXES))
+    names = sorted(file.name for file in files if file.name.lower().endswith((*SUFFIXES, *_ALSO)))
     if not names:
-        raise DataError(f"{path}: no table in it ({', '.join(_SUFFIXES)}); check data.path")
+        raise DataError(f"{path}: no table in it ({', '.join(SUFFIXES)}); check data.path")
     return {path / name: split for name, split in splits_of_tables(names, path, key, joined=False).items()}
 
 
 def _table(path: Path, split: str | None, columns: Columns, header: list[str] | None) -> _Table:
     if _is_parquet(path):
         return _Table(path, split, list(_parquet(path).schema_arrow.names), None, headed=True)
-    lines = {delimiter: _first_line(path, delimiter) for delimiter in _DELIMITERS}
+    if is_lines(path):
+        return _Table(path, split, columns_of_lines(path), None, headed=True)
+    found = {delimiter: _first_line(path, delimiter) for delimiter in _delimiters(path)}
     if header:
-        delimiter = max(lines, key=lambda delimiter: (len(lines[delimiter]) == len(header), len(lines[delimiter])))
-        return _Table(path, split, header, delimiter, headed=False)
+        delimiter = max(found, key=lambda delimiter: (len(found[delimiter]) == len(header), len(found[delimiter])))
+        return _checked(_Table(path, split, header, delimiter, headed=False))
     needed = set(columns.names)
-    delimiter = max(lines, key=lambda delimiter: (needed <= set(lines[delimiter]), len(lines[delimiter])))
-    return _Table(path, split, lines[delimiter], delimiter, headed=True)
+    delimiter = max(found, key=lambda delimiter: (needed <= set(found[delimiter]), len(found[delimiter])))
+    return _checked(_Table(path, split, found[delimiter], delimiter, headed=True))
+
+
+def _delimiters(path: Path) -> str:
+    """The one that its name says first, which is taken where others fit as well."""
+    return "\t,;|" if {".tsv", ".tab"} & {*map(str.lower, path.suffixes)} else _DELIMITERS
+
+
+def _checked(table: _Table) -> _Table:
+    """Without quoting where cells between tabs have quotes that enclose nothing, as texts have where nobody quotes them.
+
+    Then every line must have as many cells as there are names, which lines that were broken inside of quotes have not.
+    """
+    if table.delimiter != "\t":
+        return table
+    loose = False
+    with _text(table.path) as file:
+        for line in file:
+            if '"' in line or line.count("\t") + 1 != len(table.names):
+                cells = line.rstrip("\r\n").split("\t")
+                if len(cells) != len(table.names) and line.strip():
+                    return table
+                loose = loose or any(map(_is_loose, cells))
+    return replace(table, quoted=not loose)
+
+
+def _is_loose(cell: str) -> bool:
+    """Whether it begins with a quote that is not closed at its end, or has single ones inside."""
+    inner = cell[1:-1].replace('""', "")
+    return cell.startswith('"') and (len(cell) < 2 or not cell.endswith('"') or '"' in inner)
 
 
 def _check_header(table: _Table, columns: Columns, header: list[str] | None) -> None:
@@ -196,9 +239,9 @@ def _check_named(table: _Table, data: DataConfig) -> None:
 
 
 def _portions(table: _Table, columns: Columns, features: Sequence[str]) -> Iterator[Portion]:
-    read = _parquet_batches if table.delimiter is None else _csv_batches
+    read = _csv_batches if table.delimiter else _line_batches if is_lines(table.path) else _parquet_batches
     with _damage_told(table):
-        for batch, rows, bad in read(table, [*columns.names, *features]):
+        for batch, rows, bad in read(table, list(dict.fromkeys([*columns.names, *features]))):
             if len(batch):
                 yield _portion(batch, rows, table, columns, features)
             if bad:
@@ -211,8 +254,9 @@ def _name(table: _Table) -> str:
 
 def _portion(batch: pa.RecordBatch, rows: Column, table: _Table, columns: Columns, features: Sequence[str]) -> Portion:
     """Rows as samples; what the cells beside the contents say is made out once for each that differs."""
-    first, same = _different(batch.select(columns.names))
-    cells = batch.select(columns.names).take(first).to_pylist()
+    names = [name for name in columns.names if name != columns.content]
+    first, same = _different(batch.select(names))
+    cells = batch.select(names).take(first).to_pylist()
     portion = portion_of([made_raw(columns, own, _name(table), 0, None, 0) for own in cells]).taken(same)
     contents = batch.select(list(features))
     size = max(1, contents.nbytes // len(batch))
@@ -245,7 +289,7 @@ def _csv_batches(table: _Table, names: Sequence[str]) -> _Batches:
     assert table.delimiter is not None
     places = [str(i) for i in range(len(table.names))]
     wanted = {name: str(table.names.index(name)) for name in names}
-    lines, bad, before = _Lines(), list[Any](), _num_blank(table.path) if table.headed else 0
+    places_of, bad, before = _Lines(), list[Any](), _num_blank(table.path) if table.headed else 0
 
     def refused(row: Any) -> str:
         bad.append(row)
@@ -254,22 +298,22 @@ def _csv_batches(table: _Table, names: Sequence[str]) -> _Batches:
     read = pacsv.ReadOptions(
         use_threads=False, column_names=places, skip_rows_after_names=before + int(table.headed), block_size=_block_size(table)
     )
-    parse = pacsv.ParseOptions(
-        delimiter=table.delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=refused
-    )
+    quotes = {"newlines_in_values": True} if table.quoted else {"quote_char": False, "double_quote": False}
+    parse = pacsv.ParseOptions(delimiter=table.delimiter, ignore_empty_lines=False, invalid_row_handler=refused, **quotes)
     convert = pacsv.ConvertOptions(column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False)
     with _stream(table.path) as stream, pacsv.open_csv(stream, read, parse, convert) as opened:
-        lines.begin(table, before)
+        places_of.begin(table, before)
         for batch in opened:
-            rows, problems, blank = lines.of(batch.columns, bad)
+            rows, problems, blank = places_of.of(batch.columns, bad)
             bad.clear()
             chosen = pa.RecordBatch.from_arrays([_trimmed(batch[wanted[name]]) for name in names], list(names))
             if blank.any():
                 chosen, rows = chosen.filter(pa.array(~blank)), rows[~blank]
             yield chosen, rows, problems
         if bad:
-            yield pa.RecordBatch.from_arrays([pa.array([], pa.string())] * len(names), list(names)), _NONE, lines.of([], bad)[1]
-    _check_closed(table, lines)
+            none = pa.RecordBatch.from_arrays([pa.array([], pa.string())] * len(names), list(names))
+            yield none, _NONE, places_of.of([], bad)[1]
+    _check_closed(table, places_of)
 
 
 def _block_size(table: _Table) -> int:
@@ -352,9 +396,9 @@ def _breaks(columns: Sequence[pa.Array], num: int) -> tuple[Any, Any]:
     return breaks, blank
 
 
-def _check_closed(table: _Table, lines: _Lines) -> None:
+def _check_closed(table: _Table, places_of: _Lines) -> None:
     """DataError where a quote was opened and never closed: then all that follows was taken as one cell of the last row."""
-    if not lines.last_broken:
+    if not places_of.last_broken:
         return
     with _text(table.path) as file:
         reader, number = csv.reader(file, delimiter=table.delimiter or ",", strict=False), 1
@@ -367,6 +411,17 @@ def _check_closed(table: _Table, lines: _Lines) -> None:
 
 
 _UNCLOSED = "{}, line {}: a quote is opened here and never closed; close or double it"
+
+
+def _line_batches(table: _Table, names: Sequence[str]) -> _Batches:
+    """Rows, numbered by their lines."""
+    import pyarrow as pa
+
+    for portion in batches_of_lines(table.path, _PORTION_BYTES):
+        good = [(number, cells) for number, cells in portion if isinstance(cells, dict)]
+        bad = [(number, cells) for number, cells in portion if isinstance(cells, str)]
+        texts = [pa.array([cells.get(name, "") for _, cells in good], pa.string()) for name in names]
+        yield pa.RecordBatch.from_arrays(texts, list(names)), np.array([number for number, _ in good], np.int64), bad
 
 
 def _parquet_batches(table: _Table, names: Sequence[str]) -> _Batches:
@@ -436,12 +491,16 @@ def _num_blank(path: Path) -> int:
 
 def _first_rows(table: _Table) -> Iterator[Mapping[str, object]]:
     """The cells by column of the rows that are whole."""
+    if table.delimiter is None and is_lines(table.path):
+        yield from (cells for _, cells in rows_of_lines(table.path) if isinstance(cells, dict))
+        return
     if table.delimiter is None:
         for batch in _parquet(table.path).iter_batches(1024):
             yield from batch.to_pylist()
         return
     with _text(table.path) as file:
-        rows = itertools.islice(csv.reader(file, delimiter=table.delimiter), int(table.headed), None)
+        reader = partial(csv.reader, file, delimiter=table.delimiter)
+        rows = itertools.islice(reader() if table.quoted else reader(quoting=csv.QUOTE_NONE), int(table.headed), None)
         yield from (dict(zip(table.names, row, strict=True)) for row in rows if len(row) == len(table.names))
 
 
@@ -451,17 +510,22 @@ def first_line(path: Path) -> list[str]:
 
 
 def first_rows(path: Path, num: int = 200) -> list[dict[str, str]]:
-    """The cells by column of the first rows of a CSV or TSV, whatever is meant by them."""
-    lines = {delimiter: _first_line(path, delimiter) for delimiter in _DELIMITERS}
-    tabs = ".tsv" in path.suffixes and len(lines["\t"]) > 1
-    delimiter = "\t" if tabs else max(lines, key=lambda delimiter: len(lines[delimiter]))
-    table = _Table(path, None, lines[delimiter], delimiter, headed=True)
+    """The cells by column of the first rows of a CSV, TSV or of JSON lines, whatever is meant by them."""
+    if is_lines(path):
+        names = columns_of_lines(path)
+        first = itertools.islice((cells for _, cells in rows_of_lines(path) if isinstance(cells, dict)), num)
+        return [{name: cells.get(name, "") for name in names} for cells in first]
+    found = {delimiter: _first_line(path, delimiter) for delimiter in _DELIMITERS}
+    tabs = ".tsv" in path.suffixes and len(found["\t"]) > 1
+    delimiter = "\t" if tabs else max(found, key=lambda delimiter: len(found[delimiter]))
+    table = _checked(_Table(path, None, found[delimiter], delimiter, headed=True))
     return [{name: str(cell) for name, cell in row.items()} for row in itertools.islice(_first_rows(table), num)]
 
 
 @contextmanager
 def _text(path: Path) -> Iterator[io.TextIOWrapper]:
     """The text of a table, unpacked."""
+    csv.field_size_limit(sys.maxsize)  # a text may be longer than 128 kB
     opener: Callable[..., Any] = gzip.open if _is_packed(path) else open
     with _readable(path), opener(path, "rt", encoding="utf-8-sig", newline="") as file:
         yield file
@@ -485,7 +549,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise DataError(f"{readable_name(path)}: byte {error.start} is not UTF-8; save the table as UTF-8") from None
+        raise not_utf8(path, error) from None
     except EOFError:
         raise DataError(f"{readable_name(path)}: the .gz is cut short; get it again") from None
     except csv.Error as error:
@@ -506,8 +570,15 @@ def _damage_told(table: _Table) -> Iterator[None]:
         if table.delimiter is not None:
             _tell_where(table)
         if "UTF8" in said:
-            raise DataError(f"{readable_name(table.path)}: {said}; save the table as UTF-8") from None
+            _check_utf8(table.path)
         raise DataError(f"{readable_name(table.path)}: can't be read to its end ({said}); get it again") from None
+
+
+def _check_utf8(path: Path) -> None:
+    """DataError at the first byte that is no text."""
+    with _text(path) as file:
+        for _ in file:
+            pass
 
 
 def _tell_where(table: _Table) -> None:

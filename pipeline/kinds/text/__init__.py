@@ -1,0 +1,1 @@
+"""Texts: stored as UTF-8, taken by networks as n-grams of words and characters."""

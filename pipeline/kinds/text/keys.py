@@ -1,0 +1,54 @@
+"""The keys of texts: how they are read (`data.*`) and augmented (`augment.*`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field
+
+from pipeline.schema.augment import AugmentConfig, Probability
+from pipeline.schema.data import DataConfig
+
+Names = list[Annotated[str, Field(min_length=1)]]
+VARIED = ("data.vocabulary",)
+
+
+class TextData(DataConfig):
+    """`data.*` of texts."""
+
+    content_key = "text"
+    in_cells = True
+    sample_files = frozenset({"txt"})
+
+    size: None
+    """Texts have none."""
+    text: str
+    """Column of a table, or key of JSON lines, that holds the text."""
+    header: Names | None
+    """Names of the columns of a CSV without a line that names them; null: its first line does."""
+    vocabulary: Literal["learned", "hashed"]
+    """learned: the n-grams of the training texts; hashed: none is kept, all share a fixed number of places."""
+
+
+class TextPolicy(AugmentConfig):
+    """`augment.*` of texts: the operations of EDA (Wei and Zou 2019), each drawn for every word; 0 switches one off."""
+
+    kind = "text"
+
+    delete: Probability
+    """Of a word to be left out; likewise the next."""
+    swap: Probability
+    """To change places with another one."""
+
+    @property
+    def active(self) -> bool:
+        """Whether any operation is on."""
+        return self.strength > 0 and max(self.delete, self.swap) > 0
+
+    def scaled(self) -> Self:
+        """The same policy with its strength taken into the operations."""
+        own = {name: getattr(self, name) * self.strength for name in ("delete", "swap")}
+        return self if self.strength == 1 else self.model_copy(update={"strength": 1.0, **own})
+
+
+DATA, POLICY = TextData, TextPolicy
