@@ -318,11 +318,11 @@ def test_git_is_left_with_nothing_that_dvc_or_nobody_keeps(trained: Path) -> Non
 
 def test_an_edit_runs_the_stages_that_it_can_change_and_a_comment_none(trained: Path, regatta: Command, dvc: Command) -> None:
     assert dvc("status").strip() == "Data and pipelines are up to date."
-    edit("pipeline/evaluation/classes.py", '\n\n# a remark\n"""And a text."""\n')
+    edit("pipeline/evaluation/thresholds.py", '\n\n# a remark\n"""And a text."""\n')
     said = regatta("run")
     assert ran(said) == ["code"]
     assert "Nothing had to be run again." in said
-    edit("pipeline/evaluation/classes.py", "ADDED = 1\n")
+    edit("pipeline/evaluation/thresholds.py", "ADDED = 1\n")
     planned = regatta("run", "--dry-run")
     assert {line.split()[0] for line in planned.splitlines() if "would run: " in line} == {"code", "evaluate", "report"}
     assert "evaluate   would run: its code changed" in planned

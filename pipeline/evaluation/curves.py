@@ -6,12 +6,14 @@ them is made up, as in scikit-learn.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.classes import Z95, Floats, wilson_interval
+from pipeline.evaluation.classes import Z95, Floats, Mask, wilson_interval
 
 
 @dataclass(frozen=True)
@@ -105,3 +107,23 @@ def _by_logit(value: float, error: float, num: int) -> Area:
     half = Z95 * error / (value * (1 - value))
     low, high = (1 / (1 + np.exp(-(np.log(value / (1 - value)) + side * half))) for side in (-1, 1))
     return Area(value, float(low), float(high))
+
+
+def apart(labels: NDArray[Any], probabilities: NDArray[Any], classes: list[str]) -> Iterator[tuple[int, str, Mask, Floats]]:
+    """Each class against the rest: its number and name, which samples are of it, and how probable it is in each.
+
+    Of two exclusive classes the second alone: the first one's ROC is the same.
+    """
+    for i in range(1 if labels.ndim == 1 and len(classes) == 2 else 0, len(classes)):
+        truth = labels[:, i] == 1 if labels.ndim == 2 else labels == i
+        yield i, classes[i], truth, probabilities[:, i].astype(np.float64)
+
+
+def areas(labels: NDArray[Any], probabilities: NDArray[Any], classes: list[str]) -> list[tuple[Any, ...]]:
+    """Of each class against the rest: name, positives, area under ROC and average precision, with intervals."""
+    rows = []
+    for _, name, truth, scores in apart(labels, probabilities, classes):
+        found = [each(truth, scores) for each in (roc_area, average_precision)]
+        ends = [[None] * 3 if area is None else [area.value, area.low, area.high] for area in found]
+        rows.append((name, int(truth.sum()), *ends[0], *ends[1]))
+    return rows

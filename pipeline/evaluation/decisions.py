@@ -5,7 +5,6 @@ Labels and probabilities are those of `classes`. Nothing here sees a test label.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation.classes import Floats, Ints, Mask, predicted_labels
 from pipeline.evaluation.costs import Costs
-from pipeline.evaluation.curves import average_precision, roc_area
 from pipeline.evaluation.numbers import interval_of_mean
 from pipeline.evaluation.temperature import fitted_temperature, sigmoid_loss, softmax_loss
 from pipeline.evaluation.thresholds import Thresholds, by_rule, chosen_thresholds
@@ -131,23 +129,3 @@ def priced(costs: Costs, labels: NDArray[Any], probabilities: NDArray[Any], deci
     wrong = (predictions != labels)[~left_open]
     risk = float(wrong.mean()) if wrong.size else None
     return found | {"abstained": float(left_open.mean()), "risk": risk}
-
-
-def apart(labels: NDArray[Any], probabilities: NDArray[Any], classes: list[str]) -> Iterator[tuple[int, str, Mask, Floats]]:
-    """Each class against the rest: its number and name, which samples are of it, and how probable it is in each.
-
-    Of two exclusive classes the second alone: the first one's ROC is the same.
-    """
-    for i in range(1 if labels.ndim == 1 and len(classes) == 2 else 0, len(classes)):
-        truth = labels[:, i] == 1 if labels.ndim == 2 else labels == i
-        yield i, classes[i], truth, probabilities[:, i].astype(np.float64)
-
-
-def areas(labels: NDArray[Any], probabilities: NDArray[Any], classes: list[str]) -> list[tuple[Any, ...]]:
-    """Of each class against the rest: name, positives, area under ROC and average precision, with intervals."""
-    rows = []
-    for _, name, truth, scores in apart(labels, probabilities, classes):
-        found = [each(truth, scores) for each in (roc_area, average_precision)]
-        ends = [[None] * 3 if area is None else [area.value, area.low, area.high] for area in found]
-        rows.append((name, int(truth.sum()), *ends[0], *ends[1]))
-    return rows

@@ -29,10 +29,10 @@ from pipeline.errors import ConfigError, DataError, NumericsError, StorageError
 from pipeline.evaluation import classes as ev
 from pipeline.evaluation.answers import FILE, Answers, described
 from pipeline.evaluation.costs import Costs
+from pipeline.evaluation.curves import areas
 from pipeline.evaluation.decisions import (
     BALANCED,
     COSTS,
-    areas,
     at_temperature,
     decided_by,
     logits_of,

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation import classes as ev
-from pipeline.evaluation.curves import average_precision, roc_area
-from pipeline.evaluation.decisions import apart
+from pipeline.evaluation.curves import apart, average_precision, roc_area
 from pipeline.metrics import MEASURES
 
 if TYPE_CHECKING:

@@ -320,7 +320,7 @@ def test_the_code_is_compared_not_the_commit(
     Path("notes.md").write_text("Another commit of the same code.")
     committed("notes")
     assert "the code of" not in regatta("restore", the_run().name)
-    with Path("pipeline/evaluation/classes.py").open("a") as file:
+    with Path("pipeline/evaluation/thresholds.py").open("a") as file:
         file.write("ADDED = 1\n")
     said = regatta("restore", the_run().name)
     assert "the code of evaluate, report is not that of the run (" in said

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.evaluation import classes as ev
-from pipeline.evaluation.curves import Area, Curve, average_precision, curve_of, roc_area
-from pipeline.evaluation.decisions import apart
+from pipeline.evaluation.curves import Area, Curve, apart, average_precision, curve_of, roc_area
 from pipeline.evaluation.thresholds import risk_area, risk_coverage
 from pipeline.report.material import Predictions
 
