@@ -34,19 +34,20 @@ class Reproduced:
 
 
 def reproduce(
-    targets: Sequence[str] = (), without: Container[str] = (), then: Sequence[str] = (), anew: Container[str] = ()
+    targets: Sequence[str] | None = (), without: Container[str] = (), then: Sequence[str] = (), anew: Container[str] = ()
 ) -> Reproduced:
     """`dvc repro` within this process, so that a stage's own exit code is known.
 
-    targets: stages, with those that they depend on; all if there are none. without: stages to leave alone. then: stages
-    to come after them, without those that they depend on. anew: stages to run even where they are up to date.
+    targets: stages, with those that they depend on; all if there are none, None: only `then`. without: stages to leave
+    alone. then: stages to come after them, without those that they depend on. anew: stages to run even where they are up to
+    date.
     Raises Stopped or KeyboardInterrupt where a signal asked for it; the stage at work has saved its state then.
     """
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     before: dict[Path, bytes] = {}
 
     def names(graph: Any) -> list[str]:
-        return [*in_order(graph, targets, without), *then]
+        return [*([] if targets is None else in_order(graph, targets, without)), *then]
 
     with noted() as asked:
         try:

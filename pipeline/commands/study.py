@@ -45,19 +45,31 @@ def study(options: argparse.Namespace) -> int:
         for line in clear_old_studies(new.values):
             print(line, flush=True)
         pass_on(options)
+        done = reproduce([f"study@{options.name}"])
         trained = (stage_dir("evaluate") / "metrics.json").exists() and (stage_dir("train") / "model.json").exists()
-        done = reproduce([f"study@{options.name}"], then=["report"] if trained else [])
+        elsewhere = trained and predicts_else()
+        if trained and not elsewhere:
+            reproduce(None, then=["report"])
     if f"study@{options.name}" not in done.stages:
         print("Nothing had to be run again.")
         for line in told(read_json(stage_dir("study") / options.name / "effects.json")):
             print(f"study {options.name}: {line}")
+    if elsewhere:
+        print("The trained model answers something else than this data asks, so the report is left as it was.", flush=True)
     print(
         f"The report is {seen_from(options.stood, REPORT)}"
-        if REPORT.exists()
+        if REPORT.exists() and not elsewhere
         else "`regatta run` trains the model and makes the report.",
         flush=True,
     )
     return 0
+
+
+def predicts_else() -> bool:
+    """Whether the trained model predicts other classes or numbers than those of the data as it is prepared: there is no page
+    of both."""
+    data, model = read_json(stage_dir("prepare") / "dataset.json"), read_json(stage_dir("train") / "model.json")
+    return any(data.get(name) != model.get(name) for name in ("task", "classes", "targets"))
 
 
 def planned_change(name: str, arguments: list[str]) -> Change:

@@ -58,6 +58,9 @@ class Manifest:
     """Of numbers: what each is called."""
     target_fit: dict[str, list[float]] = field(default_factory=dict)
     """Of numbers: `mean` and `std` of each in the training split alone."""
+    telling: dict[str, str] = field(default_factory=dict)
+    """Features that alone say nearly all of the answer, where there are such: what is `said` of them, and the key and value
+    that do `without` them."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of every other file of the dataset, by its path there."""
 

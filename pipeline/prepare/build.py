@@ -32,7 +32,7 @@ from pipeline.prepare.scan import Samples, source_digest
 from pipeline.prepare.selection import Taken
 from pipeline.prepare.sources import open_source
 from pipeline.prepare.splits import TRAIN
-from pipeline.prepare.telling import telling_notes
+from pipeline.prepare.telling import note, telling_features
 from pipeline.prepare.writing import Decoded, decoded, portions, spread, write_array, write_inputs, write_samples
 from pipeline.schema.data import DataConfig
 from pipeline.schema.prepare import PrepareConfig
@@ -69,7 +69,9 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
     if leaks and prepare.alike != "off":
         taken = without_alike(leaks, contents, taken, samples, layout, prepare.alike == "leave_out", folder)
         check_left(taken, prepare, refusing(samples.problems | taken.dropped))
-    told += telling_notes(leaks, contents, taken, labels[samples.labels[taken.index]], layout, data) if leaks else []
+    own_labels = labels[samples.labels[taken.index]]
+    telling = telling_features(leaks, contents, taken, own_labels, layout, data) if leaks else None
+    told += [note(telling)] if telling else []
     rejected = samples.problems | taken.dropped
 
     fit, fitted = kind.fit(portions(contents, taken.index[taken.splits == TRAIN], layout), layout)
@@ -104,6 +106,7 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
         ],
         targets=division.targets,
         target_fit=division.target_fit,
+        telling=telling._asdict() if telling else {},
         files=digests(folder),
     )
     write_json(folder / "dataset.json", manifest_dict(manifest))

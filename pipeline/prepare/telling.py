@@ -40,13 +40,24 @@ class Judged(NamedTuple):
     """Share of the error, or of the variance, that it leaves."""
 
 
-def telling_notes(leaks: Leaks, contents: Decoded, taken: Taken, labels: NDArray[Any], layout: Layout, data: Any) -> list[str]:
-    """Notes of the features that alone say nearly all, the most telling first. labels (T,), or (T, numbers): of the samples."""
+class Telling(NamedTuple):
+    """Features that alone say nearly all of the answer."""
+
+    said: str
+    """Which, and how much each says of validation samples."""
+    without: str
+    """The key and value that leave them out."""
+
+
+def telling_features(
+    leaks: Leaks, contents: Decoded, taken: Taken, labels: NDArray[Any], layout: Layout, data: Any
+) -> Telling | None:
+    """The features that alone say nearly all, the most telling first. labels (T,), or (T, numbers): of the samples."""
     answers = [labels] if labels.ndim == 1 else list(labels.T) if labels.dtype.kind == "f" else []
     rows = max(1000, min(MOST_ROWS, MOST_CELLS // max(1, layout.num_bytes)))
     train, val = (_first(taken.splits == split, rows) for split in (TRAIN, VAL))
     if len(val) < FEWEST or not answers:
-        return []
+        return None
     index = taken.index[np.r_[train, val]]
 
     def values() -> NDArray[Any]:
@@ -56,9 +67,17 @@ def telling_notes(leaks: Leaks, contents: Decoded, taken: Taken, labels: NDArray
     found = [_judged(one, len(train), answer[train], answer[val]) for answer in answers for one in features]
     telling = sorted((one for one in found if one and one.left <= LEFT), key=lambda one: one.left)
     if not telling:
-        return []
+        return None
     columns = list(dict.fromkeys(one.column for one in telling))
-    return [_note(telling, leaks.leaving_out(columns, data))]
+    return Telling(_said(telling), leaks.leaving_out(columns, data))
+
+
+def note(telling: Telling) -> str:
+    """For who reads what `prepare` says."""
+    return (
+        f"{telling.said}: where that is not yet known when the model is asked, results are too good; leave it out: regatta "
+        f"run {shell_word(telling.without)}"
+    )
 
 
 def _first(chosen: NDArray[np.bool_], num: int) -> Column:
@@ -66,13 +85,10 @@ def _first(chosen: NDArray[np.bool_], num: int) -> Column:
     return np.flatnonzero(chosen)[:num]
 
 
-def _note(telling: list[Judged], without: str) -> str:
+def _said(telling: list[Judged]) -> str:
     said = "; ".join(f"column {one.name!r} alone says {one.right}" for one in telling[:NAMED])
     more = f" and {len(telling) - NAMED} more" if len(telling) > NAMED else ""
-    return (
-        f"{said}{more}: where that is not yet known when the model is asked, results are too good; leave it out: regatta run "
-        f"{shell_word(without)}"
-    )
+    return said + more
 
 
 def _judged(feature: Feature, num: int, train: NDArray[Any], val: NDArray[Any]) -> Judged | None:

@@ -9,6 +9,9 @@ from pipeline.report.run.verdict import verdict
 from pipeline.report.study.studies import Study, studies
 from pipeline.report.words import measure, measured, number
 
+ALWAYS = ("baseline", "telling")
+"""Rules whose findings the terminal has, whatever the verdict is about."""
+
 
 def summary_lines(artifacts: Path) -> list[str]:
     """What belongs to other data, verdict, test accuracy with its interval, best epoch, what to do next, answers of studies.
@@ -22,8 +25,8 @@ def summary_lines(artifacts: Path) -> list[str]:
     scores = f"validation loss {number(run.best_val_loss)}, {measured(name)} {value}"
     foreign = [f"{sentence} `regatta run` makes it anew." for sentence in records.foreign]
     lines = [*foreign, said.headline, said.result, f"Best epoch {run.best_epoch} of {run.num_epochs}: {scores}."]
-    lines += [f"{f.headline}: {f.detail.split(': ')[0]}." for f in said.findings if f.rule == "baseline"]
-    lines += [f"{said.next.text}: {said.next.command}"] if said.next else []
+    lines += [f"{f.headline}: {f.detail.split(': ')[0]}." for f in said.findings if f.rule in ALWAYS]
+    lines += [": ".join(filter(None, (said.next.text, said.next.command)))] if said.next else []
     return [*lines, *answer_lines(artifacts.parent, records.manifest.digest)]
 
 

@@ -111,7 +111,7 @@ def speed(curves: Curves) -> Figure:
     figure, axes = _figure(height=210)
     axes.bar(curves.epochs, curves.samples_per_s, width=0.72, color=BLUE, alpha=0.8, linewidth=0)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: count(round(y))))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_ylabel("samples per second")
     _epoch_axis(axes, curves.epochs)
     _tips(axes, curves.epochs, {"samples per second": curves.samples_per_s}, lambda v: count(round(v)))

@@ -13,6 +13,7 @@ from pipeline.report.run.rules.classes import classes
 from pipeline.report.run.rules.finding import Finding, Level, Step
 from pipeline.report.run.rules.gradients import gradients
 from pipeline.report.run.rules.guessing import accuracy_range, loss_of_guessing
+from pipeline.report.run.rules.leaks import telling
 from pipeline.report.run.rules.remedies import opposed
 from pipeline.report.run.rules.thresholds import thresholds
 from pipeline.report.words import count, interval, percent
@@ -46,6 +47,7 @@ def every_finding(records: Records) -> list[Finding]:
     return [
         *training.unfinished(records),
         outcome.learned(records) if records.test.numbers is None else numbers.learned(records),
+        *telling(records),
         *(classes(records) if records.test.numbers is None else []),
         training.best_epoch(records),
         training.overfitting(records),
@@ -63,7 +65,7 @@ def every_finding(records: Records) -> list[Finding]:
 
 Said = tuple[str, Level]
 """A rule and how it answered."""
-NOTHING: set[Said] = {("learned", "warn"), ("unclear", "warn"), ("best_epoch", "warn")}
+NOTHING: set[Said] = {("learned", "warn"), ("unclear", "warn"), ("unlearned", "warn"), ("best_epoch", "warn")}
 """Where nothing is shown to be learned."""
 UNDERFITS: Said = ("underfitting", "warn")
 NOT_BESIDE: dict[Said, set[Said]] = {
@@ -129,12 +131,14 @@ def _left_open(test: Evaluation) -> str:
 
 
 HEADLINES: list[tuple[str, Level, str]] = [
+    ("unlearned", "warn", "The network did not learn, though a simple method did: its training has to change."),
     ("learned", "warn", "The network has learned nothing that guessing does not know."),
     ("unclear", "warn", "The network is not shown to be better than guessing: there are too few samples to tell."),
     ("best_epoch", "warn", "The network's validation loss is no better than that of guessing."),
     ("unconfirmed", "warn", "The network learned by its validation samples, but the test samples do not confirm it."),
     ("unconfirmed", "note", "The network learned by its validation samples; there are too few test samples to confirm it."),
     ("not_more_right", "note", "The network tells classes apart, but is right no more often than guessing."),
+    ("telling", "warn", "The network learned, but some of the data alone gives the answer away: is it known beforehand?"),
     ("gradients", "warn", "The network learned, but gradients vanish before they reach its first layer."),
     ("underfitting", "warn", "The network learned little: it underfits."),
     ("baseline", "warn", "The network learned, but a simple method does better."),

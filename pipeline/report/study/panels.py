@@ -20,6 +20,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from pipeline.evaluation.classes import Floats
+from pipeline.report.axes import numbers
 from pipeline.report.study.figures import colour_of
 from pipeline.report.study.studies import Runs, Study
 from pipeline.report.svg import BLUE, GREY, INK, LINE, MUTED, TIP
@@ -75,7 +76,7 @@ def curves(study: Study) -> Figure:
     for panel, variant in zip(canvas.panels, variants, strict=True):
         x, y = _scale(panel.x, panel.width, 0.5, last + 0.5), _scale(panel.y, panel.height, low, high, logarithmic)
         _title(canvas, panel, colour_of(variant["verdict"]))
-        _grid(canvas, panel, [(y(tick), number(tick, 1 if logarithmic else 2)) for tick in ticks])
+        _grid(canvas, panel, [(y(tick), shown) for tick, shown in zip(ticks, numbers(ticks), strict=True)])
         _epochs(canvas, panel, x, last)
         reference, own = variant["against"], variant["name"]
         if reference in study.runs:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up import FLAT, GUESS, finding, manifest, project, records
+from made_up import FLAT, GUESS, finding, manifest, project, records, sized
 
 from pipeline.report.run.records import ClassCounts, Effect
 from pipeline.report.run.rules import remedies
@@ -261,3 +261,45 @@ def test_opposed_steps():
     assert not remedies.opposed(given, more, Step("", {"augment": "light"}))
     assert not remedies.opposed(given, more, Step("", {"train.epochs": 10}))
     assert project({"model.dropout": 0.4}).value("model.dropout") == 0.4
+
+
+def test_data_that_gives_the_answer_away_is_the_first_thing_said():
+    said = "column 'paid' alone says the class of 99 of 100 validation samples (50 are of the most frequent)"
+    given = records(FLAT, task=manifest(telling={"said": said, "without": "data.ignore=[paid]"}))
+    (found,) = of_rule(given, "telling")
+    assert (found.level, found.topic) == ("warn", "Data")
+    assert found.detail.startswith("Column 'paid' alone says the class of 99 of 100 validation samples")
+    assert verdict(given).headline == (
+        "The network learned, but some of the data alone gives the answer away: is it known beforehand?"
+    )
+    assert verdict(given).next.command == 'regatta run "data.ignore=[paid]"'
+    assert of_rule(records(FLAT), "telling") == []
+
+
+SIMPLE = {"name": "logistic", "words": "logistic regression on the columns", "measure": "accuracy", "score": 1.0,
+          "network_score": 0.5, "difference": -0.5, "difference_low": -0.9, "difference_high": 0.1, "p": 0.06,
+          "better": "neither", "num_rows": 40, "whole": True, "tried": {"logistic": 1.0}, "trivial": "always a",
+          "trivial_score": 0.54}  # fmt: skip
+
+
+def test_a_network_that_did_not_learn_what_a_simple_method_does_is_not_excused_by_few_samples():
+    few = {"task": sized(30, 30), "test": {"accuracy": 0.5, "num_samples": 30}, "best_val_measure": 0.5}
+    guess = [0.7, 0.695, 0.69, 0.69]
+    alone = verdict(records(guess, **few))
+    assert "there are too few samples to tell" in alone.headline
+    given = records(guess, **{**few, "test": few["test"] | {"baseline": SIMPLE}})
+    said = verdict(given)
+    assert said.headline == "The network did not learn, though a simple method did: its training has to change."
+    assert "logistic regression on the columns is right on 100.0% of the same samples" in of_rule(given, "unlearned")[0].detail
+    assert said.next.changes
+    weak = SIMPLE | {"score": 0.56}
+    assert of_rule(records(guess, **{**few, "test": few["test"] | {"baseline": weak}}), "unlearned") == []
+
+
+def test_a_step_without_a_command_shows_none():
+    assert Step("Add samples to the data", words="").command == ""
+    module = {"model.arch": "module", "model.name": "airbench", "model.widths": [], "model.dropout": 0.0}
+    given = records([0.65] * 6, settings=module | {"model.keys": {"dropout": 0.5, "width": 16}})
+    assert [step.command for step in remedies.larger(given)] == ["regatta run model.keys.width=32"]
+    (step,) = remedies.larger(records([0.65] * 6, settings=module))
+    assert (step.command, "regatta run model.keys.KEY=VALUE" in step.text) == ("", True)

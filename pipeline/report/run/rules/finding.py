@@ -15,6 +15,8 @@ TOPICS = {
     "not_more_right": "Learning",
     "unconfirmed": "Learning",
     "unclear": "Learning",
+    "unlearned": "Learning",
+    "telling": "Data",
     "best_epoch": "Best epoch",
     "overfitting": "Overfitting",
     "unstable": "Overfitting",
@@ -47,11 +49,13 @@ class Step:
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Dotted keys (or a section, for its file) and the values that the command sets."""
     words: str = "run"
-    """Which command, with its own words."""
+    """Which command, with its own words; empty: there is none, the reason says it all."""
 
     @property
     def command(self) -> str:
-        """As it is typed."""
+        """As it is typed; empty where there is none."""
+        if not self.words:
+            return ""
         pairs = (shlex.quote(f"{key}={written(value)}") for key, value in self.changes.items())
         return " ".join(["regatta", self.words, *pairs])
 

@@ -54,6 +54,10 @@ def _unconfirmed(records: Records, detail: str) -> Finding:
 
 
 def _nothing(records: Records, detail: str) -> Finding:
+    simple = simple_method(records)
+    if simple:
+        steps = remedies.chosen(records, from_nothing(records))
+        return Finding("unlearned", "warn", "Did not learn, though a simple method did", f"{detail} {simple}", steps)
     if min(records.manifest.counts["val"], records.test.num_samples) < FEW:
         steps = remedies.chosen(records, [*remedies.larger_test(records)[:1], *from_nothing(records)])
         return Finding("unclear", "warn", "Not shown to be better than guessing", detail, steps)
@@ -64,6 +68,19 @@ def _nothing(records: Records, detail: str) -> Finding:
     detail += " Make sure that the labels belong to the inputs."
     steps = remedies.chosen(records, from_nothing(records))
     return Finding("learned", "warn", "Not better than guessing", detail, steps)
+
+
+def simple_method(records: Records) -> str | None:
+    """A sentence where a simple method does what the network did not: then neither data nor samples are too few."""
+    found = records.test.baseline
+    if found is None or found["name"] is None:
+        return None
+    num, of_classes = records.test.num_samples, found["measure"] == "accuracy"
+    shown = of_classes and against_chance(records.manifest, "test", found["score"], num).better
+    if found["better"] != "baseline" and not shown:
+        return None
+    what = f"is right on {percent(found['score'])} of" if of_classes else f"is off by {number(found['score'])} on"
+    return f"But {found['words']} {what} the same samples: so it is the training that has to change."
 
 
 def calibration(records: Records) -> Finding:

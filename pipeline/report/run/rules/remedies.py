@@ -142,7 +142,7 @@ def more_samples(records: Records, what: str = "training samples") -> list[Step]
     """More data, where it is not embedded."""
     if records.project.data.source == "digits":
         return []
-    return [Step(f"Add {what}; the same command takes them in")]
+    return [Step(f"Add {what} to the data and say `regatta run`, which takes them in", words="")]
 
 
 def relaxed(records: Records) -> list[Step]:
@@ -165,18 +165,34 @@ def larger(records: Records) -> list[Step]:
     """A larger network, against underfitting."""
     model = records.project.model
     if model.is_module:
-        return [Step(f"Make {model.name} larger, by its own keys (model.keys)")]
+        return [_larger_module(records)]
     if not model.widths:
         return [Step("Give it a hidden layer", {"model.widths": [128]})]
     doubled = [max(width, min(LARGE, 2 * width)) for width in model.widths]
     return [Step("Train a larger network", {"model.widths": doubled})] if doubled != model.widths else []
 
 
+SIZES = ("width", "widths", "channels", "hidden", "units", "dim", "features", "depth", "layers", "blocks")
+"""What modules call their size, in words of their keys."""
+
+
+def _larger_module(records: Records) -> Step:
+    """Twice of the first of its own keys that says a size; which others it has is in its code alone."""
+    model = records.project.model
+    for key, value in model.keys.items():
+        if isinstance(value, int) and not isinstance(value, bool) and set(key.split("_")) & set(SIZES):
+            return Step(f"Make {model.name} larger", {f"model.keys.{key}": 2 * value})
+    return Step(f"Make {model.name} larger, by a key of its own: regatta run model.keys.KEY=VALUE", words="")
+
+
 def flowing(records: Records) -> list[Step]:
     """Against gradients that fade on their way to the first layer."""
     model, steps = records.project.model, []
     if model.is_module:
-        return [Step(f"Give {model.name} normalisation or shortcuts between its layers"), slower(records)]
+        return [
+            slower(records),
+            Step(f"Give {model.name} normalisation or shortcuts between its layers, in its code", words=""),
+        ]
     if model.activation in SATURATING:
         steps.append(Step("Take an activation that does not saturate", {"model.activation": "relu"}))
     if model.norm == "none":
