@@ -181,6 +181,15 @@ def _about_photos(file: Any, overrides: Overrides) -> list[str]:
     return [f"data={file} takes no preset along; for photos say {PHOTOS} (a convolutional net and its augmentation)"]
 
 
+def chosen(overrides: Overrides, conf: Path = CONF) -> Values:
+    """The file of each group that is in force: said, brought along by one that was said, or the default."""
+    brought: Values = {}
+    for group, file in overrides.files.items():
+        for name in file if isinstance(file, list) else [file]:
+            brought |= _choices_in(conf, f"{group}/{name}")
+    return defaults(conf) | brought | overrides.files
+
+
 def _choices_in(conf: Path, name: str) -> Values:
     """The files that the defaults of `conf/NAME.yaml` choose for other groups, by itself and through what it starts from."""
     path = conf / f"{name}.yaml"

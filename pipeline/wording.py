@@ -15,6 +15,11 @@ def counted(num: int, what: str) -> str:
     return f"{num:,} {many}"
 
 
+def so_many(num: int, one: str, many: str) -> str:
+    """One sentence of one thing, or another with the number in place of {}."""
+    return one if num == 1 else many.format(f"{num:,}")
+
+
 def some(names: Sequence[str], what: str, num: int = 5) -> str:
     """Such as "1 class (a)" or "7 classes (a, b, c, d, e, ...)", for `what` in the singular."""
     more = ", ..." if len(names) > num else ""

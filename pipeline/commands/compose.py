@@ -13,9 +13,10 @@ from pipeline.commands.data import Link, linked
 from pipeline.commands.recognise import with_recognised
 from pipeline.config import Values, check_sections, checked, composed, differences, edited, params_text, read_values
 from pipeline.errors import ConfigError
-from pipeline.overrides import Overrides, added, candidate, read_overrides, write_overrides
+from pipeline.overrides import Overrides, added, candidate, chosen, read_overrides, write_overrides
 from pipeline.schema.data import PATHS, is_descriptor
-from pipeline.schema.reading import check_file
+from pipeline.schema.reading import check_file, flat
+from pipeline.wording import counted
 
 SHOWN = 12
 """Lines of a list of differences."""
@@ -69,13 +70,14 @@ def apply(new: Change, force: bool) -> list[str]:
     if edited() and before != new.values and not force:
         ask(before, new.values)
     lines = [*new.recognised, *new.notes, *(link.make() for link in new.links)]
-    if new.overrides != _overrides_now():
+    old = overrides_now()
+    if new.overrides != old:
         write_overrides(new.overrides)
         lines.append(f"conf/overrides.yaml: {' '.join(new.overrides.words()) or 'nothing is overridden'}")
     text = params_text(new.values)
     if not PARAMS.exists() or PARAMS.read_text(encoding="utf-8") != text:
         write_bytes(PARAMS, text.encode())
-        changes = shortened(changed(before, new.values)) if before else ["composed from conf/"]
+        changes = shortened(changes_told(before, old, new)) if before else ["composed from conf/"]
         lines += [f"{PARAMS}: {line}" for line in changes]
     return lines
 
@@ -88,6 +90,31 @@ def changed(before: Values, after: Values) -> list[str]:
     ]
     shared = old.keys() & new.keys()
     return [*lines, *differences(_with_studies(before, shared), _with_studies(after, shared))]
+
+
+def changes_told(before: Values, overrides: Overrides | None, new: Change) -> list[str]:
+    """What changes in params.yaml: where another file of a section is in force, its keys are one line, but for those said.
+
+    overrides: those before; None: they can't be read.
+    """
+    lines = changed(before, new.values)
+    if overrides is None:
+        return lines
+    old, files = chosen(overrides), chosen(new.overrides)
+    groups = {group: file for group, file in files.items() if old.get(group) != file}
+    said = {key for key, _ in flat(new.overrides.values)}
+    its = {group: [line for line in lines if _is_of(line, group, said)] for group in groups}
+    told = [
+        f"{group}: {counted(len(own), 'key')} as in conf/{group}/{groups[group]}.yaml (was {old.get(group)})"
+        for group, own in its.items()
+        if own
+    ]
+    return [*told, *(line for line in lines if not any(line in own for own in its.values()))]
+
+
+def _is_of(line: str, group: str, said: Collection[str]) -> bool:
+    key = line.partition(":")[0]
+    return key.startswith(f"{group}.") and key not in said
 
 
 def _studies(values: Values) -> Values:
@@ -103,7 +130,7 @@ def _with_studies(values: Values, names: Collection[str]) -> Values:
     return {**values, "study": {**values["study"], "definitions": kept}} if _studies(values) else values
 
 
-def _overrides_now() -> Overrides | None:
+def overrides_now() -> Overrides | None:
     """None where the file can't be read, and is to be written anew."""
     try:
         return read_overrides()

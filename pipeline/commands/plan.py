@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.artifacts import CODE, read_json, stage_dir
-from pipeline.commands.compose import Change, given_paths, shortened
+from pipeline.commands.compose import Change, changes_told, given_paths, overrides_now, shortened
 from pipeline.commands.reproduce import in_order
 from pipeline.config import Config, Values, checked, differences, read_values
 from pipeline.data.dataset import Manifest, form_words, mapped
@@ -16,6 +16,7 @@ from pipeline.kinds.keys import kind_named
 from pipeline.progress import duration
 from pipeline.stages.code import locked_digest
 from pipeline.train.program import Lane, Program, program_of, threads_for
+from pipeline.wording import first_of
 
 DIGESTS = stage_dir(CODE)
 
@@ -25,7 +26,7 @@ def show_plan(new: Change) -> None:
         print(line)
     for line in (f"would make {link}" for link in new.links):
         print(line)
-    for line in shortened(differences(read_values() or {}, new.values)):
+    for line in shortened(changes_told(read_values() or {}, overrides_now(), new)):
         print(f"params.yaml would change: {line}")
     stale = stale_stages(new.values)
     for name, reasons in stale.items():
@@ -75,7 +76,7 @@ def _param_reasons(stage: Any) -> list[str]:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return first_of(names, 3)
 
 
 def _status_reasons(entries: list[Any]) -> list[str]:

@@ -32,6 +32,7 @@ from pipeline.errors import DataError
 from pipeline.prepare.sources.layout import readable_name
 from pipeline.report.summary import summary_lines
 from pipeline.stages.supervised import ACCEPT_CODE, FRESH
+from pipeline.wording import counted
 
 LOCK = Path("artifacts/.run.lock")
 NO_LINKS: Mapping[Path, Path] = {}
@@ -113,8 +114,8 @@ def unwatched(values: Values) -> list[str]:
         links = [Path(folder, name) for folder, names, _ in os.walk(path) for name in names if Path(folder, name).is_symlink()]
         if links:
             lines.append(
-                f"{key} = {path}: {len(links)} links to folders in it ({readable_name(links[0])}, ...), behind which DVC sees "
-                "no change; after one say `dvc repro -f prepare`"
+                f"{key} = {path}: {counted(len(links), 'link')} to folders in it ({readable_name(links[0])}, ...), behind "
+                "which DVC sees no change; after one say `dvc repro -f prepare`"
             )
     return lines
 

@@ -17,6 +17,7 @@ from pipeline.overrides import Overrides, defaults, read_file
 from pipeline.schema.base import nearest
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.effects import told
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from pipeline.study.job import Job
@@ -150,7 +151,7 @@ def dry_run(name: str, new: Change) -> Iterator[str]:
     if any(new.values[part] != old.get(part) for part in ("data", "prepare")) or materials.own != configuration(new.values):
         yield "the data would be prepared again; what follows is about the data as it is now"
     todo = plan(name, definition, new.values, materials, stage_dir("study") / name, make=False)
-    yield f"{len(todo.cells)} runs, {len(todo.cells) - todo.num_missing} of them known already"
+    yield f"{counted(len(todo.cells), 'run')}, {len(todo.cells) - todo.num_missing} of them known already"
     if new.values["cluster"]["kind"] == "ray":
         yield "cut for this machine's cores; on the cluster, which a dry run does not connect to, there may be other groups"
     yield from groups(todo.jobs)
@@ -175,7 +176,7 @@ def groups(jobs: Sequence[Job]) -> Iterator[str]:
         sizes = [len(job.cells) for job in own]
         memory = bytes_of_one(program) * max(sizes) / 1e6
         yield (
-            f"  {sum(sizes)} runs in {len(own)} group{'s' if len(own) > 1 else ''} side by side: {program.spec}, "
+            f"  {counted(sum(sizes), 'run')} in {counted(len(own), 'group')} side by side: {program.spec}, "
             f"batch {program.batch_size}, {program.epochs} epochs, {memory:,.0f} MB a group, threads {threads}"
         )
 
@@ -191,5 +192,5 @@ def expected_time(name: str, values: Values) -> str:
         todo = plan(name, definition, values, materials, stage_dir("study") / name, make=False)
     except RegattaError as error:
         return f"would be refused: {error}"
-    num = f"{len(todo.cells)} runs, {len(todo.cells) - todo.num_missing} of them known already"
+    num = f"{counted(len(todo.cells), 'run')}, {len(todo.cells) - todo.num_missing} of them known already"
     return f"about {duration(tried(todo, materials.manifest))}, {num}" if todo.jobs else num

@@ -19,7 +19,7 @@ from pipeline.prepare.selection import Taken
 from pipeline.prepare.splits import NONE, TRAIN, conflicts, num_repeats
 from pipeline.prepare.times import Times
 from pipeline.processes import one_line
-from pipeline.wording import share, some
+from pipeline.wording import share, so_many, some
 
 COLUMNS = ("source", "row", "reason")
 Refused = Callable[[str], DataError]
@@ -116,8 +116,9 @@ def check_reach(taken: Taken, fractions: dict[int, float], refused: Refused) -> 
     counts = np.bincount(taken.splits, minlength=len(SPLITS)).tolist()
     empty = [name for i, name in enumerate(SPLITS) if not counts[i] and fractions[i] > 0]
     if empty:
+        left = so_many(len(taken.index), "1 sample is left", "{} samples are left")
         raise refused(
-            f"{len(taken.index)} samples are left, and none for {' and '.join(empty)}; add samples (at least three of a "
+            f"{left}, and none for {' and '.join(empty)}; add samples (at least three of a "
             "class, or three groups, are needed to reach all splits), check data.label and data.group, or raise prepare.limit"
         )
 
@@ -150,9 +151,12 @@ def notes(
     lost = sorted(set(tally(samples, np.arange(len(samples)))) - set(tally(samples, readable)) - {""})
     found = taken.notes.copy()
     if repeated:
-        found.append(f"{repeated} samples are exact copies of others in their split")
+        one = "1 sample is an exact copy of another in its split"
+        found.append(so_many(repeated, one, "{} samples are exact copies of others in their split"))
     if disputed:
-        found.append(f"{disputed} samples share their content with a sample of another label (see rejected.csv)")
+        one = "1 sample shares its content with a sample of another label (see rejected.csv)"
+        many = "{} samples share their content with a sample of another label (see rejected.csv)"
+        found.append(so_many(disputed, one, many))
     if lost:
         found.append(f"not one sample can be read of {some(lost, 'class')}")
     for i, split in enumerate(SPLITS):

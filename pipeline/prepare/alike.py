@@ -24,6 +24,7 @@ from pipeline.prepare.scan import Samples
 from pipeline.prepare.selection import Taken, grouped
 from pipeline.prepare.splits import TRAIN
 from pipeline.prepare.writing import Decoded, portions, ragged_portions
+from pipeline.wording import counted, so_many
 
 MOST_COMPARED = 2 * 10**8
 """Pairs of fingerprints for a split: about a second."""
@@ -152,7 +153,8 @@ def _told(found: Alike, samples: Samples, taken: Taken) -> str:
     named = "; ".join(f"{_name(samples, taken, i)} and {_name(samples, taken, j)}" for i, j in pairs)
     of = f"of {found.num_looked} looked at, {found.num} in all" if found.num_looked < found.num else f"of {found.num}"
     more = ", ..." if len(later) > NAMED else ""
-    return f"{len(later)} samples of val and test ({of}) closely resemble one of an earlier split: {named}{more}"
+    who = f"{counted(len(later), 'sample')} of val and test ({of})"
+    return f"{who} closely {so_many(len(later), 'resembles', 'resemble')} one of an earlier split: {named}{more}"
 
 
 def _left_out(found: Alike, samples: Samples, taken: Taken, note: str) -> Taken:

@@ -17,7 +17,7 @@ from pipeline.prepare.account import Refused
 from pipeline.prepare.raw import Column, Source
 from pipeline.prepare.scan import Samples
 from pipeline.prepare.sources.remedies import Remedy, choice
-from pipeline.wording import counted, some
+from pipeline.wording import counted, so_many, some
 
 FEW_VALUES = 20
 """So many different values, or fewer, may be numbers of classes, stars, sizes: whoever means numbers says so."""
@@ -219,4 +219,5 @@ def notes(per_split: Mapping[str, NDArray[np.float64]], names: Sequence[str]) ->
         beyond = int(((other < train.min()) | (other > train.max())).sum())
         yield f"{name} in training: from {train.min():g} to {train.max():g}, mean {train.mean():g}, deviation {train.std():g}"
         if beyond:
-            yield f"{name}: {beyond} validation and test samples lie beyond the range of the training samples"
+            lie = so_many(beyond, "1 sample of val and test lies", "{} samples of val and test lie")
+            yield f"{name}: {lie} beyond the range of the training samples"

@@ -17,7 +17,7 @@ from pipeline.prepare.scan import Samples
 from pipeline.prepare.splits import NONE, TEST, TRAIN, VAL, assigned, by_time, conflicts, group_strata, straddlers
 from pipeline.prepare.times import Times, far_from_asked, time_notes
 from pipeline.schema.prepare import PrepareConfig
-from pipeline.wording import counted, share, some
+from pipeline.wording import counted, share, so_many, some
 
 MANY, SOME = 0.1, 0.01
 """Shares: of samples that have the content of another one, and of such contents those that bear several labels."""
@@ -134,7 +134,9 @@ def _without_copies(samples: Samples, chosen: Column, splits: Column, dropped: d
     kept = ~np.isin(chosen, list(copies))
     dropped = dropped | copies
     if dropped:
-        notes = [*notes, f"{len(dropped)} samples were left out as exact copies of samples of a later split (see rejected.csv)"]
+        one = "1 sample was left out as an exact copy of a sample of a later split (see rejected.csv)"
+        many = "{} samples were left out as exact copies of samples of a later split (see rejected.csv)"
+        notes = [*notes, so_many(len(dropped), one, many)]
     return Taken(chosen[kept], splits[kept], dropped, notes)
 
 

@@ -13,7 +13,7 @@ from pipeline.prepare.build import build_dataset
 from pipeline.prepare.watch import Watch
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.stages.entry import read_sections, run_stage, section
-from pipeline.wording import some
+from pipeline.wording import counted, some
 
 
 def run() -> None:
@@ -32,8 +32,8 @@ def run() -> None:
 def _summary(manifest: Manifest) -> list[str]:
     counts = ", ".join(f"{split} {manifest.counts[split]}" for split in SPLITS)
     num, form = sum(manifest.counts.values()), form_words(manifest)
-    what = f"of {len(manifest.classes)} classes" if manifest.classes else f"with {some(manifest.targets, 'number')}"
-    lines = [f"prepare: {num} samples {what} as {form}: {counts}"]
+    what = f"of {counted(len(manifest.classes), 'class')}" if manifest.classes else f"with {some(manifest.targets, 'number')}"
+    lines = [f"prepare: {counted(num, 'sample')} {what} as {form}: {counts}"]
     if manifest.num_rejected:
         lines.append(
             f"prepare: {manifest.num_rejected} of {manifest.num_read} not taken: {stage_dir('prepare')}/{REJECTED} says why"

@@ -23,6 +23,7 @@ from pipeline.study.processes import Processes
 from pipeline.study.run import CapacityOf, capacity_here, compute, cores, open_materials, plan
 from pipeline.study.schedule import Workers
 from pipeline.study.tables import cells_table, curves_table
+from pipeline.wording import counted
 
 
 def run(name: str, asked: Asked = NOTHING) -> None:
@@ -35,8 +36,8 @@ def run(name: str, asked: Asked = NOTHING) -> None:
     with pool_of(section(params, "cluster", ClusterConfig), asked.lost is not None) as (connect, workers):
         todo = plan(name, definition, params, materials, place, connect=connect, accept_code=asked.accept_code)
         print(
-            f"study {name}: {len(todo.cells)} runs, {len(todo.cells) - todo.num_missing} of them known already, "
-            f"{len(todo.jobs)} groups side by side",
+            f"study {name}: {counted(len(todo.cells), 'run')}, {len(todo.cells) - todo.num_missing} of them known already, "
+            f"{counted(len(todo.jobs), 'group')} side by side",
             flush=True,
         )
         outcomes = compute(todo, workers)

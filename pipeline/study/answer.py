@@ -11,8 +11,9 @@ from pipeline.metrics import METRICS
 from pipeline.study.found import Advice, Contrast, Effect, Effects
 from pipeline.study.statistics import FEWEST_SEEDS
 from pipeline.study.wording import contrast_words, label, numbers, setting, settings, shown, side_of, signed, tried
+from pipeline.wording import first_of
 
-MORE_SEEDS, MOST_SEEDS = 8, 32
+MORE_SEEDS, MOST_SEEDS, MOST_FOLDS = 8, 32, 10
 """The least that is advised where seeds are too few; and beyond so many, more of them are no longer advised."""
 ORDER = ("helps", "more", "less", "hurts", "failed", "equivalent", "no evidence", "too few seeds")
 BUDGET = ("train.epochs", "train.limit")
@@ -173,6 +174,9 @@ def _seeds(found: Effects) -> list[Advice]:
     if num >= MOST_SEEDS:
         text = "say with study.margin which difference would matter: the runs may then show that it is smaller"
         return [Advice(f"{tried(found)} leave open {open_ones}; {text}")]
+    if found.folds and found.folds < MOST_FOLDS:
+        command = _study(found, [("study.folds", min(MOST_FOLDS, 2 * found.folds))])
+        return [Advice(f"{tried(found)} leave open {open_ones}; more folds may tell", command)]
     return [Advice(f"{tried(found)} leave open {open_ones}; more seeds may tell", command)]
 
 
@@ -183,5 +187,4 @@ def _command(name: str, pairs: Iterable[tuple[str, Any]]) -> str:
 
 
 def _listed(names: Iterable[str]) -> str:
-    every = list(names)
-    return ", ".join(every[:4]) + (f" and {len(every) - 4} more" if len(every) > 4 else "")
+    return first_of(list(names), 4)

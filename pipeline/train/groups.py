@@ -11,6 +11,7 @@ from itertools import groupby
 from pipeline.errors import ConfigError
 from pipeline.model.net import TRAINED, Layout, Slot
 from pipeline.schema.base import nearest
+from pipeline.wording import first_of
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,5 @@ def check_factors(layout: Layout, factors: Sequence[Factors]) -> None:
             meant = nearest(factor.pattern, names)
             raise ConfigError(
                 f"train.factors: {factor.pattern} fits no tensor of this network"
-                f"{f' (did you mean {meant}?)' if meant else ''}; there are {', '.join(names[:20])}"
-                f"{f' and {len(names) - 20} more' if len(names) > 20 else ''}"
+                f"{f' (did you mean {meant}?)' if meant else ''}; there are {first_of(names, 20)}"
             )

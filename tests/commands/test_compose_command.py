@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipeline import cli
-from pipeline.commands.compose import changed
+from pipeline.commands.compose import apply, change, changed, changes_told, overrides_now
+from pipeline.config import read_values
 
 Command = Callable[..., str]
 
@@ -126,3 +128,18 @@ def test_a_study_that_comes_or_goes_is_one_line() -> None:
     assert changed(before, none) == ["study a: removed", "study b: removed"]
     assert changed(none, before) == ["study a: added", "study b: added"]
     assert changed({"study": 3}, {"study": {"definitions": {}}}) == ["study: 3 -> (none)", "study.definitions: (none) -> {}"]
+
+
+def test_keys_of_another_file_are_one_line(project: Path) -> None:
+    (project / "data" / "t.csv").write_text("a,b,label\n1.5,x,p\n2.5,y,q\n")
+    new = change(["data=table", "data.path=data/t.csv", "train.epochs=3"])
+    lines = changes_told(read_values() or {}, overrides_now(), new)
+    assert len(lines) <= 8
+    assert "study dropout: removed" in lines
+    assert "data.path: conf/data/digits.yaml -> data/t.csv" in lines
+    assert "train.epochs: 40 -> 3" in lines, "what was said is told by itself"
+    [model] = [line for line in lines if line.startswith("model")]
+    assert re.fullmatch(r"model: \d+ keys as in conf/model/table\.yaml \(was dnn\)", model)
+    apply(new, force=False)
+    again = change(["train.epochs=4"])
+    assert changes_told(read_values() or {}, overrides_now(), again) == ["train.epochs: 3 -> 4"]

@@ -51,7 +51,7 @@ def test_digits(capsys: pytest.CaptureFixture[str]) -> None:
     dataset = prepared()
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "prepare: reading digits (embedded) into artifacts/prepare"
-    assert said[1].startswith("prepare: 1797 samples of 10 classes as 1 x 8 x 8 uint8: train ")
+    assert said[1].startswith("prepare: 1,797 samples of 10 classes as 1 x 8 x 8 uint8: train ")
     assert sorted(file.name for file in OUT.iterdir()) == ["alike.csv", "dataset.json", "rejected.csv", "test", "train", "val"]
     before = {file: file.read_bytes() for file in OUT.rglob("*") if file.is_file()}
     prepare.run()

@@ -107,6 +107,14 @@ def folded(values, **more):
     return effects("s", Definition(folds=len(values["baseline"]), **more), variants, outcomes)
 
 
+def test_where_folds_leave_it_open_more_folds_are_advised():
+    noise = np.random.default_rng(1).normal(0.5, 0.1, (2, 3, 1))
+    found = folded({"baseline": noise[0].tolist(), "v": noise[1].tolist()})
+    assert found["advice"] == [
+        {"text": "3 folds leave open v; more folds may tell", "command": "regatta study s study.folds=6"}
+    ]
+
+
 def test_folds_are_compared_fold_by_fold_on_their_test_parts():
     rng = np.random.default_rng(0)
     base = rng.normal(0.5, 0.1, (5, 2))

@@ -24,6 +24,7 @@ from pipeline.errors import DataError
 from pipeline.kinds.image.depth import COLOUR, Range, extent_of, is_deep
 from pipeline.kinds.image.wholeness import defect
 from pipeline.kinds.kind import BadSampleError, Content, loaded
+from pipeline.wording import counted, so_many
 
 Pixels = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
@@ -310,5 +311,6 @@ def size_notes(headers: NDArray[np.int64], shape: tuple[int, int, int], rule: Im
         notes.append(f"images of {shape[1]} x {shape[2]}, the largest there are, not {said}; {hint}")
     num_small = int(((headers[:, 0] < shape[1]) & (headers[:, 1] < shape[2])).sum())
     if num_small:
-        notes.append(f"{num_small} images smaller than {shape[1]} x {shape[2]} keep their size, with black around; {hint}")
+        small = f"{counted(num_small, 'image')} smaller than {shape[1]} x {shape[2]}"
+        notes.append(f"{small} {so_many(num_small, 'keeps its', 'keep their')} size, with black around; {hint}")
     return notes

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.kinds.kind import BadSampleError
+from pipeline.wording import counted
 
 EIGHT, WHOLE, FLOAT, COLOUR = range(4)
 """COLOUR: 16 bits a channel, of which the decoder gives the upper 8 alone."""
@@ -109,4 +110,4 @@ def range_notes(depths: NDArray[np.int64], values: Range | None, bits: int | Non
     why = f"by data.bits = {bits}"
     if bits is None:
         why = f"since the largest value is {depths[brightest, 2]} (in {name(brightest)}); data.bits sets another range"
-    return [f"{len(deep)} images of more than 8 bits: {values.low} to {values.high} became 0 to 255, {why}"]
+    return [f"{counted(len(deep), 'image')} of more than 8 bits: {values.low} to {values.high} became 0 to 255, {why}"]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.kinds.kind import Fit
 from pipeline.kinds.table.columns import Stored, columns_in, listed
+from pipeline.wording import counted, so_many
 
 SAMPLED = 2**18
 """Rows by which quantiles are found: the first ones, which are a random sample since contents decide the order."""
@@ -150,11 +151,10 @@ class _Counts:
         """Texts that training hardly or never sees."""
         few = int(((self.counts > 0) & (self.counts < rare)).sum())
         none = [value for value, count in zip(part.values, self.counts.tolist(), strict=True) if not count]
-        said = [f"column {part.name!r}: {few} of {len(self.counts)} texts occur less than {rare} times in training and are "
+        said = [f"column {part.name!r}: {few} of {counted(len(self.counts), 'text')} occur less than {rare} times in training, "
                 "taken as one"] if few else []  # fmt: skip
         if none and "(" not in part.name:
             other = "the rare ones" if few else "none of the others"
-            said.append(
-                f"column {part.name!r}: {len(none)} texts never occur in training, such as {none[0]!r}; taken as {other}"
-            )
+            never = so_many(len(none), "1 text never occurs", "{} texts never occur")
+            said.append(f"column {part.name!r}: {never} in training, such as {none[0]!r}; taken as {other}")
         return said

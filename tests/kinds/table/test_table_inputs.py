@@ -44,8 +44,8 @@ def test_what_is_learned_is_that_of_the_rows_whatever_the_portions() -> None:
         category["counts"] == [2, 2, 1, 0]
     )
     assert notes == [
-        "column 'c': 1 of 4 texts occur less than 2 times in training and are taken as one",
-        "column 'c': 1 texts never occur in training, such as 'd'; taken as the rare ones",
+        "column 'c': 1 of 4 texts occur less than 2 times in training, taken as one",
+        "column 'c': 1 text never occurs in training, such as 'd'; taken as the rare ones",
     ]
     assert fit(iter([np.array(ROWS, np.float32)]), DETAILS)[0] == learned
 
@@ -113,9 +113,7 @@ def test_rows_that_are_none_of_the_table_are_refused_and_unknown_categories_are_
     row = {"age": 30, "city": "Oslo", "joined": "2020-01-31"}
     with pytest.raises(DataError, match="no column 'city'; there are 'age', 'joined'"):
         as_stored([{"age": 1, "joined": "2020-01-31"}], learned)
-    with pytest.raises(
-        DataError, match=r"1 of 2 \(50 %\) rows are none of this table \(row 1: column 'age' says 'old', no finite"
-    ):
+    with pytest.raises(DataError, match=r"1 of 2 \(50 %\) rows are none of this table \(row 1: column 'age' says 'old'"):
         as_stored([row, row | {"age": "old"}], learned)
     with pytest.warns(UserWarning, match="column 'city': 1 row with what training never saw, such as 'Bonn'"):
         assert as_stored([row | {"city": "Bonn"}], learned)[0, 1] == -1
