@@ -25,7 +25,7 @@ def summary_lines(artifacts: Path) -> list[str]:
     scores = f"validation loss {number(run.best_val_loss)}, {measured(name)} {value}"
     foreign = [f"{sentence} `regatta run` makes it anew." for sentence in records.foreign]
     lines = [*foreign, said.headline, said.result, f"Best epoch {run.best_epoch} of {run.num_epochs}: {scores}."]
-    lines += [f"{f.headline}: {f.detail.split(': ')[0]}." for f in said.findings if f.rule in ALWAYS]
+    lines += [f"{f.headline}: {f.detail.split(': ')[0].removesuffix('.')}." for f in said.findings if f.rule in ALWAYS]
     lines += [": ".join(filter(None, (said.next.text, said.next.command)))] if said.next else []
     return [*lines, *answer_lines(artifacts.parent, records.manifest.digest)]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pipeline.artifacts import read_parquet
+from pipeline.metrics import Monitor
 from pipeline.study.effects import Outcome
 from pipeline.study.result import Result
 
@@ -28,6 +29,8 @@ ABOUT = {
 """What a result says about its run, beside metrics and rows."""
 WHOLE = ("best_epoch", "num_epochs", "num_parameters", "num_train")
 NUMBERS = ("loss", "accuracy", "mae", "learning_rate", "grad_norm", "seconds", "samples_per_s")
+MONITORED = tuple(name.removeprefix("val_") for name in get_args(Monitor) if name.removeprefix("val_") not in NUMBERS)
+"""What a run's best epoch may have been chosen by; a column each, where any run was."""
 NORMS = "layer_grad_norms"
 CURVES = ("variant", "seed", "hash", "epoch", "split", *NUMBERS, NORMS)
 """Columns of curves.parquet that a result is made of; its fold is for who reads the table."""
@@ -56,7 +59,8 @@ def curves_table(outcomes: Sequence[Outcome]) -> pa.Table:
 
     rows = [(outcome, row) for outcome in outcomes for row in outcome.result.rows]
     for _, row in rows:
-        assert row.keys() <= {"epoch", "split", *NUMBERS, NORMS}, sorted(row)
+        assert row.keys() <= {"epoch", "split", *NUMBERS, *MONITORED, NORMS}, sorted(row)
+    monitored = [name for name in MONITORED if any(name in row for _, row in rows)]
     columns: dict[str, Any] = {
         "variant": pa.array([outcome.variant for outcome, _ in rows], pa.string()),
         "seed": pa.array([outcome.seed for outcome, _ in rows], pa.int64()),
@@ -65,7 +69,7 @@ def curves_table(outcomes: Sequence[Outcome]) -> pa.Table:
         "epoch": pa.array([row["epoch"] for _, row in rows], pa.int64()),
         "split": pa.array([row["split"] for _, row in rows], pa.string()),
     }
-    columns |= {name: pa.array([_stored(row, name) for _, row in rows], pa.float64()) for name in NUMBERS}
+    columns |= {name: pa.array([_stored(row, name) for _, row in rows], pa.float64()) for name in (*NUMBERS, *monitored)}
     norms = [{key: _stored(row[NORMS], key) for key in row[NORMS]} if NORMS in row else None for _, row in rows]
     columns[NORMS] = pa.array([None if norm is None else list(norm.items()) for norm in norms], pa.map_("string", "float64"))
     return pa.table(columns)
@@ -83,15 +87,26 @@ def results_of(cells_path: Path, curves_path: Path) -> dict[str, Result]:
         if row["metric"] is not None:
             whole = row["metric"] in WHOLE and row["value"] is not None
             result.metrics[row["metric"]] = int(row["value"]) if whole else row["value"]
-    for row in read_parquet(curves_path, CURVES).to_pylist():
+    for row in _curves(curves_path):
         if owner.get(row["hash"]) == (row["variant"], row["seed"]):
             results[row["hash"]].rows.append(_restored(row))
     return results
 
 
+def _curves(path: Path) -> list[dict[str, Any]]:
+    """With the columns that not every study has."""
+    import pyarrow.parquet as pq
+
+    table = read_parquet(path, CURVES)
+    names = pq.read_schema(path).names
+    more = [name for name in MONITORED if name in names]
+    rows: list[dict[str, Any]] = (read_parquet(path, [*CURVES, *more]) if more else table).to_pylist()
+    return rows
+
+
 def _restored(row: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: row[name] for name in ("epoch", "split")}
-    values |= {name: _none_if_nan(row[name]) for name in NUMBERS if row[name] is not None}
+    values |= {name: _none_if_nan(row[name]) for name in (*NUMBERS, *MONITORED) if row.get(name) is not None}
     norms = row[NORMS]
     return values if norms is None else {**values, NORMS: {name: _none_if_nan(value) for name, value in norms}}
 

@@ -39,6 +39,7 @@ RESULTS = {
     ),
     "without layers": result("d", rows=[{"epoch": 1, "split": "train", "loss": 1.0, "accuracy": 0.5, "learning_rate": 0.1}]),
     "no layer": result("e", rows=[{"epoch": 1, "split": "train", "loss": 1.0, "accuracy": 0.5, "layer_grad_norms": {}}]),
+    "chosen by another metric": result("g", rows=[{"epoch": 1, "split": "val", "loss": 1.0, "accuracy": 0.5, "macro_f1": 0.4}]),
     "read on the test split": result("f", metrics={"val_loss": 0.5, "test_loss": 0.25, "test_accuracy": None}),
 }
 

@@ -126,6 +126,8 @@ def result(manifest: Manifest, test: Evaluation) -> str:
 def _left_open(test: Evaluation) -> str:
     if test.abstained is None:
         return ""
+    if not test.abstained:
+        return " It would leave none of these answers open."
     others = "" if test.risk is None else f" and is right on {percent(1 - test.risk)} of the others"
     return f" It would leave {percent(test.abstained)} of these answers open{others}."
 

@@ -74,3 +74,5 @@ def test_the_result_says_what_is_left_open():
     given = records(FLAT, test=COST | {"abstained": 1.0, "risk": None})
     assert result(given.manifest, given.test).endswith("It would leave 100.0% of these answers open.")
     assert "none is given" in finding(given, "Costs").detail
+    none = records(FLAT, test=COST | {"abstained": 0.0, "risk": 0.1})
+    assert result(none.manifest, none.test).endswith("It would leave none of these answers open.")

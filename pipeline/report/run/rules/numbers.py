@@ -8,7 +8,7 @@ from pipeline.report.run.rules import remedies
 from pipeline.report.run.rules.finding import Finding
 from pipeline.report.run.rules.guessing import loss_of_guessing
 from pipeline.report.run.rules.outcome import simple_method
-from pipeline.report.run.rules.training import from_nothing
+from pipeline.report.run.rules.training import from_nothing, to_learn
 from pipeline.report.words import between, count, number, percent, plural
 
 HARDER = 0.1
@@ -44,7 +44,7 @@ def learned(records: Records) -> Finding:
     if scores.r2_low is not None and scores.r2_low > 0:
         return Finding("learned", "good", "Nearer than the mean", detail)
     if best >= guess and (simple := simple_method(records)):
-        steps = remedies.chosen(records, from_nothing(records))
+        steps = remedies.chosen(records, to_learn(records))
         return Finding("unlearned", "warn", "Did not learn, though a simple method did", f"{detail} {simple}", steps)
     if num < FEW:
         steps = remedies.chosen(records, [*remedies.larger_test(records)[:1], *from_nothing(records)])

@@ -11,7 +11,7 @@ from pipeline.report.run.rules import remedies
 from pipeline.report.run.rules.classes import for_rare, imbalanced
 from pipeline.report.run.rules.finding import Finding, Level, Step
 from pipeline.report.run.rules.guessing import Against, accuracy_range, against_chance, tells_apart
-from pipeline.report.run.rules.training import from_nothing, too_short
+from pipeline.report.run.rules.training import from_nothing, to_learn, too_short
 from pipeline.report.words import count, interval, number, percent, plural, points
 
 CALIBRATED = 0.02
@@ -56,7 +56,7 @@ def _unconfirmed(records: Records, detail: str) -> Finding:
 def _nothing(records: Records, detail: str) -> Finding:
     simple = simple_method(records)
     if simple:
-        steps = remedies.chosen(records, from_nothing(records))
+        steps = remedies.chosen(records, to_learn(records))
         return Finding("unlearned", "warn", "Did not learn, though a simple method did", f"{detail} {simple}", steps)
     if min(records.manifest.counts["val"], records.test.num_samples) < FEW:
         steps = remedies.chosen(records, [*remedies.larger_test(records)[:1], *from_nothing(records)])

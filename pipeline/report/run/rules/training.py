@@ -92,6 +92,15 @@ def from_nothing(records: Records) -> list[Step]:
     return [remedies.faster(records), *remedies.longer(records)]
 
 
+def to_learn(records: Records) -> list[Step]:
+    """What to try where a simple method learned and the network did not: first to let it learn at all."""
+    others = from_nothing(records)
+    if records.run.state != "finished" or vanishing(records):
+        return others
+    first = remedies.longer(records)
+    return [*first, *(step for step in others if step not in first)]
+
+
 def vanishing(records: Records) -> bool:
     """Whether gradients hardly reach the first layer."""
     return len(records.curves.layers) > 1 and gradient_ratio(records.curves) < GRADIENT_VANISHES
