@@ -78,7 +78,7 @@ def _text(values: Any, column: Column) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else _array(values)
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else _array(values, column)
     if isinstance(array.type, pa.DictionaryType):
         array = array.dictionary_decode()
     return pc.utf8_trim_whitespace(pc.fill_null(_as_written(array, column), ""))
@@ -98,14 +98,23 @@ def _as_written(array: pa.Array, column: Column) -> pa.Array:
     return array.cast("string")
 
 
-def _array(values: Any) -> pa.Array:
+def _word(value: Any, column: Column) -> str:
+    """A value among others of other types."""
+    if isinstance(value, float) and column.decimal == ",":
+        return str(value).replace(".", ",")
+    if hasattr(value, "strftime") and column.order in _WRITTEN:
+        return str(value.strftime(f"{_WRITTEN[column.order]} %H:%M:%S"))
+    return str(value)
+
+
+def _array(values: Any, column: Column) -> pa.Array:
     """Values of one type, or else each as its text."""
     import pyarrow as pa
 
     try:
         return pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([None if value is None or value != value else str(value) for value in values], pa.string())
+        return pa.array([None if value is None or value != value else _word(value, column) for value in values], pa.string())
 
 
 def _tell_unknown(batch: pa.RecordBatch, rows: NDArray[np.float32], columns: list[Column]) -> None:

@@ -79,5 +79,5 @@ def _problem(column: Column, text: str) -> str:
     said = f"column {column.name!r} says {text[:60]!r}"
     if column.type == "date":
         return f"{said}, which is no date ({column.order}) as its training cells are"
-    large = bool(cells.matching(pa.array([text]), cells.NUMBER)[0])
+    large = bool(cells.numbers(pa.array([text]), column.decimal)[1][0])
     return f"{said}, {'more than float32 holds' if large else 'no finite number, and the column is of numbers'}"

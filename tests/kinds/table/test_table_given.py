@@ -59,6 +59,7 @@ def test_cells_are_read_as_prepare_reads_them(tmp_path, build_table):
     assert expected[0, :2].tolist() == [3.25, 1000.5]
     for samples in ([typed], pd.DataFrame([typed]), pa.Table.from_pylist([typed])):
         np.testing.assert_array_equal(rows_of(samples, dataset.manifest.fit), expected)
+    np.testing.assert_array_equal(rows_of([text, typed], dataset.manifest.fit), np.repeat(expected, 2, 0))
     words = rows_of([text | {"size": "?", "other": "NaN", "when": "n/a"}], dataset.manifest.fit)
     assert np.isnan(words[0, :5]).all(), "as a table with such words would have been read"
     with pytest.raises(DataError, match="column 'size' says 'large'"):
