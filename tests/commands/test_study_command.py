@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.artifacts import read_json
+from pipeline.artifacts import read_json, write_json
 from pipeline.commands.run import clear_old_studies, left_alone
-from pipeline.commands.study import with_study
+from pipeline.commands.study import predicts_else, with_study
 from pipeline.config import read_values
 from pipeline.errors import ConfigError
 from pipeline.overrides import Overrides
@@ -110,6 +110,19 @@ def test_an_added_study_keeps_what_was_set_for_others(project):
     assert with_study(after, "epochs") == after
     with pytest.raises(ConfigError, match="did you mean epochs"):
         with_study(after, "epoch")
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [({}, False), ({"classes": ["a", "c"]}, True), ({"task": "multi"}, True), ({"classes": [], "targets": ["price"]}, True)],
+)
+def test_a_model_of_other_answers_has_no_page_with_a_study(tmp_path, monkeypatch, model, said):
+    monkeypatch.chdir(tmp_path)
+    data = {"task": "single", "classes": ["a", "b"], "targets": []}
+    for stage, name, values in (("prepare", "dataset.json", data), ("train", "model.json", data | model)):
+        (tmp_path / "artifacts" / stage).mkdir(parents=True)
+        write_json(tmp_path / "artifacts" / stage / name, values)
+    assert predicts_else() == said
 
 
 def test_studies_that_run_leaves_alone():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from data_samples import prepare_config, table_config, write_table
 
+from pipeline.data.dataset import Manifest, open_dataset
 from pipeline.kinds.leaks import Feature
 from pipeline.prepare.build import build_dataset
 from pipeline.prepare.telling import _cells, _judged
@@ -124,3 +125,16 @@ def test_a_column_that_knows_a_number_is_named(tmp_path: Path) -> None:
     [note] = [note for note in notes(tmp_path, ["cost", "label", "z"], rows) if "alone says" in note]
     assert note.startswith("column 'cost' alone says 9")
     assert "% of the variance in validation" in note
+
+
+def test_the_dataset_says_which_so_that_the_page_can(tmp_path: Path) -> None:
+    def built(cell: Callable[[int, np.random.Generator], object], folder: Path) -> Manifest:
+        (folder / "out").mkdir(parents=True)
+        rows = [["x", "label", "code"], *([str(each) for each in row] for row in made(200, cell))]
+        build_dataset(table_config(write_table(folder / "t.csv", rows)), prepare_config(), folder / "out", "code", 1)
+        return open_dataset(folder / "out").manifest
+
+    telling = built(TELLING["a category"], tmp_path / "telling").telling
+    assert telling["said"].startswith("column 'code' alone says the class of ")
+    assert telling["without"] == "data.ignore=[code]"
+    assert built(OTHERS["noise"], tmp_path / "noise").telling == {}

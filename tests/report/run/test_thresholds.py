@@ -25,12 +25,20 @@ def test_a_threshold_of_few_samples_is_said_with_their_number(num, level):
         plural = "1 sample" if num == 1 else f"{num} samples"
         assert found[0].headline == f"A threshold rests on {plural}"
         of = "1 validation sample" if num == 1 else f"{num} validation samples"
-        assert f"the threshold of spam was chosen on {of} of it" in found[0].detail
+        assert f"the threshold was chosen on {of} of spam:" in found[0].detail
 
 
 @pytest.mark.parametrize("threshold", [None, "balanced"])
 def test_what_is_not_chosen_on_samples_needs_none(threshold):
     assert said(records(FLAT, task=two((300, 1)), test={"threshold": threshold})) == []
+
+
+def test_of_two_classes_the_rarer_one_decides():
+    task = manifest(classes=["bad", "good"], class_counts={"train": [20, 900], "val": [2, 300], "test": [5, 300]},
+                    counts={"train": 920, "val": 302, "test": 305})  # fmt: skip
+    (found,) = said(records(FLAT, task=task, test={"threshold": "costs"}))
+    assert (found.level, found.headline) == ("warn", "A threshold rests on 2 samples")
+    assert "on 2 validation samples of bad:" in found.detail
 
 
 def test_rare_labels_that_share_a_threshold_count_together():
@@ -40,7 +48,7 @@ def test_rare_labels_that_share_a_threshold_count_together():
         return manifest(**names, class_counts=counts, counts=dict.fromkeys(counts, 400))
 
     (found,) = said(records(FLAT, task=several([3, 4]), test={"threshold": "f1"}))
-    assert "the threshold of rare 0, rare 1 was chosen on 7 validation samples of such labels together" in found.detail
+    assert "the threshold was chosen on 7 validation samples of rare 0, rare 1 together:" in found.detail
     assert said(records(FLAT, task=several([12, 8]), test={"threshold": "f1"})) == []
 
 

@@ -142,7 +142,7 @@ def more_samples(records: Records, what: str = "training samples") -> list[Step]
     """More data, where it is not embedded."""
     if records.project.data.source == "digits":
         return []
-    return [Step(f"Add {what} to the data and say `regatta run`, which takes them in", words="")]
+    return [Step(f"Add {what} to the data; the next regatta run takes them in", words="")]
 
 
 def relaxed(records: Records) -> list[Step]:

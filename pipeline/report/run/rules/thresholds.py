@@ -23,21 +23,24 @@ def thresholds(records: Records) -> list[Finding]:
 
 
 def few_positives(records: Records) -> list[Finding]:
-    """Whether a threshold was chosen on few validation samples of its label, or of those that share it."""
+    """Whether a threshold was chosen on few validation samples of its label, or of those that share it.
+
+    Of two classes it parts one from the other: the rarer of them decides how much it is worth.
+    """
     manifest, rule = records.manifest, records.test.threshold
     several = manifest.task == "multi"
     if rule in (None, BALANCED) or not (several or len(manifest.classes) == 2):
         return []
     counts = np.array(manifest.class_counts["val"])
-    few = [i for i in range(0 if several else 1, len(counts)) if counts[i] < FEW_POSITIVES]
+    few = np.flatnonzero(counts < FEW_POSITIVES).tolist() if several else [int(counts.argmin())]
     num = int(counts[few].sum())
     if not few or num >= FEW_POSITIVES:
         return []
     names = ", ".join(plain(short(manifest.classes[i])) for i in few[:NAMED])
     names += f" and {len(few) - NAMED} more" if len(few) > NAMED else ""
     detail = (
-        f"By {rule} the threshold of {names} was chosen on {plural(num, 'validation sample')} of "
-        f"{'such labels together' if len(few) > 1 else 'it'}: on others the rule may not be kept. From {FEW_POSITIVES} on "
+        f"By {rule} the threshold was chosen on {plural(num, 'validation sample')} of {names}"
+        f"{' together' if len(few) > 1 else ''}: on others the rule may not be kept. From {FEW_POSITIVES} on "
         "it is more than chance."
     )
     level: Level = "warn" if num < HARDLY_ANY else "note"
