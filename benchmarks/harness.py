@@ -36,6 +36,11 @@ def seconds_in_turn(
     return seconds
 
 
+def cpu_clock() -> float:
+    """Seconds that processors were at work for this process and those it has waited for: of a machine that others use, too."""
+    return sum(os.times()[:4])
+
+
 def ratio(ours: Sequence[float], peer: Sequence[float]) -> dict[str, float | int]:
     """How many times as long the peer took, round by round: above 1, ours is better. Costs of the same work, both."""
     ratios = [theirs / mine for mine, theirs in zip(ours, peer, strict=True)]

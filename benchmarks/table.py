@@ -108,6 +108,12 @@ AIMS = [
     Aim("training a table: speed against a bare torch loop", "train_table", "bare loop", ">=", 0.9),
     Aim("a table of 1,000,000 x 50 prepared: rows a second", "prepare_table", "rows_per_s", ">=", 100_000),
     Aim("the same: memory beyond the mapped output (MB)", "prepare_table", "peak_mb_beyond_output", "<=", 1024),
+    Aim("spoken digits, official test: accuracy, mean of 3 seeds", "accuracy_spoken_digits", "test_accuracy", ">=", 0.99),
+    Aim("the same: seconds of training, one thread, the slowest seed", "accuracy_spoken_digits", "training_cpu_s", "<=", 90),
+    Aim(
+        "spoken digits prepared, from WAV to log-mel: clips a second and core", "prepare_sounds", "clips_per_core_s", ">=", 750
+    ),
+    Aim("keyed SpecAugment, one thread: clips a second", "augment_sounds", "clips_per_s", ">=", 20_000),
     Aim("CIFAR-10's Parquet files prepared (s)", "prepare_cifar", "seconds", "<=", 60),
     Aim("CIFAR-10: memory beyond the mapped output (MB)", "prepare_cifar", "peak_mb_beyond_output", "<=", 1024),
 ]
