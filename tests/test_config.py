@@ -81,7 +81,7 @@ def test_names_of_other_frameworks_are_understood(defaults: dict[str, Any], give
     assert complaints({**defaults, given: 3}) == [said]
 
 
-OF_KIND = {"table": "table", "audio": "audio", "waveform": "audio", "text": "text"}
+OF_KIND = {"table": "table", "audio": "audio", "waveform": "audio", "audio-augmentation": "audio", "text": "text"}
 
 
 @pytest.mark.usefixtures("own_modules")
@@ -89,7 +89,7 @@ def test_every_file_of_conf_is_allowed() -> None:
     with candidate(Overrides(), ROOT / "conf") as conf:
         for group in groups(conf):
             for choice in choices(conf, group):
-                kind = OF_KIND.get(choice) if group == "augment" else None
+                kind = OF_KIND.get(choice) if group in ("augment", "study") else None
                 rows = [f"data={kind}"] if kind else []
                 values = composed(conf, [*rows, f"{group}={choice}"])
                 if values["data"]["source"] != "digits":
