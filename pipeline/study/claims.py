@@ -22,6 +22,7 @@ from typing import Any
 
 from pipeline import artifacts
 from pipeline.processes import is_at_work
+from pipeline.wording import counted
 
 LEASE_S = 90.0
 """Longer than workers that were asked to stop may take to save (LAST_S), during which their runner gives no sign of life."""
@@ -92,7 +93,10 @@ class Claims:
             self.held.add(name)
             new.append(name)
             over += [why] if why else []
-        self.news += [f"study: {num} runs are taken over from {why}" for why, num in Counter(over).items()]
+        self.news += [
+            f"study: {counted(num, 'run')} {'is' if num == 1 else 'are'} taken over from {why}"
+            for why, num in Counter(over).items()
+        ]
         return True
 
     def release(self, names: Collection[str]) -> None:

@@ -22,6 +22,7 @@ from pipeline.study.statistics import (
     verdict,
 )
 from pipeline.study.wording import contrast_words, label, numbers, shown, tried
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from pipeline.schema.study import StudyDefinition
@@ -279,7 +280,8 @@ def _notes(metric: str, outcomes: Sequence[Outcome]) -> list[str]:
     notes, accepted = [], sum(outcome.accepted for outcome in outcomes)
     devices = sorted({str(outcome.result.device) for outcome in outcomes})
     if accepted:
-        notes.append(f"{accepted} of {len(outcomes)} runs were computed by older code, which was accepted")
+        were = "was" if accepted == 1 else "were"
+        notes.append(f"{accepted} of {counted(len(outcomes), 'run')} {were} computed by older code, which was accepted")
     if len(devices) > 1:
         notes.append(f"the runs were computed on different devices: {_listed(devices)}")
     if METRICS[metric].better == "neither":

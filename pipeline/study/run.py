@@ -32,6 +32,7 @@ from pipeline.study.schedule import Workers, carry_out, clear_state
 from pipeline.study.tables import results_of
 from pipeline.train.device import device_type
 from pipeline.train.program import program_of
+from pipeline.wording import counted
 
 LOOK_EVERY_S = 1.0
 T = TypeVar("T")
@@ -379,7 +380,8 @@ class SharedAgenda:
         self.found, self.claims.news = [], []
         if idle and not self.told >= set(self.elsewhere.values()):
             nums = Counter(self.elsewhere.values())
-            lines.append(f"study: waiting for {' and '.join(f'{num} runs of {who}' for who, num in nums.items())}")
+            waited = " and ".join(f"{counted(num, 'run')} of {who}" for who, num in nums.items())
+            lines.append(f"study: waiting for {waited}")
             self.told |= nums.keys()
         return found, lines
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.study.found import Effect, Effects
+from pipeline.wording import counted
 
 LABELS = {"augment.strength": "augmentation", "train.limit": "training samples", "data.size": "image size"}
 """Keys whose last part says too little by itself."""
@@ -80,19 +81,19 @@ def numbers(variant: Effect) -> str:
 
 def paired_over(variant: Effect) -> str:
     """ "8 seeds", or "5 folds x 2 seeds"."""
-    return _so_many(variant.num_seeds, variant.num_folds, f"{variant.num_seeds} seeds")
+    return _so_many(variant.num_seeds, variant.num_folds, counted(variant.num_seeds, "seed"))
 
 
 def tried(found: Effects) -> str:
     """Of how many runs each variant is: "8 seeds", or "5 folds x 2 seeds"."""
     num = len(found.seeds)
-    return _so_many(num, found.folds, f"{num} seed{'s' if num != 1 else ''}")
+    return _so_many(num, found.folds, counted(num, "seed"))
 
 
 def _so_many(seeds: int, folds: int | None, alone: str) -> str:
     if folds is None:
         return alone
-    return f"{folds} folds" if seeds == 1 else f"{folds} folds x {seeds} seeds"
+    return counted(folds, "fold") if seeds == 1 else f"{counted(folds, 'fold')} x {counted(seeds, 'seed')}"
 
 
 def _form(variant: Effect) -> str:

@@ -172,7 +172,7 @@ def test_a_torn_claim_holds_as_long_as_one_without_signs_of_life(folder, content
         assert own.others(["a"]) == {"a": "somebody whose claim is torn"}
         os.utime(folder / "a", (time.time() - LEASE_S - 5,) * 2)
         assert own.take(["a"])
-        assert own.news == ["study: 1 runs are taken over from somebody whose claim is torn"]
+        assert own.news == ["study: 1 run is taken over from somebody whose claim is torn"]
     assert list(folder.iterdir()) == []
 
 

@@ -19,7 +19,7 @@ from pipeline.report.run.records import Curves, Evaluation, Records
 from pipeline.report.run.rules.finding import Finding
 from pipeline.report.run.rules.gradients import gradient_ratio
 from pipeline.report.svg import style
-from pipeline.report.words import count, measure, measured, number, percent, plain, points
+from pipeline.report.words import count, measure, measured, number, percent, plain, plural, points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -156,7 +156,7 @@ def _of_classes(records: Records, predictions: Predictions, num_bins: int) -> It
         yield "precision_recall", _areas("Average precision", weakest, "precision"), figures.precision_recall(weakest)
     if predictions.task == "single" and len(classes) <= figures.DRAWN:
         matrix = ev.confusion_matrix(predictions.labels, predictions.predictions, len(classes))
-        right = f"{count(matrix.trace())} of {count(matrix.sum())} test samples are right"
+        right = f"right are {count(matrix.trace())} of {plural(int(matrix.sum()), 'test sample')}"
         yield "confusion", f"Confusion matrix of {len(classes)} classes: {right}.", figures.confusion(matrix, classes)
 
 
@@ -168,7 +168,7 @@ def _of_numbers(predictions: Numbers) -> Iterator[tuple[str, str, Figure]]:
     """Of the first number, where there are several."""
     name, actual, predicted = predictions.targets[0], predictions.actual[:, 0], predictions.predicted[:, 0]
     spread = float(np.corrcoef(actual, predicted)[0, 1]) if actual.std() and predicted.std() else math.nan
-    alt = f"Predicted over actual {plain(name)} of {count(len(actual))} test samples, correlation {number(spread)}."
+    alt = f"Predicted over actual {plain(name)} of {plural(len(actual), 'test sample')}, correlation {number(spread)}."
     yield "predicted", alt, figures.against_actual(actual, predicted, name)
     errors = predicted - actual
     ends = f"{number(float(np.quantile(errors, 0.05)))} to {number(float(np.quantile(errors, 0.95)))}"
@@ -182,7 +182,7 @@ def _ends(what: str, curves: Curves, best: int, clean: ev.Floats, val: ev.Floats
 
 
 def _gradients(curves: Curves) -> str:
-    alt = f"Gradient norm of each of {len(curves.layers)} layers per epoch, on a logarithmic scale."
+    alt = f"Gradient norm of each of {plural(len(curves.layers), 'layer')} per epoch, on a logarithmic scale."
     return f"{alt} In the median epoch the first layer's is {number(gradient_ratio(curves))} times the last one's."
 
 

@@ -16,7 +16,7 @@ from pipeline.report.run.rules.guessing import accuracy_range, loss_of_guessing
 from pipeline.report.run.rules.leaks import telling
 from pipeline.report.run.rules.remedies import opposed
 from pipeline.report.run.rules.thresholds import thresholds
-from pipeline.report.words import count, interval, percent
+from pipeline.report.words import interval, percent, plural
 
 LEVELS: tuple[Level, ...] = ("good", "note", "warn")
 
@@ -118,7 +118,7 @@ def result(manifest: Manifest, test: Evaluation) -> str:
     if test.numbers:
         return numbers.result(manifest, test.numbers, test.num_samples)
     what = "the labels of " if manifest.task == "multi" else ""
-    samples = f"{what}{count(test.num_samples)} samples it has never seen"
+    samples = f"{what}{plural(test.num_samples, 'sample')} it has never seen"
     right = f"It is right on {percent(test.accuracy)} of {samples}"
     return f"{right} (95% interval {interval(*accuracy_range(test))}).{_left_open(test)}"
 

@@ -15,7 +15,7 @@ from pipeline.metrics import METRICS
 from pipeline.report.axes import log_numbers
 from pipeline.report.study.studies import Study
 from pipeline.report.svg import BLUE, GREEN, GREY, INK, LINE, MUTED, ORANGE, PAPER, TIP
-from pipeline.report.words import better, columns, duration, lines, measure, metric_words, number, signed
+from pipeline.report.words import better, columns, duration, lines, measure, metric_words, number, plural, signed
 
 WIDTH = 420
 COLOURS = {"helps": GREEN, "hurts": ORANGE, "failed": ORANGE, "equivalent": BLUE, "more": INK, "less": INK, "": INK}
@@ -91,8 +91,8 @@ def _told(variant: Mapping[str, Any], metric: str) -> str:
     text = f"{variant['name']}: {variant['verdict']}, {metric_words(metric)} {signed(variant['difference'])}"
     if variant["interval"] is not None:
         text += f" ({signed(variant['interval'][0])} to {signed(variant['interval'][1])})"
-    folds = f"{variant['num_folds']} folds x " if variant.get("num_folds") else ""
-    return f"{text}, {folds}{variant['num_seeds']} seeds"
+    folds = f"{plural(variant['num_folds'], 'fold')} x " if variant.get("num_folds") else ""
+    return f"{text}, {folds}{plural(variant['num_seeds'], 'seed')}"
 
 
 def losses(study: Study) -> Figure:

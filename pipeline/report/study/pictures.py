@@ -9,7 +9,7 @@ from pipeline.report.picture import Picture, picture_of
 from pipeline.report.study import figures, panels
 from pipeline.report.study.studies import Study
 from pipeline.report.svg import style
-from pipeline.report.words import count, duration, metric_words, signed
+from pipeline.report.words import count, duration, metric_words, plural, signed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,7 +75,7 @@ def _study_figures(study: Study) -> Iterator[tuple[str, tuple[str, str], str, Fi
             figures.cost(study),
         )
     if study.runs:
-        alt = f"Validation loss per epoch of {count(len(variants))} variants, each with what it is compared with."
+        alt = f"Validation loss per epoch of {plural(len(variants), 'variant')}, each with what it is compared with."
         yield ".curves", CAPTIONS["curves"], alt, panels.curves(study)
     mapped = [runs for runs in study.runs.values() if runs.layers]
     if mapped:

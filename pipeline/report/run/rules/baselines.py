@@ -9,7 +9,7 @@ from pipeline.report.run.records import Records
 from pipeline.report.run.rules import remedies
 from pipeline.report.run.rules.finding import Finding
 from pipeline.report.run.rules.training import from_nothing
-from pipeline.report.words import count, number, percent, points
+from pipeline.report.words import number, percent, plural, points
 
 
 def against_baseline(records: Records) -> list[Finding]:
@@ -37,7 +37,7 @@ def against_baseline(records: Records) -> list[Finding]:
 def _detail(found: Mapping[str, Any]) -> str:
     """Both scores, their difference with its interval, and by what the baseline was chosen."""
     shown, apart, scale = (percent, points, "accuracy") if found["measure"] == "accuracy" else (number, number, "mean error")
-    part = "" if found["whole"] else f", fitted on {count(found['num_rows'])} training samples,"
+    part = "" if found["whole"] else f", fitted on {plural(found['num_rows'], 'training sample')},"
     p = "" if found["p"] is None else f", p = {found['p']:.2g} by McNemar's exact test"
     ends = " to ".join(_signed(found[name], apart) for name in ("difference_low", "difference_high"))
     tried = ", ".join(f"{name} {shown(value)}" for name, value in found["tried"].items())

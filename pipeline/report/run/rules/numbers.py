@@ -9,7 +9,7 @@ from pipeline.report.run.rules.finding import Finding
 from pipeline.report.run.rules.guessing import loss_of_guessing
 from pipeline.report.run.rules.outcome import simple_method
 from pipeline.report.run.rules.training import from_nothing, to_learn
-from pipeline.report.words import between, count, number, percent, plural
+from pipeline.report.words import between, number, percent, plural
 
 HARDER = 0.1
 """By how much more the mean error on test samples must be, as a share of that on validation samples."""
@@ -28,7 +28,7 @@ def result(manifest: Manifest, scores: NumberScores, num: int) -> str:
     unit = " deviations" if others else ""
     off = f"{number(scores.mae)}{unit} (95% interval {between(scores.mae_low, scores.mae_high)})"
     share = f" It explains {percent(scores.r2)} of their variance." if scores.r2 is not None and scores.r2 > 0 else ""
-    return f"It is off by {off} on average in {what} of {count(num)} samples it has never seen.{share}"
+    return f"It is off by {off} on average in {what} of {plural(num, 'sample')} it has never seen.{share}"
 
 
 def learned(records: Records) -> Finding:
