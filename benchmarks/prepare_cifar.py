@@ -35,6 +35,7 @@ def prepare(folder: Path) -> None:
         path=None,
         train_path=str(folder / "cifar10_train.parquet"),
         val_path=None,
+        synonyms=None,
         test_path=str(folder / "cifar10_test.parquet"),
         size=None,
         resize="pad",

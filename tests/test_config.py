@@ -81,7 +81,15 @@ def test_names_of_other_frameworks_are_understood(defaults: dict[str, Any], give
     assert complaints({**defaults, given: 3}) == [said]
 
 
-OF_KIND = {"table": "table", "audio": "audio", "waveform": "audio", "audio-augmentation": "audio", "text": "text"}
+OF_KIND = {
+    "table": "table",
+    "audio": "audio",
+    "waveform": "audio",
+    "audio-augmentation": "audio",
+    "text": "text",
+    "synonyms": "text",
+    "text-augmentation": "text",
+}
 
 
 @pytest.mark.usefixtures("own_modules")

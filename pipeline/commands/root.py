@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.errors import ConfigError
 
 ROOT = Path()
-DATA_KEYS = ("data.path", "data.train_path", "data.val_path", "data.test_path")
+DATA_KEYS = ("data.path", "data.train_path", "data.val_path", "data.test_path", "data.synonyms")
 FILE_KEYS = (*DATA_KEYS, "cluster.token_path")
 
 

@@ -49,6 +49,19 @@ class Views(Protocol):
         """Against overfitting: the next step of augmentation in words, and the keys to set for it; none where all is on."""
 
 
+class PartialViews(Views, Protocol):
+    """Of a kind some of whose operations need more than rows."""
+
+    def lacking(self, policy: Any, fit: Fit) -> list[str]:
+        """A line for what is asked for and can't be, though the other operations go on."""
+
+
+def lacking(kind: str, policy: Any, fit: Fit) -> list[str]:
+    """What a policy asks for in vain."""
+    found = views_of(kind)
+    return cast(PartialViews, found).lacking(policy, fit) if hasattr(found, "lacking") else []
+
+
 def views_of(kind: str) -> Views:
     """The augmentation of a kind."""
     if kind in BUILT_IN:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import keyed
-from pipeline.artifacts import REJECTED, digest, make_dir, rejected_beside, write_csv, write_json
+from pipeline.artifacts import REJECTED, digest, file_digest, make_dir, rejected_beside, write_csv, write_json
 from pipeline.data.dataset import FORMAT, SPLITS, Manifest, manifest_dict
 from pipeline.data.intact import digests
 from pipeline.kinds.kind import Layout
@@ -34,7 +34,7 @@ from pipeline.prepare.sources import open_source
 from pipeline.prepare.splits import TRAIN
 from pipeline.prepare.telling import note, telling_features
 from pipeline.prepare.writing import Decoded, decoded, portions, spread, write_array, write_inputs, write_samples
-from pipeline.schema.data import DataConfig
+from pipeline.schema.data import PATHS, DataConfig
 from pipeline.schema.prepare import PrepareConfig
 
 
@@ -115,8 +115,9 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
 
 def dataset_digest(data: DataConfig, prepare: PrepareConfig, contents: str, code: str) -> str:
     """Identity of a dataset: keys, contents of the source, code. Where the source lies is no part of it."""
-    places = {"path", "train_path", "val_path", "test_path"}
-    return digest({"prepare": prepare.identity, "data": data.model_dump(exclude=places), "source": contents, "code": code})
+    found = {"prepare": prepare.identity, "data": data.model_dump(exclude={*PATHS}), "source": contents, "code": code}
+    beside = {"synonyms": file_digest(Path(data.synonyms))} if data.synonyms else {}
+    return digest(found | beside)
 
 
 def _write_splits(

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from pipeline.schema.base import Section
 
-PATHS = ("path", "train_path", "val_path", "test_path")
+PATHS = ("path", "train_path", "val_path", "test_path", "synonyms")
 
 
 def is_descriptor(path: Any) -> bool:
@@ -24,6 +24,8 @@ class DataConfig(Section):
 
     in_cells: ClassVar[bool] = False
     """Whether a table's cells in that column are the contents, as text; else they name files, or are encoded samples."""
+    takes_synonyms: ClassVar[bool] = False
+    """Whether the kind reads `synonyms`."""
     sample_files: ClassVar[frozenset[str]] = frozenset()
     """Suffixes of files that are samples of the kind, though beside images they are none: of texts."""
     beside_files: ClassVar[frozenset[str]] = frozenset()
@@ -39,6 +41,8 @@ class DataConfig(Section):
     val_path: str | None
     test_path: str | None
     """Given splits: these win over splitting by content. A split that is not given is cut from the training samples."""
+    synonyms: str | None
+    """Of texts: a file of words and what may stand for each, which augmentation takes."""
     size: int | list[int] | None
     """Of a sample, as its kind says; null: its own."""
     files: str | None
@@ -100,6 +104,8 @@ class DataConfig(Section):
     def _column_problems(self) -> list[str]:
         problems = []
         problems += self._kind_problems()
+        if self.synonyms is not None and not self.takes_synonyms:
+            problems.append(f"synonyms = {self.synonyms}: data of the kind {self.kind} have no words")
         problems += self.source_problems(self.source) if self.source != "auto" else []
         if self.content is not None and self.content in (self.label if isinstance(self.label, list) else [self.label]):
             what = self.content_key

@@ -17,7 +17,7 @@ from pipeline.data.view_files import check_space, stored_bytes
 from pipeline.data.views import write_view_folder
 from pipeline.kinds.keys import keys_of
 from pipeline.kinds.showing import Examples, showing_of
-from pipeline.kinds.views import views_of
+from pipeline.kinds.views import lacking, views_of
 from pipeline.schema.augment import AugmentConfig
 from pipeline.stages.entry import read_params, run_stage, section
 
@@ -36,6 +36,8 @@ def run() -> None:
     noun = showing_of(dataset.manifest.kind).NOUN
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     print(_plan(policy, noun, num_views, len(train), stored_bytes(train.stored, num_views)), flush=True)
+    for told in lacking(dataset.manifest.kind, policy, dataset.manifest.fit):
+        print(f"augment: {told}", flush=True)
     check_space(stage_dir("augment"), train.stored, num_views)
     with published_dir(stage_dir("augment")) as folder:
         started = time.monotonic()

@@ -11,6 +11,7 @@ from pipeline.schema.data import DataConfig
 
 Names = list[Annotated[str, Field(min_length=1)]]
 VARIED = ("data.vocabulary",)
+OPERATIONS = ("synonyms", "insert", "swap", "delete")
 
 
 class TextData(DataConfig):
@@ -18,6 +19,7 @@ class TextData(DataConfig):
 
     content_key = "text"
     in_cells = True
+    takes_synonyms = True
     sample_files = frozenset({"txt"})
 
     size: None
@@ -35,19 +37,23 @@ class TextPolicy(AugmentConfig):
 
     kind = "text"
 
-    delete: Probability
-    """Of a word to be left out; likewise the next."""
+    synonyms: Probability
+    """Of a word to be replaced by one of its synonyms (`data.synonyms`), unless it is a stop word. Likewise the next."""
+    insert: Probability
+    """For a synonym of any other word to be inserted somewhere."""
     swap: Probability
     """To change places with another one."""
+    delete: Probability
+    """To be left out."""
 
     @property
     def active(self) -> bool:
         """Whether any operation is on."""
-        return self.strength > 0 and max(self.delete, self.swap) > 0
+        return self.strength > 0 and any(getattr(self, name) for name in OPERATIONS)
 
     def scaled(self) -> Self:
         """The same policy with its strength taken into the operations."""
-        own = {name: getattr(self, name) * self.strength for name in ("delete", "swap")}
+        own = {name: getattr(self, name) * self.strength for name in OPERATIONS}
         return self if self.strength == 1 else self.model_copy(update={"strength": 1.0, **own})
 
 

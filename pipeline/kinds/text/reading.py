@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from pipeline.errors import DataError
 from pipeline.kinds.arrow import text_numbers
 from pipeline.kinds.kind import BadSampleError, Content, Contents, Fit, Layout, loaded
 from pipeline.kinds.reading import Decoded, Facts, Inspected, Laid, content_number
-from pipeline.kinds.text import vocabulary
+from pipeline.kinds.text import synonyms, vocabulary
 from pipeline.kinds.text.cleaning import CONTROLS, MOST_BYTES, cleaned, decoded
 from pipeline.kinds.text.keys import TextData
 
@@ -87,7 +89,8 @@ def lay(facts: Facts, survey: None, data: TextData, name: Callable[[int], str]) 
     """Bytes of UTF-8."""
     num = int((facts[:, _CONTROLS] != 0).sum())
     notes = [f"{num:,} texts have control characters, which are left out, such as that of {name(_first(facts))}"] if num else []
-    return Laid(Layout((), np.dtype(np.uint8), ragged=True, details={"vocabulary": data.vocabulary}), notes)
+    details = {"vocabulary": data.vocabulary, "synonyms": data.synonyms}
+    return Laid(Layout((), np.dtype(np.uint8), ragged=True, details=details), notes)
 
 
 def _first(facts: Facts) -> int:
@@ -115,12 +118,24 @@ def decode_batch(contents: Contents, numbers: keyed.U64, data: TextData, layout:
 
 
 def fit(rows: Iterator[NDArray[Any]], layout: Layout) -> tuple[Fit, list[str]]:
-    """The vocabulary of the training texts."""
-    known, num = vocabulary.learned((row.tobytes() for row in rows), hashed=layout.details["vocabulary"] == "hashed")
+    """The vocabulary of the training texts, and the synonyms of their words."""
+    hashed, given = layout.details["vocabulary"] == "hashed", layout.details["synonyms"]
+    words = Counter[str]()
+    known, num = vocabulary.learned(_counted((row.tobytes() for row in rows), words if given else None), hashed=hashed)
     if not num:
         raise DataError("no n-gram occurs in two training texts, so there is nothing to learn; give more texts")
-    if num == known.size - 1 or layout.details["vocabulary"] == "hashed":
-        return known.kept(), []
-    return known.kept(), [
+    notes = [] if hashed or num == known.size - 1 else [
         f"{num:,} n-grams occur in two training texts or more; the {known.size - 1:,} that occur in most are known"
-    ]
+    ]  # fmt: skip
+    if not given:
+        return known.kept(), notes
+    found, told = synonyms.of_words(Path(given), words)
+    return {**known.kept(), "synonyms": found}, [*notes, told]
+
+
+def _counted(texts: Iterator[bytes], words: Counter[str] | None) -> Iterator[bytes]:
+    """The texts, their words counted on the way."""
+    for text in texts:
+        if words is not None:
+            words.update(synonyms.words_of(text.decode()))
+        yield text

@@ -1,4 +1,4 @@
-"""Augmented texts: words left out or changing places, drawn for each word by its place (EDA, Wei and Zou 2019)."""
+"""Augmented texts, as of EDA (Wei and Zou 2019): words replaced by synonyms, inserted, changing places, left out."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pipeline.keyed import U64
 from pipeline.kinds.kind import Fit
 from pipeline.kinds.text.inputs import texts_of
 from pipeline.kinds.text.keys import TextPolicy
+from pipeline.kinds.text.synonyms import Synonyms, replaced
 
 if TYPE_CHECKING:
     from pipeline.kinds.ragged import Rows
@@ -24,8 +25,8 @@ ENGINE = 1
 _DENSE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"(\s*)([{_DENSE}][\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]*|[^\s{_DENSE}]+)")
 """White space and a word or, of a script without spaces, a character with its marks."""
-_DELETE, _SWAP, _WHERE = range(3)
-_DRAWS = 3
+_DELETE, _SWAP, _WITH, _REPLACE, _BY, _INSERT, _OF, _WHICH, _WHERE = range(9)
+_DRAWS = 9
 """Of a word."""
 
 
@@ -50,6 +51,17 @@ def advised(shape: Sequence[int], policy: TextPolicy) -> list[tuple[str, Mapping
     return [] if policy.swap else [("Let words of the training texts change places", {"augment.swap": 0.1})]
 
 
+def lacking(policy: TextPolicy, fit: Fit) -> list[str]:
+    """Which operations can't be, in a line: the others go on."""
+    named = [name for name in ("synonyms", "insert") if getattr(policy, name)]
+    if not named or "synonyms" in fit:
+        return []
+    return [
+        f"{' and '.join(f'augment.{name}' for name in named)}: no synonyms are known, so no word is taken for another; "
+        "regatta run data.synonyms=FILE names a file of them (docs/augmentation.md)"
+    ]
+
+
 def batch_views(stored: Rows, ids: U64, numbers: NDArray[np.int64], policy: TextPolicy, fit: Fit) -> Rows:
     """View `numbers[i]` of the texts as stored, ragged uint8, with sample ids `ids[i]`: ragged uint8."""
     import torch
@@ -57,20 +69,45 @@ def batch_views(stored: Rows, ids: U64, numbers: NDArray[np.int64], policy: Text
     from pipeline.kinds.ragged import Ragged
 
     assert isinstance(stored, Ragged)
+    known: Synonyms = fit.get("synonyms", {})
     views = [
-        _view(text.decode(), ids[i : i + 1], numbers[i : i + 1], policy).encode() for i, text in enumerate(texts_of(stored))
+        _view(text.decode(), ids[i : i + 1], numbers[i : i + 1], policy, known).encode()
+        for i, text in enumerate(texts_of(stored))
     ]
     items = torch.from_numpy(np.frombuffer(b"".join(views), np.uint8).copy()).to(stored.items.device)
     return Ragged(items, torch.tensor([len(view) for view in views], dtype=torch.int64))
 
 
-def _view(text: str, ids: U64, numbers: NDArray[np.int64], policy: TextPolicy) -> str:
+def _view(text: str, ids: U64, numbers: NDArray[np.int64], policy: TextPolicy, known: Synonyms) -> str:
     """Words are drawn for by their places; one word at least is left."""
     gaps, words = map(list, zip(*_WORD.findall(text), strict=True))
-    drawn = keyed.view_draws(policy.seed, ids, numbers, _DRAWS * len(words)).reshape(len(words), _DRAWS)
+    num = len(words)
+    drawn = keyed.view_draws(policy.seed, ids, numbers, _DRAWS * num).reshape(num, _DRAWS)
+    added = _added(words, drawn, policy.insert, known)
+    for i in np.flatnonzero(drawn[:, _REPLACE] < policy.synonyms).tolist():
+        words[i] = replaced(words[i], drawn[i, _BY], known) or words[i]
     for i in np.flatnonzero(drawn[:, _SWAP] < policy.swap).tolist():
-        j = int(drawn[i, _WHERE] * len(words))
+        j = int(drawn[i, _WITH] * num)
         words[i], words[j] = words[j], words[i]
     kept = drawn[:, _DELETE] >= policy.delete
     kept[int(drawn[:, _DELETE].argmax())] = True
-    return "".join(gap + word for gap, word, here in zip(gaps, words, kept.tolist(), strict=True) if here).strip()
+    found = []
+    for i, (gap, word) in enumerate(zip(gaps, words, strict=True)):
+        found += [f" {synonym}" for synonym in added.get(i, ())]
+        found += [gap + word if gap or not found else f"{_between(found[-1], word)}{word}"] if kept[i] else []
+    return "".join(found).strip()
+
+
+def _between(before: str, word: str) -> str:
+    """A blank after what was inserted, before a word at the beginning of the text; nothing in a script without spaces."""
+    return " " if before.startswith(" ") and not re.match(f"[{_DENSE}]", word) else ""
+
+
+def _added(words: Sequence[str], drawn: NDArray[np.float64], share: float, known: Synonyms) -> dict[int, list[str]]:
+    """By place the synonyms of other words that are inserted before it."""
+    found: dict[int, list[str]] = {}
+    for i in np.flatnonzero(drawn[:, _INSERT] < share).tolist():
+        synonym = replaced(words[int(drawn[i, _OF] * len(words))], drawn[i, _WHICH], known)
+        if synonym:
+            found.setdefault(int(drawn[i, _WHERE] * len(words)), []).append(synonym)
+    return found
