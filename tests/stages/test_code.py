@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DataError
+from pipeline.schema.data import PATHS
 from pipeline.stages.code import check_links, digest_file, locked_digest
 
-CONF = {f"{key}": "conf/data/digits.yaml" for key in ("path", "train_path", "val_path", "test_path")}
+CONF = {f"{key}": "conf/data/digits.yaml" for key in PATHS}
 
 
 def test_what_dvc_locks_is_the_hash_of_the_file() -> None:
