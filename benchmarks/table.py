@@ -92,6 +92,7 @@ AIMS = [
     Aim("two workers against one, Fashion-MNIST, batches of 1024", "cluster_workers", "one worker", ">=", 1.7),
     Aim("exact sums cost, of fast ones", "cluster_workers", "exact_costs", "<=", 0.3),
     Aim("Ray's published job: speed against Ray Train with a DataLoader", "cluster_job", "Ray Train with DataLoader", ">=", 4),
+    Aim("predicting arrays: speed against the bare network", "predict_arrays", "bare network", ">=", 0.8),
     Aim("a save after each epoch costs, of the whole time", "checkpoint", "overhead", "<=", 0.02),
     Aim("W&B mirror per run of a study (s)", "tracking_study", "s_per_cell", "<=", 0.15),
     Aim("Adult, official test: accuracy, mean of 3 seeds", "accuracy_adult", "test_accuracy", ">=", 0.871),

@@ -151,6 +151,20 @@ def write_bytes(path: Path, content: bytes) -> None:
         _sync_dir(path.parent)
 
 
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A place beside a file to write to, little by little; it takes the file's place where all went well, else it goes."""
+    partial = path.with_name(f"{path.name}.partial-{os.uname().nodename}-{os.getpid()}")
+    try:
+        yield partial
+        with storage_errors(path):
+            sync_file(partial)
+            partial.replace(path)
+            _sync_dir(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def create_new(path: Path, content: bytes) -> bool:
     """Create a file that is not there; False where it is. Of all processes that try at once, on any host, one creates it."""
     with storage_errors(path):
@@ -212,7 +226,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]])
     quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(columns)
     for row in rows:
-        cells = [*map(_no_formula, row)]
+        cells = [*map(no_formula, row)]
         (quoting if any("\r" in str(cell) for cell in cells) else writer).writerow(cells)
     write_bytes(path, text.getvalue().encode())
 
@@ -257,7 +271,7 @@ _FORMULA = re.compile("'*[=+@\\-\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """How a cell begins that a spreadsheet would compute (OWASP, CSV injection), or that looks like one kept from it."""
 
 
-def _no_formula(cell: Any) -> Any:
+def no_formula(cell: Any) -> Any:
     """A cell with ' before it where it could be a formula; numbers stay numbers."""
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) and not _is_number(cell) else cell
 

@@ -82,6 +82,10 @@ def dispatch(options: argparse.Namespace) -> int:
             from pipeline.commands.export import export
 
             return export(options)
+        case "predict":
+            from pipeline.commands.predict import predict
+
+            return predict(options)
         case "compose":
             from pipeline.commands.compose import compose
 
@@ -166,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--epoch", type=int, help="from 1 on")
     one.add_argument("--step", type=int, required=True, help="from 1 on, within --epoch; without it over all epochs")
     _add_export(commands.add_parser("export", help="a trained network as one file, ONNX or torch.export"))
+    _add_predict(commands.add_parser("predict", help="what a trained network says of files, folders and tables"))
     one = commands.add_parser("compose", help="compose params.yaml from conf/ and check it; run nothing")
     _add_force(one)
     commands.add_parser("runs", help="what was trained here, with results")
@@ -220,6 +225,18 @@ def _add_export(one: argparse.ArgumentParser) -> None:
     one.add_argument("--format", choices=("onnx", "torch"), default="onnx", help="onnx needs the extra [export]")
     one.add_argument("--out", metavar="FOLDER", help="else exports/RUN/FORMAT")
     one.add_argument("--no-samples", action="store_true", help="no samples of your data go along, to check it elsewhere")
+
+
+def _add_predict(one: argparse.ArgumentParser) -> None:
+    one.add_argument("model", metavar="MODEL", help="a folder with model.json and best.safetensors, such as artifacts/train")
+    one.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="a file, a folder or a table of the trained kind of data, or - for stdin"
+    )
+    one.add_argument("--out", metavar="FILE", help=".csv, .jsonl or .parquet; else CSV in the terminal")
+    one.add_argument("--top", type=int, default=3, metavar="N", help="so many classes are named with their probabilities (3)")
+    one.add_argument(
+        "--calibrated", action="store_true", help="probabilities at the temperature that was fitted on validation samples"
+    )
 
 
 def _add_force(one: argparse.ArgumentParser) -> None:

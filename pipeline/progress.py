@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 LINE_EVERY_S = 10.0
 """Between two plain lines."""
@@ -57,8 +57,17 @@ class Display:
 
     note = ""
 
-    def __init__(self, name: str, unit: str, total: int | None, done: float = 0, every_s: float | None = None) -> None:
-        self.name, self.unit, self.total, self.done = name, unit, total, done
+    def __init__(
+        self,
+        name: str,
+        unit: str,
+        total: int | None,
+        done: float = 0,
+        every_s: float | None = None,
+        stream: TextIO | None = None,
+    ) -> None:
+        """stream: where plain lines go; None: the standard output."""
+        self.name, self.unit, self.total, self.done, self.stream = name, unit, total, done, stream
         self.every_s = LINE_EVERY_S if every_s is None else every_s
         self.bar = self._bar() if sys.stderr.isatty() else None
         self.begin()
@@ -103,9 +112,9 @@ class Display:
     def say(self, text: str) -> None:
         """A line of its own."""
         if self.bar is not None:
-            self.bar.write(text, file=sys.stdout)
+            self.bar.write(text, file=self.stream or sys.stdout)
         else:
-            print(text, flush=True)
+            print(text, file=self.stream or sys.stdout, flush=True)
         self.told = time.monotonic()
 
     def close(self) -> None:

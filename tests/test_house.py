@@ -20,7 +20,7 @@ ORDER = [
     {"kinds", "evaluation", "mirror"},
     {"model", "data", "tracking"},
     {"prepare", "runs", "baselines", "export"},
-    {"train"},
+    {"train", "prediction"},
     {"study", "report"},
     {"distributed"},
     {"stages"},
@@ -41,12 +41,15 @@ EDGES = {
     "sklearn": {"prepare", "baselines"},
     "jinja2": {"report"},
 }
-# Files that write otherwise than through artifacts.py: into a folder that is published whole, lines of a log, a copy to try.
+# Files that write otherwise than through artifacts.py: into a folder or file that is published whole, lines of a log, a copy
+# to try.
 WRITERS = {
     "commands/isolated.py",
+    "commands/predict.py",
     "commands/verify.py",
     "data/view_files.py",
     "overrides.py",
+    "prediction/output.py",
     "prepare/writing.py",
     "stages/evaluate.py",
     "stages/study.py",

@@ -19,7 +19,7 @@ SPLITS = ("train", "val", "test")
 SplitName = Literal["train", "val", "test"]
 Task = Literal["single", "multi", "number"]
 """single: one of the classes; multi: any number of them; number: one number or several, and no classes."""
-FORMAT = 4
+FORMAT = 5
 FEW = 100
 """With fewer samples in a split, an accuracy is off by ten percentage points or so."""
 
@@ -61,6 +61,10 @@ class Manifest:
     telling: dict[str, str] = field(default_factory=dict)
     """Features that alone say nearly all of the answer, where there are such: what is `said` of them, and the key and value
     that do `without` them."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """The section `data` without its paths: how samples are read, also those that come to be predicted."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """What else decoding needs of the whole dataset, as far as `fit` does not hold the same."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of every other file of the dataset, by its path there."""
 

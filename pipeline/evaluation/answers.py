@@ -35,6 +35,8 @@ class Answers:
     decision: Decision
     temperature: float | None = None
     """By which logits are divided; None: probabilities are as they are."""
+    fitted: float | None = None
+    """The temperature that fits validation samples best, whether it is used or not; None: there were none."""
 
     def probabilities(self, given: NDArray[Any]) -> NDArray[Any]:
         """At the temperature that is used."""
@@ -67,6 +69,7 @@ def described(answers: Answers) -> dict[str, Any]:
         "task": own.task,
         "classes": answers.classes,
         "temperature": answers.temperature,
+        "fitted_temperature": answers.fitted,
         "cuts": [asdict(cut) for cut in own.thresholds.cuts] if own.thresholds else None,
         "shares": None if own.shares is None else own.shares.tolist(),
         "least_confidence": own.least_confidence,
@@ -84,4 +87,5 @@ def load_answers(file: Path, weights: str) -> Answers:
     thresholds = Thresholds(cuts, np.zeros(len(cuts), np.int64), []) if cuts else None
     shares = None if values["shares"] is None else np.array(values["shares"])
     decision = Decision(values["task"], thresholds, shares, values["least_confidence"])
-    return Answers(weights, values["rule"], values["classes"], decision, values["temperature"])
+    temperatures = values["temperature"], values.get("fitted_temperature")
+    return Answers(weights, values["rule"], values["classes"], decision, *temperatures)

@@ -25,8 +25,8 @@ from pipeline.model.net import Net
 from pipeline.model.objective import Scale
 from pipeline.model.specs import MODULE, spec_of
 
-FORMATS = (1, 2, 3)
-"""Of model.json that can be read; 1 knows built-in networks alone, 2 rows of one shape alone."""
+FORMATS = (1, 2, 3, 4)
+"""Of model.json that can be read; 1 knows built-in networks alone, 2 rows of one shape alone, 3 not how samples are read."""
 
 
 @dataclass(frozen=True)

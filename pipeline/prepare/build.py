@@ -107,6 +107,8 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
         targets=division.targets,
         target_fit=division.target_fit,
         telling=telling._asdict() if telling else {},
+        data=data.model_dump(exclude={*PATHS}),
+        details={key: value for key, value in layout.details.items() if key not in fit or fit[key] != value},
         files=digests(folder),
     )
     write_json(folder / "dataset.json", manifest_dict(manifest))

@@ -87,16 +87,16 @@ class Samples:
 def scan(source: Source, kind: Reading, data: Any, workers: int) -> Samples:
     """Read every sample once: its content number and header. Contents of more than the kind's `max_bytes` are not read."""
     columns, max_bytes = _Columns(kind), kind.max_bytes(data)
-    tasks = (_capped(portion, max_bytes) for portion in source.read())
-    inspect = partial(_inspected, kind.inspect_batch, kind.NUM_FACTS, data)
+    tasks = (capped(portion, max_bytes) for portion in source.read())
+    inspect = partial(inspected, kind.inspect_batch, kind.NUM_FACTS, data)
     with Display("prepare: reading", "sample", source.num_samples) as display, crashes_explained():
-        for portion, found in ordered(inspect, tasks, _weight, workers, threads=in_threads(kind)):
+        for portion, found in ordered(inspect, tasks, memory_of, workers, threads=in_threads(kind)):
             columns.add(portion, found)
             display.advance(len(portion))
     return columns.samples()
 
 
-def _weight(portion: Portion) -> int:
+def memory_of(portion: Portion) -> int:
     """Memory that a portion takes while it is read: the contents and a copy on its way."""
     return 2 * int(portion.num_bytes.sum())
 
@@ -134,7 +134,7 @@ def crashes_explained() -> Iterator[None]:
         ) from None
 
 
-def _capped(portion: Portion, max_bytes: int) -> Portion:
+def capped(portion: Portion, max_bytes: int) -> Portion:
     """Without the contents that are too large, which lists alone may have."""
     if not isinstance(portion.contents, list):
         return portion
@@ -149,7 +149,7 @@ def _capped(portion: Portion, max_bytes: int) -> Portion:
     return replace(portion, contents=contents, num_bytes=sizes, problems=portion.problems | told)
 
 
-def _inspected(inspect: Callable[..., Inspected], num_facts: int, data: Any, portion: Portion) -> Inspected:
+def inspected(inspect: Callable[..., Inspected], num_facts: int, data: Any, portion: Portion) -> Inspected:
     """What the kind finds, and the source's own problems before those."""
     judged = np.array([split not in (None, SPLITS[0]) for split in portion.splits.values], bool)[portion.splits.codes]
     judged[list(portion.problems)] = True

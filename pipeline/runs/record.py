@@ -27,7 +27,7 @@ from pipeline.schema.train import TrainConfig
 if TYPE_CHECKING:
     from pipeline.model.balance import Balance  # which imports torch
 
-MODEL_FORMAT = 3
+MODEL_FORMAT = 4
 """2: of rows of one shape, one for each sample. 1: of built-in networks alone, so without the name of
 a module and the digest of its code."""
 
@@ -258,6 +258,8 @@ def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manif
                 "fit": manifest.fit,
                 "lengths": manifest.lengths,
                 "windows": manifest.windows,
+                "data": manifest.data,
+                "details": manifest.details,
             },
             "classes": manifest.classes,
             "task": manifest.task,

@@ -131,7 +131,8 @@ def judge_classes(
         **about,
     }
     temperature = about["temperature"] if config.temperature == "used" else None
-    return predictions, metrics, Answers("", config.threshold, manifest.classes, decision, temperature)
+    own = Answers("", config.threshold, manifest.classes, decision, temperature, about.get("temperature"))
+    return predictions, metrics, own
 
 
 AREAS = ["class", "positives", "roc_area", "roc_area_low", "roc_area_high", "average_precision",

@@ -258,7 +258,7 @@ def test_a_crashing_decoder_names_the_samples(tmp_path: Path, monkeypatch: pytes
     class_folders(tmp_path / "photos", 20)
     (tmp_path / "out").mkdir()
     monkeypatch.setattr(parallel, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(scan, "_inspected", crash)
+    monkeypatch.setattr(scan, "inspected", crash)
     with pytest.raises(DataError, match=r"cat/0.png ... dog/9.png: a decoding process crashed or ran out of memory"):
         build_dataset(data_config("folder", path=str(tmp_path / "photos")), prepare_config(), tmp_path / "out", "code", 2)
 

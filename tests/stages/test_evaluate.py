@@ -351,6 +351,8 @@ def test_the_threshold_of_two_classes_is_that_of_the_second():
     assert sk.recall_score(labels, p[:, 1] > float(row["threshold"])) >= 0.9
     chances = np.array(table["probabilities"].to_pylist())
     assert np.array_equal(table["prediction"].to_numpy(), chances[:, 1] > float(row["threshold"]))
+    kept = artifacts.read_json(Path("artifacts/evaluate/tables/decision.json"))
+    assert (kept["temperature"], kept["fitted_temperature"]) == (None, metrics["temperature"])
     assert np.allclose(table["confidence"].to_numpy(), chances[np.arange(len(chances)), table["prediction"].to_numpy()])
     assert metrics["roc_area"] == pytest.approx(sk.roc_auc_score(table["label"].to_numpy(), chances[:, 1]))
     assert metrics["roc_area_low"] < metrics["roc_area"] < metrics["roc_area_high"]

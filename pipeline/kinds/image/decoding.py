@@ -207,7 +207,8 @@ def _drafted(image: Image.Image, turn: int, rule: ImageRule, shape: tuple[int, i
 def _plain(image: Image.Image, channels: int, values: Range | None) -> Image.Image:
     """Mode L or RGB."""
     if _is_deep(image):
-        assert values is not None, "images of more than 8 bits need a range"
+        if values is None:
+            raise BadSampleError("has more than 8 bits a value, as no image had that the dataset was made of")
         image = Image.fromarray(values.eight_bits(np.asarray(image)))  # Pillow's own conversion clips at 255
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
@@ -224,7 +225,7 @@ def _placed(image: Image.Image, turn: int, extent: Box | None, rule: ImageRule, 
     """Resized, then turned upright, then padded with black: pixels (C, H, W)."""
     height, width = shape[1:] if turn < 5 else shape[:0:-1]
     if rule.size is None and image.size != (width, height):
-        raise BadSampleError(f"is {image.width} x {image.height} when decoded, but its header says {width} x {height}")
+        raise BadSampleError(f"is {image.width} x {image.height} when decoded, but {width} x {height} are expected")
     size, box = fitted(extent or (0.0, 0.0, *image.size), (width, height), rule.resize, rule.enlarge)
     image = image.resize(size, Image.Resampling.BILINEAR, box=box)
     if turn != 1:

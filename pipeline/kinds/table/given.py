@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.kinds.kind import Fit
 from pipeline.kinds.table.columns import Column, columns_in
-from pipeline.kinds.table.rows import UNKNOWN, stored_rows
-from pipeline.wording import counted, first_of, share
+from pipeline.kinds.table.rows import MOST_NAMED, UNKNOWN, check_all_there, stored_rows
+from pipeline.wording import counted, share
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_SHOWN = 5
 _WRITTEN = {"y/m/d": "%Y/%m/%d", "d.m.y": "%d.%m.%Y", "d/m/y": "%d/%m/%Y", "m/d/y": "%m/%d/%Y"}
 """By the order of a date's parts how times are written in it, unless it is that of programs."""
 
@@ -29,7 +28,7 @@ def rows_of(samples: Any, fit: Fit) -> NDArray[np.float32]:
     batch = _batch(samples, columns)
     rows, problems = stored_rows(batch, columns)
     if problems:
-        said = "; ".join(f"row {i}: {problems[i]}" for i in sorted(problems)[:_SHOWN])
+        said = "; ".join(f"row {i}: {problems[i]}" for i in sorted(problems)[:MOST_NAMED])
         raise DataError(f"{share(len(problems), len(rows))} rows are none of this table ({said})")
     _tell_unknown(batch, rows, columns)
     return rows
@@ -41,18 +40,8 @@ def _batch(samples: Any, columns: Sequence[Column]) -> pa.RecordBatch:
 
     names = [column.name for column in columns]
     given = _columns(samples, names)
-    _check_all_there(names, given, "")
+    check_all_there(names, given, "")
     return pa.RecordBatch.from_arrays([_text(given[column.name], column) for column in columns], names)
-
-
-def _check_all_there(names: list[str], given: Collection[str], place: str) -> None:
-    lacking = [repr(name) for name in names if name not in given]
-    if lacking:
-        there = ", ".join(map(repr, given)) or "none"
-        raise DataError(
-            f"{place}no column {first_of(lacking, _SHOWN)}; there are {there}. Give all {len(names)} columns that were "
-            "learned from, with None where a value is missing"
-        )
 
 
 def _columns(samples: Any, names: list[str]) -> Mapping[str, Any]:
@@ -69,7 +58,7 @@ def _columns(samples: Any, names: list[str]) -> Mapping[str, Any]:
             )
         return {str(name): samples[name] for name in samples}
     for i, row in enumerate(samples):
-        _check_all_there(names, row, f"row {i}: ")
+        check_all_there(names, row, f"row {i}: ")
     return {name: [row[name] for row in samples] for name in names}
 
 

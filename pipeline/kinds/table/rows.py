@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import DataError
 from pipeline.kinds.table import cells
 from pipeline.kinds.table.columns import Column
+from pipeline.wording import first_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,10 +19,23 @@ if TYPE_CHECKING:
 UNKNOWN = -1.0
 """A category that is none of the column's texts."""
 DAY = 86400
+MOST_NAMED = 5
+
+
+def check_all_there(names: list[str], given: Collection[str], place: str) -> None:
+    """DataError where a column that was learned from is lacking. place: words before what is said."""
+    lacking = [repr(name) for name in names if name not in given]
+    if lacking:
+        there = ", ".join(map(repr, given)) or "none"
+        raise DataError(
+            f"{place}no column {first_of(lacking, MOST_NAMED)}; there are {there}. Give all {len(names)} columns that were "
+            "learned from, with None where a value is missing"
+        )
 
 
 def stored_rows(batch: pa.RecordBatch, columns: Sequence[Column]) -> tuple[NDArray[np.float32], dict[int, str]]:
     """Rows (n, stored columns), and by row why it can't be taken: a cell that is not what its column is."""
+    check_all_there([column.name for column in columns], batch.schema.names, "")
     num = sum(1 for column in columns for _ in column.stored())
     rows, problems, at = np.empty((len(batch), num), np.float32), dict[int, str](), 0
     for column in columns:

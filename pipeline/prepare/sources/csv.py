@@ -66,6 +66,12 @@ def tables_with_content(folder: Path, data: DataConfig) -> list[Path]:
     return [table for table in tables if data.content in _header(table, _delimiter(table, columns_of(data)))]
 
 
+def header_of(table: Path, content: str | None) -> list[str]:
+    """Names of the columns of a table with that of the content."""
+    headers = [_header(table, delimiter) for delimiter in _DELIMITERS]
+    return max(headers, key=lambda header: (content in header, len(header)))
+
+
 def _tables(path: Path, key: str) -> dict[Path, str | None]:
     if path.is_file():
         return {path: None}

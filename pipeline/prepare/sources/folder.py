@@ -86,13 +86,19 @@ def _list_strays(folder: Folder, listing: _Listing) -> None:
 
 def _raw(folder: Folder, name: str, item: ClassFolder) -> Raw:
     path = folder.path / name
+    return raw_of(path, readable_name(path.relative_to(folder.root)))._replace(labels=(item.label,), split=item.split)
+
+
+def raw_of(path: Path, source: str) -> Raw:
+    """A file as a sample without a label."""
+    nothing = Raw(source, None, (), None, 0)
     try:
         status = path.stat()
     except OSError as error:
-        return _problem(folder, name, item, _why(path, error))
+        return nothing._replace(problem=_why(path, error))
     if not stat.S_ISREG(status.st_mode):
-        return _problem(folder, name, item, "not a regular file")
-    return _problem(folder, name, item, None)._replace(content=path, num_bytes=status.st_size)
+        return nothing._replace(problem="not a regular file")
+    return nothing._replace(content=path, num_bytes=status.st_size)
 
 
 def _why(path: Path, error: OSError) -> str:

@@ -56,7 +56,7 @@ def open_parquet(path: Path, data: DataConfig) -> Source:
     key = key_of(path, data)
     found = _found(path, key)
     if any(found.values()):
-        lacking = [name for name in found if not {*columns.labels} <= {*_column_names(path / name)}]
+        lacking = [name for name in found if not {*columns.labels} <= {*column_names(path / name)}]
         check_labelled(lacking, found, path, columns.labels)
     files = [_file(path / name, name, split, columns, key) for name, split in found.items()]
     if len({file.task for file in files}) > 1:
@@ -149,7 +149,7 @@ def _found(path: Path, key: str) -> dict[str, str | None]:
     return splits_of_tables(names, path, key, joined=True)
 
 
-def _column_names(path: Path) -> list[str]:
+def column_names(path: Path) -> list[str]:
     with _opened(path) as file:
         names: list[str] = file.schema_arrow.names
         return names
@@ -162,12 +162,12 @@ def _file(path: Path, name: str, split: str | None, columns: Columns, key: str) 
         check_columns(columns, schema.names, path, key, partial(_simple_rows, file, path, columns.labels))
         _check_content_type(schema.field(columns.content).type, path, columns.content)
         names = None if columns.several or columns.numbers else _declared(schema.metadata or {}, columns.labels[0])
-        kind = schema.field(columns.labels[0]).type
-        task: Task = "multi" if _is_list(kind) and not columns.numbers else columns.task
+        listed = not columns.numbers and _is_list(schema.field(columns.labels[0]).type)
+        task: Task = "multi" if listed else columns.task
         size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
         batch = max(1, min(_MAX_BATCH, _BATCH_BYTES * metadata.num_rows // max(size, 1)))
         batch = max(1, min(batch, _MAX_CELL_BYTES // max(_largest_value(path, metadata, columns), 1)))
-        plain = columns.several or columns.numbers or names or not _is_list(kind)
+        plain = columns.several or names or not listed
         switches = None if plain else _switches(file, path, columns.labels[0], batch)
         named = _holds_names(file, columns.content)
         return _File(path, readable_name(name or path.name), split, metadata.num_rows, batch, task, names, switches, named)

@@ -29,7 +29,7 @@ from pipeline.prepare.sources.encoding import not_utf8
 from pipeline.prepare.sources.given import check_labelled, splits_of_tables
 from pipeline.prepare.sources.layout import is_hidden, key_of, readable_name
 from pipeline.prepare.sources.lines import LINES, batches_of_lines, columns_of_lines, is_lines, rows_of_lines
-from pipeline.prepare.sources.table import Columns, columns_of, made_raw
+from pipeline.prepare.sources.table import Columns, check_content, columns_of, made_raw, unlabelled
 from pipeline.processes import one_line
 from pipeline.schema.base import nearest
 from pipeline.schema.data import DataConfig
@@ -42,7 +42,7 @@ _TYPES = ("number", "category", "date", "ignore")
 """Keys that name columns."""
 _DELIMITERS = ",;\t|"
 SUFFIXES = (".csv", ".tsv", ".tab", ".csv.gz", ".tsv.gz", ".parquet", *LINES)
-_ALSO = (".txt",)
+ALL_SUFFIXES = (*SUFFIXES, ".txt")
 """In a folder of tables whose rows are the samples."""
 _PORTION_BYTES = 4 * 2**20
 _SHOWN = 6
@@ -101,6 +101,24 @@ def open_table(path: Path, data: DataConfig) -> Source:
     return Source(columns.task, read, None, classes, tuple(notes), switches, named, cells=others)
 
 
+def open_rows(path: Path, data: DataConfig) -> Source:
+    """The rows of a table, whose labels nobody knows: where they have a column, it is as good as any other."""
+    columns, header = columns_of(unlabelled(data)), getattr(data, "header", None)
+    table = _table(path, None, columns, _without(columns_of(data).labels, header, path) if header else None)
+    _check_header(table, columns, header)
+    check_content(table.names, data)
+    names = [columns.content] if columns.content else [name for name in table.names if name]
+    return Source(columns.task, lambda: _portions(table, columns, names), None, None)
+
+
+def _without(labels: Sequence[str], header: list[str], path: Path) -> list[str]:
+    """The names of the columns, without those of labels where the first line has no cells for them."""
+    plain = not (_is_parquet(path) or is_lines(path))
+    widths = {len(_first_line(path, delimiter)) for delimiter in _DELIMITERS} if plain else set()
+    shorter = [name for name in header if name not in labels]
+    return shorter if len(header) not in widths and len(shorter) in widths else header
+
+
 def _trained(data: DataConfig, columns: Columns, header: list[str] | None) -> _Table:
     """The first table of the training samples: its columns are those of all."""
     key = "path" if data.path else "train_path"
@@ -114,7 +132,7 @@ def _places(path: Path, key: str) -> dict[Path, str | None]:
     if path.is_file():
         return {path: None}
     files = (file for file in path.iterdir() if not is_hidden(file.name))
-    names = sorted(file.name for file in files if file.name.lower().endswith((*SUFFIXES, *_ALSO)))
+    names = sorted(file.name for file in files if file.name.lower().endswith(ALL_SUFFIXES))
     if not names:
         raise DataError(f"{path}: no table in it ({', '.join(SUFFIXES)}); check data.path")
     return {path / name: split for name, split in splits_of_tables(names, path, key, joined=False).items()}
@@ -255,8 +273,8 @@ def _name(table: _Table) -> str:
 def _portion(batch: pa.RecordBatch, rows: Column, table: _Table, columns: Columns, features: Sequence[str]) -> Portion:
     """Rows as samples; what the cells beside the contents say is made out once for each that differs."""
     names = [name for name in columns.names if name != columns.content]
-    first, same = _different(batch.select(names))
-    cells = batch.select(names).take(first).to_pylist()
+    first, same = _different([batch[name] for name in names], len(batch))
+    cells = [{name: batch[name][i].as_py() for name in names} for i in first.tolist()]
     portion = portion_of([made_raw(columns, own, _name(table), 0, None, 0) for own in cells]).taken(same)
     contents = batch.select(list(features))
     size = max(1, contents.nbytes // len(batch))
@@ -264,10 +282,10 @@ def _portion(batch: pa.RecordBatch, rows: Column, table: _Table, columns: Column
     return replace(portion, rows=rows, contents=contents, num_bytes=np.full(len(batch), size), splits=splits)
 
 
-def _different(batch: pa.RecordBatch) -> tuple[Column, Column]:
+def _different(columns: Sequence[pa.Array], num: int) -> tuple[Column, Column]:
     """Places of the different rows, in the order in which they come first, and by row (n,) which of them it is."""
-    same = np.zeros(len(batch), np.int64)
-    for column in batch.columns:
+    first, same = np.zeros(1, np.int64), np.zeros(num, np.int64)
+    for column in columns:
         coded = column.dictionary_encode()
         same = same * len(coded.dictionary) + coded.indices.to_numpy()
         _, first, same = np.unique(same, return_index=True, return_inverse=True)

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.data.dataset import Task
+from pipeline.errors import DataError
 from pipeline.kinds.kind import BadSampleError, Content
 from pipeline.prepare.labels import label_text, number_texts, split_labels, switched_labels
 from pipeline.prepare.raw import Raw
 from pipeline.prepare.sources.layout import SPLIT_WORDS
 from pipeline.schema.data import DataConfig
+from pipeline.wording import first_of
+
+_NAMED = 6
+
+
+def unlabelled(data: DataConfig) -> DataConfig:
+    """The keys of a source whose samples bear neither labels, as if no number were to be predicted, nor splits or groups."""
+    return data.model_copy(update={"label": [], "target": "number", "split": None, "group": None, "time": None})
+
+
+def check_content(names: Sequence[str], data: DataConfig) -> None:
+    """DataError where a table that is to be predicted lacks the column of the content."""
+    if data.content not in (None, *names):
+        raise DataError(
+            f"a table without the column {data.content!r}, in which samples of the kind {data.kind} came in training; it has "
+            f"{first_of([*map(repr, names)], _NAMED)}"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,84 @@
+"""`regatta predict MODEL INPUT... [--out predictions.csv]`: what a trained network says of files, folders and tables."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ConfigError, DataError, StorageError
+from pipeline.processes import one_line
+from pipeline.progress import Display
+
+if TYPE_CHECKING:
+    from pipeline.prediction.model import Model, Predicted
+
+STDIN = "-"
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Predicted to all inputs, one after the other; 3 where there is none to some, each of which is named."""
+    folder = options.stood / Path(options.model).expanduser()
+    if not (folder / "model.json").is_file():
+        raise StorageError(
+            f"{options.model}: no model.json in it; name the folder of a trained network, such as artifacts/train"
+        )
+    if options.top < 1:
+        raise ConfigError(f"--top {options.top}: at least one class is named")
+    from pipeline.prediction.model import Model
+    from pipeline.prediction.output import table_at
+
+    model = Model.load(folder)
+    if model.rule:
+        print(f"regatta: answers by evaluate.threshold = {model.rule}", file=sys.stderr, flush=True)
+    out = options.stood / Path(options.out).expanduser() if options.out else None
+    with table_at(out, model, options.top, sys.stdout) as write, _shown(out) as display:
+        num, failed = 0, 0
+        for answers in _answers(model, options):
+            write(answers)
+            num, failed = num + len(answers), failed + len(answers.problems)
+            for name, said in answers.problems:
+                display.say(f"regatta: {one_line(name)}: {one_line(said)}")
+            display.advance(len(answers))
+    if not num and not failed:
+        raise DataError("no samples: there is nothing to predict")
+    if out:
+        print(f"{num:,} answers are in {options.out}", flush=True)
+    if failed:
+        print(f"regatta: no answer for {failed:,} of {num + failed:,}", file=sys.stderr, flush=True)
+    return DataError.exit_code if failed else 0
+
+
+def _answers(model: Model, options: argparse.Namespace) -> Iterator[Predicted]:
+    for word in options.inputs:
+        with _place(word, options.stood) as path:
+            name = "stdin" if word == STDIN else word.rstrip(os.sep) or word
+            yield from model.named(path, name, calibrated=options.calibrated)
+
+
+def _shown(out: Path | None) -> Display:
+    """How far it is, beside the answers; where they themselves go to a terminal they show it."""
+    display = Display("predict", "sample", None, stream=sys.stderr)
+    if out is None and sys.stdout.isatty():
+        display.close()
+        display.bar, display.every_s = None, float("inf")
+    return display
+
+
+@contextmanager
+def _place(word: str, stood: Path) -> Iterator[Path]:
+    """Where an input lies; the standard input in a file of its own, so that it may be of any size."""
+    if word != STDIN:
+        yield stood / Path(word).expanduser()
+        return
+    with tempfile.TemporaryDirectory(prefix="regatta-") as folder:
+        path = Path(folder) / "stdin"
+        with path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield path
