@@ -32,7 +32,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.accuracy import prepared, test_accuracy, trained
-from benchmarks.harness import cpu_clock, ratio, seconds_in_turn, write_row
+from benchmarks.harness import ratio, seconds_in_turn, write_row
 from pipeline.config import composed
 from pipeline.data.views import Views, open_views, write_view_folder
 from pipeline.kinds.audio.features import mel_bank
@@ -85,9 +85,9 @@ def accuracy(folder: Path) -> None:
         dataset, views = prepared(values, Path(scratch))
         simple = simple_of(values, dataset)
         for seed in range(SEEDS):
-            started = cpu_clock()
+            started = time.process_time()
             training = trained(values, dataset, views, [seed], threads=1)
-            seconds.append(cpu_clock() - started)
+            seconds.append(time.process_time() - started)
             own += test_accuracy(training, dataset)
             print(f"seed {seed}: test accuracy {own[-1]:.4f}, {seconds[-1]:.0f} CPU-s", flush=True)
     row: dict[str, Any] = {
@@ -149,19 +149,20 @@ def mean_accuracy(values: dict[str, Any], dataset: Any, views: Views) -> float:
 
 
 def prepare(folder: Path) -> None:
-    """All of `prepare`, its worker processes included, and a plain loop; that each file is read twice counts."""
+    """All of `prepare` in one process, and a plain loop; that each file is read twice counts."""
+    torch.set_num_threads(1)
     with recordings(folder) as place:
         values = configured(place)
         data, keys = data_section(values), validated(PrepareConfig, values["prepare"], "prepare")
 
         def ours() -> None:
             with tempfile.TemporaryDirectory() as scratch:
-                build_dataset(data, keys, Path(scratch), "benchmark")
+                build_dataset(data, keys, Path(scratch), "benchmark", workers=1)
 
         def loop() -> None:
             plain_loop(sorted((place / "recordings").glob("*.wav")))
 
-        seconds = seconds_in_turn({"ours": ours, "loop": loop}, 3, clock=cpu_clock)
+        seconds = seconds_in_turn({"ours": ours, "loop": loop}, ROUNDS, clock=time.process_time)
         num = len(list((place / "recordings").glob("*.wav")))
     row = {"clips_per_core_s": num / statistics.median(seconds["ours"]), "cpu_seconds": statistics.median(seconds["ours"])}
     peer = ratio(seconds["ours"], seconds["loop"]) | {"clips_per_core_s": num / statistics.median(seconds["loop"])}

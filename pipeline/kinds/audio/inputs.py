@@ -48,7 +48,8 @@ def as_stored(samples: Any, fit: Fit) -> torch.Tensor | list[torch.Tensor]:
     for sample in samples:
         try:
             content = loaded(sample if isinstance(sample, bytes) else Path(sample))
-            rows = features.rows(samples_of(content, recipe.channel), inspected(content).rate, recipe)
+            inspected(content)  # whether it is whole
+            rows = features.rows(*samples_of(content, recipe.channel), recipe)
         except BadSampleError as bad:
             raise DataError(f"{'bytes' if isinstance(sample, bytes) else sample}: {bad}") from None
         found.append(torch.from_numpy(np.stack(rows)))

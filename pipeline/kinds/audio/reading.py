@@ -73,7 +73,8 @@ def layout(facts: Facts, data: AudioData, name: Callable[[int], str]) -> Laid:
 def decode(content: Content, data: AudioData, layout: Layout) -> NDArray[Any] | list[NDArray[Any]]:
     """(1, bands, columns) float16 or (1, samples) float32; of a recording one for each window."""
     recipe = Recipe.of(layout.details)
-    made = features.rows(samples_of(content, recipe.channel), inspected(content).rate or recipe.rate, recipe)
+    samples, rate = samples_of(content, recipe.channel)
+    made = features.rows(samples, rate or recipe.rate, recipe)
     return made if layout.windows else made[0]
 
 

@@ -46,20 +46,23 @@ def inspected(content: Content) -> Header:
     return Header(num, rate, channels, 4 * num * (channels + 4))
 
 
-def samples_of(content: Content, channel: str) -> Samples:
-    """The samples (n,) of one channel or of all mixed, from -1 to 1; BadSampleError where the content is damaged."""
+def samples_of(content: Content, channel: str) -> tuple[Samples, int]:
+    """The samples (n,) of one channel or of all mixed, from -1 to 1, and their rate, 0 of an array, which says none.
+
+    BadSampleError where the content is damaged.
+    """
     if isinstance(content, np.ndarray):
-        return _checked(content.astype(np.float32) / _full_scale(content.dtype))
+        return _checked(content.astype(np.float32) / _full_scale(content.dtype)), 0
     assert isinstance(content, bytes)
     with _opened(content) as file:
-        num = file.frames
+        num, rate = file.frames, int(file.samplerate)
         try:
             values = file.read(num, dtype="float32", always_2d=True)  # GSM asks how many
         except (RuntimeError, ValueError) as error:
             raise BadSampleError(f"damaged ({_plain(error)})") from None
     if len(values) < num:
         raise BadSampleError(f"cut short: its header tells of {num} samples, and {len(values)} can be read")
-    return _checked(_one_channel(values, channel))
+    return _checked(_one_channel(values, channel)), rate
 
 
 def _one_channel(values: NDArray[Any], channel: str) -> Samples:

@@ -73,7 +73,8 @@ def test_what_is_read(name: str) -> None:
     content, far = READ[name]
     header = inspected(content)
     assert (header.num, header.rate, header.channels) == (len(CLIP) if name != "GSM" else header.num, RATE, 1)
-    found = samples_of(content, "mix")
+    found, rate = samples_of(content, "mix")
+    assert rate == RATE
     assert found.dtype == np.float32
     assert abs(len(found) - len(CLIP)) <= 640  # GSM: whole blocks
     assert np.abs(found[: len(CLIP)] - CLIP[: len(found)]).max() <= far
@@ -90,11 +91,11 @@ def test_channels() -> None:
     content = encoded(STEREO, 96_000, subtype="PCM_24")
     assert inspected(content)[:3] == (len(CLIP), 96_000, 2)
     for channel, factor in (("left", 1.0), ("right", 0.5), ("mix", 0.75)):
-        np.testing.assert_allclose(samples_of(content, channel), factor * CLIP, atol=1e-6)
-    assert np.array_equal(samples_of(WAV, "right"), samples_of(WAV, "left"))  # of one channel it is that
+        np.testing.assert_allclose(samples_of(content, channel)[0], factor * CLIP, atol=1e-6)
+    assert np.array_equal(samples_of(WAV, "right")[0], samples_of(WAV, "left")[0])  # of one channel it is that
 
 
 def test_samples_of_a_table_are_of_full_scale_or_floats() -> None:
     whole = np.round(CLIP * 32767).astype(np.int16)
-    np.testing.assert_allclose(samples_of(whole, "mix"), CLIP, atol=1e-4)
-    assert np.array_equal(samples_of(CLIP, "mix"), CLIP)
+    np.testing.assert_allclose(samples_of(whole, "mix")[0], CLIP, atol=1e-4)
+    assert np.array_equal(samples_of(CLIP, "mix")[0], CLIP)
