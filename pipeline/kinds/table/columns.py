@@ -10,7 +10,7 @@ from pipeline.errors import DataError
 from pipeline.kinds.table import cells
 from pipeline.kinds.table.cells import DATES
 from pipeline.kinds.table.keys import TableData
-from pipeline.kinds.table.survey import MOST_VALUES, Survey, Tally
+from pipeline.kinds.table.survey import MOST_VALUES, Survey, Tally, number_rows
 from pipeline.kinds.words import quoted, stands_for_missing
 from pipeline.wording import counted, first_of, some
 
@@ -121,7 +121,7 @@ def _decimal(tally: Tally, sign: str, asked: bool) -> str:
 
 def _found_column(found: Found, name: str, tally: Tally, judged: Tally, data: TableData, sign: str) -> None:
     asked, decimal = data.asked(name), _decimal(tally, sign, data.asked(name) == "number")
-    type_, reason = (asked, "") if asked else _recognised(name, tally, data.day_first, found.notes, decimal)
+    type_, reason = (asked, "") if asked else _recognised(name, tally, judged, data.day_first, found.notes, decimal)
     if type_ is None:
         found.left_out[name] = reason
     elif type_ == "date":
@@ -135,14 +135,16 @@ def _found_column(found: Found, name: str, tally: Tally, judged: Tally, data: Ta
         _say_unseen(found.notes, name, tally, judged)
 
 
-def _recognised(name: str, tally: Tally, day_first: bool | None, notes: list[str], decimal: str) -> tuple[str | None, str]:
+def _recognised(
+    name: str, tally: Tally, judged: Tally, day_first: bool | None, notes: list[str], decimal: str
+) -> tuple[str | None, str]:
     """A type, or None and why the column is left out."""
     said, words = tally.said, sum(tally.words.values())
     if not said:
         return None, "empty in all training rows"
     if tally.values is not None and len(tally.values) == 1 and not tally.empty:
         return None, f"the same in all training rows ({_shown(next(iter(tally.values)))})"
-    if tally.counts_rows:
+    if number_rows(tally, judged):
         return None, f"it numbers the rows (data.number=[{quoted(name)}] takes it)"
     if decimal or (tally.numbers and not tally.led and tally.numbers + tally.unread == said):
         return "number", ""

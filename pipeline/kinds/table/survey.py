@@ -6,7 +6,7 @@ training cells.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ MOST_VALUES = 10_000
 """Distinct texts that are remembered of a column."""
 LOOKED_AT, VARIED = 1000, 500
 """Of so many first cells, so many distinct ones are a sign of numbers as measured."""
+NUMBERED, DENSE = 20, 0.9
+"""So many whole numbers that rise from row to row, and miss no more than the rest of this share, number the rows."""
 
 
 @dataclass
@@ -58,6 +60,8 @@ class Tally:
     """Sum of the numbers."""
     whole: bool = True
     """Whether all numbers are whole."""
+    rising: bool = True
+    """Whether all cells are numbers, each larger than the one in the row before."""
 
     @property
     def said(self) -> int:
@@ -69,17 +73,28 @@ class Tally:
         """Cells that are no numbers and no obstacle: infinite ones, which are rejected, and usual words for missing values."""
         return self.infinite + sum(self.words.values())
 
-    @property
-    def counts_rows(self) -> bool:
-        """Whether the numbers are 0, 1, 2, ... or 1, 2, 3, ..., each once: they number the rows."""
-        whole = self.whole and self.num > 2 and self.numbers == self.num and self.low in (0.0, 1.0)
-        once = self.values is None or max(self.values.values(), default=0) == 1
-        return bool(
-            whole and once and self.high - self.low + 1 == self.num and 2 * self.total == self.num * (self.low + self.high)
-        )
-
 
 Tallies = dict[str, Tally]
+
+
+def number_rows(learned: Tally, judged: Tally) -> bool:
+    """Whether the cells of a column number the rows, those of training alone or all together.
+
+    Rows that are given as val or test or can't be taken have their numbers too, and lines that are no rows leave gaps.
+    """
+    return _count_rows([learned]) or _count_rows([learned, judged])
+
+
+def _count_rows(tallies: Sequence[Tally]) -> bool:
+    """Whether they are 0, 1, 2, ... or 1, 2, 3, ..., each once in any order, or rise from row to row with few gaps."""
+    num = sum(own.num for own in tallies)
+    if num < 3 or not all(own.whole and own.numbers == own.num for own in tallies):
+        return False
+    low, high = min(own.low for own in tallies), max(own.high for own in tallies)
+    span = high - low + 1
+    once = all(own.values is None or max(own.values.values(), default=1) == 1 for own in tallies)
+    exact = low in (0.0, 1.0) and span == num and 2 * sum(own.total for own in tallies) == num * (low + high)
+    return bool((once and exact) or (all(own.rising for own in tallies) and NUMBERED <= num <= span <= num / DENSE))
 
 
 @dataclass
@@ -112,6 +127,7 @@ def merged(one: Survey, other: Survey) -> Survey:
 def _add(one: Tally, other: Tally) -> None:
     for name in ("num", "empty", "numbers", "led", "infinite", "total"):
         setattr(one, name, getattr(one, name) + getattr(other, name))
+    one.rising = one.rising and other.rising and one.high < other.low
     one.low, one.high, one.whole = min(one.low, other.low), max(one.high, other.high), one.whole and other.whole
     one.odd, one.undated = one.odd or other.odd, one.undated or other.undated
     one.separated, one.decimals = one.separated or other.separated, _summed(one.decimals, other.decimals)
@@ -161,7 +177,12 @@ def _measured(column: pa.Array) -> Tally | None:
         return None
     found = Tally(num=len(column), empty=len(column) - len(said), numbers=len(said), values=None)
     _bound(found, values, np.ones(len(values), np.int64))
+    found.rising = _is_rising(values, found.num)
     return found
+
+
+def _is_rising(values: NDArray[np.float64], num: int) -> bool:
+    return len(values) == num and bool((np.diff(values) > 0).all())
 
 
 def _bound(found: Tally, values: NDArray[np.float64], counts: NDArray[np.int64]) -> None:
@@ -176,6 +197,7 @@ def _tally_numbers(found: Tally, texts: pa.Array, counts: NDArray[np.int64]) -> 
     found.numbers = int(counts[are].sum())
     found.led = int(counts[cells.matching(texts, cells.LED) & are].sum())
     _bound(found, values[are], counts[are])
+    found.rising = _is_rising(values[are], found.num)  # distinct texts come in the order of the rows
     _tally_decimals(found, texts, counts)
     if are.all():
         return

@@ -54,6 +54,12 @@ CASES = {
     "an id as asked": Case([f"u{i}" for i in range(NUM)], "category", "", {"category": ["x"]}),
     "numbers of rows": Case([str(i) for i in range(NUM)], None, "it numbers the rows (data.number=[x] takes it)"),
     "numbers of rows from 1": Case([str(i + 1) for i in range(NUM)], None, "it numbers the rows"),
+    "numbers of rows with gaps": Case([str(1000 + i + i // 50) for i in range(NUM)], None, "it numbers the rows"),
+    "whole numbers that rise with many gaps": Case([str(2 * i) for i in range(NUM)], "number"),
+    "whole numbers with few gaps that fall once": Case(
+        [*(str(i + i // 50) for i in range(1, NUM)), "0"], "number"
+    ),
+    "few whole numbers that rise": Case([str(60 + i) for i in range(18)], "number"),
     "numbers of rows as asked": Case([str(i) for i in range(NUM)], "number", "", {"number": ["x"]}),
     "constant": Case(["5"] * NUM, None, "the same in all training rows ('5')"),
     "empty": Case([""] * NUM, None, "empty in all training rows"),
@@ -185,3 +191,16 @@ def test_few_rows_are_told_what_suits_them() -> None:
     assert "2,499 rows: with fewer than 2,500 a narrower network" in notes(2499, bins=48)
     assert "regatta run preset=small-table" in notes(3, bins=9)
     assert "small-table" not in notes(2500, bins=48) + notes(3, bins=8)
+
+
+@pytest.mark.parametrize("start", [0, 1, 1000])
+@pytest.mark.parametrize("portions", [1, 3])
+def test_rows_that_are_judged_or_rejected_have_their_numbers_too(start: int, portions: int) -> None:
+    num = 1500  # more than are looked at for numbers as measured
+    batch = pa.RecordBatch.from_pydict({"x": [str(start + i) for i in range(num)], "other": ["1.5", "2.5", "4"] * 500})
+    judged = np.random.default_rng(0).random(num) < 0.3
+    size = num // portions
+    whole, *more = (surveyed(batch.slice(at, size), judged[at : at + size], []) for at in range(0, num, size))
+    for own in more:
+        whole = merged(whole, own)
+    assert "it numbers the rows" in found_columns(whole, table_config()).left_out["x"]
