@@ -179,10 +179,11 @@ class Project:
     evaluate: EvaluateConfig
 
     def value(self, key: str) -> Any:
-        """Of a dotted key; of a section itself, the section."""
-        section, _, name = key.partition(".")
-        own = getattr(self, section)
-        return getattr(own, name) if name else own
+        """Of a dotted key, into sections, and mappings such as a module's own keys; of a section itself, the section."""
+        own: Any = self
+        for name in key.split("."):
+            own = own[name] if isinstance(own, Mapping) else getattr(own, name)
+        return own
 
 
 @dataclass(frozen=True)

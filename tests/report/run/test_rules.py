@@ -303,3 +303,17 @@ def test_a_step_without_a_command_shows_none():
     assert [step.command for step in remedies.larger(given)] == ["regatta run model.keys.width=32"]
     (step,) = remedies.larger(records([0.65] * 6, settings=module))
     assert (step.command, "regatta run model.keys.KEY=VALUE" in step.text) == ("", True)
+
+
+def test_a_module_that_underfits_is_made_larger_by_its_own_key():
+    module = {"model.arch": "module", "model.name": "spectrogram", "model.widths": [], "model.dropout": 0.0}
+    own = module | {"model.keys": {"width": 16}, "augment.strength": 0.0}
+    high = [0.99 * GUESS] * 6
+    given = records(high, high, settings=own, effects=[Effect("model.keys.width", 1, True)])
+    assert given.project.value("model.keys.width") == 16
+    said = finding(given, "Underfitting")
+    assert said.headline == "Underfits"
+    assert said.steps[0].changes == {"model.keys.width": 32}
+    assert remedies.ways(given, said.steps[0]) == {"model.keys.width": 1}
+    hurts = records(high, high, settings=own, effects=[Effect("model.keys.width", 1, False)])
+    assert all("model.keys.width" not in step.changes for step in finding(hurts, "Underfitting").steps)
