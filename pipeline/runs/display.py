@@ -19,8 +19,8 @@ SILENCE_S = 30.0
 class EpochDisplay:
     """Shows the first run's epochs as they end, and how far a long one is; keeps every epoch's line in a log file."""
 
-    def __init__(self, log: Path, epochs: int, steps_per_epoch: int, progress: Progress) -> None:
-        self.log, self.epochs, self.steps_per_epoch = log, epochs, steps_per_epoch
+    def __init__(self, log: Path, epochs: int, steps_per_epoch: int, progress: Progress, monitor: str) -> None:
+        self.log, self.epochs, self.steps_per_epoch, self.monitor = log, epochs, steps_per_epoch, monitor
         self.shown = Display("train", "step", epochs * steps_per_epoch, self._steps(progress), SILENCE_S)
 
     def begin(self) -> None:
@@ -43,19 +43,27 @@ class EpochDisplay:
         train, clean, val = rows
         best = progress.best[0]
         assert best is not None
-        measure = measure_in(val)
         text = (
-            f"epoch {val['epoch']}/{total}  train loss {clean['loss']:.4f}  val loss {val['loss']:.4f}  "
-            f"val {measure} {val[measure]:.4f}  best epoch {best['epoch']}  {train['samples_per_s']:,.0f} samples/s"
+            f"epoch {val['epoch']}/{total}  train loss {clean['loss']:.4f}  {self._validated(val)}  "
+            f"best epoch {best['epoch']}{self._chosen()}  {train['samples_per_s']:,.0f} samples/s"
         )
         if self.shown.bar is not None:
-            self.shown.note = f"val loss {val['loss']:.4f}, best {best['loss']:.4f} at {best['epoch']}"
+            name = self.monitor.removeprefix("val_")
+            self.shown.note = f"val {name} {val[name]:.4f}, best {best[name]:.4f} at {best['epoch']}"
             self.shown.bar.set_description_str(f"epoch {val['epoch']}/{total}")
             self._keep(text)
         elif progress.epoch in (1, total) or time.monotonic() - self.shown.told > EPOCH_EVERY_S:
             self.say(f"{text}{self._left()}")
         else:
             self._keep(text)
+
+    def _validated(self, val: Row) -> str:
+        """The loss, the measure, and what the best epoch is chosen by, each once."""
+        names = dict.fromkeys(("loss", measure_in(val), self.monitor.removeprefix("val_")))
+        return "  ".join(f"val {name} {val[name]:.4f}" for name in names)
+
+    def _chosen(self) -> str:
+        return "" if self.monitor == "val_loss" else f" by {self.monitor}"
 
     def _steps(self, progress: Progress) -> int:
         return progress.epoch * self.steps_per_epoch + progress.step

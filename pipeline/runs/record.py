@@ -81,7 +81,8 @@ class Record:
         """Mirror and show what happens in the block, and write how it ends, by an error or without."""
         self.tracker = open_tracker(self.folder)
         self.progress = _progress(snapshot)
-        self.display = EpochDisplay(self.folder.path / "log.txt", self.program.epochs, self.steps_per_epoch, self.progress)
+        log, monitor = self.folder.path / "log.txt", self.folder.read()["monitor"]
+        self.display = EpochDisplay(log, self.program.epochs, self.steps_per_epoch, self.progress, monitor)
         self.display.say(self._headline())
         try:
             yield

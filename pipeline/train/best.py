@@ -20,11 +20,8 @@ class Best:
 
     def offer(self, progress: Progress, k: int, row: Row, weights: Tensor) -> None:
         """Take a run's weights (columns,) where its validation row is better than the best one so far."""
-        best, better = progress.best[k], True
-        if best is not None:
-            monitor = self.lanes[k].monitor
-            name, lower = monitor.removeprefix("val_"), METRICS[monitor].better == "lower"
-            better = row[name] < best[name] if lower else row[name] > best[name]
+        best = progress.best[k]
+        better = best is None or _rank(row, self.lanes[k].monitor) < _rank(best, self.lanes[k].monitor)
         progress.stale[k] = 0 if better else progress.stale[k] + 1
         if better:
             progress.best[k] = row
@@ -39,3 +36,9 @@ class Best:
             yield
         finally:
             flat.copy_(now)
+
+
+def _rank(row: Row, monitor: str) -> tuple[float, float]:
+    """The smaller the better. What counts answers is often the same in many epochs: then their loss decides."""
+    value = row[monitor.removeprefix("val_")]
+    return (value if METRICS[monitor].better == "lower" else -value, row["loss"])

@@ -53,7 +53,7 @@ def test_a_second_ctrl_c_ends_at_once():
 
 def test_plain_lines_tell_of_the_first_and_the_last_epoch_and_the_log_of_all(digits, tmp_path, capsys):
     trained = training(digits, [lane(0)], epochs=4)
-    display = EpochDisplay(tmp_path / "log.txt", trained.program.epochs, trained.steps_per_epoch, trained.progress)
+    display = EpochDisplay(tmp_path / "log.txt", trained.program.epochs, trained.steps_per_epoch, trained.progress, "val_loss")
 
     class Showing(Keeper):
         def after_block(self, trained):
@@ -71,10 +71,23 @@ def test_plain_lines_tell_of_the_first_and_the_last_epoch_and_the_log_of_all(dig
 
 def test_a_long_epoch_is_not_silent(digits, tmp_path, capsys):
     trained = training(digits, [lane(0)])
-    display = EpochDisplay(tmp_path / "log.txt", trained.program.epochs, trained.steps_per_epoch, trained.progress)
+    display = EpochDisplay(tmp_path / "log.txt", trained.program.epochs, trained.steps_per_epoch, trained.progress, "val_loss")
     display.shown.told -= 60
     trained.progress.step = 7
     display.step(trained.progress)
     display.step(trained.progress)
     (line,) = capsys.readouterr().out.splitlines()
     assert line == "epoch 1/3, step 7/20"
+
+
+def test_lines_name_what_the_best_epoch_is_chosen_by_and_its_value(digits, tmp_path, capsys):
+    trained = training(digits, [lane(0, monitor="val_macro_f1")], epochs=1)
+    display = EpochDisplay(tmp_path / "log.txt", 1, trained.steps_per_epoch, trained.progress, "val_macro_f1")
+
+    class Showing(Keeper):
+        def after_epoch(self, trained):
+            display.epoch(trained.progress, trained.latest_rows())
+
+    run_to_end(trained, Showing())
+    (line,) = capsys.readouterr().out.splitlines()
+    assert f"  val macro_f1 {trained.progress.best[0]['macro_f1']:.4f}  best epoch 1 by val_macro_f1  " in line

@@ -14,6 +14,8 @@ from pipeline.data.dataset import Dataset
 from pipeline.errors import ConfigError
 from pipeline.metrics import METRICS
 from pipeline.model.objective import Scale
+from pipeline.runs.state import Progress
+from pipeline.train.best import Best
 from pipeline.train.monitors import MONITORS, monitored, refused
 from pipeline.train.program import program_of
 
@@ -123,3 +125,18 @@ def test_a_ranking_of_one_class_alone_is_refused(digits):
         program_of(*configs(train__monitor="val_roc_area"), alone)
     program_of(*configs(train__monitor="val_macro_f1"), alone)
     assert "thresholds, which are chosen once" in refused("val_cost", "single")
+
+
+def test_of_epochs_with_the_same_value_the_one_of_the_smaller_loss_is_kept():
+    best, progress = (
+        Best([lane(0, monitor="val_macro_f1"), lane(1), lane(2, monitor="val_accuracy")], torch.zeros(3, 1)),
+        Progress.of(3),
+    )
+    rows = [(0.466, 0.9, 0.379), (0.466, 0.9, 0.320), (0.466, 0.9, 0.330), (0.466, 0.8, 0.320), (0.465, 0.9, 0.100)]
+    for epoch, (f1, accuracy, loss) in enumerate(rows, start=1):
+        row = {"epoch": epoch, "macro_f1": f1, "accuracy": accuracy, "loss": loss}
+        for k in range(3):
+            best.offer(progress, k, row, torch.full((1,), float(epoch)))
+    assert [row["epoch"] for row in progress.best] == [2, 5, 5]
+    assert best.flat[:, 0].tolist() == [2, 5, 5]
+    assert progress.stale == [3, 0, 0], "a tie of a smaller loss is a better epoch, an equal one is none"
