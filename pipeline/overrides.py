@@ -182,25 +182,31 @@ def _about_photos(file: Any, overrides: Overrides) -> list[str]:
 
 
 def chosen(overrides: Overrides, conf: Path = CONF) -> Values:
-    """The file of each group that is in force: said, brought along by one that was said, or the default."""
-    brought: Values = {}
-    for group, file in overrides.files.items():
+    """The file of each group that is in force: said, brought along by one that is in force, or the default.
+
+    As Hydra takes them: whoever comes later in config.yaml's defaults chooses first, and a file before what it starts from.
+    """
+    taken, by_default = dict(overrides.files), defaults(conf)
+    for group in reversed(by_default):
+        file = taken.setdefault(group, by_default[group])
         for name in file if isinstance(file, list) else [file]:
-            brought |= _choices_in(conf, f"{group}/{name}")
-    return defaults(conf) | brought | overrides.files
+            taken = _choices_in(conf, f"{group}/{name}") | taken
+    return taken
 
 
 def _choices_in(conf: Path, name: str) -> Values:
     """The files that the defaults of `conf/NAME.yaml` choose for other groups, by itself and through what it starts from."""
     path = conf / f"{name}.yaml"
     content = read_file(path) if path.exists() else {}
-    found: Values = {}
+    own: Values = {}
+    below: Values = {}
     for entry in content.get("defaults", []):
-        if isinstance(entry, str) and entry.startswith("/"):
-            found |= _choices_in(conf, entry[1:].partition("@")[0])
-        elif isinstance(entry, dict):
-            found |= {key.removeprefix("override /"): file for key, file in entry.items() if key.startswith("override /")}
-    return found
+        if isinstance(entry, dict):
+            own |= {key.removeprefix("override /"): file for key, file in entry.items() if key.startswith("override /")}
+        elif entry != "_self_":
+            start = entry.partition("@")[0]
+            below |= _choices_in(conf, start[1:] if start.startswith("/") else f"{name.rpartition('/')[0]}/{start}")
+    return below | own
 
 
 def read_file(path: Path) -> Values:

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.config import composed
 from pipeline.errors import ConfigError
-from pipeline.overrides import PHOTOS, Overrides, added, candidate, read_overrides, write_overrides
+from pipeline.overrides import PHOTOS, Overrides, added, candidate, chosen, read_overrides, write_overrides
 
 
 @pytest.fixture
@@ -195,3 +195,16 @@ def test_the_keys_told_for_photos_are_those_that_a_folder_takes() -> None:
     told = composed(project, ["data=csv", "data.path=data/x", *PHOTOS.split()])
     assert taken["data"].pop("source") != told["data"].pop("source")
     assert told == taken
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["data=text"], ["data=folder"], ["model=airbench"], ["preset=small-table"], ["preset=fashion", "data=text"]],
+)
+def test_the_files_in_force_are_those_that_hydra_takes(words: list[str]) -> None:
+    from hydra import compose, initialize_config_dir
+
+    overrides, _ = added(Overrides(), words)
+    with candidate(overrides) as conf, initialize_config_dir(str(conf.resolve()), version_base=None):
+        taken = compose("config", return_hydra_config=True).hydra.runtime.choices
+        assert chosen(overrides, conf) == {group: taken[group] for group in chosen(overrides, conf)}

@@ -44,17 +44,19 @@ def compose(options: argparse.Namespace) -> int:
 def change(
     arguments: Sequence[str],
     reset: bool = False,
-    start: Callable[[Overrides], Overrides] = lambda overrides: overrides,
+    finish: Callable[[Overrides, Overrides], Overrides] = lambda before, overrides: overrides,
     sections: Collection[str] | None = None,
 ) -> Change:
-    """What the overrides in force, after `start`, and further ones make of `conf/`. Writes nothing.
+    """What the overrides in force and further ones make of `conf/`. Writes nothing.
 
+    finish: what is done to the new overrides, given those before.
     sections: those that are checked; None: all, and how they go together.
     """
-    before = start(Overrides() if reset else read_overrides())
+    before = Overrides() if reset else read_overrides()
     arguments, links = linked(arguments)
     arguments, said = with_recognised(arguments, links, before)
     overrides, notes = added(before, arguments)
+    overrides = finish(before, overrides)
     with candidate(overrides) as conf:
         values = composed(conf)
     if sections is None:

@@ -13,7 +13,7 @@ from pipeline.commands.root import seen_from
 from pipeline.commands.run import LOCK, check_data, clear_old_studies, pass_on
 from pipeline.config import CONF, Values, choices, read_values
 from pipeline.errors import ConfigError, RegattaError
-from pipeline.overrides import Overrides, defaults, read_file
+from pipeline.overrides import Overrides, chosen, read_file
 from pipeline.schema.base import nearest
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.effects import told
@@ -75,7 +75,7 @@ def predicts_else() -> bool:
 
 def planned_change(name: str, arguments: list[str]) -> Change:
     """The configuration with the study added; `study.KEY=VALUE` is a key of this study."""
-    return change(own_keys(name, arguments), start=lambda overrides: with_study(overrides, name))
+    return change(own_keys(name, arguments), finish=lambda before, overrides: with_study(before, overrides, name))
 
 
 def own_keys(name: str, arguments: Sequence[str]) -> list[str]:
@@ -88,20 +88,36 @@ def _is_own(word: str) -> bool:
     return key.startswith("study.") and key.removeprefix("study.").split(".")[0] in StudyDefinition.model_fields
 
 
-def with_study(overrides: Overrides, name: str) -> Overrides:
-    """The overrides with one more study, which `regatta run` leaves alone: it brings up to date what it did before."""
-    chosen = overrides.files.get("study", defaults().get("study"))
-    files = [file for file in (chosen if isinstance(chosen, list) else [chosen]) if file != NONE]
-    now = (read_values() or {}).get("study", {}).get("definitions", {})
-    if name in files or name in overrides.values.get("study", {}).get("definitions", {}):
+def with_study(before: Overrides, overrides: Overrides, name: str) -> Overrides:
+    """The overrides with one more study, which `regatta run` leaves alone: it brings up to date what it did before.
+
+    before: those that were in force; a study that they define themselves needs no file.
+    """
+    taken = chosen(overrides)["study"]
+    files = [file for file in (taken if isinstance(taken, list) else [taken]) if file != NONE]
+    if name in files or name in before.values.get("study", {}).get("definitions", {}):
         return overrides
     if name not in available():
         near = nearest(name, available())
         hint = f"; did you mean {near}?" if near else ""
         raise ConfigError(f"study {name}: there is no {CONF}/study/{name}.yaml; allowed: {', '.join(available())}{hint}")
     on_run = overrides.values.get("study", {}).get("on_run")
-    values = overrides.values | {"study": {"on_run": list(now) if on_run is None else on_run} | _without_none(overrides)}
+    values = overrides.values | {
+        "study": {"on_run": _now(before, files) if on_run is None else on_run} | _without_none(overrides)
+    }
     return Overrides({**overrides.files, "study": [*files, name]}, values)
+
+
+def _now(before: Overrides, files: Sequence[str]) -> list[str]:
+    """The studies of params.yaml that stay, by these files or by the overrides."""
+    now = (read_values() or {}).get("study", {}).get("definitions", {})
+    stay = {*before.values.get("study", {}).get("definitions", {})}.union(*(_defined_in(file) for file in files))
+    return [study for study in now if study in stay]
+
+
+def _defined_in(file: str) -> Values:
+    definitions: Values = read_file(CONF / "study" / f"{file}.yaml").get("definitions", {})
+    return definitions
 
 
 def _without_none(overrides: Overrides) -> Values:
@@ -127,7 +143,7 @@ def listed() -> Iterator[str]:
 
 
 def _from_file(name: str) -> Values:
-    definition: Values = read_file(CONF / "study" / f"{name}.yaml").get("definitions", {}).get(name, {})
+    definition: Values = _defined_in(name).get(name, {})
     return definition
 
 

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from pipeline.artifacts import read_json, write_json
+from pipeline.commands.compose import apply, change
 from pipeline.commands.run import clear_old_studies, left_alone
-from pipeline.commands.study import predicts_else, with_study
+from pipeline.commands.study import dry_run, planned_change, predicts_else, with_study
 from pipeline.config import read_values
 from pipeline.errors import ConfigError
 from pipeline.overrides import Overrides
@@ -104,12 +105,30 @@ def test_an_unknown_study_and_wrong_keys_are_refused(trained, regatta):
 
 def test_an_added_study_keeps_what_was_set_for_others(project):
     before = Overrides({"study": "dropout"}, {"study": {"definitions": {"dropout": {"seeds": 5}}}})
-    after = with_study(before, "epochs")
+    after = with_study(before, before, "epochs")
     assert after.files == {"study": ["dropout", "epochs"]}
     assert after.values["study"] == {"on_run": ["dropout"], "definitions": {"dropout": {"seeds": 5}}}
-    assert with_study(after, "epochs") == after
+    assert with_study(after, after, "epochs") == after
     with pytest.raises(ConfigError, match="did you mean epochs"):
-        with_study(after, "epoch")
+        with_study(after, after, "epoch")
+
+
+@pytest.mark.parametrize("file", ["data=table", "data=text", "data=audio", "data=folder", "preset=images", "preset=photos"])
+def test_a_study_is_added_to_data_that_take_none_along(project, file):
+    (project / "data" / "mine").mkdir(parents=True)
+    apply(change([file, *(["data.path=data/mine"] if file.startswith("data=") else [])]), force=False)
+    assert read_values()["study"]["definitions"] == {}
+    new = planned_change("learning-rate", ["study.seeds=2"])
+    assert list(new.values["study"]["definitions"]) == ["learning-rate"], "and no study that nobody asked for"
+    assert new.values["study"]["definitions"]["learning-rate"]["seeds"] == 2
+    assert new.values["study"]["on_run"] == []
+    assert next(dry_run("learning-rate", new)) == f"study learning-rate: {question('learning-rate')}"
+    apply(new, force=False)
+    assert list(read_values()["study"]["definitions"]) == ["learning-rate"]
+
+
+def question(name):
+    return yaml.safe_load(Path(f"conf/study/{name}.yaml").read_text())["definitions"][name]["question"]
 
 
 @pytest.mark.parametrize(
