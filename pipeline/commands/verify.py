@@ -130,9 +130,10 @@ class Trial:
     def train(self, epochs: int) -> TrainConfig:
         """The user's settings, but for what makes it short, and one thread, since threads change the order of sums."""
         train = self.config.train
-        num = min(self.data.manifest.counts["train"], train.limit or MOST_SAMPLES, MOST_SAMPLES)
+        every = min(self.data.manifest.counts["train"], train.limit or self.data.manifest.counts["train"])
+        num = min(every, MOST_SAMPLES)
         shards = max(train.shards, 1 << (self.config.cluster.workers - 1).bit_length())
-        short = {"epochs": epochs, "limit": num, "batch_size": min(train.batch_size, num), "schedule": "constant"}
+        short = {"epochs": epochs, "limit": num, "batch_size": min(train.batch_taken(every), num), "schedule": "constant"}
         return train.model_copy(update=short | {"warmup_epochs": 0.0, "early_stop": 0, "shards": shards, "threads": 1})
 
     def one(self, epochs: int) -> Outcome:

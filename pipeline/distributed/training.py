@@ -65,7 +65,7 @@ def fit_on_cluster(
         )
     device = build_device(train.device)
     program, lane = program_of(model, train, data.manifest, device)
-    check_shards(train, cluster)
+    check_shards(train, cluster, program.batch_size)
     threads = threads_for(program, train.threads, max(2, train.shards))
     needs = needs_of(cluster, device, threads)
     this_run = identity(model, train, data.manifest.kind, data.manifest.digest, views.digest, device, cluster.reduce)
@@ -89,7 +89,7 @@ def fit_on_cluster(
     return folder
 
 
-def check_shards(train: TrainConfig, cluster: ClusterConfig) -> None:
+def check_shards(train: TrainConfig, cluster: ClusterConfig, batch_size: int) -> None:
     """ConfigError where exact sums need more shards, or a batch has too few samples for the workers."""
     if cluster.reduce == "exact" and train.shards * train.accumulate < cluster.workers:
         power = 1 << (cluster.workers - 1).bit_length()
@@ -97,9 +97,9 @@ def check_shards(train: TrainConfig, cluster: ClusterConfig) -> None:
             f"train.shards = {train.shards}: cluster.reduce=exact needs a shard for each of cluster.workers = "
             f"{cluster.workers}; say train.shards={power} (sums in another order than now), or cluster.reduce=fast"
         )
-    if train.batch_size < cluster.workers:
+    if batch_size < cluster.workers:
         raise ConfigError(
-            f"train.batch_size = {train.batch_size}: the whole batch, shared by cluster.workers = {cluster.workers}; "
+            f"train.batch_size = {batch_size}: the whole batch, shared by cluster.workers = {cluster.workers}; "
             "choose at least one sample for each"
         )
 

@@ -36,6 +36,7 @@ class TrainConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     epochs: Positive
     batch_size: Positive
+    """Samples; where there are fewer for training, a power of two of at most a quarter of them is taken."""
     limit: Positive | None
     """Train on this many samples, a fixed subset that every larger one contains, classes in their shares; null: on all."""
     accumulate: Positive
@@ -129,3 +130,13 @@ class TrainConfig(Section):
     def warmup_taken(self) -> float:
         """Epochs: so that a short run needs no other `warmup_epochs`, at most half of `epochs`."""
         return min(self.warmup_epochs, self.epochs / 2)
+
+    def batch_taken(self, num_train: int) -> int:
+        """Samples of a batch, so that a small dataset needs no other `batch_size`.
+
+        Where it is more than the training samples, the largest power of two that is at most a quarter of them, but no
+        less than the shards that a batch is cut into.
+        """
+        if self.batch_size <= num_train:
+            return self.batch_size
+        return max(1 << (max(1, num_train // 4).bit_length() - 1), self.shards * self.accumulate)

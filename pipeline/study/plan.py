@@ -144,15 +144,24 @@ def _by_path(values: Mapping[str, Any]) -> dict[str, Any]:
 def problems(definition: StudyDefinition, values: Mapping[str, Any], data: Manifest | None = None) -> list[str]:
     """All that is wrong with a study: in itself, and for the prepared data if that is known."""
     found, configurations = _checked(definition, values)
+    every = {variant.name: variant.changes for variant in variants(definition)}
     for name, own in configurations.items():
         if data is None:
             break
         config = configuration(own)
+        found += [f"variant {name}: {line}" for line in _smaller_batches(every[name], config.train, data)]
         try:
             program_of(config.model, config.train, data)
         except RegattaError as error:
             found.append(f"variant {name}: {error}")
     return found
+
+
+def _smaller_batches(changes: Mapping[str, Any], train: TrainConfig, data: Manifest) -> Iterator[str]:
+    """Why a variant would not be what it says: its batches would have fewer samples than that."""
+    num_train = min(data.counts["train"], train.limit or data.counts["train"])
+    if train.batch_size > num_train and {"train.batch_size", "train.limit"} & changes.keys():
+        yield f"train.batch_size = {train.batch_size}: there are {num_train} training samples; choose at most that"
 
 
 def _checked(definition: StudyDefinition, values: Mapping[str, Any]) -> tuple[list[str], dict[str, Values]]:

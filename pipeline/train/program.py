@@ -104,14 +104,18 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
         raise ConfigError(
             "prepare.val_fraction: the validation split is empty, and the best epoch is chosen on it; choose e.g. 0.1"
         )
-    if train.batch_size > num_train:
-        raise ConfigError(f"train.batch_size = {train.batch_size}: there are {num_train} training samples; choose at most that")
+    batch_size = train.batch_taken(num_train)
+    if batch_size > num_train:
+        raise ConfigError(
+            f"train.shards x train.accumulate = {train.shards * train.accumulate}: there are {num_train} training samples, "
+            "and a batch has one for each at least; choose at most that"
+        )
     _check_task(model, train, data)
     if (model.arch == "cnn") != bool(model.channels):
         allowed = "at least one convolution, such as [32, 64]" if model.arch == "cnn" else "[] for a dnn, or arch: cnn"
         raise ConfigError(f"model.channels = {model.channels}: a {model.arch} needs {allowed}")
-    if model.dropout and train.batch_size * max(model.widths, default=0) >= 2**31:
-        raise ConfigError(f"train.batch_size = {train.batch_size}: times the widest layer it must stay below 2**31 for dropout")
+    if model.dropout and batch_size * max(model.widths, default=0) >= 2**31:
+        raise ConfigError(f"train.batch_size = {batch_size}: times the widest layer it must stay below 2**31 for dropout")
     device = device or device_type(train.device)
     precision = cast(Precision, precision_taken(train.precision, model.arch, device))
     if precision != FULL and model.arch != MODULE:
@@ -129,7 +133,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
         loss=loss,
         task=data.task,
         epochs=train.epochs,
-        batch_size=train.batch_size,
+        batch_size=batch_size,
         shards=train.shards * train.accumulate,
         optimizer=train.optimizer,
         schedule=train.schedule,

@@ -142,7 +142,7 @@ def test_a_cluster_that_goes_is_named_and_another_one_goes_on(digits, alone, tmp
 def test_batches_that_cannot_be_shared_are_refused(workers, reduce, changes, said):
     _, train, cluster, _ = configs(3, workers, reduce, **changes)
     with pytest.raises(ConfigError, match=said):
-        check_shards(train, cluster)
+        check_shards(train, cluster, train.batch_size)
 
 
 @pytest.mark.parametrize(("reduce", "rows"), [("exact", 16), ("fast", 8)])

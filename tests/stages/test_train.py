@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
+from run_helpers import configs
 
 from pipeline.config import checked, composed, with_key
 from pipeline.overrides import Overrides, candidate
 from pipeline.schema.train import TrainConfig
-from pipeline.stages.train import note_warmup
+from pipeline.stages.train import note_batch, note_warmup
+from pipeline.train.program import program_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = yaml.safe_load((ROOT / "conf/train/default.yaml").read_text())
@@ -19,6 +22,16 @@ def test_a_warmup_that_is_cut_short_is_said_and_no_other(capsys):
     note_warmup(TrainConfig(**DEFAULT | {"epochs": 1}))
     said = capsys.readouterr().out
     assert said == "train.warmup_epochs = 2: 0.5 are taken, half of train.epochs = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [(64, "train.batch_size = 64: 4 are taken, since there are 21 training samples\n"), (21, "")],
+)
+def test_a_batch_that_is_smaller_is_said_and_no_other(digits, capsys, asked, said):
+    model, train = configs(train__batch_size=asked, train__limit=21)
+    note_batch(train, program_of(model, train, digits.manifest)[0], digits.manifest)
+    assert capsys.readouterr().out == said
 
 
 def test_one_epoch_is_allowed_whatever_the_warmup():

@@ -122,7 +122,7 @@ def test_a_number_of_seeds_is_a_positive_integer(seeds):
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "study").glob("*.yaml") if path.stem != "none"))
 def test_the_studies_that_come_along_are_sound(name):
-    kind = ["data=audio"] if name.startswith("audio-") else []
+    kind = [f"data={name.split('-')[0]}"] if name.startswith(("audio-", "text-")) else []
     values = composed(CONF, [*kind, f"study={name}"])
     definition = validated(StudyDefinition, values["study"]["definitions"][name], "study")
     assert problems(definition, values) == []

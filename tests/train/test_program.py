@@ -46,7 +46,10 @@ def test_an_empty_validation_split_is_refused(digits):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"train__batch_size": 5000}, r"train.batch_size = 5000: there are 1\d+ training samples"),
+        (
+            {"train__batch_size": 64, "train__limit": 21, "train__shards": 32},
+            "train.shards x train.accumulate = 32: there are 21 training samples, and .* choose at most that",
+        ),
         ({"model__loss": "sigmoid"}, "model.loss = 'sigmoid': the data has one of 10 classes"),
         ({"model__arch": "cnn"}, r"model.channels = \[\]: a cnn needs at least one convolution"),
         ({"model__channels": [4]}, r"model.channels = \[4\]: a dnn needs \[\]"),
@@ -78,6 +81,18 @@ def test_what_is_out_of_range_is_refused(changes, said):
 def test_the_warmup_is_at_most_half_of_the_epochs(digits, epochs, asked, taken):
     model, train = configs(train__epochs=epochs, train__warmup_epochs=asked)
     assert program_of(model, train, digits.manifest)[0].warmup_epochs == taken
+
+
+@pytest.mark.parametrize(
+    ("num", "asked", "shards", "taken"),
+    [(21, 64, 1, 4), (64, 64, 1, 64), (63, 64, 1, 8), (64, 65, 1, 16), (3, 64, 1, 1), (1, 64, 1, 1), (21, 64, 8, 8)],
+)
+def test_a_small_dataset_needs_no_other_batch_size(digits, num, asked, shards, taken):
+    model, train = configs(train__batch_size=asked, train__shards=shards)
+    small = dataclasses.replace(digits.manifest, counts={"train": num, "val": 9, "test": 9})
+    assert program_of(model, train, small)[0].batch_size == taken
+    limited = train.model_copy(update={"limit": num})
+    assert program_of(model, limited, digits.manifest)[0].batch_size == taken
 
 
 def test_one_epoch_rises_and_falls(digits):
