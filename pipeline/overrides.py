@@ -118,7 +118,7 @@ def added(overrides: Overrides, arguments: Sequence[str], conf: Path = CONF) -> 
 
 
 def _with(overrides: Overrides, argument: str, known: Sequence[str], conf: Path, notes: list[str]) -> Overrides:
-    key, value, forget = _parsed(argument)
+    key, value, forget = parsed(argument)
     if forget:
         return _without(overrides, key, argument)
     if key in known:
@@ -126,7 +126,7 @@ def _with(overrides: Overrides, argument: str, known: Sequence[str], conf: Path,
     return Overrides(overrides.files, with_key(overrides.values, key, value))
 
 
-def _parsed(argument: str) -> tuple[str, Any, bool]:
+def parsed(argument: str) -> tuple[str, Any, bool]:
     """Key, value, and whether the key's override is to be forgotten."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import OverrideType

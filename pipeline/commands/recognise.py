@@ -10,7 +10,7 @@ from pipeline.commands.data import Link
 from pipeline.commands.root import path_said
 from pipeline.config import CONF, choices
 from pipeline.errors import ConfigError
-from pipeline.overrides import Overrides
+from pipeline.overrides import Overrides, parsed
 
 _SAID = ("data", "data.source", "data.kind")
 """Who says one of these says what the data are."""
@@ -33,7 +33,8 @@ def with_recognised(arguments: Sequence[str], links: Sequence[Link], before: Ove
     if not target.exists():
         return list(arguments), []  # told by who looks for the data
     named = f"{key}={shlex.quote(str(target))}"
-    found = recognised(target, named)
+    header = [parsed(word)[1] for word in arguments if word.partition("=")[0].lstrip("+") == "data.header"]
+    found = recognised(target, named, header[-1] if header and isinstance(header[-1], list) else ())
     chosen = before.files.get("data")
     stays = chosen == found.source or chosen in found.also
     old = before.values.get("data", {}) if stays else {}

@@ -1,4 +1,4 @@
-"""Words of tables: those that stand for no value, and names of columns as they are said on the command line."""
+"""Words of tables: those that stand for no value, names of columns as they are said on the command line; words of a text."""
 
 import re
 import shlex
@@ -37,3 +37,11 @@ def quoted(name: str) -> str:
 def shell_word(text: str) -> str:
     """A text as one word to a shell, as people would write it."""
     return text if shlex.quote(text) == text else shlex.quote(text) if {*text} & {*'"$`!\\'} else f'"{text}"'
+
+
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u9fff]{2}")
+
+
+def num_words(text: str) -> int:
+    """Words of a text; of scripts without spaces, two characters are one."""
+    return len(text.split()) + len(_UNSPACED.findall(text))

@@ -6,19 +6,19 @@ Nothing is guessed that would decide what is learned: the label is a column of t
 from __future__ import annotations
 
 import itertools
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.kinds.keys import keys_of
-from pipeline.kinds.words import quoted
+from pipeline.kinds.words import num_words, quoted
+from pipeline.prepare.sources.headless import TEXT_WORDS, Headless, refusal
 from pipeline.prepare.sources.idx import IMAGES
 from pipeline.prepare.sources.layout import beside_of, is_hidden
 from pipeline.prepare.sources.parquet import first_cells
-from pipeline.prepare.sources.rows import first_line, first_rows, unnamed
+from pipeline.prepare.sources.rows import first_headless, first_line, first_rows
 from pipeline.prepare.sources.tree import Folder
 from pipeline.processes import one_line
 from pipeline.wording import some
@@ -36,6 +36,7 @@ _BEGINNINGS = {
     b"\x1f\x8b": "archive",
 }  # fmt: skip
 _TABLES = ("csv", "tsv", "tab", "jsonl", "ndjson")
+_TABLE = "a table of numbers and categories"
 LABEL = "label"
 _ALONE = {
     "picture": "one image; name the folder with all of them",
@@ -43,9 +44,6 @@ _ALONE = {
     "sound": "one sound; name the folder with all of them",
     "text": "one text; name the folder with all of them, .txt files in a folder for each class",
 }
-_WORDS = 5
-"""A cell of so many words is a text, not a category; of scripts without spaces, two characters are a word."""
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u9fff]{2}")
 _MANY_NUMBERS = 16
 _NO_STEMS: set[str] = set()
 
@@ -64,11 +62,16 @@ class Recognised:
     """Further overrides."""
     columns: tuple[str, ...] | None = None
     """Of a table: one of them is the label."""
+    headless: Headless | None = None
+    """Of a table whose first line may be a row."""
 
 
-def recognised(path: Path, named: str) -> Recognised:
-    """What a file or folder holds; ConfigError where that can't be read, or not be told. named: the override, to tell."""
-    found = _of_folder(path, named) if path.is_dir() else _of_file(path, named)
+def recognised(path: Path, named: str, header: Sequence[str] = ()) -> Recognised:
+    """What a file or folder holds; ConfigError where that can't be read, or not be told.
+
+    named: the override, to tell. header: names of a table's columns that are said beside it.
+    """
+    found = _of_folder(path, named, header) if path.is_dir() else _of_file(path, named, header)
     if found is None:
         raise ConfigError(
             f"{named}: not recognised ({_what_is_there(path)}); say which it is: data=folder (a folder per class), data=csv or "
@@ -82,19 +85,21 @@ def label_missing(found: Recognised, named: str) -> str | None:
     """Why a table's label is not known where nobody names it, with the command to do so; None where it is."""
     if found.columns is None or LABEL in found.columns:
         return None
-    if said := unnamed(found.columns, LABEL, f"{named} "):
-        return f"{named}: {found.what}; {said}"
+    row, text = found.headless, "text" if found.source == "text" else None
+    command = row.command(LABEL, text, f"{named} ") if row else ""
+    if row and row.surely:
+        return f"{named}: {found.what}; {refusal(row, command)}"
     listed = some(found.columns, "column", 40)
     return (
         f"{named}: {found.what}, and which column is the label is not said: it has {listed}. Name it:\n"
         f"  regatta run {named} data.label=COLUMN"
-    )
+    ) + (f"\nIf the first line ({row.shown}) is a row like the others, name the columns:\n  {command}" if row else "")
 
 
 # --- Folders
 
 
-def _of_folder(path: Path, named: str) -> Recognised | None:
+def _of_folder(path: Path, named: str, header: Sequence[str]) -> Recognised | None:
     folders = list(itertools.islice(Folder(path, beside=lambda name: False).walk(), MOST_FILES))
     files = list(itertools.islice((folder.path / name for folder in folders for name in folder.files), MOST_FILES))
     kinds = _counted(files)
@@ -110,10 +115,10 @@ def _of_folder(path: Path, named: str) -> Recognised | None:
     for kind in ("picture", "sound"):
         if kinds[kind] > (0 if kind == "picture" else kinds["text"]):
             stems = {file.stem for file in files if _kind_of_name(file) == kind}
-            listed = next((found for table in tables if (found := _of_csv(table, named, stems))), None)
+            listed = next((found for table in tables if (found := _of_csv(table, named, header, stems))), None)
             return listed if listed and len(_class_folders(path, kind)) < 2 else _in_folders(kind, bool(tables))
     if tables and not [folder for folder in folders if folder.path != path and folder.files]:
-        return _of_csv(tables[0], named)
+        return _of_csv(tables[0], named, header)
     if kinds["text"]:
         return _of_texts(files, named, path)
     return None
@@ -188,11 +193,11 @@ def _what_is_there(path: Path) -> str:
 # --- Tables
 
 
-def _of_file(path: Path, named: str) -> Recognised | None:
+def _of_file(path: Path, named: str, header: Sequence[str]) -> Recognised | None:
     if IMAGES.fullmatch(path.name):
         return Recognised("files of the MNIST family", "idx")
     if _suffix(path) in _TABLES:
-        return _of_csv(path, named)
+        return _of_csv(path, named, header)
     if _suffix(path) == "parquet":
         return _of_parquet([path], named)
     kind = _kind_of_beginning(_beginning(path)) or _kind_of_name(path)
@@ -201,12 +206,12 @@ def _of_file(path: Path, named: str) -> Recognised | None:
     return None
 
 
-def _of_csv(table: Path, named: str, stems: set[str] | None = None) -> Recognised | None:
+def _of_csv(table: Path, named: str, header: Sequence[str], stems: set[str] | None = None) -> Recognised | None:
     """A table of images, of texts, or of numbers and categories.
 
     stems: names of images beside it, so that only the first is meant.
     """
-    rows = first_rows(table)
+    rows = first_rows(table, header)
     if not rows and stems is None:
         raise DataError(f"{named}: a table without a row (it has {some(first_line(table), 'column', 40)}); give one with rows")
     columns = tuple(rows[0]) if rows else ()
@@ -217,9 +222,8 @@ def _of_csv(table: Path, named: str, stems: set[str] | None = None) -> Recognise
         return _sounds("a table of sound files", sound, columns)
     if stems is not None:
         return None
-    return _of_texts_in(cells, columns) or Recognised(
-        "a table of numbers and categories", "table", ("csv", "text"), columns=columns
-    )
+    found = _of_texts_in(cells, columns) or Recognised(_TABLE, "table", ("csv", "text"), columns=columns)
+    return found if header else replace(found, headless=first_headless(table))
 
 
 def _images(what: str, source: str, column: str, columns: Sequence[str], also: tuple[str, ...] = ()) -> Recognised:
@@ -252,18 +256,14 @@ def _names_one(kind: str, text: str, folder: Path) -> bool:
 
 def _of_texts_in(cells: Mapping[str, Sequence[str]], columns: Sequence[str]) -> Recognised | None:
     """A table in which texts are all that could be learned from, the longest ones."""
-    words = {name: sum(map(_num_words, own)) / len(own) for name, own in cells.items() if own}
-    texts = [name for name in words if words[name] >= _WORDS and name != LABEL]
+    words = {name: sum(map(num_words, own)) / len(own) for name, own in cells.items() if own}
+    texts = [name for name in words if words[name] >= TEXT_WORDS and name != LABEL]
     others = [name for name in cells if name not in texts and name != LABEL]
     if not texts or len(others) > 1:
         return None
     name = max(texts, key=lambda name: words[name])
     keys = () if name == "text" else (f"data.text={quoted(name)}",)
     return Recognised(f"a table of texts (column {one_line(name)})", "text", ("table",), keys, tuple(columns))
-
-
-def _num_words(cell: str) -> int:
-    return len(cell.split()) + len(_UNSPACED.findall(cell))
 
 
 def _are_arrays(values: Sequence[object]) -> bool:
@@ -301,6 +301,4 @@ def _of_parquet(files: Sequence[Path], named: str) -> Recognised:
         return _images("a table of image files", "parquet", image, columns, ("table",))
     if sound := _names_files("sound", texts, files[0].parent):
         return _sounds("a table of sound files", sound, columns)
-    return _of_texts_in(texts, columns) or Recognised(
-        "a table of numbers and categories", "table", ("parquet", "text"), columns=columns
-    )
+    return _of_texts_in(texts, columns) or Recognised(_TABLE, "table", ("parquet", "text"), columns=columns)

@@ -257,3 +257,27 @@ def test_lists_of_as_many_numbers_may_be_pixels_others_are_series(tmp_path: Path
         return
     with pytest.raises(ConfigError, match=r"^X: lists of \d+ to \d+ numbers \(column values\), which are series: no kind"):
         recognised(tmp_path / "t.parquet", "X")
+
+
+def messages(root: Path, second: str) -> Path:
+    """Without a line of names."""
+    rows = [["ham" if i % 3 else "spam", second.format(i)] for i in range(1, 30)]
+    (root / "sms.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
+    return root / "sms.tsv"
+
+
+LONG, SHORT = "See you at the station at {}", "film {}"
+
+
+def test_a_first_line_that_is_a_row_is_told_with_the_names_to_say(tmp_path: Path) -> None:
+    said = label_missing(recognised(messages(tmp_path, LONG), "data.path=X"), "data.path=X") or ""
+    assert "its first line looks like a row (ham, See you at the station at 1). Where no line names the 2 columns" in said
+    assert said.endswith("regatta run data.path=X 'data.header=[label,text]'")
+    said = label_missing(recognised(messages(tmp_path, SHORT), "data.path=X"), "data.path=X") or ""
+    assert "regatta run data.path=X data.label=COLUMN\nIf the first line (ham, film 1) is a row like the others, name" in said
+    assert said.endswith("regatta run data.path=X 'data.header=[label,c2]'")
+
+
+def test_names_that_are_said_are_those_of_the_columns(tmp_path: Path) -> None:
+    found = recognised(messages(tmp_path, LONG), "X", ["kind", "said"])
+    assert found == Recognised("a table of texts (column said)", "text", ("table",), ("data.text=said",), ("kind", "said"))

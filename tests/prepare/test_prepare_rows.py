@@ -65,6 +65,23 @@ CASES = {
         ["num,num,label", *numbered()], refused="two columns are named 'num'; rename one in its first line"
     ),
     "no line of names": Case(numbered(), refused=r"regatta run 'data\.header=\[c1,c2,label\]'"),
+    "no line of names, a value of the label's column as its name": Case(
+        numbered(),
+        keys={"label": "a"},
+        refused=r"looks like a row \(0\.5, x, a\)\. .* regatta run data\.label=label 'data\.header=\[c1,c2,label\]'",
+    ),
+    "no line of names, equal cells in it": Case(
+        [f"{i},0,0,{'ab'[i % 2]}" for i in range(40)], refused=r"regatta run 'data\.header=\[c1,c2,c3,label\]'"
+    ),
+    "names that are counted": Case(
+        ["0,1,2", *numbered()], keys={"label": "2"}, noted="2 columns: 1 of numbers, 1 of categories"
+    ),
+    "a column of the name of a value": Case(
+        ["num,a,label", *[f"{i}.5,{'ab'[i % 2]},{'xy'[i % 2]}" for i in range(40)]], noted="1 of categories"
+    ),
+    "names that are written again": Case(
+        [*N, *numbered(), *N, *N, *numbered(12, start=40)], noted="because of 2 cells such as 'num'"
+    ),
     "no line of names, named": Case(numbered(), keys={"header": ["num", "cat", "label"]}, noted="2 columns: 1 of numbers"),
     "names that are not as many as the fields": Case(
         numbered(),

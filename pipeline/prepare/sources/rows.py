@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.kinds.words import is_number, quoted, shell_word
+from pipeline.kinds.words import quoted, shell_word
 from pipeline.prepare.raw import Column, Portion, Raw, Source, portion_of
 from pipeline.prepare.sources.columns import check_columns
 from pipeline.prepare.sources.encoding import not_utf8
 from pipeline.prepare.sources.given import check_labelled, splits_of_tables
+from pipeline.prepare.sources.headless import LOOKED_AT, Headless, headless, refusal
 from pipeline.prepare.sources.layout import is_hidden, key_of, readable_name
 from pipeline.prepare.sources.lines import LINES, batches_of_lines, columns_of_lines, is_lines, rows_of_lines
 from pipeline.prepare.sources.table import Columns, check_content, columns_of, made_raw, unlabelled
@@ -183,15 +184,25 @@ def _is_loose(cell: str) -> bool:
 
 def _check_header(table: _Table, columns: Columns, header: list[str] | None) -> None:
     """DataError where names are not what they should be."""
-    twice = sorted({name for name in table.names if name and table.names.count(name) > 1})
-    if twice:
-        raise DataError(f"{readable_name(table.path)}: two columns are named {twice[0]!r}; rename one in its first line")
     if header:
         _check_fields(table)
-    if table.delimiter is None or header or set(columns.labels) <= set(table.names):
-        return
-    if said := unnamed(table.names, columns.labels[0]):
-        raise DataError(f"{readable_name(table.path)}: no column {columns.labels[0]!r}; {said}")
+    found = None if table.delimiter is None or header else headless(table.names, _first_lines(table))
+    known = set(columns.labels) <= set(table.names)
+    twice = sorted({name for name in table.names if name and table.names.count(name) > 1})
+    if found and (twice or found.surely or not known):
+        lacking = "" if known else f"no column {columns.labels[0]!r}; "
+        raise DataError(f"{readable_name(table.path)}: {lacking}{refusal(found, _naming(found, columns, known))}")
+    if twice:
+        raise DataError(f"{readable_name(table.path)}: two columns are named {twice[0]!r}; rename one in its first line")
+
+
+def _naming(found: Headless, columns: Columns, known: bool) -> str:
+    """The command that names the columns. known: whether the label's key names a cell of the first line."""
+    words = {"data.label": "label"} if known else {}
+    if columns.content in found.line:
+        words[f"data.{columns.content_key}"] = "text"
+    beside = "".join(f"{key}={name} " for key, name in words.items())
+    return found.command("label" if known else columns.labels[0], words.get("data.text", columns.content), beside)
 
 
 def _check_fields(table: _Table) -> None:
@@ -215,18 +226,6 @@ def _named_header(names: Sequence[str], num: int) -> str:
     """The words for as many names as there are fields, with those that are known."""
     more = (f"c{i + 1}" for i in range(len(names), num))
     return f"data.header=[{','.join(map(quoted, [*names, *more][:num]))}]"
-
-
-def unnamed(names: Sequence[str], label: str, beside: str = "") -> str | None:
-    """What to say where a first line looks like a row; None where it may name columns. beside: words for the command."""
-    if not any(is_number(name) for name in names):
-        return None
-    named = ",".join([*(f"c{i + 1}" for i in range(len(names) - 1)), quoted(label)])
-    return (
-        f"its first line looks like a row ({first_of(list(map(one_line, names)), _SHOWN)}). "
-        f"Where no line names the {len(names)} columns, name them, such as: "
-        f"regatta run {beside}'data.header=[{named}]'"
-    )
 
 
 def _features(first: _Table, tables: Sequence[_Table], ignored: set[str]) -> list[str]:
@@ -522,22 +521,49 @@ def _first_rows(table: _Table) -> Iterator[Mapping[str, object]]:
         yield from (dict(zip(table.names, row, strict=True)) for row in rows if len(row) == len(table.names))
 
 
+def _first_lines(table: _Table) -> list[list[str]]:
+    """The cells of the first rows after the line of names."""
+    with _text(table.path) as file:
+        reader = partial(csv.reader, file, delimiter=table.delimiter or ",")
+        lines = reader() if table.quoted else reader(quoting=csv.QUOTE_NONE)
+        rows = itertools.islice((row for row in lines if row), 1, 1 + LOOKED_AT)
+        return [[cell.strip() for cell in row] for row in rows]
+
+
+def first_headless(path: Path) -> Headless | None:
+    """What speaks for a row in the first line of a CSV or TSV."""
+    if is_lines(path):
+        return None
+    table = _guessed(path)
+    return headless(table.names, _first_lines(table))
+
+
 def first_line(path: Path) -> list[str]:
     """The fields of the first line of a CSV or TSV."""
     return max((_first_line(path, delimiter) for delimiter in _DELIMITERS), key=len)
 
 
-def first_rows(path: Path, num: int = 200) -> list[dict[str, str]]:
-    """The cells by column of the first rows of a CSV, TSV or of JSON lines, whatever is meant by them."""
+def first_rows(path: Path, header: Sequence[str] = (), num: int = 200) -> list[dict[str, str]]:
+    """The cells by column of the first rows of a CSV, TSV or of JSON lines, whatever is meant by them.
+
+    header: the names of a CSV's columns, where its first line names none.
+    """
     if is_lines(path):
         names = columns_of_lines(path)
         first = itertools.islice((cells for _, cells in rows_of_lines(path) if isinstance(cells, dict)), num)
         return [{name: cells.get(name, "") for name in names} for cells in first]
+    table = _guessed(path)
+    if len(header) == len(table.names):
+        table = replace(table, names=[*header], headed=False)
+    return [{name: str(cell) for name, cell in row.items()} for row in itertools.islice(_first_rows(table), num)]
+
+
+def _guessed(path: Path) -> _Table:
+    """A CSV or TSV, whatever is meant by its columns."""
     found = {delimiter: _first_line(path, delimiter) for delimiter in _DELIMITERS}
     tabs = ".tsv" in path.suffixes and len(found["\t"]) > 1
     delimiter = "\t" if tabs else max(found, key=lambda delimiter: len(found[delimiter]))
-    table = _checked(_Table(path, None, found[delimiter], delimiter, headed=True))
-    return [{name: str(cell) for name, cell in row.items()} for row in itertools.islice(_first_rows(table), num)]
+    return _checked(_Table(path, None, found[delimiter], delimiter, headed=True))
 
 
 @contextmanager
