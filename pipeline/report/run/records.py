@@ -46,6 +46,8 @@ class Curves:
     running_measure: Floats
     clean_measure: Floats
     val_measure: Floats
+    val_others: dict[str, Floats]
+    """What else epochs counted of validation samples, such as what the best one is chosen by."""
     learning_rate: Floats
     seconds: Floats
     samples_per_s: Floats
@@ -57,6 +59,12 @@ class Curves:
     def at(self, epoch: int) -> int:
         """The row of an epoch."""
         return int(np.searchsorted(self.epochs, epoch))
+
+    def monitored(self, monitor: str) -> Floats | None:
+        """(E,) of what the best epoch is chosen by; None where an older version did not record it."""
+        name = monitor.removeprefix("val_")
+        known = {"loss": self.val_loss, self.measure: self.val_measure, **self.val_others}
+        return known.get(name)
 
 
 @dataclass(frozen=True)
@@ -367,6 +375,7 @@ def curves_of(rows: list[dict[str, Any]]) -> Curves:
         running_measure=column("train", measure),
         clean_measure=column("train_clean", measure),
         val_measure=column("val", measure),
+        val_others={name: column("val", name) for name in _others(rows, measure)},
         learning_rate=column("train", "learning_rate"),
         seconds=column("train", "seconds"),
         samples_per_s=column("train", "samples_per_s"),
@@ -375,6 +384,11 @@ def curves_of(rows: list[dict[str, Any]]) -> Curves:
             len(epochs), len(layers)
         ),
     )
+
+
+def _others(rows: Iterable[Mapping[str, Any]], measure: Measure) -> list[str]:
+    named = dict.fromkeys(name for row in rows if row["split"] == "val" for name in row)
+    return [name for name in named if name not in ("epoch", "split", "loss", measure)]
 
 
 def _taken(kind: Any, path: Path, renamed: Mapping[str, str] = {}) -> Any:

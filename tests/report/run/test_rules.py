@@ -9,6 +9,7 @@ from made_up import FLAT, GUESS, finding, manifest, project, records, sized
 
 from pipeline.report.run.records import ClassCounts, Effect
 from pipeline.report.run.rules import remedies
+from pipeline.report.run.rules.classes import for_rare
 from pipeline.report.run.rules.finding import Step
 from pipeline.report.run.rules.guessing import hits_by_chance
 from pipeline.report.run.verdict import verdict
@@ -317,3 +318,14 @@ def test_a_module_that_underfits_is_made_larger_by_its_own_key():
     assert remedies.ways(given, said.steps[0]) == {"model.keys.width": 1}
     hurts = records(high, high, settings=own, effects=[Effect("model.keys.width", 1, False)])
     assert all("model.keys.width" not in step.changes for step in finding(hurts, "Underfitting").steps)
+
+
+def test_only_a_monitor_that_hardly_sees_a_rare_class_is_advised_against():
+    for monitor, said in [
+        ("val_accuracy", True),
+        ("val_macro_f1", False),
+        ("val_balanced_accuracy", False),
+        ("val_loss", False),
+    ]:
+        given = records(FLAT, task=rare(), settings={"train.monitor": monitor})
+        assert ("Keep the epoch by its loss" in str(for_rare(given))) == said, monitor

@@ -84,3 +84,12 @@ def test_the_result_says_what_is_left_open():
     assert "none is given" in finding(given, "Costs").detail
     none = records(FLAT, test=COST | {"abstained": 0.0, "risk": 0.1})
     assert result(none.manifest, none.test).endswith("It would leave none of these answers open.")
+
+
+def test_costs_are_told_though_nothing_was_learned():
+    nothing = {"accuracy": 0.1, "mean_confidence": 0.1, "cost": 0.0714, "constant_cost": 0.0714, "likelier_cost": 0.0714}
+    given = records([2.31] * 6, test=COST | nothing, best_val_measure=0.1)
+    assert finding(given, "Learning").level == "warn"
+    found = finding(given, "Costs")
+    assert found.headline == "One answer for all samples costs no more"
+    assert "A sample costs 0.0714 on average" in found.detail

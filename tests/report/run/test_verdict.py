@@ -343,3 +343,30 @@ def test_the_page_says_what_the_best_epoch_was_chosen_by():
     assert detail.startswith("Epoch 4 of 10 had the highest validation macro-F1 (0.812) and its weights were kept: loss ")
     by_loss = finding(records(FLAT, best_monitored=0.24), "Best epoch").detail
     assert "had the smallest validation loss and its weights were kept" in by_loss
+
+
+def by_macro_f1(values, val, best):
+    given = records(val, best_epoch=best, monitor="val_macro_f1", best_monitored=values[best - 1])
+    return replace(given, curves=replace(given.curves, val_others={"macro_f1": np.array(values)}))
+
+
+def test_a_monitor_that_did_not_change_is_said_and_smaller_steps_are_not_advised():
+    falling = [0.379, 0.36, 0.35, 0.34, 0.33, 0.32]
+    for best in (1, 6):  # as it was kept before the loss decided, and now
+        found = finding(by_macro_f1([0.466] * 6, falling, best), "Best epoch")
+        assert (found.level, found.headline) == ("note", "Validation macro-F1 did not change in any epoch")
+        assert "macro-F1 (0.466)" in found.detail
+        assert "the validation loss fell" in found.detail
+        assert "train.epochs" in str(found.steps)
+        assert "Take smaller steps" not in [step.text for step in found.steps]
+    perfect = finding(by_macro_f1([1.0] * 6, falling, 6), "Best epoch")
+    assert (perfect.level, perfect.headline) == ("good", "Best at epoch 6 of 6")
+
+
+def test_where_the_loss_fell_after_the_kept_first_epoch_its_loss_decides_rather_than_smaller_steps():
+    found = finding(by_macro_f1([0.5, 0.4, 0.4, 0.4], [0.5, 0.4, 0.35, 0.3], 1), "Best epoch")
+    assert found.headline == "The first of 4 epochs was the best"
+    assert "the validation loss fell on, to 0.300 at epoch 4" in found.detail
+    assert found.steps[0].changes == {"train.monitor": "val_loss"}
+    rising = finding(by_macro_f1([0.5, 0.4, 0.4, 0.4], [0.5, 0.6, 0.6, 0.7], 1), "Best epoch")
+    assert rising.steps[0].text == "Take smaller steps"

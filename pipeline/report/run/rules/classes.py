@@ -83,11 +83,20 @@ def for_rare(records: Records) -> list[Step]:
         return remedies.go_on(records)
     if vanishing(records):
         return remedies.flowing(records)
-    by_loss = [Step("Keep the epoch by its loss: accuracy hardly sees a rare class", {"train.monitor": "val_loss"})]
     more = [*remedies.all_samples(records), *remedies.more_samples(records, "samples of the rare classes")]
     later = remedies.regularised(records) if learns_by_heart(records) else remedies.longer(records)
-    own = by_loss if records.project.train.monitor != "val_loss" else []
-    return [*more, *_weighed(records), *own, *later]
+    return [*more, *_weighed(records), *_by_loss(records), *later]
+
+
+BLIND = {"val_accuracy": "accuracy", "val_micro_f1": "micro-F1", "val_exact_match": "the share of samples that are all right"}
+"""Monitors that a rare class hardly moves."""
+
+
+def _by_loss(records: Records) -> list[Step]:
+    words = BLIND.get(records.project.train.monitor)
+    return (
+        [Step(f"Keep the epoch by its loss: {words} hardly sees a rare class", {"train.monitor": "val_loss"})] if words else []
+    )
 
 
 def _weighed(records: Records) -> list[Step]:

@@ -18,6 +18,7 @@ TOPICS = {
     "unlearned": "Learning",
     "telling": "Data",
     "best_epoch": "Best epoch",
+    "unchanged": "Best epoch",
     "overfitting": "Overfitting",
     "unstable": "Overfitting",
     "later_epochs": "Overfitting",

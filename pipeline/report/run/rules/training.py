@@ -52,11 +52,58 @@ def best_epoch(records: Records) -> Finding:
         detail += f" That is no better than the loss of guessing, {number(guess)}: its probabilities say nothing."
         headline = "Even the best epoch's loss is that of guessing"
         return Finding("best_epoch", "warn", headline, detail, remedies.chosen(records, from_nothing(records)))
+    if len(curves.epochs) >= 3 and unchanged(records):
+        return _unchanged(records, detail)
     if len(curves.epochs) >= 3 and run.best_epoch == curves.epochs[0]:
         detail += " None after it was better."
+        if _loss_fell(records):
+            return _lower_later(records, detail)
         steps = remedies.chosen(records, [remedies.slower(records), *remedies.regularised(records)])
         return Finding("best_epoch", "note", f"The first of {last} epochs was the best", detail, steps)
     return Finding("best_epoch", "good", f"Best at epoch {run.best_epoch} of {last}", detail)
+
+
+def unchanged(records: Records) -> bool:
+    """Whether what the best epoch is chosen by was the same in all of them, and might have been better."""
+    values, monitor = records.curves.monitored(records.run.monitor), records.run.monitor
+    if values is None or monitor == "val_loss":
+        return False
+    best = 0.0 if METRICS[monitor].better == "lower" else 1.0
+    return bool((values == values[0]).all() and values[0] != best)
+
+
+def _unchanged(records: Records, detail: str) -> Finding:
+    """It can't have chosen: of such epochs the one of the smallest loss is kept."""
+    words = METRICS[records.run.monitor].words
+    detail += f" It did not change in any epoch, so it says nothing about which one is best; {_by_loss(records)}."
+    steps = remedies.chosen(records, from_nothing(records))
+    headline = f"{words[0].upper()}{words[1:]} did not change in any epoch"
+    return Finding("unchanged", "note", headline, detail, steps)
+
+
+def _by_loss(records: Records) -> str:
+    return f"the validation loss {'fell' if _falls(records.curves) else 'did not fall'}"
+
+
+def _falls(curves: Curves) -> bool:
+    return bool(curves.val_loss.min() < curves.val_loss[0])
+
+
+def _loss_fell(records: Records) -> bool:
+    """Whether a later epoch had a clearly smaller validation loss than the kept one."""
+    fall = _best_loss(records) - float(records.curves.val_loss.min())
+    return fall >= max(FALL * _best_loss(records), FALL_MATTERS * loss_of_guessing(records))
+
+
+def _lower_later(records: Records, detail: str) -> Finding:
+    """It still learned, by its loss: smaller steps are not what it lacks."""
+    curves = records.curves
+    epoch = int(curves.epochs[curves.val_loss.argmin()])
+    detail += f" But the validation loss fell on, to {number(float(curves.val_loss.min()))} at epoch {epoch}."
+    keep = Step("Keep the epoch by its loss", {"train.monitor": "val_loss"})
+    steps = remedies.chosen(records, [keep, *remedies.longer(records)])
+    headline = f"The first of {int(curves.epochs[-1])} epochs was the best"
+    return Finding("best_epoch", "note", headline, detail, steps)
 
 
 def _best_in_words(records: Records) -> str:
