@@ -309,7 +309,7 @@ def test_a_step_without_a_command_shows_none():
 def test_a_module_that_underfits_is_made_larger_by_its_own_key():
     module = {"model.arch": "module", "model.name": "spectrogram", "model.widths": [], "model.dropout": 0.0}
     own = module | {"model.keys": {"width": 16}, "augment.strength": 0.0}
-    high = [0.99 * GUESS] * 6
+    high = [0.99 * GUESS] * 12
     given = records(high, high, settings=own, effects=[Effect("model.keys.width", 1, True)])
     assert given.project.value("model.keys.width") == 16
     said = finding(given, "Underfitting")

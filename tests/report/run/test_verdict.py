@@ -7,6 +7,7 @@ import pytest
 from made_up import FLAT, GUESS, finding, manifest, records, sized
 
 from pipeline.report.run import rules
+from pipeline.report.run.records import ClassCounts
 from pipeline.report.run.rules.finding import TOPICS
 from pipeline.report.run.rules.guessing import guessing_accuracy, guessing_loss
 from pipeline.report.run.verdict import HEADLINES, verdict
@@ -370,3 +371,45 @@ def test_where_the_loss_fell_after_the_kept_first_epoch_its_loss_decides_rather_
     assert found.steps[0].changes == {"train.monitor": "val_loss"}
     rising = finding(by_macro_f1([0.5, 0.4, 0.4, 0.4], [0.5, 0.6, 0.6, 0.7], 1), "Best epoch")
     assert rising.steps[0].text == "Take smaller steps"
+
+
+def test_what_the_splits_class_shares_explain_is_no_overfitting():
+    """Guessing costs 0.303 in training and 0.405 in validation, where more samples are of the rare class."""
+    sizes = {"train": [910, 90], "val": [86, 14], "test": [182, 18]}
+    task = manifest(classes=["well", "ill"], class_counts=sizes, counts={name: sum(own) for name, own in sizes.items()})
+    guess = [guessing_loss(task, split) for split in ("train", "val")]
+    assert guess == pytest.approx([0.3025, 0.4182], abs=1e-3)
+    given = records([0.41, 0.40, 0.39], [0.29, 0.285, 0.283], task=task)
+    found = finding(given, "Overfitting")
+    assert found.headline == "No sign of overfitting", "0.107 is 26 % of guessing's loss, though both are at 93 % of their own"
+    assert "93.3% of that of guessing there (0.418)" in found.detail
+    overfitted = finding(records([0.41, 0.40, 0.39], [0.29, 0.25, 0.2], task=task), "Overfitting")
+    assert overfitted.headline == "Overfits clearly"
+
+
+def hardly_trained():
+    """21 sounds of three classes in 20 steps, the validation loss a noise of three samples."""
+    sizes = {"train": [8, 5, 8], "val": [1, 1, 1], "test": [1, 1, 1]}
+    task = manifest(classes=["a", "b", "c"], class_counts=sizes, counts={name: sum(own) for name, own in sizes.items()})
+    clean = list(np.linspace(0.955, 0.936, 20) * guessing_loss(task, "train"))
+    val = [0.94 * guessing_loss(task)] + [1.06 * guessing_loss(task)] * 19
+    counts = ClassCounts(np.array([1, 1, 1]), np.array([3, 0, 0]), np.array([1, 0, 0]))
+    return records(
+        val, clean, task=task, counts=counts, test={"accuracy": 1 / 3}, best_val_measure=1 / 3, settings={"model.dropout": 0.0}
+    )
+
+
+def test_a_network_that_hardly_trained_is_to_train_more_and_to_be_augmented_less():
+    said = verdict(hardly_trained())
+    found = next(f for f in said.findings if f.rule == "underfitting")
+    assert "does not carry over" not in found.detail
+    assert [list(step.changes) for step in found.steps] == [["train.epochs"], ["augment.strength"]]
+    steps = [step for each in said.findings for step in each.steps]
+    assert not any({"augment", "augment.noise", "train.weight_decay", "model.dropout"} & step.changes.keys() for step in steps)
+
+
+def test_classes_that_are_frequent_in_training_are_not_called_rare():
+    found = next(f for f in verdict(hardly_trained()).findings if f.rule == "never_predicted")
+    assert (found.level, found.headline) == ("note", "2 of 3 classes never predicted")
+    assert "rare" not in str(found.steps)
+    assert found.steps[0].text == "Train longer"

@@ -9,7 +9,7 @@ from pipeline.evaluation.classes import Ints, wilson_interval
 from pipeline.report.run.records import Records
 from pipeline.report.run.rules import remedies
 from pipeline.report.run.rules.finding import Finding, Step
-from pipeline.report.run.rules.training import learns_by_heart, vanishing
+from pipeline.report.run.rules.training import against_underfitting, learns_by_heart, vanishing
 from pipeline.report.words import percent, plain, plural, short
 
 MISSED = 0.5
@@ -37,7 +37,19 @@ def never_predicted(records: Records) -> list[Finding]:
     every, num = len(counts.actual), plural(records.test.num_samples, "test sample")
     detail = f"Never answered for {num}: {_listed(records, found)}. {_accuracy_hides(records)}"
     headline = f"{len(found)} of {plural(every, 'class', 'classes')} never predicted"
-    return [Finding("never_predicted", "warn", headline, detail, remedies.chosen(records, for_rare(records)))]
+    steps = remedies.chosen(records, _to_find(records, found))
+    if records.test.num_samples < FEW_OF_CLASS:
+        detail += " So few samples can't tell whether it ever answers them."
+        return [Finding("never_predicted", "note", headline, detail, steps)]
+    return [Finding("never_predicted", "warn", headline, detail, steps)]
+
+
+def _to_find(records: Records, found: Ints) -> list[Step]:
+    """Of rare classes more samples; what is frequent in training and still not answered was not learned."""
+    train = np.array(records.manifest.class_counts["train"])
+    if (train[found] * UNEQUAL <= train.max()).any() or records.run.state != "finished":
+        return for_rare(records)
+    return remedies.regularised(records) if learns_by_heart(records) else against_underfitting(records)
 
 
 def missed(records: Records) -> list[Finding]:
@@ -53,7 +65,7 @@ def missed(records: Records) -> list[Finding]:
     shares = counts.right[found].sum() / counts.actual[found].sum()
     detail = f"Recall is {percent(shares)} on {_listed(records, found)}. {_accuracy_hides(records)}"
     headline = f"{len(found)} of {plural(len(counts.actual), 'class', 'classes')} hardly found"
-    return [Finding("missed", "warn", headline, detail, remedies.chosen(records, for_rare(records)))]
+    return [Finding("missed", "warn", headline, detail, remedies.chosen(records, _to_find(records, found)))]
 
 
 def few_of_class(records: Records) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pipeline.metrics import METRICS
@@ -13,7 +14,7 @@ from pipeline.report.run.rules.guessing import TINY, loss_of_guessing
 from pipeline.report.words import measure, measured, number, percent, plural
 
 GAP_MILD, GAP_STRONG = 0.02, 0.10
-"""Generalisation gap as a share of the loss of guessing."""
+"""Generalisation gap in shares of the loss of guessing."""
 RISE, RISE_MATTERS = 0.10, 0.01
 """Rise of the validation loss after the best epoch, as a share of the best and of the loss of guessing."""
 UNSTABLE = 1.5
@@ -29,6 +30,8 @@ LATE = 0.2
 FALL, FALL_MATTERS = 0.10, 0.01
 """Fall of the smallest validation loss in the second half of the epochs, as a share of itself and of
 the loss of guessing."""
+FEW_STEPS = 100
+"""Optimiser steps of a whole training below which more of them are advised first."""
 FALL_MUCH = 0.03
 """Fall of it that is much however high the loss still is, as a share of the loss of guessing."""
 
@@ -158,7 +161,8 @@ class Gap:
     """How the kept weights and the later epochs do on validation samples, against training samples."""
 
     share: float
-    """Validation loss less clean training loss at the best epoch, as a share of the loss of guessing."""
+    """Validation loss less clean training loss at the best epoch, each as a share of the loss of guessing on its split: where
+    one has more samples of a rare class than the other, guessing costs more there as well."""
     rise: float
     """Mean validation loss of the last epochs (at most three, after the best) above the best, as a share of it."""
     rises: bool
@@ -171,21 +175,21 @@ class Gap:
 
 def generalisation_gap(records: Records) -> Gap:
     """The numbers that overfitting is judged by."""
-    curves, guess = records.curves, loss_of_guessing(records)
+    curves, guess, train_guess = records.curves, loss_of_guessing(records), loss_of_guessing(records, "train")
     at = curves.at(records.run.best_epoch)
     best, clean, tail = curves.val_loss[at], curves.clean_loss[at], curves.val_loss[at + 1 :][-3:]
     higher = float(tail.mean() - best) if len(tail) else 0.0
     rises = higher >= RISE * best and higher >= RISE_MATTERS * guess
     change = curves.clean_loss[-1] / max(clean, TINY)
-    late = float(best + higher - curves.clean_loss[-1]) / guess
-    share = float((best - clean) / guess)
+    late = float((best + higher) / guess - curves.clean_loss[-1] / train_guess)
+    share = float(best / guess - clean / train_guess)
     return Gap(share, higher / max(float(best), TINY), bool(rises), float(change), late >= GAP_MILD)
 
 
 def learns_by_heart(records: Records) -> bool:
     """Whether it goes on learning its training samples without getting better on others."""
-    gap = generalisation_gap(records)
-    return gap.share >= GAP_STRONG or (gap.rises and gap.opens and gap.train_change < 1)
+    gap, left = generalisation_gap(records), records.curves.clean_loss[-1] / loss_of_guessing(records, "train")
+    return gap.share >= GAP_STRONG or (gap.rises and gap.opens and gap.train_change < 1 and bool(left < LOSS_MOST))
 
 
 def overfitting(records: Records) -> Finding:
@@ -214,11 +218,13 @@ def _gap_in_words(records: Records) -> str:
     val, clean = curves.val_loss[at], curves.clean_loss[at]
     change = "rose" if gap.rise > 0 else "fell"
     after = f"By the last epochs the validation loss {change} by {percent(abs(gap.rise), 0)}."
+    guess, train_guess = loss_of_guessing(records), loss_of_guessing(records, "train")
+    values = measure(metric, curves.val_measure[at]), measure(metric, curves.clean_measure[at])
     return (
-        f"At epoch {best} the loss is {number(val)} on validation samples and {number(clean)} on training "
-        f"samples: a gap of {number(val - clean)}, which is {percent(max(gap.share, 0))} of the loss of "
-        f"guessing. {what.capitalize()} is {measure(metric, curves.val_measure[at])} against "
-        f"{measure(metric, curves.clean_measure[at])}. "
+        f"At epoch {best} the loss is {number(val)} on validation samples, {percent(val / guess)} of that of guessing "
+        f"there ({number(guess)}), and {number(clean)} on training samples, {percent(clean / train_guess)} of that of "
+        f"guessing ({number(train_guess)}): a gap of {percent(max(gap.share, 0))} of the loss of guessing. "
+        f"{what.capitalize()} is {values[0]} against {values[1]}. "
         f"{after if at + 1 < len(curves.epochs) else 'It was the last epoch.'}"
     )
 
@@ -248,18 +254,28 @@ def _much_left(records: Records, left: float, detail: str) -> Finding:
         steps = remedies.chosen(records, remedies.longer(records))
         return Finding("underfitting", "note", "Much is left to learn", detail, steps)
     detail += " If nothing helps, the inputs may not tell more about the labels."
-    steps = remedies.chosen(records, _against_underfitting(records))
+    steps = remedies.chosen(records, against_underfitting(records))
     if left < LOSS_MOST:
         return Finding("underfitting", "note", "Much is left to explain", detail, steps)
     return Finding("underfitting", "warn", "Underfits", detail, steps)
 
 
-def _against_underfitting(records: Records) -> list[Step]:
-    """Gradients before size: a larger network does not help where they do not arrive."""
+def against_underfitting(records: Records) -> list[Step]:
+    """Gradients before size: a larger network does not help where they do not arrive, nor where it hardly trained."""
     if vanishing(records):
         return remedies.flowing(records)
+    if hardly_trained(records):
+        return [*remedies.longer(records), *remedies.relaxed(records)]
     relaxed, larger = remedies.relaxed(records), remedies.larger(records)
     return [*relaxed[:1], *larger, *relaxed[1:], *remedies.longer(records)]
+
+
+def hardly_trained(records: Records) -> bool:
+    """Whether it took so few steps that they may be what it lacks, and did not learn its training samples by heart."""
+    train, curves = records.project.train, records.curves
+    num = len(curves.epochs) * math.ceil(records.manifest.counts["train"] / train.batch_size)
+    left = curves.clean_loss[-1] / loss_of_guessing(records, "train")
+    return num < FEW_STEPS and bool(left >= LOSS_MOST) and records.run.stop_reason != "early_stop"
 
 
 def enough_epochs(records: Records) -> list[Finding]:
