@@ -7,6 +7,7 @@ both must cost the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +88,15 @@ class Costs:
     @property
     def _open(self) -> float:
         return np.inf if self.abstain is None else self.abstain
+
+
+def mistakes_in_words(classes: Sequence[str]) -> str:
+    """Of two classes: which is the positive one, and what each sort of mistake is."""
+    negative, positive = classes
+    return (
+        f"'{positive}' is the positive class, the second of the two: a false positive is '{negative}' taken for "
+        f"'{positive}', a false negative '{positive}' taken for '{negative}'"
+    )
 
 
 def _open_between(wrong_yes: Floats, wrong_no: Floats, opened: Floats) -> tuple[int, int]:

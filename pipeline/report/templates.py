@@ -8,6 +8,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from pipeline.evaluation.costs import mistakes_in_words
 from pipeline.report import words
 
 HERE = Path(__file__).parent
@@ -45,6 +46,7 @@ def environment() -> jinja2.Environment:
     environment.filters["tojson_plain"] = lambda value: json.dumps(value, ensure_ascii=False)
     environment.globals |= {
         "plural": words.plural,
+        "mistakes_in_words": mistakes_in_words,
         "interval": words.interval,
         "between": words.between,
         "better": words.better,

@@ -28,7 +28,7 @@ from pipeline.data.dataset import Dataset, Manifest, Split, open_dataset
 from pipeline.errors import ConfigError, DataError, NumericsError, StorageError
 from pipeline.evaluation import classes as ev
 from pipeline.evaluation.answers import FILE, Answers, described
-from pipeline.evaluation.costs import Costs
+from pipeline.evaluation.costs import Costs, mistakes_in_words
 from pipeline.evaluation.curves import areas
 from pipeline.evaluation.decisions import (
     BALANCED,
@@ -61,6 +61,7 @@ def run() -> None:
     config = section(read_params(), "evaluate", EvaluateConfig)
     dataset = open_dataset(stage_dir("prepare"))
     test = opened_test_split(dataset)
+    check_rule(config, dataset.manifest, len(dataset.split("val")) > 0)
     predictor = load_predictor(stage_dir("train"))
     check_classes(predictor.classes, dataset.manifest.classes)
     check_classes(predictor.targets, dataset.manifest.targets, "numbers")
@@ -104,7 +105,6 @@ def judge_classes(
     """
     manifest, labels = dataset.manifest, np.asarray(test.labels)
     task, known = manifest.task, np.asarray(dataset.split("val").labels)
-    check_rule(config, manifest, validated is not None)
     about: dict[str, Any] = {"threshold": config.threshold} if config.threshold else {}
     if validated is not None:
         scaled, held_out, scores = at_fitted_temperature(labels, probabilities, known, validated, task)
@@ -124,6 +124,8 @@ def judge_classes(
     rows = areas(labels, probabilities, manifest.classes)
     write_csv(folder / TABLES / "areas.csv", AREAS, rows)
     if decision.thresholds:
+        if task == "single":
+            print(f"evaluate: {config.threshold}: {mistakes_in_words(manifest.classes)}", flush=True)
         write_thresholds(folder / TABLES / "thresholds.csv", decision.thresholds, manifest.classes)
     metrics = {
         **judged(labels, predictions, probabilities, task, config.calibration_bins),
@@ -155,6 +157,9 @@ def mean_areas(rows: Sequence[Sequence[Any]]) -> dict[str, float]:
 def check_rule(config: EvaluateConfig, manifest: Manifest, validated: bool) -> None:
     """ConfigError where the data does not let answers be taken so. validated: whether there are validation samples."""
     rule, costs, num = config.threshold, config.costs, len(manifest.classes)
+    if manifest.task == "number":
+        check_of_numbers(config)
+        return
     if (rule not in (None, BALANCED) or config.temperature == "used") and not validated:
         raise ConfigError(
             "evaluate.threshold and evaluate.temperature need validation samples, and there are none; set "
@@ -172,6 +177,20 @@ def check_rule(config: EvaluateConfig, manifest: Manifest, validated: bool) -> N
         raise ConfigError(
             f"evaluate.costs: false_positive = {costs.false_positive:g}, false_negative = {costs.false_negative:g}; of "
             f"{num} classes a mistake is a false positive of one and a false negative of another: give both the same cost"
+        )
+
+
+def check_of_numbers(config: EvaluateConfig) -> None:
+    """ConfigError where what is of classes alone is asked for; costs are read with a threshold alone."""
+    if config.threshold is not None:
+        raise ConfigError(
+            f"evaluate.threshold = {config.threshold!r}: the labels are numbers, and only of classes answers are given by a "
+            "threshold or by costs; forget it with `regatta run '~evaluate.threshold' '~evaluate.costs'`"
+        )
+    if config.temperature == "used":
+        raise ConfigError(
+            "evaluate.temperature = 'used': the labels are numbers, and only probabilities of classes have a temperature; "
+            "forget it with `regatta run '~evaluate.temperature'`"
         )
 
 

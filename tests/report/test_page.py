@@ -463,6 +463,8 @@ def test_what_is_left_open_is_on_the_page(tmp_path, kind):
     if kind == "many":
         assert f"where it is more probable than {percent(metrics['least_confidence'])}" in text
         return
+    positive = "'large' is the positive class, the second of the two: a false positive is 'small' taken for 'large'"
+    assert (positive in text) == (kind == "two")
     for row in read_csv(artifacts / "evaluate/tables/thresholds.csv"):
         for end in ("open_above", "open_to"):
             assert percent(float(row[end])) in text

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -341,11 +342,13 @@ def test_thresholds_of_several_labels_are_chosen_on_validation():
     assert metrics["mean_roc_area"] == pytest.approx(sk.roc_auc_score(test, chances))
 
 
-def test_the_threshold_of_two_classes_is_that_of_the_second():
+def test_the_threshold_of_two_classes_is_that_of_the_second(capsys):
     prepared(rb.colours, "single")
     labels, p = validated()
     write_params(threshold="recall>=0.9")
     metrics, table = judged()
+    said = "'class 1' is the positive class, the second of the two: a false positive is 'class 0' taken for 'class 1'"
+    assert f"evaluate: recall>=0.9: {said}" in capsys.readouterr().out
     [row] = artifacts.read_csv(Path("artifacts/evaluate/tables/thresholds.csv"))
     assert (row["class"], row["kept"]) == ("class 1", "yes")
     assert sk.recall_score(labels, p[:, 1] > float(row["threshold"])) >= 0.9
@@ -486,3 +489,24 @@ def test_a_network_of_a_balanced_training_answers_by_the_true_shares():
     torch.testing.assert_close(
         load_predictor(Path("artifacts/train")).logits(x), plain.logits(x) + torch.log(torch.tensor(shares))
     )
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        (
+            {"threshold": "costs", "costs": COSTS | {"false_negative": 9.0}},
+            "evaluate.threshold = 'costs': the labels are numbers",
+        ),
+        ({"threshold": "balanced"}, "evaluate.threshold = 'balanced': the labels are numbers"),
+        ({"temperature": "used"}, "evaluate.temperature = 'used': the labels are numbers"),
+    ],
+)
+def test_what_is_of_classes_alone_is_refused_of_numbers_before_the_test_split_is_read(choices, said):
+    images, labels = rb.ink()
+    cuts = dict(zip(("test", "val", "train"), np.split(np.arange(len(images)), [100, 200]), strict=True))
+    rb.write_prepare(Path("artifacts/prepare"), images, labels[:, 0], ["ink"], "number", cuts, "photos/")
+    write_params(**choices)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        evaluate.run()
+    assert not Path("artifacts/evaluate").exists()

@@ -93,3 +93,14 @@ def test_costs_are_told_though_nothing_was_learned():
     found = finding(given, "Costs")
     assert found.headline == "One answer for all samples costs no more"
     assert "A sample costs 0.0714 on average" in found.detail
+
+
+def test_of_two_classes_each_sort_of_mistake_is_said_with_its_price():
+    task = manifest(classes=["alarm", "ok"], class_counts={s: [200, 200] for s in ("train", "val", "test")},
+                    counts=dict.fromkeys(("train", "val", "test"), 400))  # fmt: skip
+    prices = {"evaluate.threshold": "costs", "evaluate.costs": {"false_negative": 9.0}}
+    found = finding(records([0.3, 0.2, 0.1], task=task, test=COST, settings=prices), "Costs")
+    assert (
+        "A false positive, 'alarm' taken for 'ok', costs 1.00; a false negative, 'ok' taken for 'alarm', 9.00." in found.detail
+    )
+    assert "taken for" not in finding(records(FLAT, test=COST), "Costs").detail

@@ -57,12 +57,23 @@ def costs(records: Records) -> list[Finding]:
     detail = (
         f"A sample costs {number(test.cost)} on average (95% interval {between(test.cost_low, test.cost_high)}). "
         f"Answered by what is likelier it would cost {number(test.likelier_cost)}, with one answer for all samples "
-        f"{number(test.constant_cost)}.{_open_in_words(records)}"
+        f"{number(test.constant_cost)}.{_open_in_words(records)}{_sorts_in_words(records)}"
     )
     if test.cost < test.constant_cost:
         return [Finding("costs", "good", "Its answers are worth their costs", detail)]
     steps = remedies.chosen(records, from_nothing(records))
     return [Finding("costs", "note", "One answer for all samples costs no more", detail, steps)]
+
+
+def _sorts_in_words(records: Records) -> str:
+    manifest, prices = records.manifest, records.project.evaluate.costs
+    if manifest.task == "multi" or len(manifest.classes) != 2:
+        return ""
+    negative, positive = (plain(short(name)) for name in manifest.classes)
+    return (
+        f" A false positive, '{negative}' taken for '{positive}', costs {number(prices.false_positive)}; a false negative, "
+        f"'{positive}' taken for '{negative}', {number(prices.false_negative)}."
+    )
 
 
 def _open_in_words(records: Records) -> str:
