@@ -14,7 +14,7 @@ from pipeline.commands.root import ROOT, path_from_root, seen_from
 from pipeline.commands.run import check_data
 from pipeline.config import Values
 from pipeline.errors import ConfigError, DataError
-from pipeline.kinds.keys import data_section
+from pipeline.kinds.keys import check_installed, data_section
 from pipeline.kinds.words import shell_word
 from pipeline.schema.base import validated
 from pipeline.schema.data import PATHS
@@ -39,11 +39,12 @@ def _inspect(options: argparse.Namespace, words: Sequence[str]) -> int:
     for line in new.recognised:
         print(line, flush=True)
     values = placed(new)
+    data = data_section(values)
+    check_installed(data)
     # After the checks: the first import of what reads the data takes a second.
     from pipeline.prepare.inspection import inspected
     from pipeline.report.sheet import sheet
 
-    data = data_section(values)
     found = inspected(data, validated(PrepareConfig, values["prepare"], "prepare"))
     topics = [(topic, [continued(line, words) for line in lines]) for topic, lines in found.topics]
     for topic, lines in topics:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import ConfigError, DataError, StorageError
 from pipeline.processes import one_line
 from pipeline.progress import Display
+from pipeline.wording import share
 
 if TYPE_CHECKING:
     from pipeline.prediction.model import Model, Predicted
@@ -31,6 +32,7 @@ def predict(options: argparse.Namespace) -> int:
         )
     if options.top < 1:
         raise ConfigError(f"--top {options.top}: at least one class is named")
+    from pipeline.kinds.inputs import unseen_words
     from pipeline.prediction.model import Model
     from pipeline.prediction.output import table_at
 
@@ -39,10 +41,10 @@ def predict(options: argparse.Namespace) -> int:
         print(f"regatta: answers by evaluate.threshold = {model.rule}", file=sys.stderr, flush=True)
     out = options.stood / Path(options.out).expanduser() if options.out else None
     with table_at(out, model, options.top, sys.stdout) as write, _shown(out) as display:
-        num, failed = 0, 0
+        num, failed, unseen = 0, 0, 0
         for answers in _answers(model, options):
             write(answers)
-            num, failed = num + len(answers), failed + len(answers.problems)
+            num, failed, unseen = num + len(answers), failed + len(answers.problems), unseen + answers.unseen
             for name, said in answers.problems:
                 display.say(f"regatta: {one_line(name)}: {one_line(said)}")
             display.advance(len(answers))
@@ -50,6 +52,8 @@ def predict(options: argparse.Namespace) -> int:
         raise DataError("no samples: there is nothing to predict")
     if out:
         print(f"{num:,} answers are in {options.out}", flush=True)
+    if unseen:
+        print(f"regatta: {share(unseen, num)} have {unseen_words(model.predictor.kind)}", file=sys.stderr, flush=True)
     if failed:
         print(f"regatta: no answer for {failed:,} of {num + failed:,}", file=sys.stderr, flush=True)
     return DataError.exit_code if failed else 0

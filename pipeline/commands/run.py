@@ -29,6 +29,7 @@ from pipeline.commands.root import ROOT, seen_from
 from pipeline.commands.signals import noted
 from pipeline.config import Values
 from pipeline.errors import DataError
+from pipeline.kinds.keys import check_installed, data_section
 from pipeline.prepare.sources.layout import readable_name
 from pipeline.report.summary import summary_lines
 from pipeline.stages.supervised import ACCEPT_CODE, FRESH
@@ -43,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
     if not (options.dry_run or options.smoke):
         check_free(LOCK)
     new = change(options.overrides, options.reset)
+    check_installed(data_section(new.values))
     if options.dry_run:
         from pipeline.commands.plan import show_plan
 

@@ -85,11 +85,32 @@ class GivenInputs(Inputs, Protocol):
         """Samples as rows as stored, a list where they are ragged or own windows; DataError where they can't be such rows."""
 
 
+class WaryInputs(Inputs, Protocol):
+    """Of a kind that can tell samples with what training never saw, to which an answer is a guess."""
+
+    UNSEEN: str
+    """What there is of such a sample, for people."""
+
+    def unseen(self, fit: Fit) -> Callable[[Any], int]:
+        """Counts them among rows as stored, (B, *shape) or a list of ragged ones."""
+
+
 def inputs_of(kind: str) -> Inputs:
     """How rows of a kind become inputs."""
     if kind in BUILT_IN:
         return cast(Inputs, import_module(f"pipeline.kinds.{kind}.inputs"))
     return cast(Inputs, extended(kind))
+
+
+def unseen_of(kind: str, fit: Fit) -> Callable[[Any], int] | None:
+    """Counts rows with what training never saw; None where the kind can't tell."""
+    found = inputs_of(kind)
+    return cast(WaryInputs, found).unseen(fit) if hasattr(found, "unseen") else None
+
+
+def unseen_words(kind: str) -> str:
+    """What such samples have, for people."""
+    return cast(WaryInputs, inputs_of(kind)).UNSEEN
 
 
 def is_cast_once(kind: str) -> bool:

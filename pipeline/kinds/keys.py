@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -44,6 +45,13 @@ def kind_named(params: Mapping[str, Any]) -> str:
 def data_section(params: Mapping[str, Any]) -> DataConfig:
     """The checked section `data`."""
     return validated(keys_of(kind_named(params)).DATA, params["data"], "data")
+
+
+def check_installed(data: DataConfig) -> None:
+    """ConfigError where a module is not installed that reading the kind needs."""
+    lacking = [said for module, said in data.needs.items() if importlib.util.find_spec(module) is None]
+    if lacking:
+        raise ConfigError("; ".join(lacking))
 
 
 def policy_section(params: Mapping[str, Any]) -> AugmentConfig:

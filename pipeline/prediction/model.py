@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pipeline.artifacts import read_json
 from pipeline.errors import ConfigError, DataError
 from pipeline.evaluation.answers import FILE, Answers
 from pipeline.evaluation.decisions import Decision, at_temperature
+from pipeline.kinds.inputs import unseen_of
 from pipeline.model.predictor import Predictor, load_predictor
 from pipeline.prediction.reading import Reader
 from pipeline.prepare.parallel import num_workers
@@ -42,6 +43,9 @@ class Predicted:
     problems: list[tuple[str, str]] = field(default_factory=list)
     """Names of samples that there is no answer for, and why."""
 
+    unseen: int = 0
+    """How many have what training never saw, where their kind can tell."""
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -61,6 +65,8 @@ class Model:
     file: Path
     answers: Answers
     """How answers are taken: as the evaluation of these very weights has chosen, or the most probable ones."""
+    count_unseen: Callable[[Any], int] | None = None
+    """Counts samples as stored with what training never saw; None: their kind can't tell."""
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Model:
@@ -69,7 +75,8 @@ class Model:
         file = Path(path) / "model.json"
         described = read_json(file)
         predictor = load_predictor(Path(path), device)
-        return cls(predictor, described, file, _chosen(Path(path), predictor))
+        unseen = unseen_of(predictor.kind, predictor.fit)
+        return cls(predictor, described, file, _chosen(Path(path), predictor), unseen)
 
     @property
     def classes(self) -> list[str]:
@@ -134,13 +141,15 @@ class Model:
 
     def _answers(self, names: list[str], stored: Any, calibrated: bool) -> Predicted:
         """Of some samples as stored."""
-        logits = self.predictor.logits(_tensors(stored, self.predictor))
+        tensors = _tensors(stored, self.predictor)
+        logits = self.predictor.logits(tensors)
+        unseen = self.count_unseen(tensors) if self.count_unseen else 0
         if self.predictor.task == "number":
             numbers = self.predictor.numbers(logits).numpy(force=True)
-            found = Predicted(names, [], None, numbers)
+            found = Predicted(names, [], None, numbers, unseen=unseen)
         else:
             probabilities = self.predictor.probabilities(logits).numpy(force=True)
-            found = Predicted(names, *self._decided(probabilities, calibrated), None)
+            found = Predicted(names, *self._decided(probabilities, calibrated), None, unseen=unseen)
         values = found.probabilities if found.numbers is None else found.numbers
         assert values is not None
         finite = np.asarray(np.isfinite(values).all(axis=1))
@@ -191,6 +200,7 @@ def _apart(found: Predicted, finite: NDArray[np.bool_]) -> Predicted:
         None if found.probabilities is None else found.probabilities[places],
         None if found.numbers is None else found.numbers[places],
         [*found.problems, *((found.names[i], "the network's answer is not finite") for i in others)],
+        found.unseen,
     )
 
 
@@ -202,4 +212,4 @@ def _joined(parts: list[Predicted]) -> Predicted:
     probabilities = [own.probabilities for own in parts if own.probabilities is not None]
     numbers = [own.numbers for own in parts if own.numbers is not None]
     arrays = np.concatenate(probabilities) if probabilities else None, np.concatenate(numbers) if numbers else None
-    return Predicted(names, predictions, *arrays, problems)
+    return Predicted(names, predictions, *arrays, problems, sum(own.unseen for own in parts))

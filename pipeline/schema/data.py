@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -30,6 +31,9 @@ class DataConfig(Section):
     """Suffixes of files that are samples of the kind, though beside images they are none: of texts."""
     beside_files: ClassVar[frozenset[str]] = frozenset()
     """Suffixes of files that lie beside samples of the kind, and are none: further to texts and tables."""
+
+    needs: ClassVar[Mapping[str, str]] = {}
+    """Modules that reading the kind needs and no project has by itself, and what to say where one is not installed."""
 
     kind: str
     """What a sample is: a folder of `pipeline/kinds`, or a name in KINDS of `extensions.py`."""

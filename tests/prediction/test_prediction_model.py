@@ -234,6 +234,8 @@ def test_rows_need_no_label_and_all_else_that_was_learned_from(make: Make, tmp_p
     unlabelled, given = model.predict(bare), model.predict(frame[["age", "city", "joined"]])
     assert unlabelled.predictions == known.predictions == given.predictions
     np.testing.assert_array_equal(unlabelled.probabilities, known.probabilities)
+    strange = write_lines(tmp_path / "strange.csv", "age,city,joined", ["30,Oslo,2020-01-01", "30,Atlantis,2020-01-01"])
+    assert (model.predict(strange).unseen, known.unseen) == (1, 0)
     bad = write_lines(tmp_path / "bad.csv", "age,city,joined", ["30,Oslo,2020-01-01", "old,Oslo,2020-01-01", "30,Oslo"])
     answers = model.predict(bad)
     assert answers.names == [f"{bad}:2"]

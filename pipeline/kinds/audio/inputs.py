@@ -44,6 +44,9 @@ def as_stored(samples: Any, fit: Fit) -> torch.Tensor | list[torch.Tensor]:
     """
     import torch
 
+    if isinstance(samples, str | bytes | Path):
+        shown = "bytes" if isinstance(samples, bytes) else repr(str(samples))
+        raise DataError(f"one sound, {shown}, where several are expected; one sound is [path]")
     recipe, found = Recipe.of(fit), []
     for sample in samples:
         try:

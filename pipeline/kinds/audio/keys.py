@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -14,6 +15,7 @@ Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Decibels = Annotated[float, Field(ge=0.0, le=60.0)]
 Times = Annotated[int, Field(ge=0, le=16)]
 
+INSTALL = "data=audio needs soundfile: say `pip install soundfile soxr`"
 VARIED = (
     "data.rate", "data.channel", "data.features", "data.mels", "data.frame", "data.step", "data.low", "data.high",
     "data.length", "data.window", "data.hop",
@@ -27,6 +29,7 @@ class AudioData(DataConfig):
     """`data.*` of sounds."""
 
     content_key = "audio"
+    needs: ClassVar[Mapping[str, str]] = {"soundfile": INSTALL}
     beside_files: ClassVar[frozenset[str]] = frozenset(
         {"png", "jpg", "jpeg", "svg", "textgrid", "lab", "eaf", "srt", "vtt", "mid", "midi", "npy", "npz", "mat", "cue", "m3u"}
     )

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
+from pipeline.kinds.audio.keys import INSTALL
 from pipeline.kinds.kind import BadSampleError, Content
 
 if TYPE_CHECKING:
     import soundfile
 
 Samples = NDArray[np.float32]
-_INSTALL = "data=audio needs soundfile: say `pip install soundfile soxr`"
 _NOT_KNOWN = {0x7FFF_FFFF, 0xFFFF_FFFF}
 """Lengths that programs write which don't know it yet, as they do into a pipe."""
 
@@ -87,7 +87,7 @@ def _opened(content: bytes) -> soundfile.SoundFile:
     try:
         import soundfile
     except ModuleNotFoundError:
-        raise ConfigError(_INSTALL) from None
+        raise ConfigError(INSTALL) from None
 
     try:
         return soundfile.SoundFile(io.BytesIO(content))

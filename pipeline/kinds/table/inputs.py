@@ -8,7 +8,7 @@ in any batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.kinds.inputs import Cast
 from pipeline.kinds.kind import Fit
+from pipeline.kinds.table.rows import UNKNOWN
 
 if TYPE_CHECKING:
     import torch
@@ -102,6 +103,15 @@ def to_input(fit: Fit, shape: Sequence[int], device: torch.device | str) -> Cast
         return out[:, :width].contiguous()
 
     return cast
+
+
+UNSEEN = "a category that training never saw, taken as another one"
+
+
+def unseen(fit: Fit) -> Callable[[Any], int]:
+    """Counts rows (B, columns) as stored with such a category."""
+    categories = [place for place, own in enumerate(fit["stored"]) if own["type"] == "category"]
+    return lambda rows: int((rows[:, categories] == UNKNOWN).any(1).sum())
 
 
 def as_stored(samples: Any, fit: Fit) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from pipeline.kinds.inputs import Cast, Lengths
 from pipeline.kinds.kind import BadSampleError, Fit
 from pipeline.kinds.text.cleaning import cleaned
 from pipeline.kinds.text.vocabulary import Vocabulary
+from pipeline.wording import share
 
 if TYPE_CHECKING:
     import torch
@@ -69,8 +71,17 @@ def texts_of(rows: Any) -> list[bytes]:
     return [content[first:last] for first, last in pairwise([0, *ends])]
 
 
+UNSEEN = "nothing that training knows, neither a word nor a part of one"
+
+
+def unseen(fit: Fit) -> Callable[[Any], int]:
+    """Counts texts as stored that hold nothing of the vocabulary."""
+    known = Vocabulary.of(fit)
+    return lambda texts: known.num_strange([np.asarray(text).tobytes() for text in texts])
+
+
 def as_stored(samples: Any, fit: Fit) -> list[torch.Tensor]:
-    """Texts, a str each, as rows as stored; DataError where one is none, or empty."""
+    """Texts, a str each, as rows as stored; DataError where one is none, or empty. Warns of those without a known n-gram."""
     import torch
 
     if isinstance(samples, str | bytes):
@@ -83,6 +94,8 @@ def as_stored(samples: Any, fit: Fit) -> list[torch.Tensor]:
             rows.append(torch.from_numpy(np.frombuffer(cleaned(text), np.uint8).copy()))
         except BadSampleError as bad:
             raise DataError(f"text {i}: {bad}") from None
+    if num := unseen(fit)(rows):
+        warnings.warn(f"{share(num, len(rows))} texts have {UNSEEN}: answers to them are guesses", stacklevel=2)
     return rows
 
 

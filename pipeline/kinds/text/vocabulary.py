@@ -107,6 +107,10 @@ class Vocabulary:
         np.add.at(sums, half, whole * whole)
         return Bags(places, (whole / np.sqrt(sums[half].astype(np.float64))).astype(np.float32), lengths)
 
+    def num_strange(self, texts: Sequence[bytes]) -> int:
+        """How many of some texts hold nothing that is known."""
+        return int((self.bags(texts).places == NOTHING).sum())
+
     def kept(self) -> dict[str, Any]:
         """As JSON."""
         return {

@@ -35,6 +35,10 @@ def test_files_become_the_rows_that_prepare_stored(tmp_path: Path) -> None:
     inputs.check_inputs(found, tuple(dataset.manifest.shape))
     with pytest.raises(DataError, match=r"nothing\.wav: can't be read"):
         inputs.as_stored([tmp_path / "nothing.wav"], dataset.manifest.fit)
+    with pytest.raises(DataError, match=r"^one sound, 'new/1\.wav', where several are expected; one sound is \[path\]$"):
+        inputs.as_stored("new/1.wav", dataset.manifest.fit)
+    with pytest.raises(DataError, match=r"^bytes: M4A .* make it FLAC and take the old file away: ffmpeg -i NAME\.m4a"):
+        inputs.as_stored([b"\0\0\0\x20ftypM4A " + bytes(200)], dataset.manifest.fit)
     with pytest.raises(DataError, match=r"float32 and shape \(3, 1, 20, 38\): expected .* float16 .* `Predictor\.rows`"):
         inputs.check_inputs(found.float(), tuple(dataset.manifest.shape))
 

@@ -10,7 +10,7 @@ from text_samples import GOOD, ragged
 from pipeline.errors import DataError
 from pipeline.kinds.inputs import is_cast_once, taken
 from pipeline.kinds.ragged import Ragged, part
-from pipeline.kinds.text.inputs import as_stored, check_inputs, to_input
+from pipeline.kinds.text.inputs import as_stored, check_inputs, to_input, unseen
 from pipeline.kinds.text.vocabulary import learned
 
 FIT = learned((text.encode() for text in (*GOOD, *GOOD)), hashed=False)[0].kept()
@@ -39,8 +39,8 @@ def test_a_text_has_the_same_inputs_in_any_batch() -> None:
 
 
 def test_samples_are_texts_as_people_have_them() -> None:
-    rows = as_stored(["scho\u0308n\x00 ", "a\r\nb"], FIT)
-    assert [row.numpy().tobytes().decode() for row in rows] == ["schön", "a\nb"]
+    rows = as_stored([f"{GOOD[0]} scho\u0308n\x00 ", f"{GOOD[0]}\r\nb"], FIT)
+    assert [row.numpy().tobytes().decode() for row in rows] == [f"{GOOD[0]} schön", f"{GOOD[0]}\nb"]
     check_inputs(Ragged.of(rows), ())
     for samples, message in (
         ("one", r"one text, 'one', where several are expected; one text is \[text\]"),
@@ -49,6 +49,13 @@ def test_samples_are_texts_as_people_have_them() -> None:
     ):
         with pytest.raises(DataError, match=message):
             as_stored(samples, FIT)
+
+
+def test_texts_of_which_nothing_is_known_are_counted_and_warned_of() -> None:
+    with pytest.warns(UserWarning, match=r"^1 of 3 \(33\.3 %\) texts have nothing that training knows"):
+        rows = as_stored([GOOD[0], "\U0001f600", GOOD[1]], FIT)
+    assert unseen(FIT)(rows) == 1
+    assert unseen(FIT)(rows[:1]) == 0
 
 
 def test_what_are_no_texts_as_stored_is_refused() -> None:
