@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
 from pipeline.artifacts import write_bytes
+from pipeline.report.words import coded
 
 BEGIN, END = '<section id="outdated" class="findings" aria-label="Not of the last run">', "</section><!-- outdated -->"
 PLACE = "<main>"
@@ -36,7 +36,7 @@ def marked(html: str, reason: str) -> str:
     note = (
         '<article class="finding warn"><p class="topic"><span class="mark">act</span> An earlier run</p>'
         "<h2>This page is of an earlier run: the last one ended before it wrote its own.</h2>"
-        f"<p>{escape(reason)}. Data, settings and results below are those of before.</p>"
+        f"<p>{coded(reason)}. Data, settings and results below are those of before.</p>"
         '<p class="advice"><code>regatta run</code> says what is wrong, and writes the page anew once it is mended.</p>'
         "</article>"
     )

@@ -37,6 +37,7 @@ def environment() -> jinja2.Environment:
             "duration",
             "moment",
             "plain",
+            "coded",
             "probability",
             "short",
             "signed",

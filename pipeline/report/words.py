@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
 from datetime import UTC, datetime
 from itertools import accumulate
 from unicodedata import combining, east_asian_width
+
+from markupsafe import Markup, escape
 
 from pipeline.metrics import METRICS
 
 ELLIPSIS = "\u2026"
 JOINS = " -_/.:"
 """Marks after which a name may be broken."""
+_BETWEEN_BACKTICKS = re.compile(r"`([^`]+)`")
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -122,6 +126,11 @@ def _beginning(text: str, width: int) -> str:
 def plain(name: str) -> str:
     """A name with control characters (and those that turn the direction of writing) made visible."""
     return "".join(c if c.isprintable() else "\ufffd" for c in name)
+
+
+def coded(text: str) -> Markup:
+    """Text, escaped, with what stands between backticks as code: what a terminal shows comes to the page as well."""
+    return Markup(_BETWEEN_BACKTICKS.sub(r"<code>\1</code>", str(escape(plain(text)))))
 
 
 def signed(difference: float | None) -> str:

@@ -13,6 +13,7 @@ def test_a_page_is_marked_once():
     assert again.count("This page is of an earlier run") == 1
     assert "&lt;b&gt;" in again
     assert "exit code 3" not in again
+    assert "<code>df -h</code> says" in marked(PAGE, "`df -h` says")
 
 
 def test_a_page_is_given_back_as_it_was(tmp_path):

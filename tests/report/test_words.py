@@ -93,3 +93,11 @@ def test_measure(metric, value, text):
 @pytest.mark.parametrize(("p", "text"), [(None, "\u2013"), (1e-9, "< 0.0001"), (0.0312, "0.031"), (1.0, "1")])
 def test_probability(p, text):
     assert words.probability(p) == text
+
+
+def test_what_stands_between_backticks_is_code_and_escaped():
+    assert (
+        words.coded("say `regatta run a='<b>'`, and & wait")
+        == "say <code>regatta run a=&#39;&lt;b&gt;&#39;</code>, and &amp; wait"
+    )
+    assert words.coded("one ` alone") == "one ` alone"
