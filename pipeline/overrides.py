@@ -224,6 +224,11 @@ def defaults(conf: Path = CONF) -> Values:
     return {group: file for entry in entries if isinstance(entry, dict) for group, file in entry.items()}
 
 
+def without(overrides: Overrides, key: str) -> Overrides:
+    """The overrides but for the one of a key."""
+    return _without(overrides, key, f"~{key}")
+
+
 def _without(overrides: Overrides, key: str, argument: str) -> Overrides:
     if key in overrides.files:
         return Overrides(_dropped(overrides.files, [key]), _dropped(overrides.values, [key]))

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from pipeline.artifacts import PARAMS, write_bytes
 from pipeline.commands.data import Link, linked
+from pipeline.commands.kept import given_way, kept_keys, named_kept, unfit
 from pipeline.commands.recognise import with_recognised
 from pipeline.config import Values, check_sections, checked, composed, differences, edited, params_text, read_values
 from pipeline.errors import ConfigError
+from pipeline.kinds.keys import kind_named
 from pipeline.overrides import Overrides, added, candidate, chosen, read_overrides, write_overrides
 from pipeline.schema.data import PATHS, is_descriptor
 from pipeline.schema.reading import check_file, flat
@@ -57,13 +59,21 @@ def change(
     arguments, said = with_recognised(arguments, links, before)
     overrides, notes = added(before, arguments)
     overrides = finish(before, overrides)
-    with candidate(overrides) as conf:
-        values = composed(conf)
-    if sections is None:
-        checked(values)
-    else:
-        check_sections(values, sections)
+    values = _composed(overrides)
+    kept = kept_keys(before, overrides, arguments)
+    if wrong := unfit(before, overrides, kept, values):
+        overrides, gone = given_way(overrides, wrong, kind_named(values))
+        notes, values = [*notes, *gone], _composed(overrides)
+    try:
+        checked(values) if sections is None else check_sections(values, sections)
+    except ConfigError as error:
+        raise named_kept(error, kept) from None
     return Change(overrides, values, links, notes, said)
+
+
+def _composed(overrides: Overrides) -> Values:
+    with candidate(overrides) as conf:
+        return composed(conf)
 
 
 def apply(new: Change, force: bool) -> list[str]:

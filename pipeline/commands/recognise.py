@@ -5,15 +5,23 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.commands.data import Link
 from pipeline.commands.root import path_said
-from pipeline.config import CONF, choices
+from pipeline.config import CONF, Values, choices
 from pipeline.errors import ConfigError
 from pipeline.overrides import Overrides, parsed
 
+if TYPE_CHECKING:
+    from pipeline.prepare.recognition import Recognised
+
 _SAID = ("data", "data.source", "data.kind")
 """Who says one of these says what the data are."""
+_CONTENT = {"text": "text", "audio": "audio", "csv": "image", "parquet": "image"}
+"""The key of the column that a file of conf/data needs."""
+_COLUMNS = ("label", "split", "group", "time", "text", "audio", "image", "number", "category", "date", "ignore")
+"""Keys that name columns."""
 
 
 def with_recognised(arguments: Sequence[str], links: Sequence[Link], before: Overrides) -> tuple[list[str], list[str]]:
@@ -35,14 +43,16 @@ def with_recognised(arguments: Sequence[str], links: Sequence[Link], before: Ove
     named = f"{key}={shlex.quote(str(target))}"
     header = [parsed(word)[1] for word in arguments if word.partition("=")[0].lstrip("+") == "data.header"]
     found = recognised(target, named, header[-1] if header and isinstance(header[-1], list) else ())
-    chosen = before.files.get("data")
-    stays = chosen == found.source or chosen in found.also
+    stays = _stays(found, before)
     old = before.values.get("data", {}) if stays else {}
+    others = old.get(key.removeprefix("data.")) != said[key] and "data.header" not in said
+    gone = [each for each in _lacking(found, old) if f"data.{each}" not in said] if others else []
+    old = {each: value for each, value in old.items() if each not in gone}
     lacking = None if {"data.label", "data.header"} & said.keys() or "label" in old else label_missing(found, named)
     if lacking:
         raise ConfigError(lacking)
     if stays:
-        return list(arguments), []
+        return _without_columns(arguments, found, before, gone, named)
     if found.source not in choices(CONF, "data"):
         raise ConfigError(
             f"{named}: {found.what}, which can't be read yet; images in folders, tables, Parquet or IDX files can"
@@ -51,3 +61,33 @@ def with_recognised(arguments: Sequence[str], links: Sequence[Link], before: Ove
     other = f"data={found.also[0]}" if found.also else "another data=..."
     told = f"{named}: {found.what}, so {' '.join(words)}; {other} beside it overrules that"
     return [*arguments, *words], [told]
+
+
+def _stays(found: Recognised, before: Overrides) -> bool:
+    """Whether the file of conf/data that is in force can read the data."""
+    chosen = before.files.get("data")
+    if chosen == found.source or chosen not in found.also:
+        return chosen == found.source
+    content = _CONTENT.get(chosen)
+    return content is None or found.columns is None or before.values.get("data", {}).get(content, content) in found.columns
+
+
+def _lacking(found: Recognised, old: Values) -> list[str]:
+    """The kept keys that name columns which these data have not."""
+    if found.columns is None or "header" in old:
+        return []
+    named = {key: old[key] if isinstance(old[key], list) else [old[key]] for key in _COLUMNS if old.get(key) is not None}
+    return [key for key, names in named.items() if not {*names} <= {*found.columns}]
+
+
+def _without_columns(
+    arguments: Sequence[str], found: Recognised, before: Overrides, gone: Sequence[str], named: str
+) -> tuple[list[str], list[str]]:
+    """The arguments with those that forget kept columns, or name the recognised ones instead, and what is said of it."""
+    instead = {word.partition("=")[0].removeprefix("data."): word for word in found.keys}
+    words = [instead.get(key, f"~data.{key}") for key in gone]
+    kept = {key: Overrides(values={"data": {key: before.values["data"][key]}}).words()[0] for key in gone}
+    told = [f"{kept[key]}: forgot, since {named} has no such column" for key in gone]
+    return [*arguments, *words], [
+        f"{line}; {instead[key]}" if key in instead else line for key, line in zip(gone, told, strict=True)
+    ]

@@ -56,9 +56,9 @@ def run(options: argparse.Namespace) -> int:
         smoke(new, options.stood)
     else:
         with held(LOCK):
+            check_data(new.values, to_come={link.path: link.target for link in new.links})
             for line in apply(new, options.force):
                 print(line, flush=True)
-            check_data(new.values)
             for line in [*unwatched(new.values), *clear_old_studies(new.values)]:
                 print(line, flush=True)
             pass_on(options)

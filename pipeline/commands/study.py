@@ -40,9 +40,9 @@ def study(options: argparse.Namespace) -> int:
             print(line)
         return 0
     with held(LOCK):
+        check_data(new.values, to_come={link.path: link.target for link in new.links})
         for line in apply(new, options.force):
             print(line, flush=True)
-        check_data(new.values)
         for line in clear_old_studies(new.values):
             print(line, flush=True)
         pass_on(options)

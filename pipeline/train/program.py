@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -203,22 +203,31 @@ def _check_sampling(train: TrainConfig, data: Manifest) -> None:
 
 
 def check_measured(model: ModelConfig, train: TrainConfig, task: Task) -> None:
-    """ConfigError where keys do not suit numbers as labels, or are of them alone."""
+    """ConfigError with all keys that do not suit numbers as labels, or are of them alone."""
+    if problems := [*_unmeasured(model, train, task)]:
+        raise ConfigError("\n".join(problems))
+
+
+def _unmeasured(model: ModelConfig, train: TrainConfig, task: Task) -> Iterator[str]:
     if model.loss != "auto" and (model.loss in OF_NUMBERS) != (task == "number"):
         what, other = ("numbers", "squared, huber") if task == "number" else ("classes", "softmax, sigmoid")
-        raise ConfigError(f"model.loss = {model.loss!r}: the data's labels are {what}; choose {other} or auto")
+        yield f"model.loss = {model.loss!r}: the data's labels are {what}; choose {other} or auto{_forget('model.loss')}"
     if reason := refused(train.monitor, task):
-        raise ConfigError(f"train.monitor = {train.monitor!r}: {reason}")
+        yield f"train.monitor = {train.monitor!r}: {reason}{_forget('train.monitor')}"
     if task == "number" and train.balance != "none":
-        raise ConfigError(
+        yield (
             f"train.balance = {train.balance!r}: the labels are numbers, and only classes can be balanced; "
-            "say train.balance=none"
+            f"say train.balance=none{_forget('train.balance')}"
         )
     if task == "number" and train.label_smoothing:
-        raise ConfigError(
+        yield (
             f"train.label_smoothing = {train.label_smoothing}: the labels are numbers, and only classes can be smoothed; "
-            "say train.label_smoothing=0"
+            f"say train.label_smoothing=0{_forget('train.label_smoothing')}"
         )
+
+
+def _forget(key: str) -> str:
+    return f", or forget it, if it was said, with `regatta run '~{key}'`"
 
 
 def check_boxes(train: TrainConfig, kind: str) -> None:

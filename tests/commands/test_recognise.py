@@ -8,6 +8,7 @@ from data_samples import class_folders, write_table
 from pipeline import cli
 from pipeline.commands.compose import Change, apply, change
 from pipeline.errors import ConfigError
+from pipeline.overrides import Overrides, write_overrides
 
 
 def photos(root: Path, name: str = "photos") -> Path:
@@ -84,3 +85,66 @@ def test_a_dry_run_says_it(project: Path, tmp_path: Path, capsys: pytest.Capture
     assert "images in class folders, so data=folder; another data=..." in said
     assert "data=folder takes model=photos" in said
     assert "would make data/photos -> " in said
+
+
+def texts(root: Path, name: str, column: str = "text", label: str = "label") -> Path:
+    rows = [[f"some words that are of the class {i % 2}", f"c{i % 2}"] for i in range(8)]
+    return write_table(root / f"{name}.csv", [[column, label], *rows])
+
+
+def numbers(root: Path, name: str = "plain") -> Path:
+    return write_table(root / f"{name}.csv", [["size", "colour", "label"], *([str(i), "red", f"c{i % 2}"] for i in range(8))])
+
+
+def test_a_kept_kind_gives_way_where_it_cannot_read_the_data(project: Path, tmp_path: Path) -> None:
+    apply(change([f"data.path={texts(tmp_path, 'a')}", "data.text=text"]), force=False)
+    new = change([f"data.path={numbers(tmp_path)}"])
+    assert (chosen(new), new.values["data"]["kind"]) == ("table", "table")
+    assert chosen(change([f"data.path={texts(tmp_path, 'b')}"])) == "text"
+
+
+def test_kept_columns_give_way_to_those_of_the_new_data(project: Path, tmp_path: Path) -> None:
+    first = texts(tmp_path, "a", "message", "topic")
+    apply(change([f"data.path={first}", "data.label=topic"]), force=False)
+    again = change([f"data.path={first}"])
+    assert (again.values["data"]["label"], again.recognised) == ("topic", [])
+    new = change([f"data.path={texts(tmp_path, 'b', 'post', 'kind')}", "data.label=kind"])
+    assert (new.values["data"]["text"], new.values["data"]["label"]) == ("post", "kind")
+    assert new.recognised == [f"data.text=message: forgot, since data.path={tmp_path}/b.csv has no such column; data.text=post"]
+    plain = change([f"data.path={texts(tmp_path, 'c')}"])
+    assert (plain.values["data"]["text"], plain.values["data"]["label"]) == ("text", "label")
+    with pytest.raises(ConfigError, match="which column is the label is not said"):
+        change([f"data.path={texts(tmp_path, 'd', 'text', 'sort')}"])
+
+
+def test_kept_keys_of_another_kind_are_forgotten_and_it_is_said(project: Path, tmp_path: Path) -> None:
+    apply(
+        change([f"data.path={texts(tmp_path, 'a')}", "augment.delete=0.1", "model.keys.width=64", "train.epochs=3"]),
+        force=False,
+    )
+    before = (project / "conf/overrides.yaml").read_text()
+    new = change([f"data.path={numbers(tmp_path)}"])
+    assert new.notes[-2:] == [
+        "augment.delete=0.1: forgot, set for other data; it does not fit data of the kind table",
+        "model.keys.width=64: forgot, set for other data; it does not fit data of the kind table",
+    ]
+    assert new.overrides.values.keys() == {"data", "train"}
+    with pytest.raises(ConfigError, match=r"augment.delete: unknown key"):
+        change([f"data.path={numbers(tmp_path)}", "augment.delete=0.2"])
+    assert (project / "conf/overrides.yaml").read_text() == before, "nothing is forgotten before it is applied"
+
+
+def test_what_is_kept_and_in_the_way_is_named_with_the_way_out(project: Path) -> None:
+    write_overrides(Overrides({}, {"augment": {"delete": 0.1}}))
+    with pytest.raises(
+        ConfigError, match=r"unknown key .*; it is kept in conf/overrides.yaml: .*`regatta run '~augment.delete'`"
+    ):
+        change(["train.epochs=3"])
+    assert change(["~augment.delete"]).overrides.values == {}
+
+
+def test_all_that_is_in_the_way_of_numbers_is_named_at_once(project: Path, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "t.csv", [["size", "label"], *([str(i), str(i / 7)] for i in range(40))])
+    apply(change([f"data.path={table}", "train.monitor=val_macro_f1", "train.balance=weights"]), force=False)
+    with pytest.raises(ConfigError, match=r"'~train.monitor'(.|\n)*'~train.balance'"):
+        change(["data.target=number"])

@@ -87,7 +87,7 @@ def test_what_dvc_does_not_see_is_said(tmp_path: Path, monkeypatch: pytest.Monke
         Path(folder).mkdir(parents=True)
     Path("data/labels.csv").write_text("image,label\n")
     values = {"data": {"source": "folder", "path": "data/photos", "train_path": "data/photos"}}
-    values["data"] |= {"val_path": "conf/data/folder.yaml", "test_path": "conf/data/folder.yaml"}
+    values["data"] |= dict.fromkeys(("val_path", "test_path", "synonyms"), "conf/data/folder.yaml")
     assert unwatched(values) == []
     Path("data/photos/cats").symlink_to(tmp_path / "elsewhere/cats")
     [line] = unwatched(values)
@@ -104,7 +104,9 @@ def test_a_second_run_in_one_project_is_refused(project: Path, regatta: Command)
 
 
 def test_missing_data_is_said_before_anything_runs(project: Path, regatta: Command) -> None:
+    before = Path("conf/overrides.yaml").read_text()
     assert "data.path = data/none: nothing there" in regatta("run", "data=folder", "data.path=data/none", code=3)
+    assert Path("conf/overrides.yaml").read_text() == before
 
 
 @pytest.mark.parametrize("how", [[], ["--dry-run"]])
