@@ -91,7 +91,7 @@ def test_what_dvc_does_not_see_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     assert unwatched(values) == []
     Path("data/photos/cats").symlink_to(tmp_path / "elsewhere/cats")
     [line] = unwatched(values)
-    assert "1 links to folders in it (data/photos/cats, ...)" in line
+    assert "1 link to folders in it (data/photos/cats, ...)" in line
     values["data"] |= {"source": "csv", "path": "data/labels.csv", "train_path": "conf/data/csv.yaml"}
     [line] = unwatched(values)
     assert line.startswith("data.path = data/labels.csv: DVC watches the table alone")
