@@ -35,3 +35,8 @@ def first_of(names: Sequence[str], num: int) -> str:
 def share(num: int, of: int) -> str:
     """Such as "3 of 100 (3 %)"."""
     return f"{num:,} of {of:,} ({100 * num / of:.3g} %)"
+
+
+def from_to(spread: Sequence[int]) -> str:
+    """The first and the last one, such as "3 to 10", or the one that both are."""
+    return f"{spread[0]:,}" if spread[0] == spread[-1] else f"{spread[0]:,} to {spread[-1]:,}"

@@ -14,6 +14,8 @@ from pipeline import keyed
 from pipeline.artifacts import read_json, read_parquet
 from pipeline.data.intact import check_intact
 from pipeline.errors import DataError, StorageError
+from pipeline.kinds.keys import keys_of
+from pipeline.wording import from_to
 
 SPLITS = ("train", "val", "test")
 SplitName = Literal["train", "val", "test"]
@@ -209,15 +211,12 @@ def open_dataset(path: Path) -> Dataset:
 
 
 def form_words(manifest: Manifest) -> str:
-    """How a sample is stored: "1 x 8 x 8 uint8", "1 to 3 rows of 3 to 10 items of float32"."""
-    row = " x ".join(map(str, manifest.shape)) + " " * bool(manifest.shape) + manifest.dtype
-    if manifest.lengths:
-        row = f"{_from_to(manifest.lengths)} items of {row}"
-    return f"{_from_to(manifest.windows)} rows of {row}" if manifest.windows else row
-
-
-def _from_to(spread: list[int]) -> str:
-    return f"{spread[0]}" if spread[0] == spread[-1] else f"{spread[0]} to {spread[-1]}"
+    """How a sample is stored: "1 x 8 x 8 uint8", "1 to 3 rows of 3 to 10 items of float32", "texts of 2 to 9 bytes"."""
+    row = keys_of(manifest.kind).DATA.form(manifest.shape, manifest.lengths)
+    if row is None:
+        row = " x ".join(map(str, manifest.shape)) + " " * bool(manifest.shape) + manifest.dtype
+        row = f"{from_to(manifest.lengths)} items of {row}" if manifest.lengths else row
+    return f"{from_to(manifest.windows)} rows of {row}" if manifest.windows else row
 
 
 def manifest_dict(manifest: Manifest) -> dict[str, Any]:

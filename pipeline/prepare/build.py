@@ -30,7 +30,7 @@ from pipeline.prepare.overview import check_left, divided, laid, overview_of, se
 from pipeline.prepare.parallel import num_workers
 from pipeline.prepare.scan import Samples, source_digest
 from pipeline.prepare.selection import Taken
-from pipeline.prepare.sources import open_source
+from pipeline.prepare.sources import open_source, source_of
 from pipeline.prepare.splits import TRAIN
 from pipeline.prepare.telling import note, telling_features
 from pipeline.prepare.writing import Decoded, decoded, portions, spread, write_array, write_inputs, write_samples
@@ -92,7 +92,7 @@ def build_dataset(data: DataConfig, prepare: PrepareConfig, folder: Path, code: 
         fit=fit,
         counts={name: len(of_split) for name, of_split in per_split.items()},
         class_counts={name: _class_counts(of_split, classes) for name, of_split in per_split.items()},
-        source=data.source,
+        source=source_of(data),
         source_digest=contents_digest,
         digest=dataset_digest(data, prepare, contents_digest, code),
         num_read=len(samples),

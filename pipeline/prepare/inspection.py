@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.dataset import SPLITS
 from pipeline.errors import DataError
+from pipeline.kinds.keys import keys_of
 from pipeline.kinds.kind import Fit, Layout
 from pipeline.kinds.reading import EachAlone, Laid, reading_of
 from pipeline.prepare.account import Refused, by_reason, check_quarantine, notes, tally
@@ -29,7 +30,7 @@ from pipeline.prepare.overview import Division, Overview, divided, laid, overvie
 from pipeline.prepare.parallel import num_workers
 from pipeline.prepare.raw import Column, Portion, Source
 from pipeline.prepare.scan import Samples
-from pipeline.prepare.sources import open_source
+from pipeline.prepare.sources import open_source, source_of
 from pipeline.prepare.writing import Decoded, decoded, portions
 from pipeline.schema.data import DataConfig
 from pipeline.schema.prepare import PrepareConfig
@@ -204,7 +205,7 @@ class _Seen:
         """What is told, in this order."""
         samples = self.overview.samples
         found = [
-            ("kind", [f"{self.data.kind} (data.source={self.data.source})"]),
+            ("kind", [f"{self.data.kind} (data.source={self.data.source}{self._found()})"]),
             ("samples", self._counts()),
             ("numbers", self._numbers()),
             ("classes", self._classes()),
@@ -216,6 +217,11 @@ class _Seen:
             ("notes", self._notes()),
         ]
         return [(topic, lines) for topic, lines in found if lines]
+
+    def _found(self) -> str:
+        """What `auto` has found."""
+        found = source_of(self.data)
+        return "" if found == self.data.source else f": {found}"
 
     def _counts(self) -> list[str]:
         met, looked = self.met, len(self.overview.samples)
@@ -266,6 +272,8 @@ class _Seen:
         if self.laid is None:
             return []
         layout = self.laid.layout
+        if own := keys_of(self.data.kind).DATA.form(layout.shape, None):
+            return [f"{own}, several a sample" if layout.windows else own]
         shape = " x ".join(map(str, layout.shape)) or "one number"
         per = "an item" if layout.ragged else "a row" if layout.windows else "a sample"
         return [f"{shape} of {layout.dtype.name} {per}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -34,6 +34,14 @@ class DataConfig(Section):
 
     needs: ClassVar[Mapping[str, str]] = {}
     """Modules that reading the kind needs and no project has by itself, and what to say where one is not installed."""
+
+    @classmethod
+    def form(cls, shape: Sequence[int], lengths: Sequence[int] | None) -> str | None:
+        """How a row is stored, in words for people; None: its shape and its type tell.
+
+        lengths: where rows are ragged, the fewest, the median and the most items; None also where they are not known yet.
+        """
+        return None
 
     kind: str
     """What a sample is: a folder of `pipeline/kinds`, or a name in KINDS of `extensions.py`."""

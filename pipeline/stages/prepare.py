@@ -10,6 +10,7 @@ from pipeline.data.dataset import SPLITS, Manifest, form_words
 from pipeline.kinds.extended import code_for
 from pipeline.kinds.keys import data_section
 from pipeline.prepare.build import build_dataset
+from pipeline.prepare.sources import source_of
 from pipeline.prepare.watch import Watch
 from pipeline.schema.data import PATHS
 from pipeline.schema.prepare import PrepareConfig
@@ -22,7 +23,7 @@ def run() -> None:
     params = read_sections("data")
     data, prepare = data_section(params), section(params, "prepare", PrepareConfig)
     place = data.path or data.train_path or "embedded"
-    print(f"prepare: reading {data.source} ({place}) into {stage_dir('prepare')}", flush=True)
+    print(f"prepare: reading {source_of(data)} ({place}) into {stage_dir('prepare')}", flush=True)
     watch = Watch([Path(path) for path in (getattr(data, key) for key in PATHS) if path])
     with published_dir(stage_dir("prepare")) as folder:
         manifest = build_dataset(data, prepare, folder, code_for(data.kind, stage_digest("prepare", data.kind)))

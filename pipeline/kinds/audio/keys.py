@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -60,6 +60,12 @@ class AudioData(DataConfig):
     """Longer ones are not decoded."""
     audio: str
     """Column of the sound (bytes, array or file path) in a table."""
+
+    @classmethod
+    def form(cls, shape: Sequence[int], lengths: Sequence[int] | None) -> str:
+        """As the base has it."""
+        bands = f"spectrograms of {shape[1]} bands x {shape[-1]:,} columns"
+        return bands if len(shape) == 3 else f"waveforms of {shape[-1]:,} samples"
 
     @model_validator(mode="after")
     def _is_one_way(self) -> Self:

@@ -157,8 +157,9 @@ _CHANNELS = {"mix": "their mean is taken", "left": "the first is taken", "right"
 def _length_notes(seconds: NDArray[np.float64], length: float) -> list[str]:
     cut = seconds > length + 1e-9
     lost = (seconds[cut] - length).sum() / seconds.sum()
+    are = "is" if cut.sum() == 1 else "are"
     said = f"clips of {seconds.min():.2f} to {seconds.max():.2f} seconds are stored as {length:g} (data.length)"
-    cuts = f"{cut.sum()} of {len(seconds)} are cut to their middle, {lost:.1%} of all sound" if cut.any() else "none is cut"
+    cuts = f"{cut.sum()} of {len(seconds)} {are} cut to their middle, {lost:.1%} of all sound" if cut.any() else "none is cut"
     return [f"{said}: {cuts}; shorter ones get silence at both ends"]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from pipeline.schema.augment import AugmentConfig, Probability
 from pipeline.schema.data import DataConfig
+from pipeline.wording import counted
 
 Names = list[Annotated[str, Field(min_length=1)]]
 TYPES = ("number", "category", "date", "ignore")
@@ -32,6 +34,11 @@ class TableData(DataConfig):
     """Categories seen less often in training are taken as one, and exact values of a number are told apart from so many on."""
     bins: Annotated[int, Field(ge=1, le=1024)]
     """Most pieces of the piecewise linear encoding of a number."""
+
+    @classmethod
+    def form(cls, shape: Sequence[int], lengths: Sequence[int] | None) -> str:
+        """As the base has it."""
+        return f"rows of {counted(shape[0], 'number')}"
 
     def asked(self, name: str) -> str | None:
         """The type that the keys give a column."""

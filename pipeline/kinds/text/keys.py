@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
 from pipeline.schema.augment import AugmentConfig, Probability
 from pipeline.schema.data import DataConfig
+from pipeline.wording import from_to
 
 Names = list[Annotated[str, Field(min_length=1)]]
 VARIED = ("data.vocabulary",)
@@ -30,6 +32,11 @@ class TextData(DataConfig):
     """Names of the columns of a CSV without a line that names them; null: its first line does."""
     vocabulary: Literal["learned", "hashed"]
     """learned: the n-grams of the training texts; hashed: none is kept, all share a fixed number of places."""
+
+    @classmethod
+    def form(cls, shape: Sequence[int], lengths: Sequence[int] | None) -> str:
+        """As the base has it."""
+        return f"texts of {from_to(lengths)} bytes" if lengths else "texts in UTF-8"
 
 
 class TextPolicy(AugmentConfig):

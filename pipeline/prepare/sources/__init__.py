@@ -41,8 +41,13 @@ def open_source(data: DataConfig) -> Source:
 
 
 def _opened(path: Path, data: DataConfig) -> Source:
-    source = chosen_source(path, data) if data.source == "auto" else data.source
-    return OPENERS[source](path, data)
+    return OPENERS[chosen_source(path, data) if data.source == "auto" else data.source](path, data)
+
+
+def source_of(data: DataConfig) -> str:
+    """The name of the source; where `auto` leaves it to what lies there, the one that is found."""
+    place = data.path or data.train_path
+    return chosen_source(Path(place), data) if data.source == "auto" and place else data.source
 
 
 _PLACES = (("path", None), ("train_path", "train"), ("val_path", "val"), ("test_path", "test"))

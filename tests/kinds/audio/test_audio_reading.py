@@ -23,7 +23,7 @@ def test_a_folder_per_class(tmp_path: Path) -> None:
     (tmp_path / "data" / "README.txt").write_text("recorded in May")
     one, other = (build_sounds(tmp_path / "data", tmp_path / f"of {n}", workers=n) for n in (1, 2))
     manifest = one.manifest
-    assert (manifest.kind, manifest.source, manifest.classes) == ("audio", "auto", ["both", "high", "low"])
+    assert (manifest.kind, manifest.source, manifest.classes) == ("audio", "folder", ["both", "high", "low"])
     assert (manifest.shape, manifest.dtype, manifest.counts) == ([1, 20, 38], "float16", {"train": 23, "val": 4, "test": 3})
     assert manifest.fit["recipe"] == Recipe(RATE, "mix", "soxr", 3200, None, 20, 200, 80, 20.0, 4000.0).details()["recipe"]
     [length, beside] = manifest.notes[:2] if "clips" in manifest.notes[0] else manifest.notes[1::-1]
@@ -61,7 +61,7 @@ def test_the_most_frequent_rate_channels_and_lengths_are_told(tmp_path: Path) ->
     told = "\n".join(manifest.notes)
     assert "1 of 63 sounds have other rates than 8000 a second: resampled (soxr)" in told
     assert "1 of 63 sounds have several channels: their mean is taken (data.channel)" in told
-    assert "clips of 0.40 to 1.50 seconds are stored as 0.9 (data.length): 1 of 63 are cut to their middle, 2.3% of all" in told
+    assert "clips of 0.40 to 1.50 seconds are stored as 0.9 (data.length): 1 of 63 is cut to their middle, 2.3% of all" in told
     same = build_sounds(root, tmp_path / "scipy", resampler="scipy", rate=4000, length=0.5).manifest
     assert "63 of 63 sounds have other rates than 4000 a second: resampled (scipy)" in "\n".join(same.notes)
     assert same.digest != manifest.digest
