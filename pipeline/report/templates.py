@@ -38,6 +38,7 @@ def environment() -> jinja2.Environment:
             "moment",
             "plain",
             "coded",
+            "parted",
             "probability",
             "short",
             "signed",

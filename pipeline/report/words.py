@@ -16,6 +16,7 @@ from pipeline.metrics import METRICS
 ELLIPSIS = "\u2026"
 JOINS = " -_/.:"
 """Marks after which a name may be broken."""
+_AFTER_JOINS = re.compile(r"(?<=[-_/.:])(?=[^\W\d_])")
 _BETWEEN_BACKTICKS = re.compile(r"`([^`]+)`")
 
 
@@ -131,6 +132,11 @@ def plain(name: str) -> str:
 def coded(text: str) -> Markup:
     """Text, escaped, with what stands between backticks as code: what a terminal shows comes to the page as well."""
     return Markup(_BETWEEN_BACKTICKS.sub(r"<code>\1</code>", str(escape(plain(text)))))
+
+
+def parted(name: str) -> Markup:
+    """A name, escaped, that breaks after its joins rather than within a word."""
+    return Markup("<wbr>").join(re.split(_AFTER_JOINS, plain(name)))
 
 
 def signed(difference: float | None) -> str:

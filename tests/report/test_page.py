@@ -23,7 +23,7 @@ from pipeline.report.run.verdict import verdict
 from pipeline.report.words import number, percent
 from pipeline.schema.report import ReportConfig
 
-VOID = {"meta", "img", "br", "hr", "link", "input"}
+VOID = {"meta", "img", "br", "hr", "link", "input", "wbr"}
 PICTURES = {"curves", "accuracy", "gap", "gradients", "calibration", "confusion", "learning_rate", "speed",
             "risk", "roc", "precision_recall"}  # fmt: skip
 STUDY_PICTURES = {f"study{part}-dropout" for part in ("", ".gap", ".time", ".curves", ".gradients")}

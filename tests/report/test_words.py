@@ -101,3 +101,9 @@ def test_what_stands_between_backticks_is_code_and_escaped():
         == "say <code>regatta run a=&#39;&lt;b&gt;&#39;</code>, and &amp; wait"
     )
     assert words.coded("one ` alone") == "one ` alone"
+
+
+def test_a_name_breaks_after_its_joins():
+    assert words.parted("card_not<b>-x") == "card_<wbr>not&lt;b&gt;-<wbr>x"
+    assert words.parted("top: absent, 0.5") == "top: absent, 0.5"
+    assert words.parted("plain name") == "plain name"
