@@ -11,7 +11,7 @@ from pipeline.commands.compose import Change, apply, change
 from pipeline.commands.reproduce import REPORT, reproduce
 from pipeline.commands.root import seen_from
 from pipeline.commands.run import LOCK, check_data, clear_old_studies, pass_on
-from pipeline.config import CONF, Values, choices, read_values
+from pipeline.config import CONF, Values, checked, choices, read_values
 from pipeline.errors import ConfigError, RegattaError
 from pipeline.overrides import Overrides, chosen, read_file
 from pipeline.schema.base import nearest
@@ -131,15 +131,30 @@ def available() -> list[str]:
 
 def listed() -> Iterator[str]:
     """Each study with its question and how it stands."""
-    defined = (read_values() or {}).get("study", {}).get("definitions", {})
+    values = read_values() or {}
+    defined = values.get("study", {}).get("definitions", {})
     for name in sorted({*available(), *defined}):
         definition = defined.get(name) or _from_file(name)
         effects = stage_dir("study") / name / "effects.json"
         state = "has results" if effects.exists() else "chosen, not run yet" if name in defined else "not chosen"
         yield f"{name:16s} {state:20s} {definition.get('question', '')}"
+        if name not in defined and (refused := _refused(definition, values)):
+            yield f"{'':37s} can't run on what is configured now: {refused}"
         if effects.exists() and (said := read_json(effects).get("answer")):
             yield f"{'':37s} {said}"
     yield "`regatta study NAME` runs one, with --dry-run it says what it would run; docs/studies.md: how to ask your own"
+
+
+def _refused(definition: Values, values: Values) -> str | None:
+    """Why a study that is not chosen would be refused, in one line; None also where what is configured is wrong itself."""
+    from pipeline.study.plan import problems
+
+    try:
+        checked(values)
+    except ConfigError:
+        return None
+    found = problems(StudyDefinition.model_validate(definition), values)
+    return found[0].partition(", or leave the study out")[0] if found else None
 
 
 def _from_file(name: str) -> Values:

@@ -118,6 +118,14 @@ def wrong_keys(function: Callable[..., Any], keys: Mapping[str, Any]) -> Iterato
             yield f"keys.{each.name}: missing, and it has no default; say model.keys.{each.name}=VALUE"
 
 
+def keys_taken(name: str | None) -> list[str]:
+    """The keys that the function of a module's name takes; none where there is no such module. Imports torch."""
+    if name not in networks.NAMES and name not in networks.functions():
+        return []
+    parameters = inspect.signature(networks.function(str(name))).parameters.values()
+    return [each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY and each.name not in GIVEN]
+
+
 def is_extended(arch: str, name: str | None) -> bool:
     """Whether a network of these keys is of `extensions.py`, not one that comes along."""
     return arch == MODULE and name not in networks.NAMES

@@ -14,7 +14,7 @@ from pipeline.prepare.folds import TIMELESS
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, alias, key_paths, nearest, validated
 from pipeline.schema.data import DataConfig
-from pipeline.schema.model import LEFT_OUT, MODULE, ModelConfig, switched, unread_keys
+from pipeline.schema.model import BUILT_IN, LEFT_OUT, MODULE, ModelConfig, keys_taken, switched, unread_keys
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.study import StudyDefinition
 from pipeline.schema.train import NOT_IDENTITY, TrainConfig
@@ -228,7 +228,7 @@ def _changed(values: Mapping[str, Any], baseline: Mapping[str, Any], own: Mappin
     for changes in (baseline, own):  # one after the other: a variant's network may be of another kind
         known_ones = [path for path in changes if path in allowed or path.startswith(KEYS)]
         of_model = {path.removeprefix("model."): changes[path] for path in known_ones if path.startswith("model.")}
-        changed["model"] = switched(changed["model"], of_model)
+        changed["model"] = switched(changed["model"], _as_read(changed["model"], of_model))
     wrong = []
     for path, value in {**baseline, **own}.items():
         if path in allowed or path.startswith(KEYS):
@@ -256,18 +256,34 @@ def _changed(values: Mapping[str, Any], baseline: Mapping[str, Any], own: Mappin
     return changed
 
 
+def _as_read(model: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes with a built-in network's key, such as dropout, as the module's own of that name where it takes one."""
+    if changes.get("arch", model["arch"]) != MODULE or not BUILT_IN.keys() & changes.keys():
+        return dict(changes)
+    taken = {*keys_taken(changes.get("name", model["name"]))} & BUILT_IN.keys()
+    return {f"keys.{key}" if key in taken else key: value for key, value in changes.items()}
+
+
 def _unread(model: dict[str, Any]) -> list[str]:
     """What a study says of a network that does not read it; in the section it then stands as if never said."""
     found = []
     for key, neutral in unread_keys(model["arch"]).items():
         if model[key] != neutral:
-            rather = f"model.keys.{key} if its function takes it" if model["arch"] == MODULE else "model.arch: module beside it"
+            rather = _own_keys(key, model["name"]) if model["arch"] == MODULE else "model.arch: module beside it"
             found.append(
                 f"model.{key} = {model[key]!r}: a {model['arch']} does not read it; say {rather}, or leave the study out with "
                 "`regatta run study=none` (another: study=NAME)"
             )
             model[key] = neutral
     return found
+
+
+def _own_keys(key: str, name: str | None) -> str:
+    """What a study may say of a module instead of a built-in network's key."""
+    taken = keys_taken(name)
+    near = nearest(key, taken)
+    every = ", ".join(f"model.keys.{each}" for each in taken) or "nothing, since its function takes no keys"
+    return f"model.keys.{near} in a study of your own" if near else f"in a study of your own what it has: {every}"
 
 
 def configuration(values: Mapping[str, Any]) -> Configuration:

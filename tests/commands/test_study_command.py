@@ -11,7 +11,7 @@ import yaml
 from pipeline.artifacts import read_json, write_json
 from pipeline.commands.compose import apply, change
 from pipeline.commands.run import clear_old_studies, left_alone
-from pipeline.commands.study import dry_run, planned_change, predicts_else, with_study
+from pipeline.commands.study import dry_run, listed, planned_change, predicts_else, with_study
 from pipeline.config import read_values
 from pipeline.errors import ConfigError
 from pipeline.overrides import Overrides
@@ -125,6 +125,14 @@ def test_a_study_is_added_to_data_that_take_none_along(project, file):
     assert next(dry_run("learning-rate", new)) == f"study learning-rate: {question('learning-rate')}"
     apply(new, force=False)
     assert list(read_values()["study"]["definitions"]) == ["learning-rate"]
+
+
+def test_the_list_says_which_studies_can_not_run_on_the_network_and_why(project):
+    apply(change(["data=text", "data.path=data/mine"]), force=False)
+    lines = list(listed())
+    refused = {lines[i - 1].split()[0]: lines[i].strip() for i in range(len(lines)) if "can't run on" in lines[i]}
+    assert refused.keys() == {"activations", "audio-augmentation"}
+    assert refused["activations"].startswith("can't run on what is configured now: baseline: model.widths = [64, 64]: a module")
 
 
 def question(name):

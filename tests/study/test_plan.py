@@ -162,7 +162,7 @@ def test_what_a_variant_says_of_a_network_that_does_not_read_it_is_named_with_th
     module = {"model.arch": "module", "model.name": "cnn"}
     found = problems(study({"with-dropout": {"model.dropout": 0.2}, "wide": {"model.keys.width": 9}}, module), values)
     [line] = [line for line in found if line.startswith("variant with-dropout")]
-    assert "model.dropout = 0.2: a module does not read it; say model.keys.dropout if its function takes it" in line
+    assert "model.dropout = 0.2: a module does not read it; say model.keys.drop in a study of your own" in line
     assert "leave the study out with `regatta run study=none`" in line
     assert not any("wide" in line for line in found)
     [line] = problems(study({"cnn": {"model.name": "cnn"}}), values)
@@ -175,3 +175,21 @@ def test_another_module_does_not_take_the_keys_of_the_one_before(values, own_mod
     assert [cell.config.model.keys for cell in cells(chosen, values)] == [{"width": 8}, {"width": 16}, {}]
     with pytest.raises(ConfigError, match=r"variant other: model: keys.widht: its function takes width"):
         cells(study({"other": {"model.keys.widht": 3}}, base, seeds=1), values)
+
+
+@pytest.mark.parametrize("kind", ["text", "audio", "table"])
+def test_dropout_stands_for_the_modules_own_key(kind):
+    values = composed(CONF, [f"data={kind}", "study=dropout"])
+    definition = validated(StudyDefinition, values["study"]["definitions"]["dropout"], "study")
+    assert problems(definition, values) == []
+    first, other = (cell.config.model for cell in cells(definition, values)[:: definition.seeds])
+    found = [model.keys["dropout"] if model.is_module else model.dropout for model in (first, other)]
+    assert found == [0.0, 0.2]
+
+
+def test_a_study_of_what_a_module_lacks_names_what_it_has():
+    values = composed(CONF, ["data=text", "study=activations"])
+    definition = validated(StudyDefinition, values["study"]["definitions"]["activations"], "study")
+    said = "\n".join(problems(definition, values))
+    assert "model.activation = 'tanh': a module does not read it; say in a study of your own what it has: " in said
+    assert "model.keys.hidden" in said
