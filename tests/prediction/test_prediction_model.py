@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from text_samples import policy as text_policy
 from text_samples import reviews, text_config, write_jsonl
 
 from pipeline import artifacts, extensions
+from pipeline.commands import predict as command
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import Views
 from pipeline.errors import ConfigError, DataError, StorageError
@@ -224,7 +226,9 @@ def test_other_kinds_are_refused_to_a_network_of_images(name: str, content: str,
     assert said in answers.problems[0][1]
 
 
-def test_rows_need_no_label_and_all_else_that_was_learned_from(make: Make, tmp_path: Path) -> None:
+def test_rows_need_no_label_and_all_else_that_was_learned_from(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     case = make("rows")
     model = Model.load(case.model)
     known = model.predict(case.source)
@@ -236,6 +240,10 @@ def test_rows_need_no_label_and_all_else_that_was_learned_from(make: Make, tmp_p
     np.testing.assert_array_equal(unlabelled.probabilities, known.probabilities)
     strange = write_lines(tmp_path / "strange.csv", "age,city,joined", ["30,Oslo,2020-01-01", "30,Atlantis,2020-01-01"])
     assert (model.predict(strange).unseen, known.unseen) == (1, 0)
+    capsys.readouterr()
+    words = {"model": str(case.model), "inputs": [str(strange)], "out": None, "top": 1, "calibrated": False}
+    assert command.predict(argparse.Namespace(**words, stood=tmp_path)) == 0
+    assert "regatta: 1 of 2 (50 %) have a category that training never saw, taken as another one" in capsys.readouterr().err
     bad = write_lines(tmp_path / "bad.csv", "age,city,joined", ["30,Oslo,2020-01-01", "old,Oslo,2020-01-01", "30,Oslo"])
     answers = model.predict(bad)
     assert answers.names == [f"{bad}:2"]

@@ -18,6 +18,7 @@ from pipeline.kinds.reading import Decoded, Facts, Inspected, Laid, content_numb
 from pipeline.kinds.text import synonyms, vocabulary
 from pipeline.kinds.text.cleaning import CONTROLS, MOST_BYTES, cleaned, decoded
 from pipeline.kinds.text.keys import TextData
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,7 +89,8 @@ def merged(one: None, other: None) -> None:
 def lay(facts: Facts, survey: None, data: TextData, name: Callable[[int], str]) -> Laid:
     """Bytes of UTF-8."""
     num = int((facts[:, _CONTROLS] != 0).sum())
-    notes = [f"{num:,} texts have control characters, which are left out, such as that of {name(_first(facts))}"] if num else []
+    have = f"{counted(num, 'text')} {'has' if num == 1 else 'have'}"
+    notes = [f"{have} control characters, which are left out, such as that of {name(_first(facts))}"] if num else []
     details = {"vocabulary": data.vocabulary, "synonyms": data.synonyms}
     return Laid(Layout((), np.dtype(np.uint8), ragged=True, details=details), notes)
 

@@ -73,7 +73,7 @@ def test_each_file_is_taken_or_listed_with_its_reason(tmp_path: Path, build_text
         said = listed.get(f"bad/case{i}.txt", "")
         assert (case.taken in taken) if case.taken else (case.refused in said), (name, said)
         assert bool(said) == bool(case.refused), (name, said)
-    assert any("texts have control characters, which are left out" in note for note in dataset.manifest.notes)
+    assert any("have control characters, which are left out" in note for note in dataset.manifest.notes)
 
 
 def test_one_text_is_cleaned_as_in_a_file() -> None:
