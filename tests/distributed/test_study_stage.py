@@ -12,6 +12,7 @@ from ray_study_project import Cluster, cluster_config
 from study.study_project import definition
 
 from pipeline import artifacts
+from pipeline.wording import counted
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = "127.0.0.1:9"
@@ -50,7 +51,7 @@ def test_a_study_is_cut_for_the_cluster_and_connects_only_where_runs_are_missing
     assert f"cluster.address = '{NOBODY}': no Ray cluster answers there" in said
     code, said = stage(folder, runs, cluster, cluster.address)
     assert code == 0, said
-    assert f"study s: 8 runs, 0 of them known already, {CORES} groups side by side" in said
+    assert f"study s: 8 runs, 0 of them known already, {counted(CORES, 'group')} side by side" in said
     effects = artifacts.read_json(folder / "artifacts" / "study" / "s" / "effects.json")
     code, said = stage(folder, runs, cluster, NOBODY)
     assert code == 0, said
