@@ -15,7 +15,7 @@ from pipeline.errors import RegattaError
 from pipeline.kinds.keys import kind_named
 from pipeline.progress import duration
 from pipeline.stages.code import locked_digest
-from pipeline.train.program import Lane, Program, program_of, threads_for
+from pipeline.train.program import Lane, Program, batch_note, program_of, threads_for
 from pipeline.wording import first_of
 
 DIGESTS = stage_dir(CODE)
@@ -127,8 +127,10 @@ def _training(config: Config, data: Manifest, stored: int) -> dict[str, str]:
     weights = program.spec.layout().num_parameters
     # Weights, gradient, two averages and the best so far in float32; inputs stay in memory as stored.
     resident = 5 * 4 * weights + stored * max(1, config.augment.views)
+    note = batch_note(config.train, program, data)
     return {
         "parameters": f"{weights:,}",
+        **({"batch": note} if note else {}),
         "training time": f"{_tried(config, program, lane, data)}, {config.train.epochs} epochs",
         "training memory": f"about {_bytes(resident)} beside the libraries' own",
     }

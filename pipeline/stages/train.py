@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.artifacts import stage_dir
-from pipeline.data.dataset import Manifest, open_dataset
+from pipeline.data.dataset import open_dataset
 from pipeline.data.views import open_views
 from pipeline.mirror import Mirror, open_tracker
 from pipeline.runs.find import NOTHING, Asked
@@ -15,7 +15,7 @@ from pipeline.schema.tracking import TrackingConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.stages.entry import read_params, run_stage, section
 from pipeline.stages.supervised import supervise
-from pipeline.train.program import Program, program_of
+from pipeline.train.program import batch_note, program_of
 
 
 def run(asked: Asked = NOTHING) -> None:
@@ -27,7 +27,8 @@ def run(asked: Asked = NOTHING) -> None:
     data, views = open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
     cluster = section(params, "cluster", ClusterConfig)
     program, _ = program_of(model, train, data.manifest)
-    note_batch(train, program, data.manifest)
+    if note := batch_note(train, program, data.manifest):
+        print(note, flush=True)
     print("".join(f"train: {note}\n" for note in program.spec.notes()), end="", flush=True)
 
     def mirrored(run: RunFolder) -> Mirror:
@@ -50,17 +51,6 @@ def note_warmup(train: TrainConfig) -> None:
         print(
             f"train.warmup_epochs = {train.warmup_epochs:g}: {train.warmup_taken:g} are taken, "
             f"half of train.epochs = {train.epochs}",
-            flush=True,
-        )
-
-
-def note_batch(train: TrainConfig, program: Program, data: Manifest) -> None:
-    """Say it where there are fewer training samples than a batch has."""
-    if program.batch_size < train.batch_size:
-        num_train = program.limit or data.counts["train"]
-        print(
-            f"train.batch_size = {train.batch_size}: {program.batch_size} are taken, "
-            f"since there are {num_train} training samples",
             flush=True,
         )
 

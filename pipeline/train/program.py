@@ -166,6 +166,14 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
     return program, lane
 
 
+def batch_note(train: TrainConfig, program: Program, data: Manifest) -> str | None:
+    """What is said where there are fewer training samples than a batch has; None where there are not."""
+    if program.batch_size == train.batch_size:
+        return None
+    num = program.limit or data.counts["train"]
+    return f"train.batch_size = {train.batch_size}: {program.batch_size} are taken, since there are {num} training samples"
+
+
 def _balance(train: TrainConfig, data: Manifest, loss: str) -> Balance | None:
     if train.balance == "none":
         return None

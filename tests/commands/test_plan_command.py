@@ -92,4 +92,9 @@ def test_a_clone_without_anything_has_a_plan(project: Path, dry_run: Callable[..
 
 
 def test_a_configuration_that_the_data_refuses_is_said(trained: Path, dry_run: Callable[..., str]) -> None:
-    assert "training:              would be refused: train.batch_size = 9999" in dry_run("train.batch_size=9999")
+    assert "training:              would be refused: model.loss = 'sigmoid'" in dry_run("model.loss=sigmoid")
+
+
+def test_a_batch_larger_than_the_data_is_said_with_what_is_taken(trained: Path, dry_run: Callable[..., str]) -> None:
+    said = dry_run("train.batch_size=9999")
+    assert re.search(r"batch: +train\.batch_size = 9999: (32|64) are taken, since there are \d+ training samples", said)
