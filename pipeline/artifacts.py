@@ -138,17 +138,8 @@ def make_dir(path: Path) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, in a folder that is there: one that has gone is not made again (see `make_dir`)."""
-    partial = path.with_name(f"{path.name}.partial-{os.uname().nodename}-{os.getpid()}")
-    with storage_errors(path):
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        _sync_dir(path.parent)
+    with storage_errors(path), written_whole(path) as partial:
+        partial.write_bytes(content)
 
 
 @contextlib.contextmanager
@@ -158,9 +149,9 @@ def written_whole(path: Path) -> Iterator[Path]:
     try:
         yield partial
         with storage_errors(path):
-            sync_file(partial)
+            _sync(partial)
             partial.replace(path)
-            _sync_dir(path.parent)
+            _sync(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -244,16 +235,20 @@ def read_csv(path: Path, columns: Collection[str] = ()) -> list[dict[str, str]]:
     return [{name: _as_written(cell) for name, cell in row.items()} for row in rows]
 
 
-def read_parquet(path: Path, columns: Collection[str]) -> pa.Table:
-    """Columns of a table, in their order; StorageError where it is missing, torn or lacks one of them."""
+def read_parquet(path: Path, columns: Collection[str], perhaps: Collection[str] = ()) -> pa.Table:
+    """Columns of a table, in their order, then those that it has `perhaps`.
+
+    StorageError where it is missing, torn or lacks one of the columns.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            if lacking := set(columns) - set(file.schema_arrow.names):
+            names = file.schema_arrow.names
+            if lacking := set(columns) - set(names):
                 raise StorageError(f"{path}: lacks the columns {', '.join(sorted(lacking))}; {remedy(path)}")
-            return file.read(list(columns))
+            return file.read([*columns, *(name for name in perhaps if name in names)])
     except (OSError, pa.ArrowException) as error:
         said = " ".join(str(error).split())
         raise StorageError(f"{path}: missing or not a whole table ({said}); {remedy(path)}") from None
@@ -351,11 +346,11 @@ def published_dir(path: Path) -> Iterator[Path]:
                 if file.is_file():
                     sync_file(file)
             for folder in [partial, *(f for f in partial.rglob("*") if f.is_dir())]:
-                _sync_dir(folder)
+                _sync(folder)
             if path.exists():
                 path.rename(old)
             partial.rename(path)
-            _sync_dir(path.parent)
+            _sync(path.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -444,11 +439,12 @@ def abandoned(path: Path) -> bool:
 
 def sync_file(path: Path) -> None:
     """Wait until what was written is on the disk."""
-    with storage_errors(path), path.open("rb") as file:
-        os.fsync(file.fileno())
+    with storage_errors(path):
+        _sync(path)
 
 
-def _sync_dir(path: Path) -> None:
+def _sync(path: Path) -> None:
+    """Of a file or a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

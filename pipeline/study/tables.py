@@ -87,21 +87,10 @@ def results_of(cells_path: Path, curves_path: Path) -> dict[str, Result]:
         if row["metric"] is not None:
             whole = row["metric"] in WHOLE and row["value"] is not None
             result.metrics[row["metric"]] = int(row["value"]) if whole else row["value"]
-    for row in _curves(curves_path):
+    for row in read_parquet(curves_path, CURVES, MONITORED).to_pylist():
         if owner.get(row["hash"]) == (row["variant"], row["seed"]):
             results[row["hash"]].rows.append(_restored(row))
     return results
-
-
-def _curves(path: Path) -> list[dict[str, Any]]:
-    """With the columns that not every study has."""
-    import pyarrow.parquet as pq
-
-    table = read_parquet(path, CURVES)
-    names = pq.read_schema(path).names
-    more = [name for name in MONITORED if name in names]
-    rows: list[dict[str, Any]] = (read_parquet(path, [*CURVES, *more]) if more else table).to_pylist()
-    return rows
 
 
 def _restored(row: Mapping[str, Any]) -> dict[str, Any]:
