@@ -22,7 +22,6 @@ SAMPLES = 64
 """Of the validation split, on which it is tried."""
 KEPT = 16
 """So many of them go along, to check it where it is used."""
-TOLERANCE = 1e-4
 
 
 def export(options: argparse.Namespace) -> int:
@@ -72,6 +71,7 @@ def write_and_try(
     import torch
 
     from pipeline.export.answering import answering, answers, facts_of, outputs_of
+    from pipeline.export.check import TOLERANCE
     from pipeline.export.formats import largest_difference
     from pipeline.model.net import FULL
 

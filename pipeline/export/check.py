@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 TOLERANCE = 1e-4
+"""Of answers in float32, whose sums are taken in another order elsewhere."""
 
 
 def answers(path: Path, rows: Any) -> list[Any]:
@@ -20,6 +21,11 @@ def answers(path: Path, rows: Any) -> list[Any]:
     return list(session.run(None, {session.get_inputs()[0].name: rows}))
 
 
+def largest_difference(one: Any, other: Any) -> float:
+    """Between answers to the same rows, in units of the largest of the first (at least 1)."""
+    return float(np.max(np.abs(one - other)) / max(1.0, float(np.max(np.abs(one)))))
+
+
 def main() -> int:
     """Print the largest difference of each output; 1 where one is above the tolerance."""
     folder = Path(__file__).resolve().parent
@@ -28,9 +34,8 @@ def main() -> int:
     found = dict(zip(names, answers(folder / "model.onnx", samples["rows"]), strict=True))
     worst = 0.0
     for name in names:
-        known = samples[name]
-        difference = float(np.max(np.abs(found[name] - known)) / max(1.0, float(np.max(np.abs(known)))))
-        print(f"{name}: {len(known)} samples, largest difference {difference:.2g}")
+        difference = largest_difference(samples[name], found[name])
+        print(f"{name}: {len(samples[name])} samples, largest difference {difference:.2g}")
         worst = max(worst, difference)
     return int(not worst <= TOLERANCE)
 
