@@ -38,6 +38,11 @@ MEASURES: dict[str, Measure] = {"single": "accuracy", "multi": "accuracy", "numb
 """By a dataset's task."""
 
 
+def in_row(monitor: str) -> str:
+    """What the best epoch is chosen by, as the validation's row of an epoch names it."""
+    return monitor.removeprefix("val_")
+
+
 def measure_in(row: Mapping[str, Any]) -> Measure:
     """The one that an epoch's row has."""
     return next(measure for measure in MEASURES.values() if measure in row)

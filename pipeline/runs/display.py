@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.artifacts import append_lines
-from pipeline.metrics import measure_in
+from pipeline.metrics import in_row, measure_in
 from pipeline.progress import Display
 from pipeline.runs.state import Progress, Row
 
@@ -48,7 +48,7 @@ class EpochDisplay:
             f"best epoch {best['epoch']}{self._chosen()}  {train['samples_per_s']:,.0f} samples/s"
         )
         if self.shown.bar is not None:
-            name = self.monitor.removeprefix("val_")
+            name = in_row(self.monitor)
             self.shown.note = f"val {name} {val[name]:.4f}, best {best[name]:.4f} at {best['epoch']}"
             self.shown.bar.set_description_str(f"epoch {val['epoch']}/{total}")
             self._keep(text)
@@ -59,7 +59,7 @@ class EpochDisplay:
 
     def _validated(self, val: Row) -> str:
         """The loss, the measure, and what the best epoch is chosen by, each once."""
-        names = dict.fromkeys(("loss", measure_in(val), self.monitor.removeprefix("val_")))
+        names = dict.fromkeys(("loss", measure_in(val), in_row(self.monitor)))
         return "  ".join(f"val {name} {val[name]:.4f}" for name in names)
 
     def _chosen(self) -> str:

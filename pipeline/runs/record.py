@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline import artifacts, extensions
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ENDS, NumericsError, Stopped, StorageError
+from pipeline.metrics import in_row
 from pipeline.model.net import Spec
 from pipeline.runs.display import EpochDisplay
 from pipeline.runs.facts import commit, now, versions
@@ -153,7 +154,7 @@ class Record:
             "best_epoch": best and best["epoch"],
             "best_val_loss": best and best["loss"],
             f"best_val_{self.program.measure}": best and best[self.program.measure],
-            "best_monitored": best and best[self.folder.read()["monitor"].removeprefix("val_")],
+            "best_monitored": best and best[in_row(self.folder.read()["monitor"])],
             "samples_per_s": self.num_train * num_epochs / seconds if seconds else None,
             "wall_s": progress.seconds + seconds + progress.epoch_seconds,
         }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from pipeline.artifacts import read_parquet
-from pipeline.metrics import Monitor
+from pipeline.metrics import Monitor, in_row
 from pipeline.study.effects import Outcome
 from pipeline.study.result import Result
 
@@ -29,7 +29,7 @@ ABOUT = {
 """What a result says about its run, beside metrics and rows."""
 WHOLE = ("best_epoch", "num_epochs", "num_parameters", "num_train")
 NUMBERS = ("loss", "accuracy", "mae", "learning_rate", "grad_norm", "seconds", "samples_per_s")
-MONITORED = tuple(name.removeprefix("val_") for name in get_args(Monitor) if name.removeprefix("val_") not in NUMBERS)
+MONITORED = tuple(name for name in map(in_row, get_args(Monitor)) if name not in NUMBERS)
 """What a run's best epoch may have been chosen by; a column each, where any run was."""
 NORMS = "layer_grad_norms"
 CURVES = ("variant", "seed", "hash", "epoch", "split", *NUMBERS, NORMS)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from pipeline.metrics import METRICS
+from pipeline.metrics import METRICS, in_row
 from pipeline.runs.state import Progress, Row
 from pipeline.train.program import Lane
 
@@ -40,5 +40,5 @@ class Best:
 
 def _rank(row: Row, monitor: str) -> tuple[float, float]:
     """The smaller the better. What counts answers is often the same in many epochs: then their loss decides."""
-    value = row[monitor.removeprefix("val_")]
+    value = row[in_row(monitor)]
     return (value if METRICS[monitor].better == "lower" else -value, row["loss"])

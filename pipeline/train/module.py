@@ -19,6 +19,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from pipeline.metrics import in_row
 from pipeline.runs.state import Row
 from pipeline.train.batches import Block
 from pipeline.train.callbacks import Keeping, Untouched
@@ -132,7 +133,7 @@ class TrainingModule(pl.LightningModule):
         last = [row for k in range(len(training.lanes)) for row in training.latest_rows(k)]
         for split in dict.fromkeys(row["split"] for row in last):
             own = [row for row in last if row["split"] == split]
-            extra = (lane.monitor.removeprefix("val_") for lane in training.lanes)
+            extra = (in_row(lane.monitor) for lane in training.lanes)
             known = [name for name in dict.fromkeys((*names, *extra)) if all(name in row for row in own)]
             means = {f"{split}_{name}": sum(row[name] for row in own) / len(own) for name in known}
             # On every worker the same already; what is kept of them is in metrics.jsonl.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation import classes as ev
 from pipeline.evaluation.curves import apart, average_precision, roc_area
-from pipeline.metrics import MEASURES
+from pipeline.metrics import MEASURES, in_row
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,7 +96,7 @@ NOT_HERE = {
 def refused(monitor: str, task: Task) -> str | None:
     """Why no best epoch can be chosen so where this is predicted; None: it can."""
     own = ("loss", MEASURES[task], *MONITORS[task])
-    name = monitor.removeprefix("val_")
+    name = in_row(monitor)
     if name in own and monitor.startswith("val_"):
         return None
     reason = f"; {NOT_HERE[name]}" if name in NOT_HERE else ""
@@ -106,7 +106,7 @@ def refused(monitor: str, task: Task) -> str | None:
 def tells_apart(monitor: str, manifest: Manifest) -> bool:
     """Whether the validation split has what a ranking needs: a class with samples there, and others beside it."""
     num = manifest.counts["val"]
-    return monitor.removeprefix("val_") not in AREAS or any(0 < count < num for count in manifest.class_counts["val"])
+    return in_row(monitor) not in AREAS or any(0 < count < num for count in manifest.class_counts["val"])
 
 
 def monitored(name: str, program: Program, logits: Tensor, labels: NDArray[Any]) -> float:

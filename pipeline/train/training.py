@@ -23,6 +23,7 @@ from pipeline.data.views import Views
 from pipeline.errors import NumericsError, StorageError
 from pipeline.kinds.inputs import inputs_of
 from pipeline.kinds.ragged import Rows
+from pipeline.metrics import in_row
 from pipeline.model.answers import sample_logits
 from pipeline.model.losses import sample_losses
 from pipeline.model.targets import Targets
@@ -63,7 +64,7 @@ class Training:
         self.best = Best(self.lanes, self.net.flat)
         self.kind = data.manifest.kind
         counted = ("loss", program.measure)
-        names = (lane.monitor.removeprefix("val_") for lane in self.lanes)
+        names = (in_row(lane.monitor) for lane in self.lanes)
         self._monitored = [None if name in counted else name for name in names]
         """Of each run what its best epoch is chosen by, where no epoch counts it anyway."""
         self.to_input = inputs_of(data.manifest.kind).to_input(data.manifest.fit, data.manifest.shape, device)

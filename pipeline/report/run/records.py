@@ -16,7 +16,7 @@ from pipeline.data.dataset import Dataset, Manifest, open_dataset
 from pipeline.errors import StorageError
 from pipeline.evaluation.classes import Floats, Ints
 from pipeline.kinds.keys import keys_of, kind_named
-from pipeline.metrics import MEASURES, Measure, measure_in
+from pipeline.metrics import MEASURES, Measure, in_row, measure_in
 from pipeline.model.objective import HUBER, Scale
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, validated
@@ -62,7 +62,7 @@ class Curves:
 
     def monitored(self, monitor: str) -> Floats | None:
         """(E,) of what the best epoch is chosen by; None where an older version did not record it."""
-        name = monitor.removeprefix("val_")
+        name = in_row(monitor)
         known = {"loss": self.val_loss, self.measure: self.val_measure, **self.val_others}
         return known.get(name)
 
