@@ -35,6 +35,7 @@ from pipeline.artifacts import digest, held, make_dir, read_json, write_json
 from pipeline.errors import BusyError
 from pipeline.mirror import LIMIT_S, say
 from pipeline.schema.tracking import LONGEST_NAME, TrackingConfig
+from pipeline.wandb_file import wait_until_whole
 
 if TYPE_CHECKING:
     import wandb
@@ -45,6 +46,8 @@ INIT_S = 20.0
 """How long a server that answers may take to open a run."""
 FINISH_S = LIMIT_S - REACH_S - INIT_S - 10.0
 """How long the end of a run waits for what has not been sent; what is left of the limit is for the local file."""
+FLUSH_S = 10.0
+"""How long the end of a run's local file is waited for after W&B's service has said that the run is over."""
 LEAST_BYTES = 1_500_000 * 1024
 """Of address space; with less W&B's service ends with pages of Go's and is waited for in vain (1.3 GB do not do, 1.4 do)."""
 SIDE_BY_SIDE = 8
@@ -277,6 +280,7 @@ def _mirror_cell(config: TrackingConfig, folder: Path, study: str, name: str, ce
     _log(run, cell["rows"])
     run.summary.update(cell["metrics"] | ({"failure": cell["failure"]} if cell["failure"] else {}))
     run.finish(exit_code=1 if cell["failure"] else 0)
+    wait_until_whole(Path(run.dir).parent / f"run-{name}.wandb", FLUSH_S)
     return opened
 
 

@@ -21,6 +21,7 @@ from pipeline.artifacts import digest, held
 from pipeline.mirror import mirror_study, open_tracker
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.tracking import flattened, settled
+from pipeline.wandb_file import _has_end
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = "20261123-184500-1a2b3c4d"
@@ -762,6 +763,7 @@ def test_study_whose_mirror_was_killed_is_mirrored_once_in_the_end(tmp_path, vic
         os.kill({"mirror": mirror, "service": children(mirror)[0], "study": program.pid}[victim], signal.SIGKILL)
         os.kill(mirror, signal.SIGCONT)
         _, told = program.communicate(timeout=60)
+    assert all(_has_end(file) for name in marked() for file in place.glob(f"offline-run-*/run-{name}.wandb"))
     part = {"mirror": "tracking: W&B's part of the study ended early (exit code -9)", "service": "tracking: W&B mirrors no"}
     assert told.startswith(part.get(victim, ""))
     assert told.count("\n") == (victim != "study")
