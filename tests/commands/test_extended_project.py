@@ -10,6 +10,7 @@ from series_samples import OWN as OWN_KIND
 from series_samples import write_series
 
 from pipeline.artifacts import read_json, read_parquet
+from pipeline.runs.record import MODEL_FORMAT
 
 TINY = ("study=none", "prepare.limit=300", "augment.views=1", "train.epochs=2", "train.batch_size=32", "tracking.mode=disabled")
 MODULE = ("model=module", "model.name=cnn", "model.keys.width=4")
@@ -23,7 +24,7 @@ def test_every_command_works_with_a_module(project, regatta, committed, dvc):
     said = regatta("run", *MODULE, *TINY)
     assert "evaluate: accuracy" in said
     model = read_json(Path("artifacts/train/model.json"))
-    assert (model["format"], model["model"]["name"], model["model"]["keys"]) == (3, "cnn", {"width": 4})
+    assert (model["format"], model["model"]["name"], model["model"]["keys"]) == (MODEL_FORMAT, "cnn", {"width": 4})
     [folder] = Path("runs").glob("2*")
     assert (folder / "code" / "extensions.py").read_text() == OWN.read_text()
     assert "cnn" in regatta("runs")
