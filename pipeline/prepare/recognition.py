@@ -18,7 +18,7 @@ from pipeline.prepare.sources.headless import TEXT_WORDS, Headless, refusal
 from pipeline.prepare.sources.idx import IMAGES
 from pipeline.prepare.sources.layout import beside_of, is_hidden
 from pipeline.prepare.sources.parquet import first_cells
-from pipeline.prepare.sources.rows import first_headless, first_line, first_rows
+from pipeline.prepare.sources.row_files import first_headless, first_line, first_rows
 from pipeline.prepare.sources.tree import Folder
 from pipeline.processes import one_line
 from pipeline.wording import some

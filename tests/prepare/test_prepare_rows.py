@@ -20,7 +20,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.errors import ConfigError, DataError
 from pipeline.kinds.table.reading import row_numbers
 from pipeline.prepare import parallel
-from pipeline.prepare.sources import open_source, rows
+from pipeline.prepare.sources import open_source, row_batches
 
 Build = Callable[..., Dataset]
 LENIENT = {"max_bad_fraction": 0.9}
@@ -220,7 +220,7 @@ def test_same_bytes_in_any_order_of_rows_and_columns_and_on_any_number_of_worker
     lines = people(90)
     alone = build_table(path=str(write_lines(tmp_path / "t.csv", HEADER, lines)))
     monkeypatch.setattr(parallel, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(rows, "_PORTION_BYTES", 1000)
+    monkeypatch.setattr(row_batches, "_PORTION_BYTES", 1000)
     names = [f"{split}/{part}.npy" for split in ("train", "val", "test") for part in ("inputs", "ids", "labels")]
     again = build_table(path=str(tmp_path / "t.csv"), workers=2)
     assert file_bytes(again) == file_bytes(alone)
