@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pipeline.artifacts import write_csv
 from pipeline.data.dataset import SPLITS
 from pipeline.kinds.kind import Layout
 from pipeline.kinds.leaks import Leaks
+from pipeline.prepare.parallel import ordered
 from pipeline.prepare.raw import Column
 from pipeline.prepare.scan import Samples
 from pipeline.prepare.selection import Taken, grouped
@@ -51,10 +53,11 @@ class Alike:
     """Samples of val and test."""
 
 
-def resembling(leaks: Leaks, contents: Decoded, taken: Taken, samples: Samples, layout: Layout, whole: bool) -> Alike:
+def resembling(
+    leaks: Leaks, contents: Decoded, taken: Taken, samples: Samples, layout: Layout, whole: bool, workers: int = 1
+) -> Alike:
     """Pairs of samples that are alike. whole: whether all are looked at, however long it takes."""
-    rows = ragged_portions(contents, taken.index) if layout.ragged else portions(contents, taken.index, layout)
-    marks = np.concatenate([leaks.fingerprints(portion, layout) for portion in rows]) if len(taken.index) else _NO_MARKS
+    marks = _fingerprints(leaks, contents, taken.index, layout, workers)
     later, earlier, looked = [_NONE], [_NONE], 0
     for split in range(TRAIN + 1, len(SPLITS)):
         own, before = np.flatnonzero(taken.splits == split), np.flatnonzero(taken.splits < split)
@@ -66,6 +69,17 @@ def resembling(leaks: Leaks, contents: Decoded, taken: Taken, samples: Samples, 
             earlier.append(before[j][same])
     pairs = np.unique(np.stack([np.concatenate(later), np.concatenate(earlier)]), axis=1)
     return Alike(pairs[0], pairs[1], looked, int((taken.splits > TRAIN).sum()))
+
+
+def _fingerprints(leaks: Leaks, contents: Decoded, index: Column, layout: Layout, workers: int) -> keyed.U64:
+    rows: Iterator[Any] = ragged_portions(contents, index) if layout.ragged else portions(contents, index, layout)
+    find = partial(leaks.fingerprints, layout=layout)
+    found = ordered(find, rows, _num_bytes, workers, patience_s=0, threads=True)
+    return np.concatenate([_NO_MARKS, *(marks for _, marks in found)])
+
+
+def _num_bytes(rows: Any) -> int:
+    return int(rows.nbytes) if isinstance(rows, np.ndarray) else sum(row.nbytes for row in rows)
 
 
 _NONE = np.empty(0, np.int64)
@@ -130,10 +144,17 @@ def _rows(contents: Decoded, index: Column, layout: Layout) -> Any:
 
 
 def without_alike(
-    leaks: Leaks, contents: Decoded, taken: Taken, samples: Samples, layout: Layout, leave_out: bool, folder: Path
+    leaks: Leaks,
+    contents: Decoded,
+    taken: Taken,
+    samples: Samples,
+    layout: Layout,
+    leave_out: bool,
+    folder: Path,
+    workers: int = 1,
 ) -> Taken:
     """The samples with a note of those that are alike, of which a table is written; without the earlier ones if asked for."""
-    found = resembling(leaks, contents, taken, samples, layout, whole=leave_out)
+    found = resembling(leaks, contents, taken, samples, layout, leave_out, workers)
     if not len(found.later):
         return taken
     write_csv(folder / "alike.csv", ("source", "split", "resembles", "its_split"), _table(found, samples, taken))

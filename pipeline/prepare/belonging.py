@@ -38,17 +38,8 @@ def belonging_notes(source: Source) -> list[str]:
         return []
     rows = list(_looked_at(source.cells()))
     names = list(rows[0]) if rows else []
-    counts = {name: _counted(map(itemgetter(name), rows)) for name in names}
+    counts = {name: Counter(map(str.strip, map(str, map(itemgetter(name), rows)))) for name in names}
     return [_note(name, values, len(rows)) for name, values in counts.items() if _may_own(name, values)]
-
-
-def _counted(cells: Iterable[object]) -> dict[str, int]:
-    """How often each text occurs, in the order in which they first do."""
-    found: dict[str, int] = {}
-    for cell, num in Counter(cells).items():
-        text = str(cell).strip()
-        found[text] = found.get(text, 0) + num
-    return found
 
 
 def _looked_at(rows: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, object]]:
@@ -60,19 +51,19 @@ def _looked_at(rows: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, ob
 
 def _may_own(name: str, values: Mapping[str, int]) -> bool:
     """Whether a column's values repeat as what owns samples does, in a column that is called so or looks like ids."""
-    each = {value: num for value, num in values.items() if value}
-    num = sum(each.values())
-    if len(each) < 3:
+    num, different = sum(values.values()) - values.get("", 0), len(values) - ("" in values)
+    if different < 3:
         return False
     words = [word.lower() for word in _WORD.findall(name)]
     if words and (words[-1] in OWNERS or (words[-1] in _ID_WORDS and OWNERS & {*words})):
-        return sum(count for count in each.values() if count > 1) >= num / 4  # those beyond the rows looked at repeat, too
-    if num < 2 * len(each) or 2 * sum(count > 1 for count in each.values()) < len(each):
+        return sum(each for text, each in values.items() if text and each > 1) >= num / 4  # those beyond repeat, too
+    if num < 2 * different or different < _FEWEST or num > _MOST_EACH * different:
         return False
-    if len(each) < _FEWEST or num > _MOST_EACH * len(each):
+    each = {value: count for value, count in values.items() if value}
+    if 2 * sum(count > 1 for count in each.values()) < different:
         return False
     named = bool(words) and (words[-1] in ("id", "uuid", "guid") or (name.endswith(("id", "ID")) and len(name) > 2))
-    return named or _are_codes(each) or (len(each) >= _FEWEST_TEXTS and _are_names(each))
+    return named or _are_codes(each) or (different >= _FEWEST_TEXTS and _are_names(each))
 
 
 def _are_codes(values: Mapping[str, int]) -> bool:

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -62,6 +62,14 @@ def ordered(
         yield from _pooled(pool, function, waiting, weigh, 3 * workers)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def beside(work: Sequence[Callable[[], Any]], workers: int) -> list[Any]:
+    """What some functions give, done side by side in threads unless there is one worker."""
+    if workers == 1:
+        return [one() for one in work]
+    with ThreadPoolExecutor(min(workers, len(work))) as pool:
+        return [future.result() for future in [pool.submit(one) for one in work]]
 
 
 def _processes(workers: int) -> Executor:

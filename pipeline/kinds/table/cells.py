@@ -58,7 +58,7 @@ def numbers(cells: pa.Array, decimal: str = "") -> tuple[NDArray[np.float64], Ma
         fits = pc.match_substring_regex(cells, NUMBER)
         values = as_numpy(pc.if_else(fits, cells, "nan").cast(pa.float64()))
     finite = np.isfinite(values)
-    return np.where(finite, values, np.nan), finite
+    return (values if finite.all() else np.where(finite, values, np.nan)), finite
 
 
 def dates(cells: pa.Array, order: str) -> tuple[NDArray[np.float64], Mask]:

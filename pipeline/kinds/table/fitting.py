@@ -34,7 +34,7 @@ def fit(rows: Iterator[NDArray[Any]], details: Mapping[str, Any]) -> tuple[Fit, 
     num = 0
     for portion in rows:
         num += len(portion)
-        for own, values in zip(learning, portion.T, strict=True):
+        for own, values in zip(learning, np.ascontiguousarray(portion.T), strict=True):
             own.add(values)
     bins, exact, notes = _afforded(learning, details["bins"], details["rare"])
     stored = [{"name": part.name, "type": part.type, **own.learned(bins, exact, details["rare"])}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 UNKNOWN = -1.0
 """A category that is none of the column's texts."""
 DAY = 86400
+_BEYOND = 2.0**128 - 2.0**103
+"""The least number that rounds to infinity as a float32."""
 MOST_NAMED = 5
 
 
@@ -54,8 +56,7 @@ def _stored(texts: pa.Array, column: Column) -> tuple[NDArray[np.float64], cells
     empty = cells.equal_to_any(texts, ["", *column.missing])
     if column.type == "number":
         values, are = cells.numbers(texts, column.decimal)
-        with np.errstate(over="ignore"):
-            are &= np.isfinite(values.astype(np.float32))
+        are &= np.abs(values) < _BEYOND
         return np.where(are & ~empty, values, np.nan)[:, None], _bad(texts, are | empty)
     seconds, are = cells.dates(texts, column.order or "y-m-d")
     return _parts(np.where(empty, np.nan, seconds), column), _bad(texts, are | empty)

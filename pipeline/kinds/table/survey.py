@@ -144,6 +144,8 @@ def _summed(one: dict[str, int], other: Mapping[str, int]) -> dict[str, int]:
 
 def tally(column: pa.Array, missing: list[str]) -> Tally:
     """Of some cells of a column."""
+    if not len(column):
+        return Tally()
     if not (missing and cells.equal_to_any(column, missing).any()) and (measured := _measured(column)):
         return measured
     import pyarrow.compute as pc
@@ -167,8 +169,9 @@ def _measured(column: pa.Array) -> Tally | None:
     first = column.slice(0, LOOKED_AT)
     if len(first) < LOOKED_AT or pc.count_distinct(first).as_py() < VARIED or cells.matching(first, cells.GROUPED).all():
         return None
-    said = column.filter(pc.not_equal(column, ""))
     try:
+        first.filter(pc.not_equal(first, "")).cast(pa.float64())  # what fails, fails here: soon
+        said = column.filter(pc.not_equal(column, ""))
         values = cells.as_numpy(said.cast(pa.float64()))
     except pa.ArrowInvalid:
         return None
@@ -176,20 +179,23 @@ def _measured(column: pa.Array) -> Tally | None:
     if not np.isfinite(values).all() or cells.matching(zeros, cells.LED).any():
         return None
     found = Tally(num=len(column), empty=len(column) - len(said), numbers=len(said), values=None)
-    _bound(found, values, np.ones(len(values), np.int64))
+    _bound(found, values, None)
     found.rising = _is_rising(values, found.num)
     return found
 
 
 def _is_rising(values: NDArray[np.float64], num: int) -> bool:
-    return len(values) == num and bool((np.diff(values) > 0).all())
+    return len(values) == num and all(bool((np.diff(part) > 0).all()) for part in (values[:LOOKED_AT], values))
 
 
-def _bound(found: Tally, values: NDArray[np.float64], counts: NDArray[np.int64]) -> None:
+def _bound(found: Tally, values: NDArray[np.float64], counts: NDArray[np.int64] | None) -> None:
+    """What the numbers are together. counts: how often each occurs; None: each once."""
     if len(values):
-        found.low, found.high, found.total = float(values.min()), float(values.max()), float((values * counts).sum())
-        found.whole = bool((values == np.floor(values)).all())
-        found.decimals = {",": int(counts.sum()) if found.whole else 0, ".": int(counts.sum())}
+        num = len(values) if counts is None else int(counts.sum())
+        found.low, found.high = float(values.min()), float(values.max())
+        found.total = float((values if counts is None else values * counts).sum())
+        found.whole = all(bool((part == np.floor(part)).all()) for part in (values[:LOOKED_AT], values))
+        found.decimals = {",": num if found.whole else 0, ".": num}
 
 
 def _tally_numbers(found: Tally, texts: pa.Array, counts: NDArray[np.int64]) -> None:
