@@ -86,6 +86,10 @@ def dispatch(options: argparse.Namespace) -> int:
             from pipeline.commands.predict import predict
 
             return predict(options)
+        case "serve":
+            from pipeline.commands.serve import serve
+
+            return serve(options)
         case "compose":
             from pipeline.commands.compose import compose
 
@@ -171,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--step", type=int, required=True, help="from 1 on, within --epoch; without it over all epochs")
     _add_export(commands.add_parser("export", help="a trained network as one file, ONNX or torch.export"))
     _add_predict(commands.add_parser("predict", help="what a trained network says of files, folders and tables"))
+    _add_serve(commands.add_parser("serve", help="the same answers over HTTP, and a page to drop a file on"))
     one = commands.add_parser("compose", help="compose params.yaml from conf/ and check it; run nothing")
     _add_force(one)
     commands.add_parser("runs", help="what was trained here, with results")
@@ -237,6 +242,17 @@ def _add_predict(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--calibrated", action="store_true", help="probabilities at the temperature that was fitted on validation samples"
     )
+
+
+def _add_serve(one: argparse.ArgumentParser) -> None:
+    one.add_argument("model", metavar="MODEL", help="a folder with model.json and best.safetensors, such as artifacts/train")
+    one.add_argument("--host", default="127.0.0.1", help="127.0.0.1: this machine alone; any other one needs a token")
+    one.add_argument("--port", type=int, default=8000, help="0: any that is free (8000)")
+    one.add_argument("--name", action="append", default=[], help="a name that the server is reached by, beside its addresses")
+    one.add_argument("--token-file", metavar="FILE", help="what each request has to know; or the variable REGATTA_TOKEN")
+    one.add_argument("--max-mb", type=int, default=32, metavar="N", help="so many MiB of a request are read (32)")
+    one.add_argument("--max-items", type=int, default=256, metavar="N", help="so many samples a request may have (256)")
+    one.add_argument("--queue", type=int, default=64, metavar="N", help="so many requests may be under way (64)")
 
 
 def _add_force(one: argparse.ArgumentParser) -> None:

@@ -40,6 +40,8 @@ EDGES = {
     "dvc": {"commands"},
     "sklearn": {"prepare", "baselines"},
     "jinja2": {"report"},
+    "aiohttp": {"prediction"},
+    "prometheus_client": {"prediction"},
 }
 # Files that write otherwise than through artifacts.py: into a folder or file that is published whole, lines of a log, a copy
 # to try.

@@ -25,11 +25,7 @@ STDIN = "-"
 
 def predict(options: argparse.Namespace) -> int:
     """Predicted to all inputs, one after the other; 3 where there is none to some, each of which is named."""
-    folder = options.stood / Path(options.model).expanduser()
-    if not (folder / "model.json").is_file():
-        raise StorageError(
-            f"{options.model}: no model.json in it; name the folder of a trained network, such as artifacts/train"
-        )
+    folder = folder_of(options)
     if options.top < 1:
         raise ConfigError(f"--top {options.top}: at least one class is named")
     from pipeline.kinds.inputs import unseen_words
@@ -57,6 +53,16 @@ def predict(options: argparse.Namespace) -> int:
     if failed:
         print(f"regatta: no answer for {failed:,} of {num + failed:,}", file=sys.stderr, flush=True)
     return DataError.exit_code if failed else 0
+
+
+def folder_of(options: argparse.Namespace) -> Path:
+    """The folder of the network that is named; StorageError where it holds none."""
+    folder: Path = options.stood / Path(options.model).expanduser()
+    if not (folder / "model.json").is_file():
+        raise StorageError(
+            f"{options.model}: no model.json in it; name the folder of a trained network, such as artifacts/train"
+        )
+    return folder
 
 
 def _answers(model: Model, options: argparse.Namespace) -> Iterator[Predicted]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipeline.evaluation.answers import FILE, Answers
 from pipeline.evaluation.decisions import Decision, at_temperature
 from pipeline.kinds.inputs import unseen_of
 from pipeline.model.predictor import Predictor, load_predictor
-from pipeline.prediction.reading import Reader
+from pipeline.prediction.reading import Read, Reader
 from pipeline.prepare.parallel import num_workers
 
 MOST, MOST_BYTES = 1024, 2**24
@@ -67,6 +68,8 @@ class Model:
     """How answers are taken: as the evaluation of these very weights has chosen, or the most probable ones."""
     count_unseen: Callable[[Any], int] | None = None
     """Counts samples as stored with what training never saw; None: their kind can't tell."""
+    workers: int = field(default_factory=num_workers)
+    """Processes that read files, where reading them takes longer than starting those."""
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Model:
@@ -91,6 +94,11 @@ class Model:
     def batch(self) -> int:
         """How many samples go through the network at once."""
         return max(1, min(MOST, MOST_BYTES // (4 * math.prod(self.predictor.shape))))
+
+    @cached_property
+    def reader(self) -> Reader:
+        """How files are read; StorageError where `model.json` is of a version that does not say it."""
+        return Reader.of(self.described, self.file)
 
     @property
     def rule(self) -> str | None:
@@ -119,6 +127,11 @@ class Model:
         self._check(calibrated)
         yield from self._of_path(path, name, calibrated)
 
+    def content(self, name: str, content: bytes, *, calibrated: bool = False) -> Iterator[Predicted]:
+        """Of a file that is in memory: one sample, shown by this name."""
+        self._check(calibrated)
+        yield from self._of_read(self.reader.in_memory(name, content), calibrated)
+
     def _check(self, calibrated: bool) -> None:
         if calibrated and self.answers.fitted is None:
             raise ConfigError(
@@ -128,16 +141,18 @@ class Model:
 
     def _of_path(self, path: Path, name: str, calibrated: bool) -> Iterator[Predicted]:
         """What can't be opened, or not read to its end, is one problem."""
-        reader = Reader.of(self.described, self.file)
         try:
-            for read in reader.read(path, name, num_workers()):
-                for at in range(0, len(read.names), self.batch):
-                    part = slice(at, at + self.batch)
-                    yield self._answers(read.names[part], read.samples[part], calibrated)
-                if read.problems:
-                    yield self._none(read.problems)
+            for read in self.reader.read(path, name, self.workers):
+                yield from self._of_read(read, calibrated)
         except DataError as error:
             yield self._none([(name, str(error).removeprefix(f"{path}: "))])
+
+    def _of_read(self, read: Read, calibrated: bool) -> Iterator[Predicted]:
+        for at in range(0, len(read.names), self.batch):
+            part = slice(at, at + self.batch)
+            yield self._answers(read.names[part], read.samples[part], calibrated)
+        if read.problems:
+            yield self._none(read.problems)
 
     def _answers(self, names: list[str], stored: Any, calibrated: bool) -> Predicted:
         """Of some samples as stored."""

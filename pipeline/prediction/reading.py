@@ -18,7 +18,7 @@ from pipeline.kinds.keys import keys_of
 from pipeline.kinds.kind import Layout
 from pipeline.kinds.reading import Inspected, in_threads, reading_of
 from pipeline.prepare.parallel import ordered
-from pipeline.prepare.raw import NONE, Portion, Source
+from pipeline.prepare.raw import NONE, Portion, Raw, Source, portion_of
 from pipeline.prepare.scan import capped, crashes_explained, inspected, memory_of
 from pipeline.prepare.sources.unlabelled import open_unlabelled
 from pipeline.schema.base import validated
@@ -61,7 +61,7 @@ class Reader:
 
     def read(self, path: Path, name: str, workers: int) -> Iterator[Read]:
         """The samples of a file or a folder, a few at a time. DataError where it can't be opened, or not read to its end."""
-        kind, data = reading_of(self.kind), self._data(path)
+        kind, data = reading_of(self.kind), self.data(path)
         source = open_unlabelled(path, data)
         work = partial(_decoded, kind.inspect_batch, kind.decode_batch, kind.NUM_FACTS, data, self.layout)
         tasks = _tasks(source, kind.max_bytes(data))
@@ -71,10 +71,34 @@ class Reader:
                 told = [(names[i], said) for i, said in sorted(problems.items())]
                 yield Read([names[i] for i in good], samples, told)
 
-    def _data(self, path: Path) -> DataConfig:
+    def in_memory(self, name: str, content: bytes) -> Read:
+        """One sample that somebody has sent: what it names, as a list of images does, is never opened."""
+        if not content:
+            return Read([], [], [(name, "empty file")])
+        kind, data = reading_of(self.kind), self.data()
+        portion = capped(portion_of([Raw(name, None, (), content, len(content))]), kind.max_bytes(data))
+        good, samples, problems = _decoded(kind.inspect_batch, kind.decode_batch, kind.NUM_FACTS, data, self.layout, portion)
+        return Read([name] * len(good), samples, [(name, said) for said in problems.values()])
+
+    def holds_more(self, path: Path, most: int) -> bool:
+        """Whether a file holds more samples than these, without decoding one. DataError as `read`."""
+        total = 0
+        for portion in open_unlabelled(path, self.data(path)).read():
+            total += len(portion)
+            if total > most:
+                return True
+        return False
+
+    def limits(self) -> dict[str, int | float]:
+        """What a sample may have at most, by the keys that say so, and how many bytes are read of one."""
+        data = self.data()
+        told = {key: value for key, value in data.model_dump().items() if key.startswith("max_")}
+        return {"sample_bytes": reading_of(self.kind).max_bytes(data), **told}
+
+    def data(self, path: Path | None = None) -> DataConfig:
         """The keys of the training; where samples lie, and what is said beside them, is no matter of it."""
         beside = ("label_strip", "separator", "exclusive", "split", "group", "time", "class_level")
-        places = {**dict.fromkeys(PATHS), "path": str(path)}
+        places = {**dict.fromkeys(PATHS), "path": path and str(path)}
         source = {} if self.said["source"] == "table" else {"source": "auto"}
         return validated(keys_of(self.kind).DATA, {**self.said, **dict.fromkeys(beside), **places, **source}, "data")
 

@@ -18,7 +18,7 @@ from pipeline.wording import counted, share
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_WRITTEN = {"y/m/d": "%Y/%m/%d", "d.m.y": "%d.%m.%Y", "d/m/y": "%d/%m/%Y", "m/d/y": "%m/%d/%Y"}
+WRITTEN = {"y/m/d": "%Y/%m/%d", "d.m.y": "%d.%m.%Y", "d/m/y": "%d/%m/%Y", "m/d/y": "%m/%d/%Y"}
 """By the order of a date's parts how times are written in it, unless it is that of programs."""
 
 
@@ -82,8 +82,8 @@ def _as_written(array: pa.Array, column: Column) -> pa.Array:
         return pc.if_else(array, "True", "False")
     if (pt.is_floating(array.type) or pt.is_decimal(array.type)) and column.decimal == ",":
         return pc.replace_substring(array.cast("string"), ".", ",")
-    if (pt.is_timestamp(array.type) or pt.is_date(array.type)) and column.order in _WRITTEN:
-        return pc.strftime(array.cast("timestamp[s]", safe=False), format=f"{_WRITTEN[column.order]} %H:%M:%S")
+    if (pt.is_timestamp(array.type) or pt.is_date(array.type)) and column.order in WRITTEN:
+        return pc.strftime(array.cast("timestamp[s]", safe=False), format=f"{WRITTEN[column.order]} %H:%M:%S")
     return array.cast("string")
 
 
@@ -91,8 +91,8 @@ def _word(value: Any, column: Column) -> str:
     """A value among others of other types."""
     if isinstance(value, float) and column.decimal == ",":
         return str(value).replace(".", ",")
-    if hasattr(value, "strftime") and column.order in _WRITTEN:
-        return str(value.strftime(f"{_WRITTEN[column.order]} %H:%M:%S"))
+    if hasattr(value, "strftime") and column.order in WRITTEN:
+        return str(value.strftime(f"{WRITTEN[column.order]} %H:%M:%S"))
     return str(value)
 
 
