@@ -184,11 +184,15 @@ def findings_parts(found: dict[str, Any]) -> list[str]:
 def study_part(name: str, by_data: dict[str, Any]) -> str:
     """One study: its question, what was expected, and per dataset what is not as expected, with its numbers."""
     first = next(iter(by_data.values()))
-    lines = [f"### {name}\n", f"- question: {first['question']}", f"- expected: {first['finding']}"]
+    lines = [f"### {name}\n", f"- question: {first['question']}", f"- expected: {first['finding'] or 'nothing'}"]
     for data, found in by_data.items():
-        lines.append(f"- {data}: **{found['agreement']}** ({found['num_runs']} runs, {number(found['seconds'])} s)")
+        agreement = found["agreement"]
+        said_first = f"**{agreement}**" if agreement else "measured"
+        lines.append(f"- {data}: {said_first} ({found['num_runs']} runs, {number(found['seconds'])} s)")
         told = zip(found["variants"].values(), found["sentences"], strict=False)  # the variants' sentences come first
-        lines += [f"    - {said}" for variant, said in told if variant["expected"] and not variant["as_expected"]]
+        lines += [
+            f"    - {said}" for variant, said in told if not agreement or (variant["expected"] and not variant["as_expected"])
+        ]
     return "\n".join(lines) + "\n"
 
 

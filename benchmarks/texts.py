@@ -20,6 +20,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +99,19 @@ def _f1(labels: NDArray[Any], found: NDArray[Any]) -> float:
     return float(f1_score(labels, found, average="macro"))
 
 
-def sms(folder: Path) -> None:
-    """Without the repeats."""
+@contextmanager
+def messages(folder: Path) -> Iterator[Path]:
+    """The short messages without the repeats, a label and a text each."""
     lines = list(dict.fromkeys((folder / "sms_spam.tsv").read_text(encoding="utf-8").splitlines()))
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "sms.tsv"
         path.write_text("\n".join(lines), encoding="utf-8")
+        yield path
+
+
+def sms(folder: Path) -> None:
+    """Without the repeats."""
+    with messages(folder) as path:
         accuracy("accuracy_sms", path=str(path), header=["label", "text"])
 
 

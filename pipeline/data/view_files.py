@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import offsets_path, storage_errors, view_path
 from pipeline.data.batches import Inputs
-from pipeline.data.dataset import Stored
+from pipeline.data.dataset import Dataset, Stored
 from pipeline.errors import StorageError
 from pipeline.keyed import U64
 from pipeline.kinds.kind import Fit
@@ -70,6 +70,16 @@ def write_views(rows: Stored, ids: U64, policy: AugmentConfig, fit: Fit, folder:
             np.save(offsets_path(folder, view), offsets, allow_pickle=False)
             file.seek(0)
             _write_header(file, rows, int(offsets[-1]))  # as long as the first one: numpy leaves room for any number
+
+
+def drawn_copies(dataset: Dataset, policy: AugmentConfig, samples: NDArray[np.int64], num: int) -> list[list[NDArray[Any]]]:
+    """Of each of some training samples its first row as stored, and views 0 to num - 1 of it."""
+    train, fit = dataset.split("train"), dataset.manifest.fit
+    first = train.first_rows[samples]
+    stored, ids = Inputs([train.stored], torch.device("cpu"), resident=False).take(first), train.row_ids(samples, first)
+    views = [views_of(policy.kind).batch_views(stored, ids, np.full(len(ids), v), policy, fit) for v in range(num)]
+    arrays = [each.rows() if isinstance(each, Ragged) else list(each) for each in (stored, *views)]
+    return [[row.numpy() for row in rows] for rows in zip(*arrays, strict=True)]
 
 
 def _write_header(file: IO[bytes], rows: Stored, num: int) -> None:

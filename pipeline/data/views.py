@@ -15,7 +15,7 @@ from pipeline.data.intact import check_intact, digests
 from pipeline.errors import StorageError
 from pipeline.kinds.keys import keys_of
 from pipeline.kinds.kind import DEFAULT
-from pipeline.kinds.views import views_of
+from pipeline.kinds.views import told, views_of
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 
@@ -67,6 +67,7 @@ def write_view_folder(dataset: Dataset, policy: AugmentConfig, folder: Path, dev
         "policy": policy.model_dump(),
         "dataset": dataset.manifest.digest,
         "device": device.type if number else None,
+        "told": told(dataset.manifest.kind, policy, dataset.manifest.fit),
         "stored_bytes": sum(path.stat().st_size for path in folder.glob("views-*")),
         "files": digests(folder),
     }

@@ -37,8 +37,23 @@ class Showing(Protocol):
         """PNG of what a policy does, the same bytes every time; None: this kind has no picture."""
 
 
+class CopyShowing(Showing, Protocol):
+    """Of a kind that shows a view otherwise than a sample, or beside its original even where it has a picture."""
+
+    def shown_copy(self, view: NDArray[Any], original: NDArray[Any], fit: Fit, words: str) -> Markup:
+        """A view in the report, beside its original, from which it may be told apart; otherwise as `shown`."""
+
+
 def showing_of(kind: str) -> Showing:
     """The pictures of a kind."""
     if kind in BUILT_IN:
         return cast(Showing, import_module(f"pipeline.kinds.{kind}.showing"))
     return cast(Showing, extended(kind))
+
+
+def shown_copy(kind: str, view: NDArray[Any], original: NDArray[Any], fit: Fit, words: str) -> Markup:
+    """A view of a kind in the report, beside its original."""
+    found = showing_of(kind)
+    if hasattr(found, "shown_copy"):
+        return cast(CopyShowing, found).shown_copy(view, original, fit, words)
+    return found.shown(view, fit, words)

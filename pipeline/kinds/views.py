@@ -52,14 +52,14 @@ class Views(Protocol):
 class PartialViews(Views, Protocol):
     """Of a kind some of whose operations need more than rows."""
 
-    def lacking(self, policy: Any, fit: Fit) -> list[str]:
-        """A line for what is asked for and can't be, though the other operations go on."""
+    def told(self, policy: Any, fit: Fit) -> list[str]:
+        """Lines on how far operations reach, and on what is asked for and can't be, though the others go on."""
 
 
-def lacking(kind: str, policy: Any, fit: Fit) -> list[str]:
-    """What a policy asks for in vain."""
+def told(kind: str, policy: Any, fit: Fit) -> list[str]:
+    """What people should know of a policy on these data."""
     found = views_of(kind)
-    return cast(PartialViews, found).lacking(policy, fit) if hasattr(found, "lacking") else []
+    return cast(PartialViews, found).told(policy, fit) if hasattr(found, "told") else []
 
 
 def views_of(kind: str) -> Views:

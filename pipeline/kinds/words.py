@@ -39,9 +39,13 @@ def shell_word(text: str) -> str:
     return text if shlex.quote(text) == text else shlex.quote(text) if {*text} & {*'"$`!\\'} else f'"{text}"'
 
 
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u9fff]{2}")
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+)
+"""As ranges of a regular expression, scripts without spaces between words: Thai, Lao, Burmese, Khmer, Kana, Han."""
+_PAIR = re.compile(f"[{UNSPACED}]{{2}}")
 
 
 def num_words(text: str) -> int:
     """Words of a text; of scripts without spaces, two characters are one."""
-    return len(text.split()) + len(_UNSPACED.findall(text))
+    return len(text.split()) + len(_PAIR.findall(text))

@@ -14,11 +14,12 @@ import yaml
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from pipeline.artifacts import PARAMS, REJECTED, file_digest, read_csv, read_parquet, storage_errors
-from pipeline.data.dataset import SPLITS, open_dataset
+from pipeline.artifacts import PARAMS, REJECTED, file_digest, read_csv, read_json, read_parquet, storage_errors
+from pipeline.data import examples
+from pipeline.data.dataset import SPLITS, Manifest, open_dataset
 from pipeline.errors import StorageError
 from pipeline.evaluation import classes as ev
-from pipeline.kinds.showing import showing_of
+from pipeline.kinds.showing import showing_of, shown_copy
 from pipeline.report.words import number, plain
 from pipeline.schema.reading import flat, read_parameters
 
@@ -234,6 +235,35 @@ def augmentation_picture(artifacts: Path) -> str | None:
         return None
     with storage_errors(path):
         return data_uri(path.read_bytes())
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """A training sample and copies of it, as they are shown."""
+
+    name: str
+    shown: list[Markup]
+    """The original, then its copies."""
+
+
+def augmented(artifacts: Path, manifest: Manifest) -> list[Augmented]:
+    """What `augment` kept to be shown, by the kind's own way."""
+    found = []
+    for example in examples.read_examples(artifacts / "augment"):
+        label = plain(example.name)
+        own = showing_of(manifest.kind).shown(example.original, manifest.fit, f"{label}, the original")
+        copies = [
+            shown_copy(manifest.kind, copy, example.original, manifest.fit, f"{label}, copy {i}")
+            for i, copy in enumerate(example.copies, start=1)
+        ]
+        found.append(Augmented(example.name, [own, *copies]))
+    return found
+
+
+def told_of_augmentation(artifacts: Path) -> list[str]:
+    """What `augment` had to say of its policy on these data."""
+    told: list[str] = read_json(artifacts / "augment" / "augment.json").get("told", [])
+    return told
 
 
 def rejected(artifacts: Path, num: int) -> list[dict[str, str]]:

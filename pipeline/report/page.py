@@ -69,6 +69,8 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
             pictures=pictures,
             **shown,
             augmentation=material.augmentation_picture(artifacts),
+            augmented=material.augmented(artifacts, records.manifest),
+            told_of_augmentation=material.told_of_augmentation(artifacts),
             rejected=material.rejected(artifacts, REJECTED_SHOWN),
             studies=found,
             study_pictures=of_studies,

@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.artifacts import published_dir, stage_dir, write_bytes
+from pipeline.data import examples
 from pipeline.data.alone import check_alone
 from pipeline.data.dataset import Dataset, label_name, open_dataset
-from pipeline.data.view_files import check_space, stored_bytes
+from pipeline.data.view_files import check_space, drawn_copies, stored_bytes
 from pipeline.data.views import write_view_folder
 from pipeline.kinds.keys import keys_of
 from pipeline.kinds.showing import Examples, showing_of
-from pipeline.kinds.views import lacking, views_of
+from pipeline.kinds.views import told, views_of
 from pipeline.schema.augment import AugmentConfig
 from pipeline.stages.entry import read_params, run_stage, section
 
@@ -26,7 +27,7 @@ NUM_SAMPLES = 6
 
 
 def run() -> None:
-    """Write `artifacts/augment`: views-NNN.npy, augment.json, preview.png."""
+    """Write `artifacts/augment`: views-NNN.npy, augment.json, and what the report shows: preview.png, examples.npz."""
     dataset = open_dataset(stage_dir("prepare"))
     policy = section(read_params(), "augment", keys_of(dataset.manifest.kind).POLICY).scaled()
     views_of(dataset.manifest.kind).check_policy(policy, dataset.manifest.shape)
@@ -36,15 +37,15 @@ def run() -> None:
     noun = showing_of(dataset.manifest.kind).NOUN
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     print(_plan(policy, noun, num_views, len(train), stored_bytes(train.stored, num_views)), flush=True)
-    for told in lacking(dataset.manifest.kind, policy, dataset.manifest.fit):
-        print(f"augment: {told}", flush=True)
+    for line in told(dataset.manifest.kind, policy, dataset.manifest.fit):
+        print(f"augment: {line}", flush=True)
     check_space(stage_dir("augment"), train.stored, num_views)
     with published_dir(stage_dir("augment")) as folder:
         started = time.monotonic()
         if num := write_view_folder(dataset, policy, folder, device) * len(train):
             seconds = time.monotonic() - started
             print(f"augment: {num:,} {noun} in {seconds:.1f} s ({num / seconds:,.0f} {noun}/s)", flush=True)
-        _write_picture(dataset, policy, folder)
+        _write_shown(dataset, policy, folder)
 
 
 def _plan(policy: AugmentConfig, noun: str, num_views: int, num_samples: int, num_bytes: int) -> str:
@@ -55,13 +56,24 @@ def _plan(policy: AugmentConfig, noun: str, num_views: int, num_samples: int, nu
     return f"augment: {num_views} augmented copies of {num_samples:,} training {noun}, {num_bytes / 1e6:,.1f} MB"
 
 
-def _write_picture(dataset: Dataset, policy: AugmentConfig, folder: Path) -> None:
-    train = dataset.split("train")
-    rows = chosen(train.labels)
-    names = [label_name(train.labels[row], dataset.manifest) for row in rows]
-    examples = Examples([train.sample(row) for row in rows], train.ids[rows], names)
-    if content := showing_of(dataset.manifest.kind).preview(examples, policy):
+def _write_shown(dataset: Dataset, policy: AugmentConfig, folder: Path) -> None:
+    """The kind's picture of the policy; samples beside copies where it has none, or shows copies in its own way."""
+    train, showing = dataset.split("train"), showing_of(dataset.manifest.kind)
+    content = showing.preview(_examples(dataset, chosen(train.labels)), policy)
+    if content:
         write_bytes(folder / "preview.png", content)
+    if policy.active and (content is None or hasattr(showing, "shown_copy")):
+        samples = chosen(train.labels, examples.SAMPLES)
+        names = _examples(dataset, samples).names
+        drawn = drawn_copies(dataset, policy, samples, examples.COPIES)
+        pairs = zip(names, drawn, strict=True)
+        examples.write_examples(folder, [examples.Example(name, row[0], row[1:]) for name, row in pairs])
+
+
+def _examples(dataset: Dataset, samples: NDArray[np.int64]) -> Examples:
+    train = dataset.split("train")
+    names = [label_name(train.labels[row], dataset.manifest) for row in samples]
+    return Examples([train.sample(row) for row in samples], train.ids[samples], names)
 
 
 def chosen(labels: NDArray[Any], num: int = NUM_SAMPLES) -> NDArray[np.int64]:

@@ -16,6 +16,8 @@ import yaml
 from PIL import Image
 
 from pipeline.artifacts import read_csv, read_json, write_csv, write_json
+from pipeline.data.dataset import open_dataset
+from pipeline.data.examples import Example, write_examples
 from pipeline.errors import StorageError
 from pipeline.report.page import rendered
 from pipeline.report.run.records import read_records
@@ -410,6 +412,20 @@ def test_no_studies_no_augmentation_no_mistakes(tmp_path):
     assert 'href="#studies"' not in html
     assert "Augmented copies" not in page.visible("reproduce")
     assert "report.num_mistakes is 0" in page.visible()
+
+
+def test_samples_beside_their_copies(tmp_path):
+    artifacts = rb.build(tmp_path, studies=False)
+    shape = open_dataset(artifacts / "prepare").manifest.shape
+    rows = [np.full(shape, 40 * i, np.uint8) for i in range(4)]
+    write_examples(artifacts / "augment", [Example("<i>seven</i>", rows[0], rows[1:])])
+    write_json(artifacts / "augment" / "augment.json", {"told": ["80 % of the words have synonyms"]})
+    html, _, page = page_of(tmp_path)
+    assert_safe(html, page)
+    assert html.count('alt="<i>seven</i>, copy'.replace("<", "&lt;").replace(">", "&gt;")) == 3
+    said = re.sub(r"\s+", " ", page.visible())
+    assert "Label Original Copy 1 Copy 2 Copy 3 <i>seven</i> Training draws further copies" in said
+    assert "80 % of the words have synonyms" in said
 
 
 def test_many_classes(tmp_path):

@@ -44,6 +44,11 @@ def shown(row: NDArray[Any], fit: Fit, words: str) -> Markup:
     ).format(_png(_picture(first, recipe)), words, f"{words}{heard}", _wav(samples, recipe.rate))
 
 
+def shown_copy(view: NDArray[Any], original: NDArray[Any], fit: Fit, words: str) -> Markup:
+    """As the original, so that both are heard."""
+    return shown(view, fit, words)
+
+
 def preview(examples: Examples, policy: AudioPolicy) -> bytes | None:
     """PNG: the originals beside eight views of each; masks and noise by each row's own statistics instead of training's."""
     import torch

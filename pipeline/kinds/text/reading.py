@@ -132,7 +132,7 @@ def fit(rows: Iterator[NDArray[Any]], layout: Layout) -> tuple[Fit, list[str]]:
     if not given:
         return known.kept(), notes
     found, told = synonyms.of_words(Path(given), words)
-    return {**known.kept(), "synonyms": found}, [*notes, told]
+    return {**known.kept(), "synonyms": found, "synonyms_told": told}, [*notes, told]
 
 
 def _counted(texts: Iterator[bytes], words: Counter[str] | None) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ MOST_WORDS, MOST_EACH = 20_000, 8
 """Words with synonyms, the most frequent ones of the training texts; and of each the first ones."""
 FEW = 0.05
 """A file that knows so few of the words is of another language."""
+OTHER_LANGUAGE = ", which is of another language: hardly a word is taken for another; name a file of the texts' own"
 WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _GRAMMAR = """
     a about above after again against all am an and any are as at be because been before being below between both but by can
@@ -45,7 +46,7 @@ def of_words(path: Path, words: Counter[str]) -> tuple[dict[str, list[str]], str
     kept = sorted(sorted(found), key=lambda word: -words[word])[:MOST_WORDS]
     share = sum(words[word] for word in found) / max(1, words.total())
     told = f"{100 * share:.0f} % of the words of the training texts, stop words aside, have synonyms in {path.name}"
-    return {word: found[word] for word in sorted(kept)}, told + (", which is of another language" if share < FEW else "")
+    return {word: found[word] for word in sorted(kept)}, told + (OTHER_LANGUAGE if share < FEW else "")
 
 
 def _entries(path: Path) -> Iterator[tuple[str, list[str]]]:

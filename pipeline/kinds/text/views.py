@@ -16,14 +16,14 @@ from pipeline.kinds.kind import Fit
 from pipeline.kinds.text.inputs import texts_of
 from pipeline.kinds.text.keys import TextPolicy
 from pipeline.kinds.text.synonyms import Synonyms, replaced
+from pipeline.kinds.words import UNSPACED
 
 if TYPE_CHECKING:
     from pipeline.kinds.ragged import Rows
 
 ENGINE = 1
 """Raised where a view of the same policy changes."""
-_DENSE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"(\s*)([{_DENSE}][\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]*|[^\s{_DENSE}]+)")
+_WORD = re.compile(rf"(\s*)([{UNSPACED}][\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]*|[^\s{UNSPACED}]+)")
 """White space and a word or, of a script without spaces, a character with its marks."""
 _DELETE, _SWAP, _WITH, _REPLACE, _BY, _INSERT, _OF, _WHICH, _WHERE = range(9)
 _DRAWS = 9
@@ -51,11 +51,13 @@ def advised(shape: Sequence[int], policy: TextPolicy) -> list[tuple[str, Mapping
     return [] if policy.swap else [("Let words of the training texts change places", {"augment.swap": 0.1})]
 
 
-def lacking(policy: TextPolicy, fit: Fit) -> list[str]:
-    """Which operations can't be, in a line: the others go on."""
+def told(policy: TextPolicy, fit: Fit) -> list[str]:
+    """How many words have synonyms where an operation needs some; without any the other operations go on."""
     named = [name for name in ("synonyms", "insert") if getattr(policy, name)]
-    if not named or "synonyms" in fit:
+    if not named or not policy.active:
         return []
+    if "synonyms" in fit:
+        return [fit["synonyms_told"]] if "synonyms_told" in fit else []
     return [
         f"{' and '.join(f'augment.{name}' for name in named)}: no synonyms are known, so no word is taken for another; "
         "regatta run data.synonyms=FILE names a file of them (docs/augmentation.md)"
@@ -100,7 +102,7 @@ def _view(text: str, ids: U64, numbers: NDArray[np.int64], policy: TextPolicy, k
 
 def _between(before: str, word: str) -> str:
     """A blank after what was inserted, before a word at the beginning of the text; nothing in a script without spaces."""
-    return " " if before.startswith(" ") and not re.match(f"[{_DENSE}]", word) else ""
+    return " " if before.startswith(" ") and not re.match(f"[{UNSPACED}]", word) else ""
 
 
 def _added(words: Sequence[str], drawn: NDArray[np.float64], share: float, known: Synonyms) -> dict[int, list[str]]:

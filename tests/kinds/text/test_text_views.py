@@ -8,7 +8,7 @@ from text_samples import policy, ragged
 from pipeline.kinds.ragged import Ragged, part
 from pipeline.kinds.text.inputs import texts_of
 from pipeline.kinds.text.views import batch_views
-from pipeline.kinds.views import lacking
+from pipeline.kinds.views import told
 
 TEXTS = ["one two three four five", "這部電影很好看", "หนังเรื่องนี้ดีมาก", "a", "이 영화 정말 재미있어요", " two\nlines here "]
 IDS = np.arange(len(TEXTS), dtype=np.uint64)
@@ -84,12 +84,13 @@ def test_synonyms_of_other_words_are_inserted() -> None:
 
 def test_without_synonyms_the_policy_says_so_and_the_other_operations_go_on() -> None:
     own = policy(synonyms=0.5, insert=0.5, delete=0.5)
-    assert lacking("text", own, {}) == [
+    assert told("text", own, {}) == [
         "augment.synonyms and augment.insert: no synonyms are known, so no word is taken for another; regatta run "
         "data.synonyms=FILE names a file of them (docs/augmentation.md)"
     ]
-    assert lacking("text", own, KNOWN) == lacking("text", policy(delete=0.5), {}) == []
-    assert lacking("image", own, {}) == []
+    assert told("text", own, KNOWN) == told("text", policy(delete=0.5), {}) == told("image", own, {}) == []
+    assert told("text", own, {**KNOWN, "synonyms_told": "80 % of the words"}) == ["80 % of the words"]
+    assert told("text", policy(synonyms=0.5, strength=0.0), {}) == []
     rows = ragged(["a fine film " * 50])
     one, other = (batch_views(rows, IDS[:1], np.zeros(1, np.int64), each, {}) for each in (own, policy(delete=0.5)))
     assert texts_of(one) == texts_of(other)
