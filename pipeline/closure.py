@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "pipeline"
@@ -26,7 +27,7 @@ def import_closure(file: str, kind: str | None = None, root: Path | None = None)
         name = waiting.pop()
         if name not in seen:
             seen.add(name)
-            waiting.extend(_imported(name, place))
+            waiting.extend(_read(name, place).imported)
             waiting.extend(_imported_by_kind(name, kind or "*", place))
     return sorted(seen)
 
@@ -41,7 +42,7 @@ def code_digest(file: str, kind: str | None = None, root: Path | None = None) ->
     """A 128-bit hex digest of a file's import closure: syntax trees, templates and styles."""
     hashed, place = hashlib.blake2b(digest_size=16), root or ROOT
     for name in import_closure(file, kind, place):
-        hashed.update(f"{name}\n{_said(name, place)}\n".encode())
+        hashed.update(f"{name}\n{_read(name, place).said}\n".encode())
         for path in _shown_beside(place / name):
             hashed.update(f"{path.name}\n".encode() + path.read_bytes())
     return hashed.hexdigest()
@@ -53,27 +54,43 @@ def _shown_beside(file: Path) -> list[Path]:
     return sorted(path for path in file.parent.iterdir() if path.suffix in SHOWN)
 
 
+class _File(NamedTuple):
+    """What is asked of a file. Its syntax tree is not kept: the collector of garbage would look through all of them."""
+
+    said: str
+    """Its syntax tree without docstrings, comments and positions."""
+    imported: tuple[str, ...]
+    """Our own modules that it names."""
+    by_kind: tuple[str, ...]
+    """What it imports by the name of the data's kind, which is left out as `{}`."""
+
+
 @cache
-def _said(name: str, root: Path) -> str:
-    """What a file says: its syntax tree without docstrings, comments and positions."""
-    return " ".join(_words(_tree(name, root)))
+def _read(name: str, root: Path) -> _File:
+    text = (root / name).read_text(encoding="utf-8")
+    tree, words = ast.parse(text), list[str]()
+    _say(tree, words)
+    by_kind = _named_by_kind(tree) if "import_module" in text else ()
+    return _File(" ".join(words), _imported(tree, name, root), by_kind)
 
 
-def _words(node: object) -> Iterator[str]:
+def _say(node: object, words: list[str]) -> None:
+    """Add what a node says. A list that grows takes a fifth of the time of generators within each other."""
     if isinstance(node, ast.AST):
-        yield f"{type(node).__name__}("
-        for name, value in ast.iter_fields(node):
+        words.append(f"{type(node).__name__}(")
+        for name in node._fields:
+            value = getattr(node, name, None)
             if value is not None and value != []:  # so that fields that only newer versions of Python know count nothing
-                yield f"{name}="
-                yield from _words(_undocumented(value) if name == "body" else value)
-        yield ")"
+                words.append(f"{name}=")
+                _say(_undocumented(value) if name == "body" else value, words)
+        words.append(")")
     elif isinstance(node, list):
-        yield "["
+        words.append("[")
         for part in node:
-            yield from _words(part)
-        yield "]"
+            _say(part, words)
+        words.append("]")
     else:
-        yield repr(node)
+        words.append(repr(node))
 
 
 def _undocumented(body: object) -> object:
@@ -83,15 +100,9 @@ def _undocumented(body: object) -> object:
     return [part for part in body if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))]
 
 
-@cache
-def _tree(name: str, root: Path) -> ast.Module:
-    return ast.parse((root / name).read_text(encoding="utf-8"))
-
-
-@cache
-def _imported(name: str, root: Path) -> tuple[str, ...]:
+def _imported(tree: ast.Module, name: str, root: Path) -> tuple[str, ...]:
     found: list[str] = []
-    for node in _running_nodes(_tree(name, root)):
+    for node in _running(tree):
         if isinstance(node, ast.Import):
             found.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -105,15 +116,15 @@ def _imported(name: str, root: Path) -> tuple[str, ...]:
 
 def _imported_by_kind(name: str, kind: str, root: Path) -> list[str]:
     """The files of `import_module(f"pipeline.kinds.{kind}.PART")`."""
-    modules = [module.replace("{}", kind) for module in _named_by_kind(name, root)]
+    modules = [module.replace("{}", kind) for module in _read(name, root).by_kind]
     found = [path for module in modules for path in root.glob(f"{module.replace('.', '/')}.py")]
     paths = [path.relative_to(root) for path in found]
     return [file.as_posix() for path in paths for file in (path, path.with_name("__init__.py")) if (root / file).is_file()]
 
 
-@cache
-def _named_by_kind(name: str, root: Path) -> tuple[str, ...]:
-    calls = [node for node in _running_nodes(_tree(name, root)) if isinstance(node, ast.Call) and node.args]
+def _named_by_kind(tree: ast.Module) -> tuple[str, ...]:
+    nodes = _running(tree, ast.iter_child_nodes)
+    calls = [node for node in nodes if isinstance(node, ast.Call) and node.args]
     named = [call.args[0] for call in calls if ast.unparse(call.func).endswith("import_module")]
     texts = ["".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in text.values)
              for text in named if isinstance(text, ast.JoinedStr)]  # fmt: skip
@@ -129,6 +140,7 @@ def _package(name: str, level: int) -> list[str]:
     return list(Path(name).parts[:-level]) if level else []
 
 
+@cache
 def _files(module: str, root: Path) -> list[str]:
     parts = module.split(".")
     candidates = [Path(*parts).with_suffix(".py")]
@@ -136,11 +148,19 @@ def _files(module: str, root: Path) -> list[str]:
     return [path.as_posix() for path in candidates if (root / path).is_file()]
 
 
-def _running_nodes(node: ast.AST) -> list[ast.AST]:
-    nodes: list[ast.AST] = []
-    for child in ast.iter_child_nodes(node):
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements right below one, with the branches of `try` and `match`."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        yield from getattr(node, name, ())
+
+
+def _running(node: ast.AST, below: Callable[[ast.AST], Iterable[ast.AST]] = _statements) -> Iterator[ast.AST]:
+    """All nodes below one but those that never run: what `if TYPE_CHECKING` holds."""
+    waiting = [*below(node)]
+    while waiting:
+        child = waiting.pop()
         if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
-            nodes.extend(n for branch in child.orelse for n in (branch, *_running_nodes(branch)))
+            waiting += child.orelse
         else:
-            nodes.extend((child, *_running_nodes(child)))
-    return nodes
+            yield child
+            waiting += below(child)

@@ -31,9 +31,8 @@ def tree(tmp_path, monkeypatch):
 
 
 def forget():
-    closure._tree.cache_clear()
-    closure._said.cache_clear()
-    closure._imported.cache_clear()
+    closure._read.cache_clear()
+    closure._files.cache_clear()
     closure.code_digest.cache_clear()
 
 
