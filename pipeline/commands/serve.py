@@ -14,6 +14,10 @@ from pipeline.train.stopping import StopRequest
 
 def serve(options: argparse.Namespace) -> NoReturn:
     """Ends by Stopped, once every request that was accepted has its answer."""
+    folder, file = folder_of(options), options.token_file
+    # Threads that wait by looking again and again take the cores that other programs keep them waiting for: beside such,
+    # a photo took 100 ms of processors, and 7 so (2 cores, a load of 17). Read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import asyncio
     from dataclasses import replace
 
@@ -22,10 +26,10 @@ def serve(options: argparse.Namespace) -> NoReturn:
     from pipeline.prediction.serving.guard import guard_of
     from pipeline.prediction.serving.refused import Limits
 
-    folder, file = folder_of(options), options.token_file
     limits = Limits(_whole("--max-mb", options.max_mb) * 2**20, _whole("--max-items", options.max_items),
                     _whole("--queue", options.queue))  # fmt: skip
-    guard = guard_of(options.host, options.name, options.stood / Path(file).expanduser() if file else None, os.environ)
+    token_file = options.stood / Path(file).expanduser() if file else None
+    guard = guard_of(options.host, options.name, token_file, os.environ, options.model)
     server = app.Server(replace(Model.load(folder), workers=1), guard, limits)
     stop = StopRequest()
     with app.listening(options.host, options.port) as place, stop.listening():

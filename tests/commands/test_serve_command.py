@@ -156,13 +156,15 @@ def _until_refused(port: int) -> None:
     ],
 )
 def test_mistakes_are_told(words: list[str], code: int, said: str, case: Case, tmp_path: Path,
-                           capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+                           monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")  # as somebody has said, which stays
     (tmp_path / "token").write_text("0123456789abcdef")
     (tmp_path / "token").chmod(0o600)
     with listening("127.0.0.1", 0) as busy:
         places = {"TOKEN": str(tmp_path / "token"), "BUSY": str(busy.getsockname()[1])}
         assert cli.main(["serve", str(case.model), *(places.get(word, word) for word in words)]) == code
     assert said in capsys.readouterr().err
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
 @pytest.mark.usefixtures("project")

@@ -7,8 +7,6 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from pipeline.artifacts import read_json
 from pipeline.kinds.fields import Field, fields_of
 from pipeline.kinds.showing import showing_of
@@ -41,7 +39,7 @@ def schema_of(model: Model, taken: Taken, limits: Limits, address: str, *, with_
         "columns": [_column(field) for field in fields],
         "takes": {"json": taken.json, "files": taken.alone, "tables": list(TABLES) if taken.tables else []},
         "limits": {**{key: value for key, value in limits._asdict().items() if key != "body_s"}, **model.reader.limits()},
-        "example": {"json": example, "command": _command(example, taken, address, with_token)},
+        "example": {"json": example, "command": _command(example, address, with_token)},
     }
 
 
@@ -69,12 +67,10 @@ def _column(field: Field) -> dict[str, Any]:
 
 
 def _example(taken: Taken, fields: list[Field]) -> dict[str, Any] | None:
-    """A body that is answered; None where files alone are taken."""
+    """A body that is answered; None where files are the shorter way to ask."""
     if taken.json == "rows":
         return {"rows": [{field.name: _cell(field) for field in fields}]}
-    if taken.json == "texts":
-        return {"texts": ["a text"]}
-    return {"arrays": np.zeros((1, *taken.shape), int).tolist()} if taken.json else None
+    return {"texts": ["a text"]} if taken.json == "texts" else None
 
 
 def _cell(field: Field) -> str | float:
@@ -85,10 +81,9 @@ def _cell(field: Field) -> str | float:
     return int(number) if number.is_integer() else number
 
 
-def _command(example: dict[str, Any] | None, taken: Taken, address: str, with_token: bool) -> str:
-    """Of files where they are taken, which is shorter."""
+def _command(example: dict[str, Any] | None, address: str, with_token: bool) -> str:
     token = ' -H "Authorization: Bearer $REGATTA_TOKEN"' if with_token else ""
-    if taken.alone and taken.json != "texts":
+    if example is None:
         return f"curl{token} -F file=@FILE {address}predict"
     said = shlex.quote(json.dumps(example, ensure_ascii=False))
     return f"curl{token} -H 'Content-Type: application/json' -d {said} {address}predict"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
+import shlex
 import stat
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -60,13 +61,16 @@ class Guard:
             )
 
 
-def guard_of(host: str, names: list[str], token_file: Path | None, environment: MutableMapping[str, str]) -> Guard:
-    """The guard of a server that listens on a host; ConfigError where others could reach it and there is no token."""
+def guard_of(host: str, names: list[str], token_file: Path | None, environment: MutableMapping[str, str], model: str) -> Guard:
+    """The guard of a server that listens on a host; ConfigError where others could reach it and there is no token.
+
+    model: as it was named, for the command to say instead.
+    """
     token = _token(token_file, environment)
     if token is None and not is_loopback(host):
         raise ConfigError(
             f"--host {host}: other machines could ask, so a token is needed: {MAKE}; "
-            f"regatta serve MODEL --host {host} --token-file ~/.regatta-token"
+            f"regatta serve {shlex.quote(model)} --host {host} --token-file ~/.regatta-token"
         )
     return Guard(token, frozenset({"localhost", *(name.lower() for name in names)}))
 

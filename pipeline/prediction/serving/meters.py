@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BOUNDS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -15,6 +15,7 @@ class Meters:
 
     def __init__(self, num_open: Callable[[], int]) -> None:
         """num_open: how many requests are read, wait, or are being answered."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they all began with the server
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "regatta_requests", "Requests to /predict, by the status they ended with", ["status"], registry=self.registry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from PIL import Image
 from published import Case, published
 from served import serving
 
+from pipeline.artifacts import weights_digest
 from pipeline.prediction.model import Model, Predicted
 
 
@@ -122,6 +124,31 @@ def test_several_labels(made: Callable[[str], Case]) -> None:
         said = ask.files(("four.png", content)).body
     assert_same(said, next(model.content("four.png", content)), model)
     assert sum(one["probability"] for one in said["answers"][0]["classes"]) != pytest.approx(1.0)
+
+
+def test_the_threshold_and_the_temperature_that_were_chosen(made: Callable[[str], Case], tmp_path: Path) -> None:
+    case = made("photos")
+    own = tmp_path / "train"
+    shutil.copytree(case.model, own)
+    stored = np.array(case.data.split("val").inputs)
+    plain = Model.load(case.model).predict(stored)
+    assert plain.probabilities is not None
+    cut = {"threshold": float(np.median(plain.probabilities[:, 1])), "kept": True, "open_above": None, "open_to": None}
+    decision = {
+        "format": 1, "rule": "f1", "temperature": None, "fitted_temperature": 2.0, "task": "single",
+        "weights_sha256": weights_digest(own), "classes": case.data.manifest.classes, "cuts": [cut], "shares": None,
+        "least_confidence": None,
+    }  # fmt: skip
+    (own / "decision.json").write_text(json.dumps(decision))
+    model = Model.load(own)
+    with serving(own) as ask:
+        schema = ask("GET", "/schema").body
+        assert (schema["rule"], schema["calibrated"]) == ("f1", True)
+        body = {"arrays": stored.tolist()}
+        assert_same(ask.json(body, "?calibrated=true").body, model.predict(stored, calibrated=True), model)
+        said = ask.json(body).body
+    assert_same(said, model.predict(stored), model)
+    assert [answer["prediction"] for answer in said["answers"]] != plain.predictions
 
 
 @pytest.mark.parametrize("form", ["plain", "ragged"])

@@ -46,7 +46,7 @@ def test_host_and_origin(headers: dict[str, str], status: int, field: str | None
 
 
 def test_a_told_name_is_a_host() -> None:
-    guard = guard_of("127.0.0.1", ["Model.Example"], None, {})
+    guard = guard_of("127.0.0.1", ["Model.Example"], None, {}, "m")
     guard.check_place({"Host": "model.example:8000", "Origin": "http://model.example:8000"})
 
 
@@ -89,15 +89,15 @@ def test_other_machines_need_a_token(host: str) -> None:
     with pytest.raises(
         ConfigError, match=r"a token is needed: \(umask 077; openssl rand -hex 32 > ~/\.regatta-token\); regatta"
     ):
-        guard_of(host, [], None, {})
+        guard_of(host, [], None, {}, "m")
     environment = {"REGATTA_TOKEN": TOKEN, "OTHER": "1"}
-    assert guard_of(host, [], None, environment).token == TOKEN
+    assert guard_of(host, [], None, environment, "m").token == TOKEN
     assert environment == {"OTHER": "1"}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_this_machine_needs_none(host: str) -> None:
-    assert guard_of(host, [], None, {}).token is None
+    assert guard_of(host, [], None, {}, "m").token is None
 
 
 def test_a_token_that_is_none_is_refused_and_not_shown(tmp_path: Path) -> None:
@@ -106,15 +106,15 @@ def test_a_token_that_is_none_is_refused_and_not_shown(tmp_path: Path) -> None:
         file.write_text(content)
         file.chmod(0o600)
         with pytest.raises(ConfigError, match=said) as raised:
-            guard_of("127.0.0.1", [], file, {})
+            guard_of("127.0.0.1", [], file, {}, "m")
         assert content not in str(raised.value)
     file.write_text(f"{TOKEN}\n")
-    assert guard_of("0.0.0.0", [], file, {}).token == TOKEN
+    assert guard_of("0.0.0.0", [], file, {}, "m").token == TOKEN
     file.chmod(0o644)
     with pytest.raises(ConfigError, match="other users may read it; say chmod 600"):
-        guard_of("127.0.0.1", [], file, {})
+        guard_of("127.0.0.1", [], file, {}, "m")
     with pytest.raises(ConfigError, match=r"can't be read \(No such file"):
-        guard_of("127.0.0.1", [], tmp_path / "none", {})
+        guard_of("127.0.0.1", [], tmp_path / "none", {}, "m")
     assert TOKEN not in repr(Guard(TOKEN, frozenset()))
 
 
