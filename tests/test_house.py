@@ -210,7 +210,8 @@ def test_light_modules_import_no_torch():
         "stages/entry.py",
         "stages/prepare.py",
         "mirror.py",
-        "tracking.py",
+        "tracking/process.py",
+        "tracking/local_file.py",
     }
     light |= {short(file) for file in modules() if name_of(file) in ("schema", "data", "prepare", "runs", "commands")}
     light -= {"data/alone.py", "data/batches.py", "data/view_files.py"}

@@ -20,8 +20,8 @@ import pytest
 from pipeline.artifacts import digest, held
 from pipeline.mirror import mirror_study, open_tracker
 from pipeline.schema.tracking import TrackingConfig
-from pipeline.tracking import flattened, settled
-from pipeline.wandb_file import _has_end
+from pipeline.tracking.local_file import _has_end
+from pipeline.tracking.process import flattened, settled
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = "20261123-184500-1a2b3c4d"
@@ -314,7 +314,7 @@ def test_flat_names():
 
 
 def test_importing_the_edge_does_not_import_wandb():
-    program = "import sys, pipeline.mirror, pipeline.tracking; sys.exit('wandb' in sys.modules or 'torch' in sys.modules)"
+    program = "import sys, pipeline.mirror, pipeline.tracking.process; sys.exit(bool({'wandb', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
 
 

@@ -12,6 +12,7 @@ from pipeline.errors import ConfigError
 
 ROOT = Path()
 DATA_KEYS = ("data.path", "data.train_path", "data.val_path", "data.test_path", "data.synonyms")
+RUN_KEY = "model.init_from"
 FILE_KEYS = (*DATA_KEYS, "cluster.token_path")
 
 
@@ -64,6 +65,8 @@ def said_from_root(overrides: Sequence[str], stood: Path) -> list[str]:
 
 
 def _said_from_root(override: str, stood: Path) -> str:
+    if (run := path_said(override, [RUN_KEY])) is not None:
+        return f"{run[0]}={run_said(run[1], stood)}"
     if (said := path_said(override, FILE_KEYS)) is None:
         return override
     (key, value), path = override.split("=", 1), path_from_root(said[1], stood)

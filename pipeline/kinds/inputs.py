@@ -95,6 +95,13 @@ class WaryInputs(Inputs, Protocol):
         """Counts them among rows as stored, (B, *shape) or a list of ragged ones."""
 
 
+class MeaningfulInputs(Inputs, Protocol):
+    """Of a kind each of whose inputs means something, such as a word, that another dataset may have elsewhere or not at all."""
+
+    def meanings(self, fit: Fit) -> list[Any]:
+        """What each token, or each input, means: equal values mean the same. Needs no torch."""
+
+
 def inputs_of(kind: str) -> Inputs:
     """How rows of a kind become inputs."""
     if kind in BUILT_IN:
@@ -111,6 +118,12 @@ def unseen_of(kind: str, fit: Fit) -> Callable[[Any], int] | None:
 def unseen_words(kind: str) -> str:
     """What such samples have, for people."""
     return cast(WaryInputs, inputs_of(kind)).UNSEEN
+
+
+def meanings_of(kind: str) -> Callable[[Fit], list[Any]] | None:
+    """What its inputs mean; None where that is the same in all datasets of one shape."""
+    found = inputs_of(kind)
+    return cast(MeaningfulInputs, found).meanings if hasattr(found, "meanings") else None
 
 
 def is_cast_once(kind: str) -> bool:

@@ -6,7 +6,7 @@ Imports no torch: what plans a run, or keeps its record, needs the layout alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -128,6 +128,9 @@ class Net(Protocol):
 
     def initialise(self, seeds: Sequence[int]) -> None:
         """Fill row k with the first values of seed k."""
+
+    def hold(self, names: Collection[str]) -> None:
+        """From now on gradients of running statistics of these names are zero, and training takes them as they are."""
 
     def forward(self, x: Rows) -> Tensor:
         """Inputs (K, B, *input_shape), or of one network ragged ones, to logits (K, B, outputs), without any randomness."""

@@ -6,12 +6,14 @@ import datetime
 import re
 from collections.abc import Container
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline import artifacts
 from pipeline.errors import ConfigError, StorageError
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.identity import Identity
+
+if TYPE_CHECKING:
+    from pipeline.runs.identity import Identity
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from pipeline import extensions, keyed
 from pipeline.artifacts import digest
 from pipeline.closure import code_digest
 from pipeline.model.precision import precision_taken
+from pipeline.runs.weights import best_digest
+from pipeline.schema.model import NEUTRAL as NEUTRAL_MODEL
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import NEUTRAL, NOT_IDENTITY, TrainConfig
 
@@ -39,7 +41,7 @@ def identity(
 
     reduce: how the gradients of several workers are summed; "exact" gives what one worker gives, so it counts as that.
     """
-    keys: dict[str, Any] = {"model": model.model_dump(), "train": _identity_keys(train)}
+    keys: dict[str, Any] = {"model": _model_keys(model), "train": _identity_keys(train)}
     keys["train"]["precision"] = precision_taken(train.precision, model.arch, device)
     rest = {"dataset": dataset, "views": views, "torch": version("torch"), "device": device, "contract": keyed.CONTRACT}
     rest |= {} if reduce == "exact" else {"reduce": reduce}
@@ -65,6 +67,12 @@ def training_code(kind: str | None, *, extended: bool) -> str:
     """
     code = code_digest(CODE, kind)
     return digest([code, extensions.digest()]) if extended else code
+
+
+def _model_keys(model: ModelConfig) -> dict[str, Any]:
+    """Of another run's weights what they are, not what that run is called."""
+    keys = {name: value for name, value in model.model_dump().items() if NEUTRAL_MODEL.get(name, ...) != value}
+    return keys if model.init_from is None else keys | {"init_from": best_digest(model.init_from)}
 
 
 def _identity_keys(train: TrainConfig) -> dict[str, Any]:

@@ -46,6 +46,12 @@ class Tracker(Protocol):
 OpenTracker = Callable[[RunFolder], Tracker]
 
 
+class Told(Protocol):
+    """What is told of itself in a record."""
+
+    def told(self) -> dict[str, Any]: ...
+
+
 class Outline(Protocol):
     """What a record needs of a training program."""
 
@@ -61,6 +67,8 @@ class Outline(Protocol):
     def spec(self) -> Spec: ...
     @property
     def extended(self) -> bool: ...
+    @property
+    def start(self) -> Told | None: ...
     @property
     def epochs(self) -> int: ...
     @property
@@ -196,6 +204,7 @@ def begin(
         "device": record.device,
         "num_threads": record.num_threads,
         "monitor": train.monitor,
+        "start": record.program.start and record.program.start.told(),
         "callbacks": sorted({*before.get("callbacks", []), *train.callbacks}),
         "num_parameters": record.num_parameters,
         "num_train": record.num_train,
@@ -270,7 +279,10 @@ def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manif
             "balance": program.balance and {"mode": program.balance.mode, "shares": program.balance.shares},
             "num_outputs": program.spec.num_outputs,
             "num_parameters": program.spec.layout().num_parameters,
+            "start": program.start and program.start.told(),
             "weights_sha256": artifacts.file_digest(place / "best.safetensors"),
             "run": folder.id,
         }
         artifacts.write_json(place / "model.json", description)
+    # Beside its weights, for who starts from them.
+    artifacts.copy_whole(target / "model.json", folder.path / "model.json")

@@ -30,6 +30,9 @@ BUILT_IN: Mapping[str, Any] = {
 """The keys of the built-in networks, as they stand for a module, which does not read them."""
 GIVEN = ("num_tokens",)
 """What a module's function gets by name from the data, of tokens how many there are: no key says it."""
+RUN_NAME = r"^[\w-]+$"
+NEUTRAL: Mapping[str, Any] = {"init_from": None, "freeze": 0}
+"""Keys that came later, and the values with which a network is what it was before."""
 OWN: Mapping[str, Any] = {"name": None, "keys": {}, "compile": False}
 """The keys of a module, as they stand for a built-in network."""
 
@@ -62,6 +65,11 @@ class ModelConfig(Section):
     huber: the errors of numbers that are more than a deviation off count by themselves, not by their squares.
     """
 
+    init_from: Annotated[str, Field(pattern=RUN_NAME)] | None
+    """A finished run, whose best weights this network starts from; null: from its first values."""
+    freeze: Annotated[int, Field(ge=0)]
+    """So many blocks, from the input on, stay as they are in init_from: to the end, or to train.unfreeze_epoch."""
+
     @property
     def is_module(self) -> bool:
         return self.arch == MODULE
@@ -73,7 +81,7 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> ModelConfig:
-        if problems := [*self._unread(), *(self._unknown() if self.arch == MODULE else ())]:
+        if problems := [*self._unread(), *self._nothing_held(), *(self._unknown() if self.arch == MODULE else ())]:
             raise ValueError("; ".join(problems))
         return self
 
@@ -84,6 +92,10 @@ class ModelConfig(Section):
                 rather = f"model.keys.{key}=VALUE if its function takes it" if self.arch == MODULE else "model=module"
                 forget = f"forget it with `regatta run '~model.{key}'`"
                 yield f"{key} = {value!r}: a {self.arch} does not read it; {forget}, or say {rather}"
+
+    def _nothing_held(self) -> Iterator[str]:
+        if self.freeze and self.init_from is None:
+            yield f"freeze = {self.freeze}: without init_from there is nothing to leave as it is; say model.init_from=RUN"
 
     def _unknown(self) -> Iterator[str]:
         """What is no network, or not so. Imports torch and `extensions.py`, which only a module needs."""

@@ -13,7 +13,7 @@ from pipeline.schema.base import Section, nearest
 NOT_IDENTITY = ("device", "threads", "save_every_s", "callbacks", "profiler")
 """Keys of `train` that are not part of a run: the device type is counted by itself, threads may change the last bits,
 and callbacks and profilers watch."""
-NEUTRAL = {"nesterov": False, "mixup": 0.0, "cutmix": 0.0, "balance": "none"}
+NEUTRAL = {"nesterov": False, "mixup": 0.0, "cutmix": 0.0, "balance": "none", "transferred_rate": 1.0, "unfreeze_epoch": None}
 """Keys that came later, and the values with which a run is what it was before."""
 Positive = Annotated[int, Field(ge=1)]
 Precision = Literal["32-true", "bf16-mixed"]
@@ -50,6 +50,10 @@ class TrainConfig(Section):
     """What is decayed: "matrices" leaves out biases and the scales and shifts of norms."""
     factors: list[FactorsConfig]
     """Other learning rates or decays for some tensors, by name."""
+    transferred_rate: Annotated[float, Field(gt=0.0)]
+    """What the learning rate of tensors that model.init_from has given is multiplied by."""
+    unfreeze_epoch: Positive | None
+    """From this epoch on the blocks of model.freeze are trained, too; null: never."""
     betas: Annotated[list[Beta], Field(min_length=2, max_length=2)]
     """AdamW's two averaging factors."""
     momentum: Beta

@@ -29,7 +29,8 @@ def run(asked: Asked = NOTHING) -> None:
     program, _ = program_of(model, train, data.manifest)
     if note := batch_note(train, program, data.manifest):
         print(note, flush=True)
-    print("".join(f"train: {note}\n" for note in program.spec.notes()), end="", flush=True)
+    notes = [*program.spec.notes(), *([str(program.start)] if program.start else [])]
+    print("".join(f"train: {note}\n" for note in notes), end="", flush=True)
 
     def mirrored(run: RunFolder) -> Mirror:
         return open_tracker(tracking, run.id, run.path, params)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import groupby
@@ -33,19 +33,21 @@ class Columns:
     rate: float
     decay: float
     """Factors of the learning rate and of the weight decay."""
+    held: bool = False
+    """Whether they are left as they are, for a while or to the end."""
 
 
-def column_factors(layout: Layout, decayed: str, factors: Sequence[Factors]) -> list[Columns]:
+def column_factors(layout: Layout, decayed: str, factors: Sequence[Factors], held: Collection[str] = ()) -> list[Columns]:
     """The trained columns, from the first to the last.
 
     decayed: "matrices", so that biases and the scales and shifts of norms, which have one axis, are left alone as is
-    usual (Loshchilov and Hutter 2019 decay all; their followers, such as GPT-3, matrices), or "all".
+    usual (Loshchilov and Hutter 2019 decay all; their followers, such as GPT-3, matrices), or "all". held: names of tensors.
     """
     columns: list[Columns] = []
     trained = [slot for slot in layout.slots if slot.role == TRAINED]
-    for (rate, decay), slots in groupby(trained, lambda slot: _factors(slot, decayed, factors)):
+    for (own, held_back), slots in groupby(trained, lambda slot: (_factors(slot, decayed, factors), slot.name in held)):
         first = columns[-1].last if columns else 0
-        columns.append(Columns(first, first + sum(slot.num_columns for slot in slots), rate, decay))
+        columns.append(Columns(first, first + sum(slot.num_columns for slot in slots), *own, held_back))
     return columns
 
 

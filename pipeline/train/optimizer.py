@@ -28,6 +28,8 @@ class Together:
     rate: float
     decay: float
     """Factor of the learning rate; the weight decay itself."""
+    held: bool
+    """Whether they are left as they are before `held_until`."""
     parts: list[int]
     runs: list[int]
 
@@ -38,8 +40,10 @@ class LaneOptimizer(Optimizer):
     A group of parameters for each run tells its settings and its learning rate, for whoever watches.
     """
 
-    def __init__(self, name: str, lanes: Sequence[Lane], flat: Tensor, columns: Sequence[Columns] = ()) -> None:
-        """columns: all of them, in order; none: all are stepped alike."""
+    def __init__(
+        self, name: str, lanes: Sequence[Lane], flat: Tensor, columns: Sequence[Columns] = (), held_until: float = 0
+    ) -> None:
+        """columns: all of them, in order; none: all are stepped alike. held_until: the number of steps that held ones wait."""
         own = ("weight_decay", "betas") if name == "adamw" else ("weight_decay", "momentum", "nesterov")
         settings = [{key: getattr(lane, key) for key in own} for lane in lanes]
         groups = zip(flat.unbind(0), lanes, settings, strict=True)
@@ -49,8 +53,10 @@ class LaneOptimizer(Optimizer):
         """Running mean of the gradient (AdamW), or the momentum buffer (SGD)."""
         self.second = torch.zeros_like(flat) if name == "adamw" else flat.new_empty(0)
         """Running mean of its square (AdamW)."""
-        self.taken = torch.zeros((), device=flat.device)
-        columns = columns or [Columns(0, flat.shape[1], 1.0, 1.0)]
+        self.held_until = held_until
+        self.taken, self.taken_held = torch.zeros((2,), device=flat.device).unbind()
+        """Steps, this one too; of columns that were held those since: their running means begin then."""
+        self.columns = columns = columns or [Columns(0, flat.shape[1], 1.0, 1.0)]
         self.together = [*_together(lanes, columns)]
         self.sizes = [part.last - part.first for part in columns]
         self.states = [self._parts(state) for state in (flat, self.first, self.second)]
@@ -70,9 +76,13 @@ class LaneOptimizer(Optimizer):
     def step_lanes(self, going: Sequence[int], gradient: Tensor, num_steps: int, rate_factor: float) -> None:
         """Step these runs with their rows of the gradient (K, columns); num_steps have been taken before."""
         self.taken.fill_(num_steps + 1)
+        if self.held_until:
+            self.taken_held.fill_(max(1, num_steps + 1 - self.held_until))
         if gradient is not self.last[0] or going != self.last[1]:
             self.last, self.calls = (gradient, going), [*self._calls(going, self._parts(gradient))]
         for own, (flat, grads, first, second) in self.calls:
+            if own.held and num_steps < self.held_until:
+                continue
             self._step(own, rate_factor, flat, grads, first, second)
         self.tell_rates(going, rate_factor)
 
@@ -98,9 +108,10 @@ class LaneOptimizer(Optimizer):
                 has_sparse_grad=False,
             )  # fmt: skip
             return
+        taken = self.taken_held if own.held else self.taken
         # What torch.optim.AdamW(fused=True) calls, without 30 us of preparations, a tenth of a small step.
         torch._fused_adamw_(
-            flat, grads, first, second, [], [self.taken] * len(flat), amsgrad=False, maximize=False, lr=rate,
+            flat, grads, first, second, [], [taken] * len(flat), amsgrad=False, maximize=False, lr=rate,
             beta1=lane.betas[0], beta2=lane.betas[1], weight_decay=own.decay, eps=EPSILON,
         )  # fmt: skip
 
@@ -111,9 +122,9 @@ def _together(lanes: Sequence[Lane], columns: Sequence[Columns]) -> Iterator[Tog
     for one in dict.fromkeys(settings):
         runs = [k for k, each in enumerate(settings) if each == one]
         lane = lanes[runs[0]]
-        factors = [(part.rate, lane.weight_decay * part.decay) for part in columns]
-        for rate, decay in dict.fromkeys(factors):
-            yield Together(lane, rate, decay, [i for i, each in enumerate(factors) if each == (rate, decay)], runs)
+        factors = [(part.rate, lane.weight_decay * part.decay, part.held) for part in columns]
+        for own in dict.fromkeys(factors):
+            yield Together(lane, *own, [i for i, each in enumerate(factors) if each == own], runs)
 
 
 def clip_scale(grad: Tensor, largest: float) -> float:

@@ -27,6 +27,7 @@ from pipeline.schema.train import Precision, TrainConfig
 from pipeline.train.device import device_type
 from pipeline.train.groups import Factors, check_factors
 from pipeline.train.monitors import refused, tells_apart
+from pipeline.train.transfer import Start, start_of
 
 if TYPE_CHECKING:
     from pipeline.model.balance import Balance  # which imports torch
@@ -76,6 +77,10 @@ class Program:
     """How training is balanced for rare classes."""
     scale: Scale | None = None
     """Of numbers: how they are standardised."""
+    start: Start | None = None
+    """Another run's weights, which its networks start from."""
+    unfreeze_epoch: int | None = None
+    """From which on the tensors that `start` holds are stepped, too, from 1; None: never."""
     own_kind: bool = False
     """Whether what a sample is is the user's own code."""
 
@@ -128,7 +133,10 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
     outputs = num_outputs(loss, data.task, len(data.classes or data.targets))
     inputs = taken(data.kind, data.fit, data.shape, data.lengths)
     _check_blending(train, inputs)
+    start = start_of(model, train, data, inputs, outputs)
     program = Program(
+        start=start,
+        unfreeze_epoch=train.unfreeze_epoch,
         spec=spec_of(model.model_dump() | {"precision": precision}, inputs, outputs),
         loss=loss,
         task=data.task,
@@ -144,7 +152,10 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
         own_kind=data.kind not in BUILT_IN,
         balance=_balance(train, data, loss),
         scale=Scale.of(data.target_fit),
-        factors=tuple(Factors(own.name, own.learning_rate, own.weight_decay) for own in train.factors),
+        factors=(
+            *(Factors(own.name, own.learning_rate, own.weight_decay) for own in train.factors),
+            *(start.factors if start else ()),
+        ),
     )
     program.spec.check(_fewest_rows(num_train, program))
     check_factors(program.spec.layout(), program.factors)

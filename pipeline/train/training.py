@@ -58,9 +58,11 @@ class Training:
         self.team = team or Team()
         self.net = program.spec.build(len(lanes), device)
         self.net.initialise(lane_seeds(lanes))
+        self.held = program.start.held if program.start else ()
+        if program.start:
+            program.start.write(self.net.layout, self.net.flat)
         self.num_stepped = self.net.layout.num_stepped
-        factors = column_factors(self.net.layout, program.decayed, program.factors)
-        self.optimizer = LaneOptimizer(program.optimizer, lanes, self.net.flat[:, : self.num_stepped], factors)
+        factors = column_factors(self.net.layout, program.decayed, program.factors, self.held)
         self.best = Best(self.lanes, self.net.flat)
         self.kind = data.manifest.kind
         counted = ("loss", program.measure)
@@ -71,6 +73,9 @@ class Training:
         train, val = data.split("train"), data.split("val")
         self.batches = Batches(program, self.lanes, train, views, data.manifest, self.to_input, device, self.team)
         self.ids, self.steps_per_epoch = self.batches.ids, self.batches.steps_per_epoch
+        wait = (program.unfreeze_epoch - 1) * self.steps_per_epoch if program.unfreeze_epoch else math.inf
+        flat = self.net.flat[:, : self.num_stepped]
+        self.optimizer = LaneOptimizer(program.optimizer, lanes, flat, factors, wait if self.held else 0)
         self.held_out = {"train_clean": self._clean(train, len(val)), "val": self._held_out(val)}
         self.progress = Progress.of(len(lanes))
         self.rows: list[list[Row]] = [[] for _ in lanes]
@@ -139,6 +144,8 @@ class Training:
         num_shards = self.team.num_shards(self.program.shards)
         bounds, (first, last) = shard_bounds(num_rows, num_shards), self.team.own_shards(num_shards)
 
+        self.net.hold(self._held_at(self._steps_before() + step))
+
         def shard_gradient(shard: int) -> Tensor:
             a, b = bounds[shard]
             # Of several shards each needs a place of its own until the tree has added it.
@@ -187,10 +194,24 @@ class Training:
             gradient = self.own_stepped if same else gradient[:, : self.num_stepped]
         if step % max(1, self.steps_per_epoch // NORM_STEPS) == 0:
             self.meter.measure_norms(gradient, going)
-        self.optimizer.step_lanes(going, self._clipped(gradient, going), num_steps, factor)
+        self.optimizer.step_lanes(going, self._clipped(gradient, going, num_steps), num_steps, factor)
 
-    def _clipped(self, gradient: Tensor, going: Sequence[int]) -> Tensor:
+    def _held_at(self, num_steps: int) -> tuple[str, ...]:
+        """Tensors that are left as they are in a step, before which so many have been taken."""
+        return self.held if num_steps < self.optimizer.held_until else ()
+
+    def _without_held(self, gradient: Tensor) -> Tensor:
+        """What is stepped of a gradient alone, as its norm counts."""
+        free = gradient.clone()
+        for part in self.optimizer.columns:
+            if part.held:
+                free[:, part.first : part.last] = 0.0
+        return free
+
+    def _clipped(self, gradient: Tensor, going: Sequence[int], num_steps: int) -> Tensor:
         limits = [(k, limit) for k in going if (limit := self.lanes[k].clip_norm) is not None]
+        if limits and self._held_at(num_steps):
+            gradient = self._without_held(gradient)
         scales = {k: scale for k, limit in limits if (scale := clip_scale(gradient[k], limit)) < 1.0}
         if scales:
             gradient = gradient.clone()

@@ -31,6 +31,11 @@ def input_shape(fit: Fit, shape: Sequence[int]) -> tuple[int, ...]:
     return (int(fit["num_inputs"]),)
 
 
+def meanings(fit: Fit) -> list[Any]:
+    """Of each column what becomes of its values."""
+    return list(fit["stored"])
+
+
 class _Plan(NamedTuple):
     """Where everything goes: pieces of numbers, exact values, missing numbers, then categories."""
 

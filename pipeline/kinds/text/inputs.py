@@ -43,6 +43,13 @@ def num_tokens(fit: Fit) -> int:
     return Vocabulary.of(fit).size
 
 
+def meanings(fit: Fit) -> list[Any]:
+    """Of each place its n-gram's number; of those that several n-grams share, the place."""
+    known = Vocabulary.of(fit)
+    shared = range(known.size - 1 - len(known.numbers))
+    return [None, *known.numbers.tolist(), *(("shared", known.bits, place) for place in shared)]
+
+
 def weighted(fit: Fit) -> bool:
     """By tf-idf."""
     return True

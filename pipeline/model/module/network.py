@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -44,12 +44,24 @@ class ModuleNet:
             for owner, _, own in [slot.name.rpartition(".")]
         ]
         self.first_buffer = sum(slot.num_columns for slot in self.layout.slots if slot.role != BUFFER)
+        self.statistics = {slot.name for slot in self.layout.slots if slot.role == BUFFER}
+        self.held: Collection[str] = ()
+        self.resting: list[nn.Module] = []
+        """Parts whose running statistics are held: they are in evaluation mode when the others are trained."""
         self.aimed_at: Tensor | None = None
 
     def initialise(self, seeds: Sequence[int]) -> None:
         fresh = tensors_of(built(self.spec, seeds[0]))
         for slot, view in zip(self.layout.slots, self.layout.views(self.flat), strict=True):
             view[0].copy_(fresh[slot.name].detach())
+
+    def hold(self, names: Collection[str]) -> None:
+        if names is self.held:
+            return
+        self.held = names
+        owners = [name.rpartition(".")[0] for name in names if name in self.statistics]
+        self.resting = [self.module.get_submodule(owner) for owner in dict.fromkeys(owners)]
+        self.module.train(False)  # so that the next step goes through all parts
 
     @torch.no_grad()
     def forward(self, x: Rows) -> Tensor:
@@ -85,8 +97,11 @@ class ModuleNet:
 
     def _in_mode(self, *, training: bool) -> None:
         """Only where it is another one: it goes through all of the module's parts."""
-        if self.module.training != training:
-            self.module.train(training)
+        if self.module.training == training:
+            return
+        self.module.train(training)
+        for part in self.resting:
+            part.eval()
 
     def _aim(self, out: Tensor) -> None:
         """Have autograd add each gradient to its place in `out`, which is mostly the same again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,9 @@ class StackedNet:
         for parameter, view in zip(self.parameters, self.layout.views(self.flat), strict=True):
             for seed, own in zip(seeds, view, strict=True):
                 own[..., : parameter.shape[-1]].copy_(_first_values(parameter, seed))
+
+    def hold(self, names: Collection[str]) -> None:
+        """No layer has running statistics."""
 
     @torch.no_grad()
     def forward(self, x: Rows) -> Tensor:

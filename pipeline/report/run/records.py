@@ -93,6 +93,8 @@ class Run:
     started: str
     finished: str
     num_workers: int = 1
+    start: dict[str, Any] | None = None
+    """Another run whose weights it started from: `run`, what of them was `taken`, what is `new` and what was `held`."""
     best_monitored: float | None = None
     """What the best epoch was chosen by; None in a run of an older version, whose loss or measure it was."""
     interruptions: list[dict[str, Any]] = field(default_factory=list)

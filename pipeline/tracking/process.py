@@ -1,4 +1,4 @@
-"""W&B as the mirror of a run's or a study's records, in a process of its own (see mirror.py); the only importer of wandb.
+"""W&B as the mirror of a run's or a study's records, in a process of its own (see mirror.py).
 
 The mirror reads `metrics.jsonl` whenever the training has appended to it, so the training neither waits for W&B nor
 can be changed or ended by it: no error, slow network or crash of W&B's own service reaches it. Offline unless told
@@ -35,7 +35,7 @@ from pipeline.artifacts import digest, held, make_dir, read_json, write_json
 from pipeline.errors import BusyError
 from pipeline.mirror import LIMIT_S, say
 from pipeline.schema.tracking import LONGEST_NAME, TrackingConfig
-from pipeline.wandb_file import wait_until_whole
+from pipeline.tracking.local_file import wait_until_whole
 
 if TYPE_CHECKING:
     import wandb
@@ -121,7 +121,7 @@ class _Losses:
             raise ConnectionError(f"not all that was sent has arrived: {self._heard[0]}")
 
 
-def _main() -> None:
+def main() -> None:
     """The mirror's process; the first line of standard input, JSON, says what is to be mirrored."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # is for the training, which then finishes the mirror
     start = json.loads(sys.stdin.readline())
@@ -399,7 +399,3 @@ def _short(error: Exception) -> str:
     if isinstance(error, ValidationError):  # of W&B's settings; its text would show the value, which may be a key
         return "; ".join(f"W&B's setting {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
     return (str(error).splitlines() or [""])[0][:200].rstrip(".") or type(error).__name__
-
-
-if __name__ == "__main__":
-    _main()

@@ -4,7 +4,7 @@ import time
 import pytest
 import wandb
 
-from pipeline.wandb_file import _has_end, wait_until_whole
+from pipeline.tracking.local_file import _has_end, wait_until_whole
 
 
 @pytest.fixture(scope="module")

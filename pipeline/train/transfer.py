@@ -1,0 +1,277 @@
+"""What a network takes over from a trained one: the weights of another run's best epoch, by the names of its tensors.
+
+Outputs are new where classes or targets are others; the weights of n-grams go where the same n-grams are now; the first
+convolution takes other channels as if an image were grey in both. All other shapes must be the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from glob import escape
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.dataset import Manifest
+from pipeline.errors import ConfigError
+from pipeline.kinds.inputs import Taken as Inputs
+from pipeline.kinds.inputs import meanings_of
+from pipeline.model.net import BUFFER, TRAINED, Layout, Slot
+from pipeline.model.specs import spec_of
+from pipeline.runs.weights import KEY, Source, source_named
+from pipeline.schema.model import ModelConfig
+from pipeline.schema.train import TrainConfig
+from pipeline.train.groups import Factors
+from pipeline.wording import counted, first_of
+
+GREY, COLOURS = 1, 3
+"""Channels of an image."""
+SHAPING = ("arch", "name", "keys", "channels", "widths", "norm")
+"""Keys of a model that decide its tensors."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Values of one tensor, in its shape."""
+
+    values: NDArray[np.float32]
+    rows: NDArray[np.bool_] | None = None
+    """Which of them, along its first axis; None: all."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a network starts from in place of its first values."""
+
+    run: str
+    digest: str
+    """SHA-256 of the weights."""
+    new: tuple[str, ...]
+    """Tensors that start as in any network."""
+    notes: tuple[str, ...]
+    held: tuple[str, ...]
+    """Tensors that stay as they are, for a while or to the end."""
+    factors: tuple[Factors, ...]
+    """What the learning rate of the tensors that were taken over is multiplied by."""
+    tensors: Mapping[str, Taken] = field(compare=False, repr=False)
+
+    def write(self, layout: Layout, flat: Any) -> None:
+        """Over the first values of all networks in `flat` (K, columns), a tensor."""
+        import torch
+
+        for slot, view in zip(layout.slots, layout.views(flat), strict=True):
+            if (own := self.tensors.get(slot.name)) is None:
+                continue
+            place, values = view[..., : slot.shape[-1]] if slot.spare else view, torch.from_numpy(own.values)
+            if own.rows is None:
+                place.copy_(values)
+            else:
+                rows = torch.from_numpy(own.rows)
+                place[:, rows] = values[rows].to(place.device)
+
+    def told(self) -> dict[str, Any]:
+        """For the run's record."""
+        return {
+            "run": self.run,
+            "weights": self.digest,
+            "taken": len(self.tensors),
+            "new": list(self.new),
+            "held": list(self.held),
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        parts = [f"starts from {self.run}: {counted(len(self.tensors), 'tensor')} taken over"]
+        parts += [f"new: {first_of(self.new, 6)}"] if self.new else []
+        parts += [f"left as they are: {first_of(self.held, 6)}"] if self.held else []
+        return "; ".join([*parts, *self.notes])
+
+
+def start_of(model: ModelConfig, train: TrainConfig, data: Manifest, inputs: Inputs, outputs: int) -> Start | None:
+    """Where a configuration has its network start; None: from its own first values. ConfigError names all that does not fit.
+
+    inputs, outputs: what the network takes and how many logits it has.
+    """
+    if problem := _unused(model, train):
+        raise ConfigError(problem)
+    if model.init_from is None:
+        return None
+
+    def layout(inputs: Inputs, outputs: int) -> Layout:
+        return spec_of(model.model_dump(), inputs, outputs).layout()
+
+    # What depends on the number of outputs, or of tokens, shows in a network with another number.
+    of_tokens = layout(replace(inputs, num_tokens=inputs.num_tokens + 1), outputs) if inputs.num_tokens else None
+    source, own, of_outputs = source_named(model.init_from), layout(inputs, outputs), layout(inputs, outputs + 1)
+    return _Fitting(source, model, data, own, of_outputs, of_tokens).start(model.freeze, train.transferred_rate)
+
+
+def _unused(model: ModelConfig, train: TrainConfig) -> str | None:
+    """Why a key would say nothing."""
+    if train.transferred_rate != 1.0 and model.init_from is None:
+        return f"train.transferred_rate = {train.transferred_rate}: nothing is taken over; say {KEY}=RUN, or 1 here"
+    if train.unfreeze_epoch is not None and not model.freeze:
+        return f"train.unfreeze_epoch = {train.unfreeze_epoch}: model.freeze is 0; say e.g. model.freeze=1, or null here"
+    if (train.unfreeze_epoch or 0) > train.epochs:
+        return f"train.unfreeze_epoch = {train.unfreeze_epoch}: training has train.epochs = {train.epochs}; choose at most that"
+    return None
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """One network's weights against another's layout."""
+
+    source: Source
+    model: ModelConfig
+    data: Manifest
+    layout: Layout
+    of_outputs: Layout
+    of_tokens: Layout | None
+
+    def start(self, freeze: int, rate: float) -> Start:
+        taken, problems, new = {}, [*self._kind_problems()], []
+        outputs, tokens = _differing(self.layout, self.of_outputs), _differing(self.layout, self.of_tokens)
+        same_answers = self._same_answers()
+        for slot in self.layout.slots:
+            if slot.name in outputs and not same_answers:
+                new.append(slot.name)
+            elif slot.name not in self.source.tensors:
+                problems.append(f"it has no {slot.name}")
+            elif slot.name in tokens:
+                taken[slot.name] = self._of_same_tokens(self.source.tensors[slot.name], slot)
+            elif (values := self._fitted(self.source.tensors[slot.name], slot)) is not None:
+                taken[slot.name] = Taken(values)
+            else:
+                there, here = self.source.tensors[slot.name].shape, slot.shape
+                problems.append(f"its {slot.name} is {_shape(there)}, here it is {_shape(here)}")
+        more = [name for name in self.source.tensors if name not in {slot.name for slot in self.layout.slots}]
+        problems += [f"it has {first_of(more, 4)} beside"] if more else []
+        if problems:
+            raise ConfigError(self._misfit(problems))
+        stepped = [slot.name for slot in self.layout.slots if slot.role == TRAINED and slot.name in taken]
+        return Start(
+            run=self.source.run,
+            digest=self.source.digest,
+            new=tuple(new),
+            notes=tuple(self._notes(tokens, taken)),
+            held=_held(self.layout, freeze, new),
+            factors=tuple(Factors(escape(name), rate, 1.0) for name in stepped) if rate != 1.0 else (),
+            tensors=taken,
+        )
+
+    def _kind_problems(self) -> Iterator[str]:
+        there, here = self.source.described["input"], self.data
+        if there["kind"] != here.kind:
+            yield f"it was trained on {there['kind']} data, this is {here.kind} data"
+            return
+        meanings = meanings_of(here.kind)
+        if meanings and self.of_tokens is None and meanings(there["fit"]) != meanings(here.fit):
+            yield "its inputs mean other things (columns, their pieces and values), so its first layer says nothing here"
+
+    def _same_answers(self) -> bool:
+        there, here = self.source.described, self.data
+        mine = (here.task, list(here.classes), list(here.targets))
+        outputs = {slot.name: slot.shape for slot in self.layout.slots if slot.name in _differing(self.layout, self.of_outputs)}
+        same_shapes = all(self._has_shape(name, shape) for name, shape in outputs.items())
+        return mine == (there["task"], list(there["classes"]), list(there["targets"])) and same_shapes
+
+    def _has_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        """Of what depends on tokens the other axes count."""
+        there = self.source.tensors.get(name)
+        first = int(name in _differing(self.layout, self.of_tokens))
+        return there is not None and there.shape[first:] == shape[first:]
+
+    def _of_same_tokens(self, values: NDArray[np.float32], slot: Slot) -> Taken:
+        places, known = self._places
+        found = np.zeros(slot.shape, np.float32)
+        found[known] = values[places[known]]
+        return Taken(found, known)
+
+    @property
+    def _places(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Of each token here its place there, and whether it has one."""
+        meanings = meanings_of(self.data.kind)
+        assert meanings is not None, "tokens mean something"
+        there = {meaning: place for place, meaning in enumerate(meanings(self.source.described["input"]["fit"]))}
+        places = np.array([there.get(meaning, -1) for meaning in meanings(self.data.fit)], np.int64)
+        return places, places >= 0
+
+    def _fitted(self, values: NDArray[np.float32], slot: Slot) -> NDArray[np.float32] | None:
+        if values.shape == slot.shape:
+            return values
+        there, here = self._channels
+        first = values.ndim == 4 and values.shape == (slot.shape[0], there, *slot.shape[2:]) and slot.shape[1] == here
+        if not first or {there, here} != {GREY, COLOURS}:
+            return None
+        # A grey image is one of three equal channels: it gets the same answer as before.
+        return np.ascontiguousarray(np.broadcast_to(values.sum(axis=1, keepdims=True) / here, slot.shape))
+
+    @property
+    def _channels(self) -> tuple[int, int]:
+        """Of images there and here."""
+        if self.data.kind != "image":
+            return 0, 0
+        return self.source.described["input"]["shape"][0], self.data.shape[0]
+
+    def _notes(self, tokens: frozenset[str], taken: Mapping[str, Taken]) -> Iterator[str]:
+        there, here = self._channels
+        if there != here:
+            yield f"the first convolution's {there} input channels taken for {here}"
+        if tokens & taken.keys():
+            _, known = self._places
+            yield f"{int(known.sum()):,} of {len(known):,} tokens were known there"
+
+    def _misfit(self, problems: list[str]) -> str:
+        more = f" and {len(problems) - 5:,} more" if len(problems) > 5 else ""
+        shape = "x".join(map(str, self.source.described["input"]["shape"]))
+        return (
+            f"{KEY} = {self.source.run}: another network than this one: {'; '.join(problems[:5])}{more}. It was trained on "
+            f"samples of {shape}{self._other_keys()}; choose the same, or another run"
+        )
+
+    def _other_keys(self) -> str:
+        """What a network's tensors depend on, where the source has it otherwise."""
+        there, here = self.source.described["model"], self.model.model_dump()
+        other = [f"model.{key}={there[key]}" for key in SHAPING if there[key] != here[key]]
+        return f" with {', '.join(other)}" if other else ""
+
+
+def _differing(layout: Layout, other: Layout | None) -> frozenset[str]:
+    """Tensors whose shape is another one there."""
+    if other is None:
+        return frozenset()
+    shapes = {slot.name: slot.shape for slot in other.slots}
+    return frozenset(slot.name for slot in layout.slots if shapes.get(slot.name) != slot.shape)
+
+
+def blocks(layout: Layout) -> dict[str, list[Slot]]:
+    """The tensors block by block, input side first: a layer, or each part of one whose parts are numbered."""
+    found: dict[str, list[Slot]] = {}
+    for slot in sorted(layout.slots, key=lambda slot: slot.role == BUFFER):
+        found.setdefault(_block(slot), []).append(slot)
+    return found
+
+
+def _block(slot: Slot) -> str:
+    parts = slot.name.split(".")
+    numbered = next((i for i, part in enumerate(parts) if part.isdigit()), None)
+    return slot.layer if numbered is None else ".".join(parts[: numbered + 1])
+
+
+def _held(layout: Layout, freeze: int, new: list[str]) -> tuple[str, ...]:
+    """The tensors of the first blocks; ConfigError where there are fewer blocks or some are new."""
+    there = blocks(layout)
+    old = [name for name, slots in there.items() if not any(slot.name in new for slot in slots)]
+    most = min(len(old), len(there) - 1)
+    if freeze > most:
+        raise ConfigError(
+            f"model.freeze = {freeze}: at most {most} here, and something must be trained; the blocks are "
+            f"{', '.join(there)}, of which {', '.join(new) or 'none'} is new"
+        )
+    return tuple(slot.name for name in list(there)[:freeze] for slot in there[name])
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
