@@ -139,7 +139,7 @@ class _Fitting:
                 new.append(slot.name)
             elif slot.name not in self.source.tensors:
                 problems.append(f"it has no {slot.name}")
-            elif slot.name in tokens:
+            elif slot.name in tokens and self._has_shape(slot.name, slot.shape):
                 taken[slot.name] = self._of_same_tokens(self.source.tensors[slot.name], slot)
             elif (values := self._fitted(self.source.tensors[slot.name], slot)) is not None:
                 taken[slot.name] = Taken(values)

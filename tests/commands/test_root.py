@@ -82,6 +82,10 @@ def test_data_beside_the_project_becomes_a_link(
         ("cluster.token_path=token", "cluster.token_path=below/token"),
         ("data.path=path", "data.path=below/path"),
         ("data.size=8", "data.size=8"),
+        ("model.init_from=../runs/20261126-101500-3fa4c0de", "model.init_from=20261126-101500-3fa4c0de"),
+        ("model.init_from='runs/20261126-101500-3fa4c0de/'", "model.init_from=20261126-101500-3fa4c0de"),
+        ("model.init_from=20261126-101500-3fa4c0de", "model.init_from=20261126-101500-3fa4c0de"),
+        ("model.init_from=null", "model.init_from=null"),
         ("~data.path", "~data.path"),
     ],
 )
