@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from commands_run import STUDY, commit, run
 
+from pipeline import cli
 from pipeline.data.dataset import Dataset, open_dataset
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the networks here are small, and tests run side by side
@@ -115,6 +116,20 @@ def entered(template: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 def regatta() -> Callable[..., str]:
     """Run a command of the code in the current directory as a process of its own."""
     return lambda *words, code=0: run(Path.cwd(), "-m", "pipeline.cli", *words, code=code)
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command within this process, which takes the checkout's code, not that of the current directory."""
+
+    def call(*words: str, code: int = 0) -> str:
+        capsys.readouterr()
+        found = cli.main(words)
+        said = "".join(capsys.readouterr())
+        assert found == code, f"exit code {found}:\n{said}"
+        return said
+
+    return call
 
 
 @pytest.fixture

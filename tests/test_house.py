@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom, what may not be called, and what no committed file may name."""
 
 import ast
+import functools
 import re
 import subprocess
 from pathlib import Path
@@ -83,12 +84,18 @@ def short(file):
     return file.relative_to(ROOT / "pipeline").as_posix()
 
 
+@functools.cache
 def tree(file):
     return ast.parse(file.read_text(encoding="utf-8"))
 
 
+@functools.cache
 def imports(node):
     """Full names of everything imported anywhere, inside functions too."""
+    return tuple(_imports(node))
+
+
+def _imports(node):
     for child in ast.walk(node):
         if isinstance(child, ast.Import):
             yield from (alias.name for alias in child.names)
@@ -97,6 +104,7 @@ def imports(node):
             yield from (f"{child.module}.{alias.name}" for alias in child.names)
 
 
+@functools.cache
 def at_load(file):
     return ast.Module([node for node in tree(file).body if isinstance(node, ast.Import | ast.ImportFrom)], [])
 
@@ -111,12 +119,18 @@ def dotted(node):
     return f"{dotted(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
+@functools.cache
 def calls(file):
     return [node for node in ast.walk(tree(file)) if isinstance(node, ast.Call)]
 
 
+@functools.cache
 def committed_text():
     """Name and text of every file that Git holds or would take."""
+    return tuple(_committed_text())
+
+
+def _committed_text():
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,

@@ -130,7 +130,7 @@ class Trial:
     def train(self, epochs: int) -> TrainConfig:
         """The user's settings, but for what makes it short, and one thread, since threads change the order of sums."""
         train = self.config.train
-        every = min(self.data.manifest.counts["train"], train.limit or self.data.manifest.counts["train"])
+        every = self.data.manifest.num_train(train.limit)
         num = min(every, MOST_SAMPLES)
         shards = max(train.shards, 1 << (self.config.cluster.workers - 1).bit_length())
         short = {"epochs": epochs, "limit": num, "batch_size": min(train.batch_taken(every), num), "schedule": "constant"}

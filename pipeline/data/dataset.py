@@ -70,6 +70,11 @@ class Manifest:
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of every other file of the dataset, by its path there."""
 
+    def num_train(self, limit: int | None) -> int:
+        """The training samples that are taken where at most `limit` are; None: all."""
+        every = self.counts["train"]
+        return every if limit is None else min(every, limit)
+
     @property
     def row_bytes(self) -> int:
         """Of one row or, where rows are ragged, of one item."""

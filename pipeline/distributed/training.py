@@ -74,7 +74,7 @@ def fit_on_cluster(
         tell_unwatched(train.callbacks, folder.read().get("callbacks", []), folder.id)
         return folder
     with folder.held():
-        num_train = min(data.manifest.counts["train"], program.limit or data.manifest.counts["train"])
+        num_train = data.manifest.num_train(program.limit)
         record = Record(folder, program, num_train, threads, device)
         snapshot = begin(
             record, this_run, train, asked, resume=todo == "resume", reduce=cluster.reduce, num_workers=cluster.workers

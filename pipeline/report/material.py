@@ -24,9 +24,9 @@ from pipeline.report.words import number, plain
 from pipeline.schema.reading import flat, read_parameters
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Predictions:
-    """`predictions.parquet`, in stored order."""
+    """`predictions.parquet`, in stored order. Each reading is an object of its own, by which what is found of it is kept."""
 
     task: str
     sources: list[str]

@@ -159,7 +159,7 @@ def problems(definition: StudyDefinition, values: Mapping[str, Any], data: Manif
 
 def _smaller_batches(changes: Mapping[str, Any], train: TrainConfig, data: Manifest) -> Iterator[str]:
     """Why a variant would not be what it says: its batches would have fewer samples than that."""
-    num_train = min(data.counts["train"], train.limit or data.counts["train"])
+    num_train = data.num_train(train.limit)
     if train.batch_size > num_train and {"train.batch_size", "train.limit"} & changes.keys():
         yield f"train.batch_size = {train.batch_size}: there are {num_train} training samples; choose at most that"
 

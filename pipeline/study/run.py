@@ -231,7 +231,7 @@ def _jobs(
         one = JobCell(own.run, own.without_code, lane, cell.config.augment, material.views, views_path)
         data_path = str(material.data_path.absolute())
         threads = cell.config.train.threads or 1  # a core goes further with a group of its own than with a part of one
-        counts = program.limit or manifest.counts["train"], manifest.counts["val"]
+        counts = manifest.num_train(program.limit), manifest.counts["val"]
         about = manifest.kind, own.code, test, *counts, material.dataset
         jobs[own.run] = Job(program, (one,), data_path, device, threads, state_path([one]), *about)
     return list(jobs.values())

@@ -104,30 +104,11 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
 
     device: cpu or cuda, on which it is trained; None: here.
     """
-    num_train = min(data.counts["train"], train.limit or data.counts["train"])
-    if not data.counts["val"]:
-        raise ConfigError(
-            "prepare.val_fraction: the validation split is empty, and the best epoch is chosen on it; choose e.g. 0.1"
-        )
-    batch_size = train.batch_taken(num_train)
-    if batch_size > num_train:
-        raise ConfigError(
-            f"train.shards x train.accumulate = {train.shards * train.accumulate}: there are {num_train} training samples, "
-            "and a batch has one for each at least; choose at most that"
-        )
+    num_train = data.num_train(train.limit)
+    batch_size = _batch_size(train, data, num_train)
     _check_task(model, train, data)
-    if (model.arch == "cnn") != bool(model.channels):
-        allowed = "at least one convolution, such as [32, 64]" if model.arch == "cnn" else "[] for a dnn, or arch: cnn"
-        raise ConfigError(f"model.channels = {model.channels}: a {model.arch} needs {allowed}")
-    if model.dropout and batch_size * max(model.widths, default=0) >= 2**31:
-        raise ConfigError(f"train.batch_size = {batch_size}: times the widest layer it must stay below 2**31 for dropout")
-    device = device or device_type(train.device)
-    precision = cast(Precision, precision_taken(train.precision, model.arch, device))
-    if precision != FULL and model.arch != MODULE:
-        raise ConfigError(
-            f"train.precision = {train.precision!r}: a {model.arch} computes in {FULL}; "
-            f"say train.precision={FULL}, or model=module"
-        )
+    _check_layers(model, batch_size)
+    precision = _precision(model, train, device or device_type(train.device))
     check_boxes(train, data.kind)
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes or data.targets))
@@ -146,7 +127,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
         optimizer=train.optimizer,
         schedule=train.schedule,
         warmup_epochs=train.warmup_taken,
-        limit=train.limit if train.limit and train.limit < data.counts["train"] else None,
+        limit=num_train if num_train < data.counts["train"] else None,
         decayed=train.decayed,
         precision=precision,
         own_kind=data.kind not in BUILT_IN,
@@ -159,7 +140,46 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
     )
     program.spec.check(_fewest_rows(num_train, program))
     check_factors(program.spec.layout(), program.factors)
-    lane = Lane(
+    return program, _lane_of(model, train)
+
+
+def _batch_size(train: TrainConfig, data: Manifest, num_train: int) -> int:
+    """The samples of a batch; ConfigError where there are too few samples for one, or none to choose an epoch by."""
+    if not data.counts["val"]:
+        raise ConfigError(
+            "prepare.val_fraction: the validation split is empty, and the best epoch is chosen on it; choose e.g. 0.1"
+        )
+    batch_size = train.batch_taken(num_train)
+    if batch_size > num_train:
+        raise ConfigError(
+            f"train.shards x train.accumulate = {train.shards * train.accumulate}: there are {num_train} training "
+            "samples, and a batch has one for each at least; choose at most that"
+        )
+    return batch_size
+
+
+def _check_layers(model: ModelConfig, batch_size: int) -> None:
+    """ConfigError where a network can't have the layers that the keys say."""
+    if (model.arch == "cnn") != bool(model.channels):
+        allowed = "at least one convolution, such as [32, 64]" if model.arch == "cnn" else "[] for a dnn, or arch: cnn"
+        raise ConfigError(f"model.channels = {model.channels}: a {model.arch} needs {allowed}")
+    if model.dropout and batch_size * max(model.widths, default=0) >= 2**31:
+        raise ConfigError(f"train.batch_size = {batch_size}: times the widest layer it must stay below 2**31 for dropout")
+
+
+def _precision(model: ModelConfig, train: TrainConfig, device: str) -> Precision:
+    """In which numbers are; ConfigError where the network knows no other than full ones."""
+    precision = cast(Precision, precision_taken(train.precision, model.arch, device))
+    if precision != FULL and model.arch != MODULE:
+        raise ConfigError(
+            f"train.precision = {train.precision!r}: a {model.arch} computes in {FULL}; "
+            f"say train.precision={FULL}, or model=module"
+        )
+    return precision
+
+
+def _lane_of(model: ModelConfig, train: TrainConfig) -> Lane:
+    return Lane(
         seed=train.seed,
         learning_rate=train.learning_rate,
         weight_decay=train.weight_decay,
@@ -174,14 +194,13 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
         early_stop=train.early_stop,
         monitor=train.monitor,
     )
-    return program, lane
 
 
 def batch_note(train: TrainConfig, program: Program, data: Manifest) -> str | None:
     """What is said where there are fewer training samples than a batch has; None where there are not."""
     if program.batch_size == train.batch_size:
         return None
-    num = program.limit or data.counts["train"]
+    num = data.num_train(program.limit)
     return f"train.batch_size = {train.batch_size}: {program.batch_size} are taken, since there are {num} training samples"
 
 

@@ -80,7 +80,7 @@ def expected_seconds(
 
 
 def _tried(program: Program, lanes: Sequence[Lane], views: Sequence[Views], data: Manifest, device: str) -> float:
-    num_train = min(data.counts["train"], program.limit or data.counts["train"])
+    num_train = data.num_train(program.limit)
     step = max(1, 3 * program.spec.forward_flops() * program.batch_size * len(lanes))
     num = min(num_train, program.batch_size * max(1, min(MOST_STEPS, int(MOST_FLOPS / step))))
     share = num / num_train

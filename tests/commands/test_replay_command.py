@@ -19,25 +19,25 @@ def the_run() -> Path:
     return run
 
 
-def replayed(regatta, step, *words, code=0):
-    said = regatta("replay", the_run().name[:12], f"--step={step}", *words, code=code)
+def replayed(command, step, *words, code=0):
+    said = command("replay", the_run().name[:12], f"--step={step}", *words, code=code)
     path = the_run() / "replay" / f"step-{step}.safetensors"
     return said, load_tensors(path)[0] if path.exists() else {}
 
 
-def test_the_last_step_ends_with_the_weights_of_the_run_and_follows_the_one_before(trained, regatta):
+def test_the_last_step_ends_with_the_weights_of_the_run_and_follows_the_one_before(trained, command):
     tensors, progress = load_tensors(the_run() / "state.safetensors")
     num_steps = progress["epoch"] * -(-read_json(the_run() / "run.json")["num_train"] // 32)
-    said, last = replayed(regatta, num_steps)
+    said, last = replayed(command, num_steps)
     assert f"step {num_steps}: step {num_steps // 2} of {num_steps // 2} in epoch 2" in said
     assert "digits:" in said
     spec = StackedSpec((1, 8, 8), 10, (), (16,), "relu", "none", "auto")
     final = spec.layout().named(tensors["parameters"][0])
     assert all(np.array_equal(last[f"after.{name}"], array) for name, array in final.items())
-    _, middle = replayed(regatta, num_steps // 2 + 1)
-    again, _ = replayed(regatta, 1, "--epoch=2")
+    _, middle = replayed(command, num_steps // 2 + 1)
+    again, _ = replayed(command, 1, "--epoch=2")
     assert f"step {num_steps // 2 + 1}: step 1 of {num_steps // 2} in epoch 2" in again
-    _, first = replayed(regatta, num_steps // 2)
+    _, first = replayed(command, num_steps // 2)
     assert all(np.array_equal(first[f"after.{name}"], middle[f"before.{name}"]) for name in final)
     assert middle["inputs"].shape == (32, 1, 8, 8)
     logits = middle["logits"] - middle["logits"].max(1, keepdims=True)
@@ -76,10 +76,10 @@ def test_steps_that_a_run_does_not_have_are_refused(epoch, step, said):
         numbered(Namespace(epoch=epoch, step=step), 3, 7)
 
 
-def test_what_cannot_be_replayed_is_refused(trained, regatta, dvc):
-    assert "--step = 0: the run has steps 1 to" in replayed(regatta, 0, code=2)[0]
-    assert "1999: is no run of this project" in regatta("replay", "1999", "--step=1", code=2)
+def test_what_cannot_be_replayed_is_refused(trained, command, dvc):
+    assert "--step = 0: the run has steps 1 to" in replayed(command, 0, code=2)[0]
+    assert "1999: is no run of this project" in command("replay", "1999", "--step=1", code=2)
     params = Path("params.yaml")
     params.write_text(params.read_text().replace("limit: 300", "limit: 200"))
     dvc("repro", "prepare")
-    assert "artifacts/prepare: not what this run was trained on" in replayed(regatta, 1, code=5)[0]
+    assert "artifacts/prepare: not what this run was trained on" in replayed(command, 1, code=5)[0]

@@ -216,7 +216,7 @@ def digest(path: str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def test_restoring_brings_configuration_and_artifacts_back(trained: Path, regatta: Command) -> None:
+def test_restoring_brings_configuration_and_artifacts_back(trained: Path, command: Command) -> None:
     first = the_run().name
     names = (
         "params.yaml",
@@ -226,21 +226,21 @@ def test_restoring_brings_configuration_and_artifacts_back(trained: Path, regatt
         "artifacts/evaluate/metrics.json",
     )
     before = {name: digest(name) for name in (*names, "artifacts/report/index.html", "artifacts/study/tiny/effects.json")}
-    regatta("run", "train.seed=3", "~study.definitions.tiny")
+    command("run", "train.seed=3", "~study.definitions.tiny")
     assert not Path("artifacts/study/tiny").exists()
     assert digest("artifacts/train/best.safetensors") != before["artifacts/train/best.safetensors"]
 
     mark(Path("artifacts/report/index.html"), "It ended with exit code 3")  # as a run does that fails
-    said = regatta("restore", first[:17])
+    said = command("restore", first[:17])
     assert "(was: study=none prepare.limit=300" in said
     assert {name: digest(name) for name in before} == before
-    assert "Nothing had to be run again." in regatta("run")
+    assert "Nothing had to be run again." in command("run")
 
 
-def test_what_the_cache_no_longer_has_is_named(trained: Path, regatta: Command) -> None:
+def test_what_the_cache_no_longer_has_is_named(trained: Path, command: Command) -> None:
     shutil.rmtree(".dvc/cache")
     shutil.rmtree("artifacts/train")
-    said = regatta("restore", the_run().name, "--force", code=5)
+    said = command("restore", the_run().name, "--force", code=5)
     assert re.search(r"artifacts/train\S*: no longer in DVC's cache, so not brought back; .*`regatta run` computes", said)
     assert "artifacts/: those of the run" not in said
 
@@ -312,14 +312,14 @@ def test_a_restored_run_says_what_to_do(trained: Path, capsys: pytest.CaptureFix
 
 
 def test_the_code_is_compared_not_the_commit(
-    trained: Path, regatta: Command, monkeypatch: pytest.MonkeyPatch, committed: Callable[[str], None]
+    trained: Path, regatta: Command, command: Command, monkeypatch: pytest.MonkeyPatch, committed: Callable[[str], None]
 ) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # Git refuses to say a word
-    assert "the code of" not in regatta("restore", the_run().name)
+    assert "the code of" not in command("restore", the_run().name)
     monkeypatch.delenv("GIT_TEST_ASSUME_DIFFERENT_OWNER")
     Path("notes.md").write_text("Another commit of the same code.")
     committed("notes")
-    assert "the code of" not in regatta("restore", the_run().name)
+    assert "the code of" not in command("restore", the_run().name)
     with Path("pipeline/evaluation/thresholds.py").open("a") as file:
         file.write("ADDED = 1\n")
     said = regatta("restore", the_run().name)

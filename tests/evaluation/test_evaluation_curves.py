@@ -65,7 +65,7 @@ def test_an_average_precision_near_1_is_not_anything_from_0_to_1():
 
 
 def test_a_threshold_keeps_its_rule():
-    labels, p = made(800)
+    labels, p = made(200)
     for rule in ("f1", "precision>=0.8", "recall>=0.9"):
         own = chosen_thresholds(labels[:, None], p[:, None], by_rule(rule)).values[0]
         said = p > own

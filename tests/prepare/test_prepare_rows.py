@@ -18,6 +18,7 @@ from table_samples import HEADER, people, stored, table_config, write_lines
 
 from pipeline.data.dataset import Dataset
 from pipeline.errors import ConfigError, DataError
+from pipeline.kinds.table import fitting
 from pipeline.kinds.table.reading import row_numbers
 from pipeline.prepare import parallel
 from pipeline.prepare.sources import open_source, row_batches
@@ -280,14 +281,19 @@ def test_a_folder_of_tables_gives_splits_by_their_names(tmp_path: Path, build_ta
     assert {name.partition(":")[0] for name, split in placed(dataset).items() if split == "test"} == {"test.csv"}
 
 
-def test_ten_thousand_columns_are_taken_in_fewer_pieces(tmp_path: Path, build_table: Build) -> None:
-    values = np.random.default_rng(0).integers(0, 1000, (40, 10_000))
+@pytest.mark.parametrize(("num", "most"), [(2000, 1600), pytest.param(10_000, fitting.MOST_INPUTS, marks=pytest.mark.slow)])
+def test_thousands_of_columns_are_taken_in_fewer_pieces(
+    tmp_path: Path, build_table: Build, monkeypatch: pytest.MonkeyPatch, num: int, most: int
+) -> None:
+    monkeypatch.setattr(fitting, "MOST_INPUTS", most)
+    values = np.random.default_rng(0).integers(0, 1000, (40, num))
     lines = [",".join(map(str, row)) + f",{'ab'[i % 2]}" for i, row in enumerate(values.tolist())]
-    header = ",".join([*(f"c{i}" for i in range(10_000)), "label"])
+    header = ",".join([*(f"c{i}" for i in range(num)), "label"])
     dataset = build_table(path=str(write_lines(tmp_path / "t.csv", header, lines)))
-    assert dataset.manifest.shape == [10_000]
-    assert dataset.manifest.fit["num_inputs"] == 10_000
-    assert "numbers have at most 1 pieces each and no exact values, so that a row has 10,000 inputs" in dataset.manifest.notes
+    assert dataset.manifest.shape == [num]
+    assert dataset.manifest.fit["num_inputs"] == num
+    said = f"numbers have at most 1 pieces each and no exact values, so that a row has {num:,} inputs"
+    assert said in dataset.manifest.notes
 
 
 def test_rows_are_numbered_by_their_cells_whatever_the_order_of_columns() -> None:

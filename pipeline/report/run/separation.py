@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -40,6 +41,7 @@ class Separation:
     answers: Answers
 
 
+@lru_cache(maxsize=1)  # of tables and of figures
 def separations(predictions: Predictions) -> list[Separation]:
     """Of each class of which test samples are there, and others too: the weakest by average precision first."""
     found = []
@@ -71,6 +73,7 @@ class Risk:
     """Coverage and risk of the samples of which no answer is left open; None: that is all, or none."""
 
 
+@lru_cache(maxsize=1)
 def risk_of(predictions: Predictions) -> Risk:
     """Of the written predictions."""
     confidence, right = _sure_and_right(predictions)
