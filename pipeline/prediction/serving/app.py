@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import logging
 import math
 import re
 import socket
@@ -38,6 +39,7 @@ LOOK_S = 0.05
 KEPT_S = 1.0
 """After a stop, so long a connection that is open may still bring a request; its answer says that it is the last."""
 _HEADERS = {
+    "Server": "regatta",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -188,7 +190,7 @@ def listening(host: str, port: int) -> socket.socket:
 
 async def serve(server: Server, place: socket.socket, asked_to_stop: Callable[[], bool], ready: Callable[[], None]) -> None:
     """Answer until a stop is asked for; then accept nothing more, and end when all that was accepted has its answer."""
-    runner = web.AppRunner(server.app(), access_log=None, handle_signals=False)
+    runner = web.AppRunner(server.app(), access_log=None, handle_signals=False, logger=_silent())
     await runner.setup()
     site = web.SockSite(runner, place)
     await site.start()
@@ -203,6 +205,13 @@ async def serve(server: Server, place: socket.socket, asked_to_stop: Callable[[]
         await asyncio.sleep(LOOK_S)
     await runner.cleanup()
     server.worker.shutdown()
+
+
+def _silent() -> logging.Logger:
+    """For aiohttp, which would show lines that are no HTTP as they come, with a token in one of them."""
+    silent = logging.getLogger("pipeline.serving")
+    silent.disabled = True
+    return silent
 
 
 async def _accept_rest(runner: web.AppRunner, place: socket.socket) -> None:

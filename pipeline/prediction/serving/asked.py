@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from aiohttp import BodyPartReader, StreamReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from pipeline.prediction.serving.refused import Limits, RefusedError, too_large, too_many
 
 FORMS = ("application/json", "multipart/form-data")
 _CHUNK = 2**16
+_NO_FORM = (ValueError, AssertionError, RuntimeError, HttpProcessingError)
+"""What aiohttp raises of forms that are none."""
 _LONGEST_NAME = 255
 
 
@@ -36,6 +39,8 @@ async def asked_of(request: web.Request, limits: Limits) -> Asked:
             if request.content_type == FORMS[0]:
                 return Asked(await _joined("body", request.content, limits), [], top, calibrated)
             return Asked(None, await _files(request, limits), top, calibrated)
+    except (web.RequestPayloadError, ConnectionError):
+        raise RefusedError("body", "it is not as its head says, or ends before its end", status=400) from None
     except TimeoutError:
         raise RefusedError("body", f"it has not come in {limits.body_s:g} seconds", status=408) from None
 
@@ -78,7 +83,7 @@ async def _files(request: web.Request, limits: Limits) -> list[tuple[str, bytes]
                 raise too_many("files", None, limits)
             found.append((_shown(part.filename), await _joined(_shown(part.filename), part, limits, left)))
             left -= len(found[-1][1])
-    except (ValueError, AssertionError, RuntimeError) as error:  # what aiohttp raises of forms that are none
+    except _NO_FORM as error:
         raise RefusedError("body", "no form with files as multipart/form-data has it", status=400) from error
     if not found:
         raise RefusedError("body", "no file in it; at least one is needed", 0, "1 or more")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from data_samples import encoded, picture
 from PIL import Image
 from published import Case, published
-from served import serving
+from served import WAIT_S, serving
 
 from pipeline.artifacts import weights_digest
 from pipeline.prediction.model import Model, Predicted
@@ -63,6 +64,26 @@ def pictures(case: Case, kind: str) -> list[Path]:
     for path, pixels in zip(own, case.data.split("test").inputs[:3], strict=True):
         path.write_bytes(encoded(Image.fromarray(np.array(pixels[0]))))
     return own
+
+
+def test_an_answer_does_not_depend_on_who_else_asks(made: Callable[[str], Case]) -> None:
+    case = made("digits")
+    model, digits = Model.load(case.model), np.array(case.data.split("val").inputs[:8])
+    found: dict[int, list[str]] = {i: [] for i in range(len(digits))}
+    with serving(case.model) as ask:
+
+        def repeat(i: int) -> None:
+            found[i] += [ask.json({"arrays": digits[i : i + 1].tolist()}).text for _ in range(4)]
+
+        threads = [threading.Thread(target=repeat, args=(i,)) for i in found]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(WAIT_S)
+    for i, said in found.items():
+        assert len(said) == 4
+        assert len({*said}) == 1
+        assert_same(json.loads(said[0]), model.predict(digits[i : i + 1]), model)
 
 
 def test_rows(made: Callable[[str], Case]) -> None:

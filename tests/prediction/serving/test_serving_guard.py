@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +117,17 @@ def test_a_token_that_is_none_is_refused_and_not_shown(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"can't be read \(No such file"):
         guard_of("127.0.0.1", [], tmp_path / "none", {}, "m")
     assert TOKEN not in repr(Guard(TOKEN, frozenset()))
+
+
+def test_lines_that_are_no_http_are_not_logged(
+    made: Callable[[str], Case], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(made("rows").model, token=TOKEN) as ask:
+        for line in (f"Authorization: Bearer {TOKEN}\x00", f"Authorization Bearer {TOKEN}"):
+            with socket.create_connection(("127.0.0.1", ask.port), timeout=60) as connection:
+                connection.sendall(f"GET /health HTTP/1.1\r\nHost: localhost\r\n{line}\r\n\r\n".encode())
+                assert connection.recv(65536).split()[1] == b"400"
+    assert TOKEN not in "".join(capfd.readouterr()) + caplog.text
 
 
 def test_a_host_is_needed_though_nobody_sends_none(made: Callable[[str], Case]) -> None:

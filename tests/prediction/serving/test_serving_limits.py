@@ -113,6 +113,9 @@ def test_options(query: str, field: str, asked: dict[str, Asker]) -> None:
         (b"{}", {"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415, "Content-Encoding"),
         (b"x", {"Content-Type": "multipart/form-data"}, 400, "body"),
         (b"x", {"Content-Type": "multipart/form-data; boundary=b"}, 400, "body"),
+        (b'--b\r\nContent-Dispo\x82: form-data; name="f"; filename="f"\r\n\r\n1\r\n--b--\r\n',
+         {"Content-Type": "multipart/form-data; boundary=b"}, 400, "body"),
+        (b"--b\r\n" + b"x" * 100_000, {"Content-Type": "multipart/form-data; boundary=b"}, 400, "body"),
         (b"--b--\r\n", {"Content-Type": "multipart/form-data; boundary=b"}, 422, "body"),
         (b'--b\r\nContent-Disposition: form-data; name="age"\r\n\r\n1\r\n--b--\r\n',
          {"Content-Type": "multipart/form-data; boundary=b"}, 422, "age"),
@@ -143,6 +146,19 @@ def _unsized(port: int, body: bytes, kind: str) -> str:
         while b"message" not in said:
             said += connection.recv(65536)
         return said.decode()
+
+
+def test_a_body_that_is_not_as_its_head_says(asked: dict[str, Asker], capfd: pytest.CaptureFixture[str]) -> None:
+    head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", asked["rows"].port), timeout=60) as connection:
+        connection.sendall(head.encode() + b"zz\r\n{}\r\n")
+        assert connection.recv(65536).startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
+    with socket.create_connection(("127.0.0.1", asked["rows"].port), timeout=60) as connection:
+        connection.sendall(head.encode() + b"5\r\n{")
+    while asked["rows"].server.open:
+        assert asked["rows"]("GET", "/health").status == 200
+    assert asked["rows"].json({"rows": [ROW]}).status == 200
+    assert "".join(capfd.readouterr()) == ""
 
 
 def test_files_and_rows_are_counted(asked: dict[str, Asker]) -> None:
