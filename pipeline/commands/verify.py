@@ -23,6 +23,7 @@ from pipeline.config import Config, checked, read_values
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.data.views import Views, open_views
 from pipeline.errors import ConfigError, RegattaError
+from pipeline.runs.find import run_named
 from pipeline.runs.folder import RunFolder
 from pipeline.schema.train import TrainConfig
 
@@ -125,6 +126,8 @@ class Trial:
 
     def __init__(self, config: Config, data: Dataset, views: Views, folder: Path) -> None:
         self.config, self.data, self.views, self.folder = config, data, views, folder
+        self.source = run_named(config.model.init_from).path.absolute() if config.model.init_from else None
+        """The run that the network starts from, if there is one."""
         self.num = 0
 
     def train(self, epochs: int) -> TrainConfig:
@@ -134,6 +137,7 @@ class Trial:
         num = min(every, MOST_SAMPLES)
         shards = max(train.shards, 1 << (self.config.cluster.workers - 1).bit_length())
         short = {"epochs": epochs, "limit": num, "batch_size": min(train.batch_taken(every), num), "schedule": "constant"}
+        short |= {"unfreeze_epoch": train.unfreeze_epoch and min(train.unfreeze_epoch, epochs)}
         return train.model_copy(update=short | {"warmup_epochs": 0.0, "early_stop": 0, "shards": shards, "threads": 1})
 
     def one(self, epochs: int) -> Outcome:
@@ -159,7 +163,11 @@ class Trial:
     def _apart(self) -> Iterator[None]:
         """A root of runs of its own, so that none is found again; what is said goes to a log."""
         self.num += 1
-        os.environ["REGATTA_RUNS"] = str(self.folder / str(self.num))
+        root = self.folder / str(self.num)
+        os.environ["REGATTA_RUNS"] = str(root)
+        if self.source:
+            make_dir(root)
+            (root / self.source.name).symlink_to(self.source)
         with (self.folder / "log.txt").open("a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
             yield
 

@@ -58,6 +58,7 @@ class LaneOptimizer(Optimizer):
         """Steps, this one too; of columns that were held those since: their running means begin then."""
         self.columns = columns = columns or [Columns(0, flat.shape[1], 1.0, 1.0)]
         self.together = [*_together(lanes, columns)]
+        self.any_held = any(part.held for part in columns)
         self.sizes = [part.last - part.first for part in columns]
         self.states = [self._parts(state) for state in (flat, self.first, self.second)]
         self.last: tuple[Tensor, Sequence[int]] = flat, ()
@@ -76,7 +77,7 @@ class LaneOptimizer(Optimizer):
     def step_lanes(self, going: Sequence[int], gradient: Tensor, num_steps: int, rate_factor: float) -> None:
         """Step these runs with their rows of the gradient (K, columns); num_steps have been taken before."""
         self.taken.fill_(num_steps + 1)
-        if self.held_until:
+        if self.any_held:
             self.taken_held.fill_(max(1, num_steps + 1 - self.held_until))
         if gradient is not self.last[0] or going != self.last[1]:
             self.last, self.calls = (gradient, going), [*self._calls(going, self._parts(gradient))]

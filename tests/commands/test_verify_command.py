@@ -34,10 +34,13 @@ def test_it_needs_prepared_data_and_several_workers(project, regatta):
 
 
 @pytest.mark.slow
-def test_two_workers_are_shown_to_train_what_one_does(trained, regatta):
+@pytest.mark.parametrize("from_a_run", [False, True])
+def test_two_workers_are_shown_to_train_what_one_does(trained, regatta, from_a_run):
+    [run] = Path("runs").glob("2*")
+    start = (f"model.init_from={run}", "model.freeze=1", "train.unfreeze_epoch=2") if from_a_run else ()
     before = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
     values = dict(flat(read_values()))
-    said = regatta("verify", "cluster.workers=2")
+    said = regatta("verify", "cluster.workers=2", *start)
     assert said.count("same bits  ") == 4
     assert said.count(" yes") == 5
     assert "the same with a worker lost on the way, 1 restart" in said
@@ -45,3 +48,4 @@ def test_two_workers_are_shown_to_train_what_one_does(trained, regatta):
     assert dict(flat(read_values())) == values
     assert subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True).stdout == before
     assert not Path("runs/verify").exists()
+    assert (run / "best.safetensors").exists()

@@ -96,6 +96,13 @@ def test_frozen_blocks_are_trained_from_the_epoch_that_is_said(digits, project):
         assert np.array_equal(named(training)["conv1.weight"], there["conv1.weight"]) == (epoch < 3)
 
 
+def test_blocks_that_are_thawed_in_the_first_epoch_were_never_frozen(digits, project):
+    run_id, _ = source(digits)
+    keys = {"train__epochs": 2, "train__clip_norm": 0.5}
+    frozen, free = (started(digits, run_id, **keys, **more) for more in ({"model__freeze": 2, "train__unfreeze_epoch": 1}, {}))
+    assert equal(train_to_end(frozen), 0, train_to_end(free))
+
+
 def test_what_was_held_is_stepped_as_by_an_optimizer_that_begins_then(digits, project):
     """Against torch.optim.AdamW with a group of its own that gets its first gradient after the thaw."""
     run_id, _ = source(digits, model="dnn", model__channels=[])
