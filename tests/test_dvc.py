@@ -253,11 +253,11 @@ def test_data_that_dvc_keeps_is_a_dependency_too(project: Path, photos: Path, re
     assert prepared() == before
 
 
-def test_no_data_is_on_disk_twice(trained: Path, regatta: Command) -> None:
+def test_no_data_is_on_disk_twice(trained: Path, command: Command) -> None:
     # The fixture is a copy, in which one file with two names has become two files.
     shutil.rmtree("artifacts/prepare")
     shutil.rmtree("artifacts/train")
-    regatta("restore", only_run())
+    command("restore", only_run())
     for path in (path for stage in ("prepare", "train") for path in Path("artifacts", stage).rglob("*") if path.is_file()):
         assert path.is_symlink() or path.stat().st_nlink > 1, f"{path} is on disk twice"
         assert not path.stat().st_mode & stat.S_IWUSR, f"{path} can be written to"

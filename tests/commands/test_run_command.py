@@ -64,9 +64,9 @@ def test_overrides_stay_until_reset(project: Path) -> None:
     assert change([], reset=True).values["model"]["dropout"] == 0.2
 
 
-def test_all_mistakes_are_said_and_nothing_is_written(project: Path, regatta: Command) -> None:
+def test_all_mistakes_are_said_and_nothing_is_written(project: Path, command: Command) -> None:
     before = {path: path.read_bytes() for path in (Path("params.yaml"), Path("conf/overrides.yaml"))}
-    said = regatta("run", "model.dropuot=0.5", "train.epochs=x", "data=folder", code=2)
+    said = command("run", "model.dropuot=0.5", "train.epochs=x", "data=folder", code=2)
     assert "model.dropuot: unknown key (value 0.5); did you mean model.dropout?" in said
     assert "train.epochs = 'x': should be a valid integer" in said
     assert "data.path" in said
@@ -103,17 +103,17 @@ def test_a_second_run_in_one_project_is_refused(project: Path, regatta: Command)
         assert "held by" in regatta("run", code=6)
 
 
-def test_missing_data_is_said_before_anything_runs(project: Path, regatta: Command) -> None:
+def test_missing_data_is_said_before_anything_runs(project: Path, command: Command) -> None:
     before = Path("conf/overrides.yaml").read_text()
-    assert "data.path = data/none: nothing there" in regatta("run", "data=folder", "data.path=data/none", code=3)
+    assert "data.path = data/none: nothing there" in command("run", "data=folder", "data.path=data/none", code=3)
     assert Path("conf/overrides.yaml").read_text() == before
 
 
 @pytest.mark.parametrize("how", [[], ["--dry-run"]])
-def test_names_that_dvc_can_not_record_are_said_before_anything_runs(project: Path, regatta: Command, how: list[str]) -> None:
+def test_names_that_dvc_can_not_record_are_said_before_anything_runs(project: Path, command: Command, how: list[str]) -> None:
     Path("data/food", os.fsdecode(b"K\xe4se")).mkdir(parents=True)
     Path("data/food", os.fsdecode(b"K\xe4se"), "1.png").touch()
-    said = regatta("run", *how, "data=folder", "data.path=data/food", code=3)
+    said = command("run", *how, "data=folder", "data.path=data/food", code=3)
     assert said.splitlines()[-1].startswith("regatta: data.path = data/food: K\\xe4se/1.png: not a name in UTF-8")
     assert not Path("dvc.lock").exists()
 

@@ -79,9 +79,9 @@ def test_a_study_taken_out_of_a_clone_that_has_pulled_it_loses_no_result(trained
     assert len(before) > 0
 
 
-def test_the_plan_says_runs_groups_memory_and_changes_nothing(trained, regatta):
+def test_the_plan_says_runs_groups_memory_and_changes_nothing(trained, command):
     before = Path("params.yaml").read_bytes()
-    said = regatta("study", "regularisation", "--dry-run", "study.seeds=3", "train.epochs=4", "train.warmup_epochs=1.0")
+    said = command("study", "regularisation", "--dry-run", "study.seeds=3", "train.epochs=4", "train.warmup_epochs=1.0")
     assert "8 variants (baseline, none-few, dropout-all" in said
     assert "24 runs, 0 of them known already" in said
     assert "side by side: 16-10 relu, batch 32, 30 epochs" in said
@@ -89,18 +89,18 @@ def test_the_plan_says_runs_groups_memory_and_changes_nothing(trained, regatta):
     assert Path("params.yaml").read_bytes() == before
 
 
-def test_the_studies_are_listed_with_their_questions(trained, regatta):
-    said = regatta("study")
+def test_the_studies_are_listed_with_their_questions(trained, command):
+    said = command("study")
     assert "activations      not chosen           Which activation learns" in said
     assert "tiny             has results          Does it?" in said
     assert "2 of the 3 seeds that a verdict needs" in said
 
 
-def test_an_unknown_study_and_wrong_keys_are_refused(trained, regatta):
-    assert "there is no conf/study/dropuot.yaml; allowed: activations" in regatta("study", "dropuot", code=2)
-    said = regatta("study", "dropout", "study.seeds=0", code=2)
+def test_an_unknown_study_and_wrong_keys_are_refused(trained, command):
+    assert "there is no conf/study/dropuot.yaml; allowed: activations" in command("study", "dropuot", code=2)
+    said = command("study", "dropout", "study.seeds=0", code=2)
     assert "study.definitions.dropout.seeds = 0" in said
-    assert "study.definitions.dropout.marign" in regatta("study", "dropout", "study.definitions.dropout.marign=1", code=2)
+    assert "study.definitions.dropout.marign" in command("study", "dropout", "study.definitions.dropout.marign=1", code=2)
 
 
 def test_an_added_study_keeps_what_was_set_for_others(project):

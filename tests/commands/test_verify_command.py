@@ -27,10 +27,10 @@ def test_a_difference_of_one_bit_is_noticed():
     assert largest_difference(one, trained_as(weight=1.5)) == pytest.approx(0.125)
 
 
-def test_it_needs_prepared_data_and_several_workers(project, regatta):
-    assert "cluster.workers = 1: there is nothing to compare" in regatta("verify", code=2)
-    assert "say `regatta run` first" in regatta("verify", "cluster.workers=2", code=2)
-    assert "min_workers = 3 must not exceed" in regatta("verify", "cluster.workers=2", "cluster.min_workers=3", code=2)
+def test_it_needs_prepared_data_and_several_workers(project, command):
+    assert "cluster.workers = 1: there is nothing to compare" in command("verify", code=2)
+    assert "say `regatta run` first" in command("verify", "cluster.workers=2", code=2)
+    assert "min_workers = 3 must not exceed" in command("verify", "cluster.workers=2", "cluster.min_workers=3", code=2)
 
 
 @pytest.mark.slow

@@ -20,9 +20,6 @@ EQUAL_BY_CHANCE = True
 LIKENESS_BITS = 0
 DIGITS = 4
 """Of a number that count."""
-_MOST = 64
-_POWERS = np.roll(10.0 ** np.arange(-_MOST, _MOST), _MOST)
-"""Of ten, by place, which may be negative: more than float32 holds. A look into a table takes a tenth of the time."""
 _PRIME, _START = np.uint64(0x100000001B3), np.uint64(0xCBF29CE484222325)
 
 
@@ -62,7 +59,7 @@ def _rounded(values: NDArray[np.float32]) -> list[U64]:
     wide = values.astype(np.float64)
     there = np.isfinite(wide) & (wide != 0)
     power = np.floor(np.log10(np.abs(np.where(there, wide, 1.0))))
-    digits = np.rint(np.where(there, wide, 0.0) / _POWERS[(power - DIGITS + 1).astype(np.int64)])
+    digits = np.rint(np.where(there, wide, 0.0) / 10.0 ** (power - DIGITS + 1))
     up = np.abs(digits) == 10**DIGITS  # 9.9999 has the digits of 10
     digits, power = np.where(up, digits / 10, digits), np.where(up, power + 1, power)
     missing = np.isnan(wide)
