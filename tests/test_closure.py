@@ -41,6 +41,24 @@ def test_a_closure_has_what_is_imported_even_late_but_not_for_types(tree):
     assert closure.import_closure("pipeline/a.py") == [f"pipeline/{name}" for name in names]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "try:\n    pass\nexcept ValueError:\n    {}",
+        "try:\n    pass\nfinally:\n    {}",
+        "for i in range(2):\n    pass\nelse:\n    {}",
+        "with open('x') as file:\n    {}",
+        "match 1:\n    case 1:\n        {}",
+        "if TYPE_CHECKING:\n    pass\nelse:\n    {}",
+        "class A:\n    def f(self):\n        while True:\n            {}",
+    ],
+)
+def test_an_import_counts_wherever_it_stands(tree, text):
+    (tree / "pipeline/b.py").write_text(text.format("import pipeline.other\n"))
+    forget()
+    assert "pipeline/other.py" in closure.import_closure("pipeline/a.py")
+
+
 def changed(path: Path, old: str, new: str) -> str:
     path.write_text(path.read_text().replace(old, new))
     forget()

@@ -16,3 +16,9 @@ def test_label_names(tmp_path, build):
     assert label_name(np.zeros(3, dtype=np.uint8), several) == "(none)"
     numbers = dataclasses.replace(single, task="number", classes=[], targets=["price", "rooms"])
     assert label_name(np.array([1200000.0, 3.5]), numbers) == "1200000, 3.5"
+
+
+def test_as_many_training_samples_are_taken_as_there_are_and_the_limit_allows(tmp_path, build):
+    manifest = build("folder", path=str(class_folders(tmp_path, classes=("a", "b")))).manifest
+    every = manifest.counts["train"]
+    assert [manifest.num_train(limit) for limit in (None, every + 1, every, 3)] == [every, every, every, 3]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.prepare import parallel
-from pipeline.prepare.parallel import CrashError, ordered
+from pipeline.prepare.parallel import CrashError, beside, ordered
 
 
 def square(number: int) -> int:
@@ -34,6 +34,13 @@ def test_results_in_order_for_any_number_of_workers(workers: int) -> None:
     for threads in (False, True):
         found = ordered(square, range(40), weigh, workers, patience_s=0, threads=threads)
         assert list(found) == [(i, i * i) for i in range(40)]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_what_is_done_side_by_side_comes_in_the_order_asked_for(workers: int) -> None:
+    assert beside([lambda: 1, lambda: "two", lambda: None], workers) == [1, "two", None]
+    with pytest.raises(ValueError, match="at 2"):
+        beside([lambda: 1, lambda: fail(2)], workers)
 
 
 def test_threads_are_of_this_process_and_their_errors_arrive() -> None:
