@@ -2,13 +2,15 @@
 
 Rows: accuracy_digits, the default configuration on 5 splits x 3 seeds, beside scikit-learn's MLPClassifier with the same
 hidden layers; accuracy_fashion, `preset=fashion` on Fashion-MNIST's own test split with 3 seeds, one after the other, with the
-seconds of training; accuracy_adult, data=table on Adult's own test split with 3 seeds, beside boosted trees on the same rows;
+seconds of training; accuracy_cifar, `preset=images` on CIFAR-10's likewise (25 quiet minutes);
+accuracy_adult, data=table on Adult's own test split with 3 seeds, beside boosted trees on the same rows;
 accuracy_penguins and, with a number to predict, accuracy_diabetes and accuracy_friedman (made for it), over 5 folds x 5 seeds,
 beside linear methods and boosted trees on the same folds, with intervals that allow for the overlap of the folds.
 The test split decides nothing here: the best epoch is that of the validation loss, and configurations were chosen by it.
 
     python -m benchmarks.accuracy digits
     python -m benchmarks.accuracy fashion FOLDER     # of Fashion-MNIST's IDX files
+    python -m benchmarks.accuracy cifar FOLDER       # of cifar10_train.parquet and cifar10_test.parquet
     python -m benchmarks.accuracy adult FOLDER       # of adult_train.csv.gz and adult_test.csv.gz, as UCI has them
     python -m benchmarks.accuracy penguins FOLDER    # of penguins.csv
     python -m benchmarks.accuracy diabetes           # scikit-learn's
@@ -106,9 +108,21 @@ def digits() -> None:
 
 
 def fashion(folder: Path) -> None:
-    """3 seeds, one after the other."""
+    """Fashion-MNIST's own test split."""
     values = composed(overrides=["preset=fashion"])
     values["data"] |= {"path": str(folder)}
+    over_seeds("fashion", values)
+
+
+def cifar(folder: Path) -> None:
+    """CIFAR-10's own test split, part of the training images held out for validation."""
+    values = composed(overrides=["data=parquet", "preset=images"])
+    values["data"] |= {f"{split}_path": str(folder / f"cifar10_{split}.parquet") for split in ("train", "test")}
+    over_seeds("cifar", values)
+
+
+def over_seeds(name: str, values: dict[str, Any]) -> None:
+    """3 seeds, one after the other, with the seconds of training."""
     own, seconds = [], []
     with tempfile.TemporaryDirectory() as scratch:
         dataset, views = prepared(values, Path(scratch))
@@ -117,7 +131,7 @@ def fashion(folder: Path) -> None:
             seconds.append(sum(row["seconds"] for row in training.rows[0] if row["split"] == "train"))
             own += test_accuracy(training, dataset)
             print(f"seed {seed}: test accuracy {own[-1]:.4f}, {seconds[-1]:.0f} s", flush=True)
-    write_row("accuracy_fashion", _accuracy(own) | {"seeds": SEEDS, "training_s": [round(s, 1) for s in seconds]}, {})
+    write_row(f"accuracy_{name}", _accuracy(own) | {"seeds": SEEDS, "training_s": [round(s, 1) for s in seconds]}, {})
 
 
 def adult(folder: Path) -> None:
@@ -240,4 +254,4 @@ if __name__ == "__main__":
     if sys.argv[1] in alone:
         alone[sys.argv[1]]()
     else:
-        {"fashion": fashion, "adult": adult, "penguins": penguins}[sys.argv[1]](Path(sys.argv[2]))
+        {"fashion": fashion, "cifar": cifar, "adult": adult, "penguins": penguins}[sys.argv[1]](Path(sys.argv[2]))

@@ -36,6 +36,14 @@ def this_process() -> str:
     return _name(os.getpid())
 
 
+def busy_cores(over_s: float = 0.25) -> float:
+    """How many of the cores that this process may use are taken, while it waits for so long itself."""
+    import psutil
+
+    shares: list[float] = psutil.cpu_percent(over_s, percpu=True)
+    return sum(shares[core] for core in os.sched_getaffinity(0)) / 100
+
+
 def parent_process() -> str:
     """The name of the parent, for a process to which none was handed over."""
     return _name(os.getppid())

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = [
     {"errors", "keyed", "closure", "metrics", "progress"},
     {"processes"},
-    {"artifacts", "wording"},
+    {"artifacts", "wording", "wandb_file"},
     {"extensions"},
     {"networks"},
     {"schema"},
@@ -32,7 +32,7 @@ ORDER = [
 ]
 # The only importers of what is heavy, replaceable or can't be everywhere.
 EDGES = {
-    "wandb": {"tracking"},
+    "wandb": {"tracking", "wandb_file"},
     "ray": {"distributed"},
     "pytorch_lightning": {"train"},
     "kornia": {"kinds"},

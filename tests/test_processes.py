@@ -17,7 +17,7 @@ from commands_run import environment
 
 from pipeline import processes
 from pipeline.errors import StorageError
-from pipeline.processes import LONGEST_LINE, LONGEST_WORD, UNREAD, is_alive, one_line, plain_text, this_process
+from pipeline.processes import LONGEST_LINE, LONGEST_WORD, UNREAD, busy_cores, is_alive, one_line, plain_text, this_process
 
 LATE = """
 import sys, time
@@ -265,3 +265,12 @@ def test_a_limit_of_memory_is_told_in_a_line() -> None:
     lines = done.stdout.splitlines()
     assert len(lines) == 2
     assert all("`ulimit -v` = 2,000,000 kB, is too small" in line for line in lines)
+
+
+def test_cores_that_others_keep_busy_are_seen() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+        try:
+            taken = max(busy_cores(0.3) for _ in range(20))
+        finally:
+            other.kill()
+    assert 0.5 <= taken <= len(os.sched_getaffinity(0))

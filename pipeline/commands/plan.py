@@ -158,7 +158,9 @@ def _tried(config: Config, program: Program, lane: Lane, data: Manifest) -> str:
     threads = threads_for(program, config.train.threads, config.train.shards)
     seconds = expected_seconds(program, [lane], [Views([], policy, "tried")], data, device, threads)
     alone = "" if config.cluster.kind == "local" else " by one worker"
-    return f"about {duration(seconds)}{alone}, {TRIED}"
+    num = config.train.members
+    each = f" for {num} networks" if num > 1 else ""
+    return f"about {duration(num * seconds)}{alone}{each}, {TRIED}"
 
 
 def _size(path: Path) -> int:

@@ -111,7 +111,8 @@ def rebuilt(folder: RunFolder, data: Dataset, views: Views) -> Training:
         raise StorageError(f"{folder.path / PARAMS.name}: missing; a run can't be rebuilt without it")
     config = checked(values)
     torch.set_num_threads(run["num_threads"])
-    program, lane = program_of(config.model, config.train, data.manifest, run["device"])
+    own = config.train.model_copy(update={"seed": run["seed"]})  # of train.members each run has its own
+    program, lane = program_of(config.model, own, data.manifest, run["device"])
     return Training(program, [lane], data, [views], chosen_device(run["device"]))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
+from pipeline.model.losses import mean_answer
 from pipeline.model.predictor import Predictor
 
 INPUT = "rows"
@@ -19,16 +20,22 @@ class Answering(nn.Module):
 
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
-        self.predictor, self.net = predictor, predictor.net.plain()
+        self.predictor, self.nets = predictor, nn.ModuleList(net.plain() for net in predictor.nets)
 
     def forward(self, rows: Tensor) -> tuple[Tensor, ...]:
-        predictor = self.predictor
-        outputs = self.net(predictor.to_input(rows))
+        predictor, inputs = self.predictor, self.predictor.to_input(rows)
+        assert isinstance(inputs, Tensor), "rows of one shape"
+        logits = mean_answer(predictor.loss, [self._answer(net, inputs) for net in self.nets])
         if predictor.scale:
             mean, std = (torch.tensor(values, dtype=torch.float64) for values in (predictor.scale.mean, predictor.scale.std))
-            return (outputs.double() * std + mean,)
-        logits = predictor.balance.shifted(outputs) if predictor.balance else outputs
+            return (logits.double() * std + mean,)
         return logits, predictor.probabilities(logits)
+
+    def _answer(self, net: nn.Module, inputs: Tensor) -> Tensor:
+        """A network's answer or, where it is a mean over mirror images, that."""
+        mirror, balance = self.predictor.mirror, self.predictor.balance
+        answers = [net(each) for each in ([inputs, mirror(inputs)] if mirror else [inputs])]
+        return mean_answer(self.predictor.loss, [balance.shifted(own) for own in answers] if balance else answers)
 
 
 def answering(predictor: Predictor) -> Answering:

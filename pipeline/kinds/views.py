@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pipeline.kinds.ragged import Rows
+
+
+Mirror = Callable[["Tensor"], "Tensor"]
+"""Inputs (B, ...) of a network to their mirror images."""
 
 
 class Views(Protocol):
@@ -49,11 +53,24 @@ class Views(Protocol):
         """Against overfitting: the next step of augmentation in words, and the keys to set for it; none where all is on."""
 
 
+class MirroredViews(Views, Protocol):
+    """Of a kind whose samples have a mirror image, which means the same unless it is writing or the like."""
+
+    def mirrored(self, inputs: Tensor) -> Tensor:
+        """Inputs (B, ...) of a network, each one's left and right exchanged."""
+
+
 class PartialViews(Views, Protocol):
     """Of a kind some of whose operations need more than rows."""
 
     def told(self, policy: Any, fit: Fit) -> list[str]:
         """Lines on how far operations reach, and on what is asked for and can't be, though the others go on."""
+
+
+def mirror_of(kind: str) -> Mirror | None:
+    """What mirrors a kind's inputs; None where they have no mirror image."""
+    found = views_of(kind)
+    return cast(MirroredViews, found).mirrored if hasattr(found, "mirrored") else None
 
 
 def told(kind: str, policy: Any, fit: Fit) -> list[str]:

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from pipeline.kinds.inputs import Cast
 from pipeline.kinds.ragged import Ragged, Rows, part
+from pipeline.kinds.views import Mirror
 from pipeline.model.balance import Balance
-from pipeline.model.losses import joined
+from pipeline.model.losses import joined, mean_answer
 from pipeline.model.net import Net
+from pipeline.model.stacked.layers import by_network
 
 MOST_ROWS = 1024
 """Of samples that own several, so many go through a network at once."""
@@ -26,16 +28,24 @@ def sample_logits(
     loss: str,
     lanes: int = 1,
     balance: Balance | None = None,
+    mirror: Mirror | None = None,
 ) -> Tensor:
     """Logits (lanes, B, outputs) of B samples from their rows as stored: one each or, one sample after the other, so many.
 
     A sample with several rows has the logits of its mean answer (`joined`); those of a balanced training are of the data as
-    they are.
+    they are. mirror: a row's answer is the mean of those to it and to its mirror image.
     """
 
-    def logits(of: Rows) -> Tensor:
-        found = net.forward(_for_each(to_input(of), lanes))
+    def answer(inputs: Rows) -> Tensor:
+        found = net.forward(_for_each(inputs, lanes))
         return balance.shifted(found) if balance else found
+
+    def logits(of: Rows) -> Tensor:
+        inputs = to_input(of)
+        if mirror is None:
+            return answer(inputs)
+        assert isinstance(inputs, Tensor), "ragged rows have no mirror image"
+        return by_network(lambda *each: mean_answer(loss, each), answer(inputs), answer(mirror(inputs)))
 
     if num_rows is None:
         return logits(rows)

@@ -83,6 +83,21 @@ def _log_means(logs: Tensor, num_rows: Sequence[int]) -> Tensor:
     return torch.stack([own.logsumexp(0) - math.log(len(own)) for own in logs.split_with_sizes(list(num_rows))])
 
 
+def mean_answer(loss: str, answers: Sequence[Tensor]) -> Tensor:
+    """Logits (B, outputs) of the mean of several answers to the same samples, as `joined` has them of a sample's rows.
+
+    Of several networks (Lakshminarayanan et al. 2017), or of one to a sample and its mirror image. One is taken as it is.
+    """
+    if len(answers) == 1:
+        return answers[0]
+    every = torch.stack(list(answers))
+    if loss in OF_NUMBERS:
+        return every.mean(0)
+    if loss == SOFTMAX:
+        return every.log_softmax(-1).logsumexp(0) - math.log(len(every))
+    return F.logsigmoid(every).logsumexp(0) - F.logsigmoid(-every).logsumexp(0)
+
+
 def sample_measures(loss: str, logits: Tensor, labels: Tensor, unit: float = 1.0) -> Tensor:
     """What an epoch counts of each sample (K, B) beside its loss, such that its mean is the measure.
 

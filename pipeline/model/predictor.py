@@ -18,22 +18,25 @@ from pipeline.evaluation.answers import Answers, load_answers
 from pipeline.kinds.inputs import Cast, GivenInputs, inputs_of, taken
 from pipeline.kinds.kind import DEFAULT, Fit
 from pipeline.kinds.ragged import Ragged, Rows
+from pipeline.kinds.views import Mirror, mirror_of
 from pipeline.model.answers import sample_logits
 from pipeline.model.balance import Balance
-from pipeline.model.losses import probabilities, sample_losses
-from pipeline.model.net import Net
+from pipeline.model.losses import mean_answer, probabilities, sample_losses
+from pipeline.model.members import weights_of_members
+from pipeline.model.net import Net, Spec
 from pipeline.model.objective import Scale
 from pipeline.model.specs import MODULE, spec_of
 
-FORMATS = (1, 2, 3, 4)
-"""Of model.json that can be read; 1 knows built-in networks alone, 2 rows of one shape alone, 3 not how samples are read."""
+FORMATS = (1, 2, 3, 4, 5)
+"""Of model.json that can be read; 1 knows built-in networks alone, 2 rows of one shape alone, 3 not how samples are read, 4 no
+mean answers."""
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """The network of one training, without dropout."""
+    """The network of one training, without dropout, or those of several, whose mean answer is given."""
 
-    net: Net
+    nets: tuple[Net, ...]
     loss: str
     task: str
     classes: list[str]
@@ -50,6 +53,8 @@ class Predictor:
     balance: Balance | None = None
     weights: str = ""
     """SHA-256 of the file of its weights."""
+    mirror: Mirror | None = None
+    """Answers are means over a sample and its mirror image, which this makes of inputs."""
 
     def answers(self, file: Path) -> Answers:
         """How `evaluate` takes answers from these probabilities: its decision.json; StorageError where that is of others."""
@@ -90,7 +95,9 @@ class Predictor:
     def sample_logits(self, rows: Rows, num_rows: NDArray[np.int64] | None) -> Tensor:
         """The same from the rows of all samples, one after the other, and how many each sample owns (None: one)."""
         inputs_of(self.kind).check_inputs(rows, self.shape)
-        return sample_logits(self.net, self.to_input, rows, num_rows, self.loss, balance=self.balance)[0]
+        how = {"balance": self.balance, "mirror": self.mirror}
+        each = [sample_logits(net, self.to_input, rows, num_rows, self.loss, **how)[0] for net in self.nets]  # type: ignore[arg-type]
+        return mean_answer(self.loss, each)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Logits (B, num_outputs) to probabilities (B, classes): exclusive classes sum to one, several labels do not."""
@@ -119,8 +126,7 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     kind, fit = data.get("kind", DEFAULT), data.get("fit", data)  # older files: of images, whose fit stood beside the shape
     shape, lengths = tuple(data["shape"]), data.get("lengths")  # older files: of rows of one shape, one for each sample
     spec = spec_of(model, taken(kind, fit, shape, lengths), described["num_outputs"])
-    net = spec.build(1, device)
-    net.flat[0].copy_(torch.from_numpy(net.layout.row(weights)))
+    nets = tuple(_net(spec, own, device) for own in weights_of_members(weights, len(described.get("members", [])) or 1))
     to_input = inputs_of(kind).to_input(fit, shape, device)
     known = described.get("balance")
     balance = Balance(known["mode"], model["loss"], tuple(known["shares"])) if known else None
@@ -128,8 +134,14 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     task, classes = described["task"], described["classes"]
     targets, scale = described.get("targets", []), Scale.of(described.get("target_fit", {}))
     weights_digest = described["weights_sha256"]
-    own = (net, model["loss"], task, classes, targets, scale, kind, shape, fit, to_input, *many, balance, weights_digest)
-    return Predictor(*own)
+    own = (nets, model["loss"], task, classes, targets, scale, kind, shape, fit, to_input, *many, balance, weights_digest)
+    return Predictor(*own, mirror=mirror_of(kind) if described.get("tta") == "mirrored" else None)
+
+
+def _net(spec: Spec, weights: Mapping[str, NDArray[np.float32]], device: str) -> Net:
+    net = spec.build(1, device)
+    net.flat[0].copy_(torch.from_numpy(net.layout.row(weights)))
+    return net
 
 
 def check_described(described: Mapping[str, Any], file: Path) -> None:

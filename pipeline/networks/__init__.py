@@ -12,7 +12,7 @@ from typing import Any
 from pipeline import extensions
 from pipeline.errors import ConfigError
 
-NAMES = ("airbench", "spectrogram", "bag")
+NAMES = ("airbench", "residual", "vit", "spectrogram", "bag")
 
 
 def function(name: str) -> Callable[..., Any]:
@@ -31,6 +31,8 @@ def functions() -> Mapping[str, Callable[..., Any]]:
 def _coming_along() -> Mapping[str, Callable[..., Any]]:
     from pipeline.networks.airbench import airbench
     from pipeline.networks.bag import bag
+    from pipeline.networks.residual import residual
     from pipeline.networks.spectrogram import spectrogram
+    from pipeline.networks.vit import vit
 
-    return {"airbench": airbench, "spectrogram": spectrogram, "bag": bag}
+    return {"airbench": airbench, "residual": residual, "vit": vit, "spectrogram": spectrogram, "bag": bag}

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -167,14 +168,15 @@ class Model:
             found = Predicted(names, *self._decided(probabilities, calibrated), None, unseen=unseen)
         values = found.probabilities if found.numbers is None else found.numbers
         assert values is not None
-        finite = np.asarray(np.isfinite(values).all(axis=1))
-        return found if finite.all() else _apart(found, finite)
+        finite = np.isfinite(values)
+        return found if finite.all() else _apart(found, np.asarray(finite.all(axis=1)))
 
     def _decided(self, probabilities: NDArray[np.float32], calibrated: bool) -> tuple[list[str], NDArray[np.float32]]:
         """Answers by the rule that was chosen, and probabilities; a threshold counts at the temperature it was chosen at."""
         own = self.answers
+        found = own.names(probabilities)
         several = self.predictor.task == "multi"
-        names = [(JOINT.join(name or ()) if several else str(name or "")) for name in own.names(probabilities)]
+        names = [JOINT.join(name or ()) for name in found] if several else [cast(str, name or "") for name in found]
         if calibrated and own.fitted is not None:
             return names, at_temperature(probabilities, self.predictor.task, own.fitted)[0]
         return names, own.probabilities(probabilities)
@@ -223,7 +225,7 @@ def _joined(parts: list[Predicted]) -> Predicted:
     if not parts:
         raise DataError("no samples: there is nothing to predict")
     lists = zip(*((own.names, own.predictions, own.problems) for own in parts), strict=True)
-    names, predictions, problems = ([one for own in column for one in own] for column in lists)
+    names, predictions, problems = (list(chain.from_iterable(column)) for column in lists)
     probabilities = [own.probabilities for own in parts if own.probabilities is not None]
     numbers = [own.numbers for own in parts if own.numbers is not None]
     arrays = np.concatenate(probabilities) if probabilities else None, np.concatenate(numbers) if numbers else None

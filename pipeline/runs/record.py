@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +15,7 @@ from pipeline import artifacts, extensions
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ENDS, NumericsError, Stopped, StorageError
 from pipeline.metrics import in_row
+from pipeline.model.members import joined_weights
 from pipeline.model.net import Spec
 from pipeline.runs.display import EpochDisplay
 from pipeline.runs.facts import commit, now, versions
@@ -28,9 +29,9 @@ from pipeline.schema.train import TrainConfig
 if TYPE_CHECKING:
     from pipeline.model.balance import Balance  # which imports torch
 
-MODEL_FORMAT = 4
-"""2: of rows of one shape, one for each sample. 1: of built-in networks alone, so without the name of
-a module and the digest of its code."""
+MODEL_FORMAT = 5
+"""4: of one network's plain answers alone. 3: without how samples are read. 2: of rows of one shape, one for each sample.
+1: of built-in networks alone, so without the name of a module and the digest of its code."""
 
 
 class Tracker(Protocol):
@@ -63,6 +64,8 @@ class Outline(Protocol):
     def balance(self) -> Balance | None: ...
     @property
     def precision(self) -> str: ...
+    @property
+    def tta(self) -> str: ...
     @property
     def spec(self) -> Spec: ...
     @property
@@ -251,38 +254,68 @@ def _compare_threads(before: int, threads: int) -> None:
         print(f"train: begun with {before} threads, goes on with {threads}: the last bits may differ", flush=True)
 
 
-def publish(folder: RunFolder, target: Path, model: ModelConfig, manifest: Manifest, program: Outline) -> None:
-    """Put a finished run's best weights, and all that prediction needs, into the stage's artifacts."""
+def publish(
+    folder: RunFolder,
+    target: Path,
+    model: ModelConfig,
+    manifest: Manifest,
+    program: Outline,
+    others: Sequence[RunFolder] = (),
+) -> None:
+    """Put a finished run's best weights, and all that prediction needs, into the stage's artifacts.
+
+    others: runs that differ in their seeds alone, whose answers are averaged with its own. Records are the first run's.
+    """
+    every = [folder, *others]
     with artifacts.published_dir(target) as place:
-        for name in ("best.safetensors", "metrics.jsonl", "run.json"):
+        for name in ("metrics.jsonl", "run.json", *(() if others else ("best.safetensors",))):
             with artifacts.storage_errors(place / name):
                 shutil.copyfile(folder.path / name, place / name)
+        if others:
+            weights = [artifacts.load_tensors(own.path / "best.safetensors")[0] for own in every]
+            about = {"run": folder.read()["hashes"]["run"]}
+            artifacts.save_tensors(place / "best.safetensors", dict(joined_weights(weights)), about)
         artifacts.load_tensors(place / "best.safetensors")  # whole, or StorageError
-        description: Mapping[str, Any] = {
-            "format": MODEL_FORMAT,
-            "model": {**model.model_dump(), "loss": program.loss, "precision": program.precision},
-            "extensions": extensions.digest() if program.extended else None,
-            "input": {
-                "kind": manifest.kind,
-                "shape": manifest.shape,
-                "dtype": manifest.dtype,
-                "fit": manifest.fit,
-                "lengths": manifest.lengths,
-                "windows": manifest.windows,
-                "data": manifest.data,
-                "details": manifest.details,
-            },
-            "classes": manifest.classes,
-            "task": manifest.task,
-            "targets": manifest.targets,
-            "target_fit": manifest.target_fit,
-            "balance": program.balance and {"mode": program.balance.mode, "shares": program.balance.shares},
-            "num_outputs": program.spec.num_outputs,
-            "num_parameters": program.spec.layout().num_parameters,
-            "start": program.start and program.start.told(),
-            "weights_sha256": artifacts.file_digest(place / "best.safetensors"),
-            "run": folder.id,
-        }
-        artifacts.write_json(place / "model.json", description)
-    # Beside its weights, for who starts from them.
-    artifacts.copy_whole(target / "model.json", folder.path / "model.json")
+        members = [_member(own) for own in every] if others else []
+        described = _described(folder, place / "best.safetensors", model, manifest, program)
+        artifacts.write_json(place / "model.json", {**described, "members": members})
+    for own in every:  # beside its own weights, for who starts from them
+        described = _described(own, own.path / "best.safetensors", model, manifest, program)
+        artifacts.write_json(own.path / "model.json", described)
+
+
+def _described(folder: RunFolder, weights: Path, model: ModelConfig, manifest: Manifest, program: Outline) -> dict[str, Any]:
+    """What prediction needs beside a file of weights."""
+    return {
+        "format": MODEL_FORMAT,
+        "model": {**model.model_dump(), "loss": program.loss, "precision": program.precision},
+        "extensions": extensions.digest() if program.extended else None,
+        "input": {
+            "kind": manifest.kind,
+            "shape": manifest.shape,
+            "dtype": manifest.dtype,
+            "fit": manifest.fit,
+            "lengths": manifest.lengths,
+            "windows": manifest.windows,
+            "data": manifest.data,
+            "details": manifest.details,
+        },
+        "classes": manifest.classes,
+        "task": manifest.task,
+        "targets": manifest.targets,
+        "target_fit": manifest.target_fit,
+        "balance": program.balance and {"mode": program.balance.mode, "shares": program.balance.shares},
+        "tta": program.tta,
+        "members": [],
+        "num_outputs": program.spec.num_outputs,
+        "num_parameters": program.spec.layout().num_parameters,
+        "start": program.start and program.start.told(),
+        "weights_sha256": artifacts.file_digest(weights),
+        "run": folder.id,
+    }
+
+
+def _member(folder: RunFolder) -> Row:
+    """What is told of one of several networks."""
+    run = folder.read()
+    return {name: run[name] for name in ("id", "seed", "best_epoch", "best_val_loss")}

@@ -10,10 +10,11 @@ from pipeline.errors import ConfigError
 from pipeline.metrics import Monitor
 from pipeline.schema.base import Section, nearest
 
-NOT_IDENTITY = ("device", "threads", "save_every_s", "callbacks", "profiler")
+NOT_IDENTITY = ("device", "threads", "save_every_s", "callbacks", "profiler", "members")
 """Keys of `train` that are not part of a run: the device type is counted by itself, threads may change the last bits,
-and callbacks and profilers watch."""
-NEUTRAL = {"nesterov": False, "mixup": 0.0, "cutmix": 0.0, "balance": "none", "transferred_rate": 1.0, "unfreeze_epoch": None}
+callbacks and profilers watch, and each member is a run of its own."""
+_LATER = {"nesterov": False, "ema": 0.0, "tta": "none", "mixup": 0.0, "cutmix": 0.0, "balance": "none"}
+NEUTRAL = {**_LATER, "transferred_rate": 1.0, "unfreeze_epoch": None}
 """Keys that came later, and the values with which a run is what it was before."""
 Positive = Annotated[int, Field(ge=1)]
 Precision = Literal["32-true", "bf16-mixed"]
@@ -72,6 +73,12 @@ class TrainConfig(Section):
     """Blend each sample with another one of its batch, in shares of Beta(mixup, mixup), labels likewise; 0: not."""
     cutmix: Annotated[float, Field(ge=0.0)]
     """Paste a box of another sample of the batch, of a share of Beta(cutmix, cutmix); beside mixup in half of them; 0: not."""
+    ema: Beta
+    """Judge and keep an exponential mean of the weights over steps, of this decay, such as 0.99; 0: the weights themselves."""
+    tta: Literal["none", "mirrored"]
+    """Test-time averaging: mirrored judges, and answers, by the mean over each sample and its mirror image."""
+    members: Annotated[int, Field(ge=1, le=64)]
+    """Train so many networks, of the seeds from `seed` on, one after the other, whose mean answer is given."""
     clip_norm: Annotated[float, Field(gt=0.0)] | None
     """Largest norm of a step's gradient; null: no clipping."""
     early_stop: Annotated[int, Field(ge=0)]

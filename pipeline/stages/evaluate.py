@@ -67,7 +67,7 @@ def run() -> None:
     check_classes(predictor.targets, dataset.manifest.targets, "numbers")
     model = read_json(stage_dir("train") / "model.json")
     asked = f"{len(predictor.classes)} classes" if predictor.classes else f"the number {', '.join(predictor.targets)}"
-    print(f"evaluate: the best model on {len(test)} test samples, {asked}", flush=True)
+    print(f"evaluate: {who_answers(predictor)} on {len(test)} test samples, {asked}", flush=True)
     made_of = {"dataset": dataset.manifest.digest, "weights": model["weights_sha256"]}
     read = counted_read(made_of["dataset"], made_of["weights"])
     with read as test_reads, published_dir(stage_dir("evaluate")) as folder:
@@ -84,10 +84,18 @@ def run() -> None:
         baseline = against_baselines(dataset, said) if config.baseline == "auto" else None
         metrics |= {"baseline": baseline} if baseline else {}
         write_json(folder / "metrics.json", metrics)
-    keep(model["run"], metrics)
+    if len(predictor.nets) == 1:  # what several runs answer together is no single one's
+        keep(model["run"], metrics)
     print(f"evaluate: {scores_in_words(metrics)}", flush=True)
     if baseline:
         print(f"evaluate: {in_words(baseline)}", flush=True)
+
+
+def who_answers(predictor: Predictor) -> str:
+    """Who answers, in words."""
+    num = len(predictor.nets)
+    who = f"the mean of {num} networks" if num > 1 else "the best model"
+    return f"{who}, each sample and its mirror image," if predictor.mirror else who
 
 
 def judge_classes(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pipeline.artifacts import stage_dir
 from pipeline.data.dataset import open_dataset
 from pipeline.data.views import open_views
@@ -35,15 +37,26 @@ def run(asked: Asked = NOTHING) -> None:
     def mirrored(run: RunFolder) -> Mirror:
         return open_tracker(tracking, run.id, run.path, params)
 
-    if cluster.workers > 1:
-        from pipeline.distributed.training import fit_on_cluster
+    def fitted(member: TrainConfig) -> RunFolder:
+        if cluster.workers > 1:
+            from pipeline.distributed.training import fit_on_cluster
 
-        folder = fit_on_cluster(model, train, data, views, mirrored, cluster, asked)
-    else:
+            return fit_on_cluster(model, member, data, views, mirrored, cluster, asked)
         from pipeline.train.fit import fit
 
-        folder = fit(model, train, data, views, mirrored, asked)
-    publish(folder, stage_dir("train"), model, data.manifest, program)
+        return fit(model, member, data, views, mirrored, asked)
+
+    first, *others = [fitted(member) for member in members_of(train)]
+    publish(first, stage_dir("train"), model, data.manifest, program, others)
+
+
+def members_of(train: TrainConfig) -> Iterator[TrainConfig]:
+    """The networks that are trained, each a run of its own that is found again, one after the other."""
+    for i in range(train.members):
+        seed = train.seed + i
+        if train.members > 1:
+            print(f"train: network {i + 1} of {train.members}, train.seed={seed}", flush=True)
+        yield train.model_copy(update={"seed": seed, "members": 1})
 
 
 def note_warmup(train: TrainConfig) -> None:

@@ -13,7 +13,15 @@ LABELS = {"augment.strength": "augmentation", "train.limit": "training samples",
 """Keys whose last part says too little by itself."""
 MODULES = ("model.name", "model.keys.")
 """What a built-in network does not have at all."""
-OFF_AT_ZERO = ("model.dropout", "train.weight_decay", "train.label_smoothing", "train.mixup", "train.cutmix", "augment.")
+OFF_AT_ZERO = (
+    "model.dropout",
+    "train.weight_decay",
+    "train.label_smoothing",
+    "train.mixup",
+    "train.cutmix",
+    "train.ema",
+    "augment.",
+)
 
 
 def contrast_words(variant: Effect) -> str:

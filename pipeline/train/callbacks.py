@@ -113,8 +113,8 @@ CHANGING = {
     "GradientAccumulationScheduler": "say train.accumulate=N",
     "LearningRateFinder": "ask with a study of train.learning_rate",
     "BatchSizeFinder": "ask with a study of train.batch_size",
-    "StochasticWeightAveraging": "weights are what training made them",
-    "WeightAveraging": "weights are what training made them",
+    "StochasticWeightAveraging": "say train.ema=0.99",
+    "WeightAveraging": "say train.ema=0.99",
     "BaseFinetuning": "freeze parameters where the network is built",
     "ModelPruning": "weights are what training made them",
     "Timer": "say train.epochs=N; a stopped run goes on with the same command",
@@ -169,5 +169,5 @@ class Untouched:
         if not self.names:
             return []
         own = self.training
-        tensors = (own.net.flat, own.best.flat, own.optimizer.first, own.optimizer.second)
+        tensors = (own.net.flat, own.best.flat, own.averaged.flat, own.optimizer.first, own.optimizer.second)
         return [*(tensor._version for tensor in tensors), *(group["lr"] for group in own.optimizer.param_groups)]

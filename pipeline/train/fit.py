@@ -7,6 +7,7 @@ import torch
 from pipeline.data.dataset import Dataset
 from pipeline.data.views import Views
 from pipeline.errors import NumericsError
+from pipeline.processes import busy_cores
 from pipeline.runs.find import NOTHING, Asked, find_run
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.identity import identity
@@ -16,7 +17,7 @@ from pipeline.schema.train import TrainConfig
 from pipeline.train.device import chosen_device
 from pipeline.train.keeper import Keeper
 from pipeline.train.module import run_to_end
-from pipeline.train.program import program_of, threads_for
+from pipeline.train.program import crowded_note, program_of, threads_for
 from pipeline.train.training import Training
 from pipeline.train.watching import Watching, tell_unwatched, watching
 
@@ -37,7 +38,7 @@ def fit(
     """
     device = chosen_device(train.device)
     program, lane = program_of(model, train, data.manifest)
-    torch.set_num_threads(threads_for(program, train.threads, train.shards))
+    _set_threads(threads_for(program, train.threads, train.shards))
     this_run = identity(model, train, data.manifest.kind, data.manifest.digest, views.digest, device.type)
     folder, todo = find_run(this_run, asked)
     if todo == "done":
@@ -55,6 +56,12 @@ def fit(
             before = training.progress.num_logged
             _train(training, keeper, watching(train.callbacks, folder.log, before, train.profiler, folder.path))
     return folder
+
+
+def _set_threads(num: int) -> None:
+    if num > 1 and (note := crowded_note(num, busy_cores())):
+        print(f"train: {note}", flush=True)
+    torch.set_num_threads(num)
 
 
 def _train(training: Training, keeper: RunKeeper, watched_by: Watching) -> None:

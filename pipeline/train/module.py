@@ -111,9 +111,11 @@ class TrainingModule(pl.LightningModule):
 
     def validation_step(self, name: str, batch_idx: int) -> None:
         """One held-out set, whole."""
+        self.untouched.check(self.trainer)
         started = time.perf_counter()
         self.measures[name] = self.training_program.evaluate(name)
         self.training_program.progress.seconds += time.perf_counter() - started
+        self.untouched.note()
 
     def on_validation_epoch_end(self) -> None:
         """The border of two epochs."""

@@ -16,7 +16,7 @@ from pipeline.data.dataset import Manifest, Task
 from pipeline.errors import ConfigError
 from pipeline.kinds.inputs import Taken, taken
 from pipeline.kinds.kind import BUILT_IN
-from pipeline.kinds.views import views_of
+from pipeline.kinds.views import mirror_of, views_of
 from pipeline.metrics import MEASURES, Measure
 from pipeline.model.net import FULL, Spec
 from pipeline.model.objective import OF_NUMBERS, Scale, chosen_loss, num_outputs
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from pipeline.model.balance import Balance  # which imports torch
 
 SMALL_STEP_FLOPS = 50_000_000
+CROWDED = 0.5
+"""Cores taken by others from which on several threads are worth a word."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Lane:
     mixup: float = 0.0
     cutmix: float = 0.0
     nesterov: bool = False
+    ema: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class Program:
     """Another run's weights, which its networks start from."""
     unfreeze_epoch: int | None = None
     """From which on the tensors that `start` holds are stepped, too, from 1; None: never."""
+    tta: str = "none"
+    """`mirrored`: answers are means over a sample and its mirror image."""
     own_kind: bool = False
     """Whether what a sample is is the user's own code."""
 
@@ -109,7 +114,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
     _check_task(model, train, data)
     _check_layers(model, batch_size)
     precision = _precision(model, train, device or device_type(train.device))
-    check_boxes(train, data.kind)
+    check_pictures(train, data.kind)
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes or data.targets))
     inputs = taken(data.kind, data.fit, data.shape, data.lengths)
@@ -130,6 +135,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
         limit=num_train if num_train < data.counts["train"] else None,
         decayed=train.decayed,
         precision=precision,
+        tta=train.tta,
         own_kind=data.kind not in BUILT_IN,
         balance=_balance(train, data, loss),
         scale=Scale.of(data.target_fit),
@@ -190,6 +196,7 @@ def _lane_of(model: ModelConfig, train: TrainConfig) -> Lane:
         mixup=train.mixup,
         cutmix=train.cutmix,
         nesterov=train.nesterov,
+        ema=train.ema,
         clip_norm=train.clip_norm,
         early_stop=train.early_stop,
         monitor=train.monitor,
@@ -268,8 +275,10 @@ def _forget(key: str) -> str:
     return f", or forget it, if it was said, with `regatta run '~{key}'`"
 
 
-def check_boxes(train: TrainConfig, kind: str) -> None:
-    """ConfigError where boxes are to be pasted and samples have none."""
+def check_pictures(train: TrainConfig, kind: str) -> None:
+    """ConfigError where boxes are to be pasted, or mirror images judged, and samples have none."""
+    if train.tta == "mirrored" and mirror_of(kind) is None:
+        raise ConfigError(f"train.tta = 'mirrored': data of kind {kind} has no mirror image; say train.tta=none")
     if train.cutmix and not hasattr(views_of(kind), "pasted"):
         raise ConfigError(f"train.cutmix = {train.cutmix}: data of kind {kind} has no boxes to paste; say train.cutmix=0")
 
@@ -300,6 +309,21 @@ def threads_for(program: Program, asked: int | None = None, shards: int = 1) -> 
         return asked
     step = 3 * program.spec.forward_flops() * program.batch_size
     return 1 if step < SMALL_STEP_FLOPS or shards > 1 else len(os.sched_getaffinity(0))
+
+
+def crowded_note(threads: int, taken: float) -> str | None:
+    """What is said where threads that wait for each other share cores with other programs, which take so many of them.
+
+    Their number stays: with another one a network has other last bits, and a run would depend on what else the machine had
+    to do. Measured on 2 cores beside another program: 164 samples per CPU second with two threads, 600 with one, since
+    convolutions wait at barriers by spinning, which OMP_WAIT_POLICY does not change.
+    """
+    if threads == 1 or taken < CROWDED:
+        return None
+    return (
+        f"other programs take {taken:.1f} of this machine's cores, and {threads} threads of one training wait for each "
+        "other; train.threads=1 needs less of a busy machine, with other last bits of the weights"
+    )
 
 
 def rate_factor(program: Program, step: int, steps_per_epoch: int) -> float:

@@ -23,11 +23,13 @@ from pipeline.data.views import Views
 from pipeline.errors import NumericsError, StorageError
 from pipeline.kinds.inputs import inputs_of
 from pipeline.kinds.ragged import Rows
+from pipeline.kinds.views import mirror_of
 from pipeline.metrics import in_row
 from pipeline.model.answers import sample_logits
 from pipeline.model.losses import sample_losses
 from pipeline.model.targets import Targets
 from pipeline.runs.state import ROWS_PER_EPOCH, Progress, Row
+from pipeline.train.averaging import Averaged
 from pipeline.train.batches import Batches, Block
 from pipeline.train.best import Best
 from pipeline.train.groups import column_factors
@@ -64,7 +66,9 @@ class Training:
         self.num_stepped = self.net.layout.num_stepped
         factors = column_factors(self.net.layout, program.decayed, program.factors, self.held)
         self.best = Best(self.lanes, self.net.flat)
+        self.averaged = Averaged(self.lanes, self.net.flat)
         self.kind = data.manifest.kind
+        self.mirror = mirror_of(self.kind) if program.tta == "mirrored" else None
         counted = ("loss", program.measure)
         names = (in_row(lane.monitor) for lane in self.lanes)
         self._monitored = [None if name in counted else name for name in names]
@@ -195,6 +199,7 @@ class Training:
         if step % max(1, self.steps_per_epoch // NORM_STEPS) == 0:
             self.meter.measure_norms(gradient, going)
         self.optimizer.step_lanes(going, self._clipped(gradient, going, num_steps), num_steps, factor)
+        self.averaged.step(going, self.net.flat, num_steps)
 
     def _held_at(self, num_steps: int) -> tuple[str, ...]:
         """Tensors that are left as they are in a step, before which so many have been taken."""
@@ -247,14 +252,21 @@ class Training:
     def evaluate(self, name: str) -> list[Row]:
         """Loss and measure of every run on a held-out set, without dropout and augmentation; workers share its batches.
 
-        On the validation split also what a run's best epoch is chosen by, of all of its answers together.
+        On the validation split also what a run's best epoch is chosen by, of all of its answers together. Where weights are
+        averaged it is the means that answer.
         """
+        with self.averaged.standing_in(self.net.flat):
+            return self._evaluated(name)
+
+    def _evaluated(self, name: str) -> list[Row]:
+        """By the weights that the networks have."""
         held, loss, lanes = self.held_out[name], self.program.loss, len(self.lanes)
         parts = torch.zeros(len(held.batches), lanes, 2, dtype=torch.float64)
         answers = self._room_for_answers(held) if name == "val" else None
         for i in range(self.team.rank, len(held.batches), self.team.size):
             rows, num_rows, labels = held.take(i)
-            logits = sample_logits(self.net, held.source.cast, rows, num_rows, loss, lanes, self.program.balance)
+            about = loss, lanes, self.program.balance, self.mirror
+            logits = sample_logits(self.net, held.source.cast, rows, num_rows, *about)
             y = labels.expand(lanes, *labels.shape)
             parts[i] = torch.from_numpy(row_sums(sample_losses(loss, logits, y), measured(self.program, logits, y)))
             if answers is not None:
@@ -303,7 +315,7 @@ class Training:
         """Of a run's epoch; its last row is the validation's."""
         self.rows[k] += rows
         self.progress.num_rows[k] += len(rows)
-        self.best.offer(self.progress, k, rows[-1], self.net.flat[k])
+        self.best.offer(self.progress, k, rows[-1], self.averaged.of(k, self.net.flat))
         patience, stale = self.lanes[k].early_stop, self.progress.stale[k]
         if patience and stale >= patience:
             self._end(k, "early_stop")
@@ -352,18 +364,20 @@ class Training:
             self.optimizer.tell_rates(self.going, rate_factor(self.program, taken - 1, self.steps_per_epoch))
 
     def _places(self) -> dict[str, Tensor]:
+        averaged = {"averaged": self.averaged.flat} if self.averaged.decays else {}
         return {
             "parameters": self.net.flat,
             "optimizer.first": self.optimizer.first,
             "optimizer.second": self.optimizer.second,
             "best": self.best.flat,
+            **averaged,
         }
 
     def judged(self, split: Split) -> list[Row]:
         """Loss and measure of every run's best weights on another split; the training is left as it is."""
         self.held_out["judged"] = self._held_out(split)
         with self.best.standing_in(self.net.flat):
-            return self.evaluate("judged")
+            return self._evaluated("judged")
 
 
 class HeldOut:

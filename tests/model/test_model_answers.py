@@ -6,7 +6,7 @@ import torch
 
 from pipeline.model import answers
 from pipeline.model.answers import sample_logits
-from pipeline.model.losses import joined, probabilities, sample_losses, sample_measures
+from pipeline.model.losses import joined, mean_answer, probabilities, sample_losses, sample_measures
 from pipeline.model.stacked.spec import StackedSpec
 
 OWNED = [1, 3, 2]
@@ -69,3 +69,27 @@ def test_many_rows_of_a_sample_go_through_a_few_at_a_time(monkeypatch):
     monkeypatch.setattr(answers, "MOST_ROWS", 2)
     torch.testing.assert_close(sample_logits(net, lambda x: x, rows, np.array(OWNED), "softmax", 2), whole)
     assert sample_logits(net, lambda x: x, rows, None, "softmax", 2).shape == (2, 6, 2)
+
+
+@pytest.mark.parametrize(("loss", "task", "outputs"), CASES)
+def test_probabilities_of_several_answers_are_their_means(loss, task, outputs):
+    one, other = row_logits(outputs)
+    found = probabilities(loss, task, mean_answer(loss, [one, other]))
+    expected = (probabilities(loss, task, one) + probabilities(loss, task, other)) / 2
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    assert mean_answer(loss, [one]) is one
+
+
+def test_numbers_of_several_answers_are_their_means():
+    assert mean_answer("squared", [torch.tensor([[1.0, 4.0]]), torch.tensor([[3.0, 0.0]])]).tolist() == [[2.0, 2.0]]
+
+
+def test_a_row_and_its_mirror_image_have_one_answer():
+    net = StackedSpec((1, 2, 3), 4, (), (5,), "relu", "none", "auto").build(2)
+    net.initialise([0, 1])
+    rows = torch.randn(6, 1, 2, 3, generator=torch.Generator().manual_seed(0))
+    own, turned = (sample_logits(net, lambda x: x, each, None, "softmax", 2) for each in (rows, rows.flip(-1)))
+    found = sample_logits(net, lambda x: x, rows, None, "softmax", 2, mirror=lambda x: x.flip(-1))
+    torch.testing.assert_close(found.softmax(-1), (own.softmax(-1) + turned.softmax(-1)) / 2)
+    again = sample_logits(net, lambda x: x, rows.flip(-1), None, "softmax", 2, mirror=lambda x: x.flip(-1))
+    torch.testing.assert_close(found, again)

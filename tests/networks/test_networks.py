@@ -1,5 +1,7 @@
 """Networks that come along: by name, without the user's own code."""
 
+import math
+
 import pytest
 import torch
 from run_helpers import configs
@@ -9,9 +11,12 @@ from pipeline.errors import ConfigError
 from pipeline.kinds.inputs import Taken
 from pipeline.model.module.building import noise
 from pipeline.model.specs import spec_of
+from pipeline.networks.vit import Layer, positions
 
 TAKEN = {
     "airbench": Taken((3, 32, 32)),
+    "residual": Taken((3, 64, 64)),
+    "vit": Taken((3, 32, 32)),
     "spectrogram": Taken((1, 40, 98)),
     "bag": Taken((2,), (1, 5, 9), 50, weighted=True),
 }
@@ -70,3 +75,54 @@ def test_a_bag_is_a_sum_of_weighted_tokens_whatever_fills_it_up():
     linear = [0.5 * bag.linear[1] + 2 * bag.linear[5], 1.25 * bag.linear[2] + 0.125 * bag.linear[0]]
     hidden = torch.nn.functional.gelu(bag.hidden(bag.norm(torch.stack(sums))))
     torch.testing.assert_close(found, bag.output(hidden) + torch.stack(linear))
+
+
+def test_a_residual_network_takes_photos_of_any_size_and_begins_as_its_shortcuts():
+    made = networks.function("residual")
+    small = made((3, 64, 64), 10)
+    assert sum(each.numel() for each in small.parameters()) == 1_228_746
+    entering = zip(small.stages, (32, 32, 64, 128), strict=True)
+    left = [tuple(stage(torch.zeros(1, channels, 32, 32)).shape[1:]) for stage, channels in entering]
+    assert left == [(32, 32, 32), (64, 16, 16), (128, 16, 16), (256, 16, 16)]
+    block, x = small.stages[0][0], torch.randn(2, 32, 5, 5)
+    assert torch.equal(block(x), x)
+    for shape in ((3, 96, 96), (1, 224, 160), (3, 67, 45)):
+        assert made(shape, 4, width=8, depth=2)(torch.randn(2, *shape)).shape == (2, 4)
+    with pytest.raises(ValueError, match="width = 12: a multiple of 8"):
+        made((3, 64, 64), 10, width=12)
+    with pytest.raises(ValueError, match=r"samples of shape \(10,\): expected are images"):
+        made((10,), 2)
+
+
+def test_an_answer_of_the_residual_network_depends_on_no_other_photo():
+    torch.manual_seed(0)
+    net, x = networks.function("residual")((3, 64, 64), 5, width=8, dropout=0.0), torch.randn(4, 3, 64, 64)
+    torch.testing.assert_close(net(x)[2:3], net(x[2:3]), rtol=1e-4, atol=1e-5)
+
+
+def test_vit_is_told_where_each_patch_is_by_waves_of_both_axes():
+    found = positions(3, 5, 16)
+    assert found.shape == (15, 16)
+    rates = [1.0, 0.1, 0.01, 0.001]
+    y, x = 2, 4
+    waves = [f(place * rate) for place in (y, x) for f in (math.sin, math.cos) for rate in rates]
+    torch.testing.assert_close(found[y * 5 + x], torch.tensor(waves), rtol=1e-5, atol=1e-6)
+
+
+def test_attention_is_that_of_torchs_own_layer():
+    torch.manual_seed(0)
+    own, x = Layer(64, 0.0), torch.randn(2, 9, 64)
+    theirs = torch.nn.TransformerEncoderLayer(64, 2, 256, 0.0, "gelu", batch_first=True, norm_first=True)
+    theirs.self_attn.in_proj_weight.data, theirs.self_attn.in_proj_bias.data = own.joint.weight.data, own.joint.bias.data
+    pairs = [(theirs.self_attn.out_proj, own.out), (theirs.linear1, own.hidden), (theirs.linear2, own.last)]
+    for one, other in pairs:
+        one.load_state_dict(other.state_dict())
+    torch.testing.assert_close(own(x), theirs(x), rtol=1e-4, atol=1e-5)
+
+
+def test_vit_cuts_images_without_a_rest():
+    made = networks.function("vit")
+    assert made((3, 224, 224), 10).cut.kernel_size == (28, 28)
+    assert made((3, 64, 96), 10, patch=16)(torch.randn(2, 3, 64, 96)).shape == (2, 10)
+    with pytest.raises(ValueError, match=r"patch = 6: images of 32 x 32 are cut without a rest by \[2, 4, 8, 16, 32\]"):
+        made((3, 32, 32), 10, patch=6)

@@ -11,7 +11,7 @@ from pipeline import artifacts, extensions
 from pipeline.errors import NumericsError, StorageError
 from pipeline.model.predictor import load_predictor
 from pipeline.runs.find import all_runs
-from pipeline.runs.record import publish
+from pipeline.runs.record import MODEL_FORMAT, publish
 from pipeline.train import fit as fit_module
 
 
@@ -68,8 +68,8 @@ def test_published_weights_predict_without_the_dataset(digits, tmp_path):
     of_one_shape = {key: value for key, value in described["input"].items() if key not in ("lengths", "windows")}
     (tmp_path / "train/model.json").write_text(json.dumps({**described, "format": 2, "input": of_one_shape}))
     assert torch.equal(load_predictor(tmp_path / "train").logits(torch.from_numpy(val.inputs.copy())), logits)
-    (tmp_path / "train/model.json").write_text(json.dumps({**described, "format": 5}))
-    with pytest.raises(StorageError, match="format 5, which is newer than this code"):
+    (tmp_path / "train/model.json").write_text(json.dumps({**described, "format": 6}))
+    with pytest.raises(StorageError, match="format 6, which is newer than this code"):
         load_predictor(tmp_path / "train")
 
 
@@ -83,7 +83,7 @@ def test_a_published_module_predicts_with_its_own_code_alone(digits, tmp_path, o
     losses = predictor.losses(logits, torch.from_numpy(val.labels.copy()))
     assert float(losses.mean()) == pytest.approx(folder.read()["best_val_loss"], rel=1e-6), "with its statistics"
     described = json.loads((tmp_path / "train/model.json").read_text())
-    assert (described["format"], described["num_outputs"]) == (4, 10)
+    assert (described["format"], described["num_outputs"]) == (MODEL_FORMAT, 10)
     assert described["num_parameters"] == folder.read()["num_parameters"]
     other = tmp_path / "other"
     other.mkdir()

@@ -128,7 +128,7 @@ def test_a_stop_in_lightnings_loop_goes_on_to_the_same_bits(digits):
         (EarlyStopping("val_loss"), "train.early_stop"),
         (ModelCheckpoint(), "kept by themselves"),
         (TQDMProgressBar(), "shown already"),
-        (WeightAveraging(), "weights are what training made them"),
+        (WeightAveraging(), "train.ema"),
         ("no callback", "gives a str, no callback"),
     ],
 )

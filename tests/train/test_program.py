@@ -1,6 +1,7 @@
 """What a configuration becomes, and the learning rate over the steps."""
 
 import dataclasses
+import os
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from training_helpers import lane, program
 
 from pipeline.errors import ConfigError
 from pipeline.runs.identity import identity
-from pipeline.train.program import program_of, rate_factor
+from pipeline.train.program import crowded_note, program_of, rate_factor, threads_for
 
 
 def test_what_runs_share_and_what_is_their_own(digits):
@@ -140,3 +141,14 @@ def test_schedules():
     assert 0 < cosine[-1] < 0.01
     assert cosine[10:] == sorted(cosine[10:], reverse=True)
     assert lane().learning_rate == 2e-3
+
+
+def test_threads_that_share_cores_with_others_are_said_and_stay_as_many():
+    assert crowded_note(1, 2.0) is None
+    assert crowded_note(2, 0.3) is None
+    assert "other programs take 1.5 of this machine's cores, and 2 threads" in crowded_note(2, 1.5)
+    large = program(widths=(2048, 2048), batch_size=512)
+    assert threads_for(large) == len(os.sched_getaffinity(0))
+    assert threads_for(large, shards=2) == 1
+    assert threads_for(large, asked=3, shards=2) == 3
+    assert threads_for(program()) == 1

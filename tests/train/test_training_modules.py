@@ -44,7 +44,7 @@ def _worker(rank, size, port, folder, modules, out, tests):
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=size)
-    trained = train_to_end(training(open_dataset(Path(folder)), [lane(0)], team=Team(rank, size), **CNN))
+    trained = train_to_end(training(open_dataset(Path(folder)), [lane(0, ema=0.9)], team=Team(rank, size), **CNN))
     rows = [untimed(rows) for rows in trained.rows]
     torch.save({"flat": trained.net.flat, "best": trained.best.flat, "rows": rows}, f"{out}/{size}-{rank}.pt")
     dist.destroy_process_group()
@@ -56,7 +56,7 @@ def test_workers_give_the_bits_of_one(digits, own_modules, tmp_path, request, si
     before = torch.get_num_threads()
     request.addfinalizer(lambda: torch.set_num_threads(before))
     torch.set_num_threads(1)
-    alone = train_to_end(training(digits, [lane(0)], **CNN))
+    alone = train_to_end(training(digits, [lane(0, ema=0.9)], **CNN))
     port, tests = 29500 + (os.getpid() + 400 * size) % 1000, str(Path(__file__).parents[1])
     mp.spawn(_worker, (size, port, str(digits.path), str(own_modules), str(tmp_path), tests), nprocs=size)
     for rank in range(size):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["advised", "batch_views", "check_policy", "engine_versions", "pasted", "policy_digest"]
+__all__ = ["advised", "batch_views", "check_policy", "engine_versions", "mirrored", "pasted", "policy_digest"]
 
 
 def check_policy(policy: ImagePolicy, shape: Sequence[int]) -> None:
@@ -35,6 +35,11 @@ def batch_views(stored: torch.Tensor, ids: U64, numbers: NDArray[np.int64], poli
     from pipeline.kinds.image import engine
 
     return engine.batch_views(stored, ids, numbers, policy)
+
+
+def mirrored(inputs: Tensor) -> Tensor:
+    """Images (B, C, H, W), left and right exchanged."""
+    return inputs.flip(-1)
 
 
 def pasted(own: Tensor, other: Tensor, shares: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from pipeline.report.run.rules.finding import Finding
 from pipeline.report.run.rules.gradients import gradient_ratio
 from pipeline.report.svg import style
 from pipeline.report.words import count, measure, measured, number, percent, plain, plural, points
+from pipeline.schema.train import TrainConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -113,7 +114,18 @@ def while_training(records: Records) -> str:
     parts += ["of mixed samples"] if train.mixup or train.cutmix else []
     drawn = "of the samples that were drawn, each class as often as the others"
     parts += [drawn] if train.balance == SAMPLING else []
-    return f"The dashed line is taken while training: {', '.join(parts)}."
+    return " ".join([f"The dashed line is taken while training: {', '.join(parts)}.", *_averaged(train)])
+
+
+def _averaged(train: TrainConfig) -> Iterator[str]:
+    """Of what the other lines are, where they are not of the plain network alone."""
+    parts = [f"of the running mean of the weights (train.ema = {train.ema:g})"] if train.ema else []
+    parts += ["of mean answers to each sample and its mirror image (train.tta)"] if train.tta == "mirrored" else []
+    if parts:
+        yield f"The other lines are {' and '.join(parts)}, which is what is kept and answers."
+    if train.members > 1:
+        seeds = f"{train.seed} to {train.seed + train.members - 1}"
+        yield f"All lines are of the first of {train.members} networks (seeds {seeds}); test results are of their mean answer."
 
 
 def _figures(records: Records, predictions: Predictions | Numbers, num_bins: int) -> Iterator[tuple[str, str, Figure]]:

@@ -1,0 +1,88 @@
+"""A small vision transformer: an image as a sequence of patches.
+
+After Dosovitskiy et al. 2021 as Beyer et al. 2022 ("Better plain ViT baselines for ImageNet-1k") simplify it: fixed positions
+(sines and cosines of both axes), the mean over patches in place of a token of its own. It knows nothing of pictures beforehand,
+so it needs more of them than a convolutional network does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+HEAD = 32
+"""Numbers of a head of attention."""
+PATCHES = 8
+"""So many patches a side, or a little more, where no size is told."""
+BASE = 10_000.0
+"""Longest wave, in patches (Vaswani et al. 2017)."""
+
+
+class Layer(nn.Module):
+    """Attention and a perceptron of one hidden layer, each behind its norm and added to what comes in: (B, N, width)."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.joint, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.hidden, self.last = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads = self.joint(self.norm1(x)).unflatten(-1, (3, -1, HEAD)).permute(2, 0, 3, 1, 4)  # (3, B, heads, N, HEAD)
+        seen = F.scaled_dot_product_attention(heads[0], heads[1], heads[2]).transpose(1, 2).flatten(2)
+        x = x + self.dropout(self.out(seen))
+        return x + self.dropout(self.last(F.gelu(self.hidden(self.norm2(x)))))  # type: ignore[no-any-return]
+
+
+class Vit(nn.Module):
+    """Images (B, C, H, W) to logits (B, outputs)."""
+
+    positions: Tensor
+
+    def __init__(self, shape: Sequence[int], num_outputs: int, width: int, depth: int, patch: int, dropout: float) -> None:
+        super().__init__()
+        self.cut = nn.Conv2d(shape[0], width, patch, patch)
+        self.register_buffer("positions", positions(shape[1] // patch, shape[2] // patch, width))
+        self.layers = nn.Sequential(*(Layer(width, dropout) for _ in range(depth)))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, num_outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.cut(x).flatten(2).mT + self.positions
+        return self.head(self.norm(self.layers(x)).mean(1))  # type: ignore[no-any-return]
+
+
+def positions(rows: int, columns: int, width: int) -> Tensor:
+    """(rows x columns, width): sines and cosines of a patch's row and column, a quarter of the numbers each."""
+    quarter = width // 4
+    rates = BASE ** (-torch.arange(quarter) / quarter)
+    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = [place.flatten()[:, None] * rates for place in (y, x)]
+    return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], 1)
+
+
+def vit(
+    shape: Sequence[int],
+    num_outputs: int,
+    *,
+    width: int = 128,
+    depth: int = 4,
+    patch: int | None = None,
+    dropout: float = 0.1,
+) -> nn.Module:
+    """width: numbers of a patch, in heads of 32; depth: layers (128 and 4: 0.8 M parameters); patch: pixels of its side, an
+    eighth of the image's where none is told (of 32 pixels 4, of 224 28)."""
+    if len(shape) != 3:
+        raise ValueError(f"samples of shape {tuple(shape)}: expected are images (channels, height, width)")
+    side = math.gcd(*shape[1:])
+    size = patch or max(1, min(shape[1:]) // PATCHES)
+    if width % HEAD or width < HEAD:
+        raise ValueError(f"width = {width}: a multiple of {HEAD}")
+    if any(length % size for length in shape[1:]):
+        fitting = [each for each in range(2, side + 1) if side % each == 0]
+        raise ValueError(f"patch = {size}: images of {shape[1]} x {shape[2]} are cut without a rest by {fitting or 'none'}")
+    return Vit(shape, num_outputs, width, depth, size, dropout)
