@@ -3,13 +3,15 @@
 Rows: accuracy_sms (own split by content, repeats dropped), accuracy_banking and accuracy_reviews (official test splits),
 `data=text` as it is with 3 seeds, one after the other, beside logistic regression on the same n-grams, its strength chosen on
 validation, with the interval of the paired difference over test samples; accuracy_reviews_by_film, the same reviews in an own
-split that keeps a film's together; text_ngrams against scikit-learn's vectorisers, text_prepare and text_views in CPU seconds
-of one core.
+split that keeps a film's together; text_sequences, networks over tokens in their order on the first two, 1 seed each;
+text_ngrams against scikit-learn's vectorisers, text_prepare and text_views in CPU seconds of
+one core.
 
     python -m benchmarks.texts sms FOLDER          # of sms_spam.tsv, as UCI has it
     python -m benchmarks.texts banking FOLDER      # of Banking77's train.csv and test.csv
     python -m benchmarks.texts reviews FOLDER      # of NSMC-like train.tsv.gz and test.tsv.gz: movie, text, label
     python -m benchmarks.texts films FOLDER        # likewise
+    python -m benchmarks.texts sequences FOLDER    # of sms_spam.tsv, and banking77/ with train.csv and test.csv
     python -m benchmarks.texts speed FOLDER        # of Banking77's train.csv and test.csv
 """
 
@@ -115,6 +117,39 @@ def sms(folder: Path) -> None:
         accuracy("accuracy_sms", path=str(path), header=["label", "text"])
 
 
+SEQUENCES = {
+    "textcnn_words": ["preset=text-cnn"],
+    "textcnn_bytepairs": ["preset=text-cnn", "data.tokens=bytepairs"],
+    "transformer_words": ["preset=text-transformer"],
+}
+
+
+def sequences(folder: Path) -> None:
+    """Each network once on short messages and on questions."""
+    banking = {"path": None, "label": "category"}
+    banking |= {f"{split}_path": str(folder / "banking77" / f"{split}.csv") for split in ("train", "test")}
+    found: dict[str, Any] = {"seeds": 1}
+    with messages(folder) as path:
+        for name, data in (("sms", {"path": str(path), "header": ["label", "text"]}), ("banking", banking)):
+            for network, overrides in SEQUENCES.items():
+                found |= {f"{name}_{network}_{key}": value for key, value in once(overrides, data).items()}
+                print(name, network, found, flush=True)
+    write_row("text_sequences", found, {})
+
+
+def once(overrides: list[str], data: dict[str, Any]) -> dict[str, float]:
+    """One seed's test scores and the processor's seconds of its training, one thread."""
+    values = composed(overrides=["data=text", *overrides])
+    values["data"] |= data
+    with tempfile.TemporaryDirectory() as scratch:
+        dataset, views = prepared(values, Path(scratch))
+        labels, started = np.asarray(dataset.split("test").labels), time.process_time()
+        training = trained(values, dataset, views, [0], threads=1)
+        seconds, own = time.process_time() - started, answers(training, dataset)
+    scores = {"accuracy": float((own == labels).mean()), "macro_f1": _f1(labels, own)}
+    return {**{key: round(value, 4) for key, value in scores.items()}, "cpu_s": round(seconds, 1)}
+
+
 def speed(folder: Path) -> None:
     """n-grams in turn with scikit-learn's vectorisers; a whole dataset; views with their n-grams."""
     with (folder / "train.csv").open(encoding="utf-8") as file:
@@ -163,6 +198,8 @@ def main() -> None:
     given = {"path": None, "train_path": str(folder / "train.tsv.gz"), "test_path": str(folder / "test.tsv.gz")}
     if what == "sms":
         sms(folder)
+    elif what == "sequences":
+        sequences(folder)
     elif what == "banking":
         train, test = str(folder / "train.csv"), str(folder / "test.csv")
         accuracy("accuracy_banking", path=None, train_path=train, test_path=test, label="category")

@@ -32,7 +32,7 @@ from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.study.plan import SECTIONS, left_out_words, problems
-from pipeline.train.program import check_measured, check_pictures
+from pipeline.train.program import check_kind, check_measured
 
 CONF = Path("conf")
 Values = dict[str, Any]
@@ -189,7 +189,7 @@ def _problems(values: Mapping[str, Any]) -> list[str]:
 
 def _unfit(config: Config) -> Iterator[str]:
     """What does not suit the kind of data, or the target, as far as these are known before the data is prepared."""
-    checks = [partial(check_pictures, config.train, config.data.kind)]
+    checks = [partial(check_kind, config.train, config.data.kind)]
     if config.data.target == "number":
         checks.append(partial(check_measured, config.model, config.train, "number"))
         if config.evaluate.threshold is not None:

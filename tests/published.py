@@ -117,12 +117,28 @@ def _series(form: str) -> Callable[..., Made]:
     return call
 
 
-def _texts(folder: Path, _: Any) -> Made:
+def _texts(folder: Path, _: Any, **keys_of_data: Any) -> Made:
     (folder / "conf").symlink_to(Path(__file__).resolve().parents[1] / "conf")  # which its keys are composed of
     source = write_jsonl(folder / "texts.jsonl", reviews(120))
-    data = _dataset(folder / "data", text_config(path=str(source)))
+    data = _dataset(folder / "data", text_config(path=str(source), **keys_of_data))
     keys = {"width": 4, "hidden": 4, "dropout": 0.0, "token_dropout": 0.0}
     return source, data, Views([], text_policy(), "none"), {**POOLED, "model__name": "bag", "model__keys": keys}
+
+
+def _hashed_texts(folder: Path, _: Any) -> Made:
+    source, data, views, network = _texts(folder, None, vocabulary="hashed")
+    assert data.manifest.fit["numbers"] == ""  # no n-gram is kept
+    return source, data, views, network
+
+
+def _byte_pairs(folder: Path, _: Any) -> Made:
+    source, data, views, network = _texts(folder, None, tokens="bytepairs", pairs=280, length=8)
+    return source, data, views, {**network, "model__name": "textcnn", "model__keys": {"width": 4, "channels": 2}}
+
+
+def _words(folder: Path, _: Any) -> Made:
+    source, data, views, network = _texts(folder, None, tokens="words")
+    return source, data, views, {**network, "model__name": "transformer", "model__keys": {"width": 8, "heads": 2, "layers": 1}}
 
 
 def _sounds(folder: Path, _: Any) -> Made:
@@ -133,6 +149,9 @@ def _sounds(folder: Path, _: Any) -> Made:
 
 SOURCES: dict[str, Callable[..., Made]] = {
     "texts": _texts,
+    "texts, hashed": _hashed_texts,
+    "texts as byte pairs": _byte_pairs,
+    "texts as words": _words,
     "sounds": _sounds,
     "digits": _digits,
     "photos": _photos,

@@ -321,3 +321,18 @@ def test_a_small_table_takes_what_suits_it_and_all_else_of_tables() -> None:
     assert [small["train"].pop("epochs"), small["train"].pop("batch_size")] == [80, 32]
     for section in ("data", "model", "train"):
         assert small[section] == {key: table[section][key] for key in small[section]}
+
+
+@pytest.mark.parametrize(
+    ("data", "key", "said"),
+    [
+        ("text", "mixup", "texts, rows of different lengths, can't be mixed"),
+        ("text", "cutmix", "texts, rows of different lengths, can't be mixed"),
+        ("audio", "cutmix", "data of kind audio has no boxes to paste"),
+    ],
+)
+def test_samples_that_no_data_of_a_kind_let_mix_are_refused_with_the_configuration(data, key, said):
+    values = with_key(composed(ROOT / "conf", [f"data={data}", "data.path=data/x"]), f"train.{key}", 0.2)
+    assert complaints(values) == [f"train.{key} = 0.2: {said}; say train.{key}=0"]
+    if (data, key) == ("audio", "cutmix"):
+        checked(with_key(with_key(values, "train.cutmix", 0.0), "train.mixup", 0.2))

@@ -58,9 +58,10 @@ def fitted_baselines(dataset: Dataset) -> Fitted | None:
     """
     manifest = dataset.manifest
     parts = baselines_of(manifest.kind)
-    if parts is None or manifest.windows:
+    if parts is None:
         return None
-    seen = [one for one in parts.baselines(manifest.fit, manifest.shape) if one.ragged == (manifest.lengths is not None)]
+    fitting = [one for one in parts.baselines(manifest.fit, manifest.shape) if one.ragged == (manifest.lengths is not None)]
+    seen = [one for one in fitting if one.windows or not manifest.windows]
     if not seen:
         return None
     code = code_for(manifest.kind, code_digest(CODE, manifest.kind))
@@ -107,15 +108,22 @@ def _width(features: Any) -> int:
 
 
 def _features(one: Seen, split: Split, index: NDArray[np.int64]) -> Any:
-    """Features (N, F) of the samples at these places."""
-    parts = [index[i : i + PORTION] for i in range(0, len(index), PORTION)]
-    portions = [one.features(_rows(split, part)) for part in parts]
+    """Features (N, F) of the samples at these places; of those that own windows the mean of the windows' own."""
+    most = PORTION // max(1, int(split.num_rows.max(initial=1))) or 1
+    parts = [index[i : i + most] for i in range(0, len(index), most)]
+    portions = [_of_portion(one, split, part) for part in parts]
     return sparse.vstack(portions, format="csr") if sparse.issparse(portions[0]) else np.concatenate(portions)
 
 
-def _rows(split: Split, part: NDArray[np.int64]) -> Any:
-    """As the kind has stored them: (n, *shape), or a list of ragged ones."""
-    return np.array(split.inputs[part]) if split.offsets is None else [split.sample(i) for i in part.tolist()]
+def _of_portion(one: Seen, split: Split, part: NDArray[np.int64]) -> Any:
+    """Rows as the kind has stored them, (n, *shape) or a list of ragged ones, seen by one baseline."""
+    stored = split.stored.taken(split.rows_of(part))
+    rows = stored.values if stored.offsets is None else np.split(stored.values, stored.offsets[1:-1])
+    features = one.features(rows)
+    if split.rows is None:
+        return features
+    counts = split.num_rows[part]
+    return np.add.reduceat(features, np.cumsum(counts) - counts) / counts[:, None].astype(np.float32)
 
 
 def _answered(one: Seen, answer: methods.Answer, split: Split) -> NDArray[Any]:

@@ -29,6 +29,8 @@ class Seen:
     """Columns of the features that are numbers of categories, from 0 to 253; below 0 or NaN: missing. For boosting alone."""
     ragged: bool = False
     """Whether it is of ragged rows."""
+    windows: bool = False
+    """Whether the mean of windows' features says something of the sample that owns them; else it is of single rows alone."""
     strength: float | None = None
     """Of a linear method, the inverse of its penalty (C of scikit-learn's logistic regression, 1 / alpha of ridge); None: one
     that suits standardised features."""

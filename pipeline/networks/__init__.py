@@ -12,7 +12,7 @@ from typing import Any
 from pipeline import extensions
 from pipeline.errors import ConfigError
 
-NAMES = ("airbench", "residual", "vit", "spectrogram", "bag")
+NAMES = ("airbench", "residual", "vit", "spectrogram", "bag", "textcnn", "transformer")
 
 
 def function(name: str) -> Callable[..., Any]:
@@ -33,6 +33,9 @@ def _coming_along() -> Mapping[str, Callable[..., Any]]:
     from pipeline.networks.bag import bag
     from pipeline.networks.residual import residual
     from pipeline.networks.spectrogram import spectrogram
+    from pipeline.networks.textcnn import textcnn
+    from pipeline.networks.transformer import transformer
     from pipeline.networks.vit import vit
 
-    return {"airbench": airbench, "residual": residual, "vit": vit, "spectrogram": spectrogram, "bag": bag}
+    found: tuple[Callable[..., Any], ...] = (airbench, residual, vit, spectrogram, bag, textcnn, transformer)
+    return {each.__name__: each for each in found}

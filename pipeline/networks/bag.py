@@ -27,6 +27,8 @@ def bag(
 
     dropout: share of units dropped in training; token_dropout: of the tokens of a row.
     """
+    if tuple(input_shape) != (2,):
+        raise ValueError("plain tokens: bag takes each with its weight; say data.tokens=ngrams, or preset=text-cnn")
     return Bag(num_tokens, num_outputs, width, hidden, dropout, token_dropout)
 
 

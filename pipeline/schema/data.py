@@ -31,9 +31,13 @@ class DataConfig(Section):
     """Suffixes of files that are samples of the kind, though beside images they are none: of texts."""
     beside_files: ClassVar[frozenset[str]] = frozenset()
     """Suffixes of files that lie beside samples of the kind, and are none: further to texts and tables."""
+    unmixed: ClassVar[str | None] = None
+    """What samples of the kind are that keeps any two of them from being mixed (MixUp, CutMix); None: nothing, as such."""
 
-    needs: ClassVar[Mapping[str, str]] = {}
-    """Modules that reading the kind needs and no project has by itself, and what to say where one is not installed."""
+    @property
+    def needs(self) -> Mapping[str, str]:
+        """Modules that reading the data needs and no project has by itself, and what to say where one is not installed."""
+        return {}
 
     @classmethod
     def form(cls, shape: Sequence[int], lengths: Sequence[int] | None) -> str | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.data.dataset import Manifest, Task
 from pipeline.errors import ConfigError
 from pipeline.kinds.inputs import Taken, taken
+from pipeline.kinds.keys import keys_of
 from pipeline.kinds.kind import BUILT_IN
 from pipeline.kinds.views import mirror_of, views_of
 from pipeline.metrics import MEASURES, Measure
@@ -114,7 +115,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
     _check_task(model, train, data)
     _check_layers(model, batch_size)
     precision = _precision(model, train, device or device_type(train.device))
-    check_pictures(train, data.kind)
+    check_kind(train, data.kind)
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes or data.targets))
     inputs = taken(data.kind, data.fit, data.shape, data.lengths)
@@ -275,10 +276,14 @@ def _forget(key: str) -> str:
     return f", or forget it, if it was said, with `regatta run '~{key}'`"
 
 
-def check_pictures(train: TrainConfig, kind: str) -> None:
-    """ConfigError where boxes are to be pasted, or mirror images judged, and samples have none."""
+def check_kind(train: TrainConfig, kind: str) -> None:
+    """ConfigError where samples are to be mixed, boxes pasted or mirror images judged that no data of the kind have."""
     if train.tta == "mirrored" and mirror_of(kind) is None:
         raise ConfigError(f"train.tta = 'mirrored': data of kind {kind} has no mirror image; say train.tta=none")
+    if reason := keys_of(kind).DATA.unmixed:
+        for name in ("mixup", "cutmix"):
+            if value := getattr(train, name):
+                raise ConfigError(f"train.{name} = {value}: {reason} can't be mixed; say train.{name}=0")
     if train.cutmix and not hasattr(views_of(kind), "pasted"):
         raise ConfigError(f"train.cutmix = {train.cutmix}: data of kind {kind} has no boxes to paste; say train.cutmix=0")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import ClassVar
 
 import pytest
 from sound_samples import audio_config
@@ -13,7 +15,9 @@ from pipeline.kinds.keys import check_installed
 
 
 class Lacking(AudioData):
-    needs = MappingProxyType({"json": "the standard library has it", "no_module_of_this_name": INSTALL})
+    needs: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"json": "the standard library has it", "no_module_of_this_name": INSTALL}
+    )
 
 
 def test_what_reading_needs_and_is_not_installed_is_told() -> None:

@@ -19,7 +19,7 @@ from pipeline.model.predictor import load_predictor
 from pipeline.runs.record import publish
 from pipeline.stages.evaluate import predict, who_answers
 from pipeline.stages.train import members_of
-from pipeline.train.program import check_pictures, program_of
+from pipeline.train.program import check_kind, program_of
 
 
 def test_each_network_is_found_again_in_the_file_of_all():
@@ -92,4 +92,4 @@ def test_a_mirrored_run_is_judged_as_it_answers(digits):
 
 def test_rows_of_a_table_have_no_mirror_image():
     with pytest.raises(ConfigError, match=r"train\.tta = 'mirrored': data of kind table has no mirror image"):
-        check_pictures(configs(train__tta="mirrored")[1], "table")
+        check_kind(configs(train__tta="mirrored")[1], "table")

@@ -19,6 +19,8 @@ TAKEN = {
     "vit": Taken((3, 32, 32)),
     "spectrogram": Taken((1, 40, 98)),
     "bag": Taken((2,), (1, 5, 9), 50, weighted=True),
+    "textcnn": Taken((), (1, 5, 9), 50),
+    "transformer": Taken((), (1, 5, 9), 50),
 }
 
 
@@ -126,3 +128,38 @@ def test_vit_cuts_images_without_a_rest():
     assert made((3, 64, 96), 10, patch=16)(torch.randn(2, 3, 64, 96)).shape == (2, 10)
     with pytest.raises(ValueError, match=r"patch = 6: images of 32 x 32 are cut without a rest by \[2, 4, 8, 16, 32\]"):
         made((3, 32, 32), 10, patch=6)
+
+
+@pytest.mark.parametrize("name", ["textcnn", "transformer"])
+def test_networks_of_tokens_answer_a_row_the_same_whatever_stands_beside_it(name):
+    torch.manual_seed(0)
+    net = networks.function(name)((), 3, num_tokens=9).eval()
+    x = torch.tensor([[1, 2, 3, 0, 0, 0, 0], [4, 5, 6, 7, 8, 1, 2]])
+    both = net(x, torch.tensor([3, 7]))
+    torch.testing.assert_close(net(x[:1, :3], torch.tensor([3])), both[:1])
+    filled = torch.tensor([[1, 2, 3, 8, 8, 8, 8]])
+    torch.testing.assert_close(net(filled, torch.tensor([3])), both[:1])
+    assert not torch.allclose(net(x[:1, [2, 1, 0]], torch.tensor([3])), both[:1], atol=1e-4)  # order counts
+    assert net(x[:1, :1], torch.tensor([1])).isfinite().all()
+    with pytest.raises(
+        ValueError, match=f"rows of items of shape \\(2,\\): {name} takes tokens in their order; say data.tokens"
+    ):
+        networks.function(name)((2,), 3, num_tokens=9)
+
+
+def test_a_convolution_sees_its_window_and_nothing_else():
+    torch.manual_seed(0)
+    net = networks.function("textcnn")((), 2, num_tokens=9, width=4, channels=3, windows=[3]).eval()
+    found = net(torch.tensor([[5, 2, 7]]), torch.tensor([3]))
+    weight, bias, around = net.windows[0].weight, net.windows[0].bias, torch.zeros(5, 4)
+    around[1:4] = net.embedding[[5, 2, 7]]
+    places = torch.stack([torch.einsum("oij,ji->o", weight, around[i : i + 3]) + bias for i in range(3)])
+    heard = torch.nn.functional.gelu(places)
+    torch.testing.assert_close(found[0], net.output(torch.cat([heard.mean(0), heard.amax(0)])))
+
+
+def test_a_transformer_has_whole_heads_and_a_bag_no_plain_tokens():
+    with pytest.raises(ValueError, match="width = 20: a multiple of twice the heads, 8"):
+        networks.function("transformer")((), 2, num_tokens=9, width=20)
+    with pytest.raises(ValueError, match=r"plain tokens: bag takes each with its weight; say data\.tokens=ngrams"):
+        networks.function("bag")((), 2, num_tokens=9)

@@ -24,8 +24,9 @@ def baselines(fit: Fit, shape: Sequence[int]) -> Sequence[Seen]:
             return statistics(np.stack([log_mel(row[0], spectral(recipe)) for row in rows]))
         return statistics(rows[:, 0].astype(np.float32))
 
-    words = f"log-mel statistics (mean, deviation, change, {PARTS} parts of the time)"
-    return (Seen("log-mel", words, "linear", features),)
+    each = "" if recipe.hop is None else " of each window, averaged over its file"
+    words = f"log-mel statistics (mean, deviation, change, {PARTS} parts of the time){each}"
+    return (Seen("log-mel", words, "linear", features, windows=True),)
 
 
 def statistics(values: NDArray[np.float32]) -> NDArray[np.float32]:

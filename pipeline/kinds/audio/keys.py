@@ -29,7 +29,6 @@ class AudioData(DataConfig):
     """`data.*` of sounds."""
 
     content_key = "audio"
-    needs: ClassVar[Mapping[str, str]] = {"soundfile": INSTALL}
     beside_files: ClassVar[frozenset[str]] = frozenset(
         {"png", "jpg", "jpeg", "svg", "textgrid", "lab", "eaf", "srt", "vtt", "mid", "midi", "npy", "npz", "mat", "cue", "m3u"}
     )
@@ -60,6 +59,11 @@ class AudioData(DataConfig):
     """Longer ones are not decoded."""
     audio: str
     """Column of the sound (bytes, array or file path) in a table."""
+
+    @property
+    def needs(self) -> Mapping[str, str]:
+        """As the base has it."""
+        return {"soundfile": INSTALL}
 
     @classmethod
     def form(cls, shape: Sequence[int], lengths: Sequence[int] | None) -> str:

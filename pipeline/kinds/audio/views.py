@@ -89,7 +89,7 @@ def view_parameters(ids: U64, numbers: NDArray[np.int64], policy: AudioPolicy, s
     num_times, num_mels = policy.time_masks * (policy.time_mask > 0), policy.mel_masks * (policy.mel_mask > 0)
     u = keyed.view_draws(policy.seed, ids, numbers, _FIRST + 2 * (num_times + num_mels))
     either = 2 * u - 1
-    masks = u[:, _FIRST:].reshape(len(u), -1, 2)
+    masks = u[:, _FIRST:].reshape(len(u), num_times + num_mels, 2)
     return Drawn(
         np.rint(either[:, _SHIFT] * policy.shift * shape[-1]).astype(np.int64),
         either[:, _GAIN] * policy.gain,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.schema.augment import AugmentConfig, Probability
 from pipeline.schema.data import DataConfig
 from pipeline.wording import from_to
 
 Names = list[Annotated[str, Field(min_length=1)]]
-VARIED = ("data.vocabulary",)
+INSTALL = "data.tokens = bytepairs needs tokenizers: say `pip install tokenizers`"
+VARIED = ("data.vocabulary", "data.tokens", "data.length", "data.pairs")
 OPERATIONS = ("synonyms", "insert", "swap", "delete")
 
 
@@ -23,6 +24,7 @@ class TextData(DataConfig):
     in_cells = True
     takes_synonyms = True
     sample_files = frozenset({"txt"})
+    unmixed = "texts, rows of different lengths,"
 
     size: None
     """Texts have none."""
@@ -32,6 +34,23 @@ class TextData(DataConfig):
     """Names of the columns of a CSV without a line that names them; null: its first line does."""
     vocabulary: Literal["learned", "hashed"]
     """learned: the n-grams of the training texts; hashed: none is kept, all share a fixed number of places."""
+    tokens: Literal["ngrams", "words", "characters", "bytepairs"]
+    """ngrams: a bag of weighted ones; others: sequences of tokens in their order."""
+    length: Annotated[int, Field(ge=1, le=65_536)]
+    """Tokens of a sequence; of longer ones the beginning is taken."""
+    pairs: Annotated[int, Field(ge=257, le=100_000)]
+    """How many byte pairs there are, the 256 bytes and the one for nothing among them."""
+
+    @model_validator(mode="after")
+    def _has_no_words_to_hide(self) -> Self:
+        if self.tokens == "bytepairs" and self.vocabulary == "hashed":
+            raise ValueError("vocabulary = hashed: byte pairs are parts of words, which a model keeps; say tokens=words")
+        return self
+
+    @property
+    def needs(self) -> Mapping[str, str]:
+        """As the base has it."""
+        return {"tokenizers": INSTALL} if self.tokens == "bytepairs" else {}
 
     @classmethod
     def form(cls, shape: Sequence[int], lengths: Sequence[int] | None) -> str:

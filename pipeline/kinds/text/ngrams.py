@@ -22,7 +22,7 @@ VERSION = 1
 _BASE, _ONE, _TWO = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _END = np.uint64(0xD6E8FEB86659FD93)
 """What stands at both ends of a word."""
-_OF_WORD, _OF_PAIR, _OF_PART = 101, 102, 0
+_OF_WORD, _OF_PAIR, _OF_CHARACTER, _OF_PART = 101, 102, 103, 0
 INSIDE = {WORD: (3, 4, 5), HANGUL: (1, 2, 3), DENSE: (1, 2, 3)}
 """Characters of an n-gram inside a word with its signs and its ends, or inside a run of a script without spaces."""
 
@@ -41,11 +41,33 @@ class Found(NamedTuple):
 
 def ngrams(texts: Sequence[bytes]) -> Found:
     """All n-grams of texts in UTF-8 without zeros."""
-    codes = np.frombuffer(b"\0".join(texts).decode("utf-8").lower().encode("utf-32-le"), np.uint32)
+    codes, rows = _codes(b"\0".join(texts).decode("utf-8").lower())
     kinds, mixed = class_of(codes), _mixed(codes.astype(np.uint64))
-    rows = np.cumsum(codes == 0)
     parts = [*_words(kinds, mixed, rows), *_insides(kinds, mixed, rows)]
     return Found(np.concatenate([part.rows for part in parts]), np.concatenate([part.numbers for part in parts]))
+
+
+def words(texts: Sequence[bytes]) -> Found:
+    """Words and signs in their order, upper and lower case being one; of scripts without spaces each character."""
+    codes, rows = _codes(b"\0".join(texts).decode("utf-8").lower())
+    kinds = class_of(codes)
+    kinds = np.where(kinds == DENSE, SIGN, kinds)
+    starts = _starts(kinds)
+    sums = _sums(_mixed(codes.astype(np.uint64)), starts, _ends(kinds))
+    return Found(rows[starts], _numbered(sums, _OF_WORD))
+
+
+def characters(texts: Sequence[bytes]) -> Found:
+    """All characters as they are, white space too."""
+    codes, rows = _codes(b"\0".join(texts).decode("utf-8"))
+    inside = codes != 0
+    return Found(rows[inside], _numbered(_mixed(codes[inside].astype(np.uint64)), _OF_CHARACTER))
+
+
+def _codes(text: str) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Code points of texts with a zero between two of them, and of which text each is."""
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    return codes, np.cumsum(codes == 0)
 
 
 def _mixed(x: U64) -> U64:

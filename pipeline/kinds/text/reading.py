@@ -15,7 +15,7 @@ from pipeline.errors import DataError
 from pipeline.kinds.arrow import text_numbers
 from pipeline.kinds.kind import BadSampleError, Content, Contents, Fit, Layout, loaded
 from pipeline.kinds.reading import Decoded, Facts, Inspected, Laid, content_number
-from pipeline.kinds.text import synonyms, vocabulary
+from pipeline.kinds.text import synonyms, tokens, vocabulary
 from pipeline.kinds.text.cleaning import CONTROLS, MOST_BYTES, cleaned, decoded
 from pipeline.kinds.text.keys import TextData
 from pipeline.wording import counted
@@ -91,7 +91,9 @@ def lay(facts: Facts, survey: None, data: TextData, name: Callable[[int], str]) 
     num = int((facts[:, _CONTROLS] != 0).sum())
     have = f"{counted(num, 'text')} {'has' if num == 1 else 'have'}"
     notes = [f"{have} control characters, which are left out, such as that of {name(_first(facts))}"] if num else []
-    details = {"vocabulary": data.vocabulary, "synonyms": data.synonyms}
+    details: dict[str, Any] = {"vocabulary": data.vocabulary, "synonyms": data.synonyms}
+    if data.tokens != "ngrams":
+        details["tokens"] = {"how": data.tokens, "length": data.length, "pairs": data.pairs}
     return Laid(Layout((), np.dtype(np.uint8), ragged=True, details=details), notes)
 
 
@@ -120,24 +122,50 @@ def decode_batch(contents: Contents, numbers: keyed.U64, data: TextData, layout:
 
 
 def fit(rows: Iterator[NDArray[Any]], layout: Layout) -> tuple[Fit, list[str]]:
-    """The vocabulary of the training texts, and the synonyms of their words."""
-    hashed, given = layout.details["vocabulary"] == "hashed", layout.details["synonyms"]
-    words = Counter[str]()
-    known, num = vocabulary.learned(_counted((row.tobytes() for row in rows), words if given else None), hashed=hashed)
+    """The vocabulary of the training texts, and the synonyms of their words; of sequences what tokens there are."""
+    hashed, given, asked = layout.details["vocabulary"] == "hashed", layout.details["synonyms"], layout.details.get("tokens")
+    words, kept = Counter[str](), list[bytes]()
+    texts = _counted((row.tobytes() for row in rows), words if given else None, kept if asked else None)
+    known, num = vocabulary.learned(texts, hashed=hashed)
     if not num:
         raise DataError("no n-gram occurs in two training texts, so there is nothing to learn; give more texts")
-    notes = [] if hashed or num == known.size - 1 else [
-        f"{num:,} n-grams occur in two training texts or more; the {known.size - 1:,} that occur in most are known"
-    ]  # fmt: skip
-    if not given:
-        return known.kept(), notes
-    found, told = synonyms.of_words(Path(given), words)
-    return {**known.kept(), "synonyms": found, "synonyms_told": told}, [*notes, told]
+    found, notes = known.kept(), list[str]()
+    if asked:
+        found["tokens"] = tokens.learned(iter(kept), **asked, hashed=hashed)
+        notes += _token_notes(found["tokens"], kept)
+    elif not hashed and num != known.size - 1:
+        notes.append(
+            f"{num:,} n-grams occur in two training texts or more; the {known.size - 1:,} that occur in most are known"
+        )
+    if given:
+        found["synonyms"], found["synonyms_told"] = synonyms.of_words(Path(given), words)
+        notes.append(found["synonyms_told"])
+    return found, notes
 
 
-def _counted(texts: Iterator[bytes], words: Counter[str] | None) -> Iterator[bytes]:
-    """The texts, their words counted on the way."""
+def _token_notes(kept: dict[str, Any], texts: Sequence[bytes]) -> list[str]:
+    """How many tokens are known, and how many training texts are longer than what is taken of them."""
+    whole, cut, unknown, num = tokens.sequences({**kept, "length": MOST_BYTES}), 0, 0, 0
+    for portion in vocabulary.portions(iter(texts)):
+        found = whole(portion)
+        cut += int((found.lengths > kept["length"]).sum())
+        unknown, num = unknown + int((found.tokens == vocabulary.NOTHING).sum()), num + len(found.tokens)
+    are_not = f"{100 * unknown / num:.1f} % of those of the training texts are not"
+    said = f"{tokens.size(kept) - 1:,} {_TOKENS[kept['how']]} are known; {are_not}"
+    if not cut:
+        return [said]
+    have = f"{counted(cut, 'training text')} {'has' if cut == 1 else 'have'}"
+    return [said, f"{have} more than {kept['length']} of them, and only the beginning is taken (data.length)"]
+
+
+_TOKENS = {"words": "words", "characters": "characters", "bytepairs": "byte pairs"}
+
+
+def _counted(texts: Iterator[bytes], words: Counter[str] | None, kept: list[bytes] | None) -> Iterator[bytes]:
+    """The texts, their words counted on the way, or they themselves kept."""
     for text in texts:
         if words is not None:
             words.update(synonyms.words_of(text.decode()))
+        if kept is not None:
+            kept.append(text)
         yield text

@@ -38,6 +38,7 @@ def test_a_view_is_the_same_in_any_batch(recipe: Recipe, changes: dict[str, floa
     whole = batch_views(stored, IDS, NUMBERS, policy, fit)
     assert (whole.shape, whole.dtype) == (stored.shape, stored.dtype)
     assert not torch.equal(whole, stored)
+    assert len(batch_views(stored[:0], IDS[:0], NUMBERS[:0], policy, fit)) == 0  # a shard of a small last batch
     for size in (1, 3, 7):
         parts = [
             batch_views(stored[at : at + size], IDS[at : at + size], NUMBERS[at : at + size], policy, fit)

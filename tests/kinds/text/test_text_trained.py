@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from team_helpers import check_shared, one_thread
 from text_samples import policy, reviews, write_jsonl
-from training_helpers import equal, gone_on, interrupted, train_to_end, untimed
+from training_helpers import equal, gone_on, interrupted, train_to_end
 
 from pipeline.baselines.fitting import fitted_baselines
 from pipeline.config import composed
@@ -28,6 +25,8 @@ from pipeline.train.program import program_of
 from pipeline.train.training import Training
 from pipeline.train.tree import Team
 
+__all__ = ["one_thread"]
+
 CPU = torch.device("cpu")
 Build = Callable[..., Dataset]
 
@@ -37,10 +36,18 @@ def films(tmp_path: Path, build_texts: Build) -> Dataset:
     return build_texts(path=str(write_jsonl(tmp_path / "films.jsonl", reviews(240))))
 
 
-def trained_on(data: Dataset, views: Views, team: Team | None = None, **changes: Any) -> Training:
-    keys = composed(overrides=["data=text"])
+SMALL = {
+    "text": {"width": 16, "hidden": 16},
+    "textcnn": {"width": 16, "channels": 8},
+    "transformer": {"width": 16, "heads": 2},
+}
+
+
+def trained_on(data: Dataset, views: Views, team: Team | None = None, network: str = "text", **changes: Any) -> Training:
+    recipe = "text" if network == "text" else "tokens"
+    keys = composed(overrides=["data=text", f"model={network}", f"train={recipe}"])
     train = keys["train"] | {"epochs": 3, "batch_size": 32, "shards": 4} | changes
-    small = keys["model"] | {"keys": keys["model"]["keys"] | {"width": 16, "hidden": 16}}
+    small = keys["model"] | {"keys": keys["model"]["keys"] | SMALL[network]}
     program, lane = program_of(validated(ModelConfig, small, "model"), validated(TrainConfig, train, "train"), data.manifest)
     return Training(program, [lane], data, [views], CPU, team)
 
@@ -68,6 +75,31 @@ def test_it_resumes_exactly_at_any_step(films: Dataset, tmp_path: Path, changes:
         assert equal(whole, 0, gone_on(interrupted(first, after), second)), after
 
 
+@pytest.mark.parametrize(("network", "tokens"), [("textcnn", "words"), ("transformer", "characters"), ("textcnn", "bytepairs")])
+def test_tokens_in_their_order_are_learned_and_resume_exactly(
+    network: str, tokens: str, tmp_path: Path, build_texts: Build
+) -> None:
+    rows = [(text if i % 2 else " ".join(reversed(text.split())), ("as it is", "backwards")[i % 2 == 0])
+            for i, (text, _) in enumerate(reviews(240))]  # fmt: skip
+    data = build_texts(path=str(write_jsonl(tmp_path / "t.jsonl", rows)), tokens=tokens, pairs=300, length=24)
+    views = views_of(data, tmp_path / "v", delete=0.1)
+    recipe = {"network": network, "shards": 2, "epochs": 4, "learning_rate": 0.01}
+    whole = train_to_end(trained_on(data, views, **recipe))
+    first, second = (trained_on(data, views, **recipe) for _ in range(2))
+    assert equal(whole, 0, gone_on(interrupted(first, whole.steps_per_epoch + 1), second))
+    if tokens != "characters":  # too short a training for them
+        assert whole.judged(data.split("test"))[0]["accuracy"] > 0.9
+
+
+def test_hashed_ones_are_learned_too(tmp_path: Path, build_texts: Build) -> None:
+    path = str(write_jsonl(tmp_path / "films.jsonl", reviews(240)))
+    for network, tokens in (("text", "ngrams"), ("textcnn", "words")):
+        data = build_texts(path=path, vocabulary="hashed", tokens=tokens)
+        recipe = {"network": network, "shards": 1, "learning_rate": 0.01}
+        training = train_to_end(trained_on(data, views_of(data, tmp_path / f"v-{tokens}"), **recipe))
+        assert training.judged(data.split("test"))[0]["accuracy"] > 0.95
+
+
 def test_inputs_that_are_kept_are_those_that_are_made_each_time(
     films: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,31 +111,26 @@ def test_inputs_that_are_kept_are_those_that_are_made_each_time(
     assert equal(kept, 0, train_to_end(each_time))
 
 
-def _worker(rank: int, size: int, port: int, folder: str, views: str, out: str, tests: str) -> None:
-    sys.path.insert(0, tests)
-    torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    dist.init_process_group("gloo", rank=rank, world_size=size)
-    trained = train_to_end(trained_on(open_dataset(Path(folder)), open_views(Path(views)), Team(rank, size)))
-    torch.save({"flat": trained.net.flat, "best": trained.best.flat}, f"{out}/{rank}.pt")
-    Path(out, f"{rank}.txt").write_text(repr([untimed(rows) for rows in trained.rows]))
-    dist.destroy_process_group()
+def shared(folder: str, views: str, network: str, team: Team | None = None) -> Training:
+    return trained_on(open_dataset(Path(folder)), open_views(Path(views)), team, network)
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_workers_give_the_bits_of_one(films: Dataset, tmp_path: Path, request: pytest.FixtureRequest, size: int) -> None:
-    before = torch.get_num_threads()
-    request.addfinalizer(lambda: torch.set_num_threads(before))
-    torch.set_num_threads(1)
-    alone = train_to_end(trained_on(films, views_of(films, tmp_path / "v", delete=0.2)))
-    port, tests = 31500 + (os.getpid() + 400 * size) % 1000, str(Path(__file__).parents[2])
-    mp.spawn(_worker, (size, port, str(films.path), str(tmp_path / "v"), str(tmp_path), tests), nprocs=size)
-    for rank in range(size):
-        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        assert torch.equal(found["flat"], alone.net.flat)
-        assert torch.equal(found["best"], alone.best.flat)
-        assert (tmp_path / f"{rank}.txt").read_text() == repr([untimed(rows) for rows in alone.rows])
+@pytest.mark.parametrize(
+    ("size", "network", "tokens"),
+    [
+        (2, "text", "ngrams"),
+        pytest.param(4, "text", "ngrams", marks=pytest.mark.slow),
+        pytest.param(2, "textcnn", "words", marks=pytest.mark.slow),
+        pytest.param(4, "transformer", "bytepairs", marks=pytest.mark.slow),
+    ],
+)
+def test_workers_that_stop_and_go_on_give_the_bits_of_one(
+    tmp_path: Path, build_texts: Build, one_thread: None, size: int, network: str, tokens: str
+) -> None:
+    films = build_texts(path=str(write_jsonl(tmp_path / "films.jsonl", reviews(240))), tokens=tokens, pairs=300)
+    alone = train_to_end(trained_on(films, views_of(films, tmp_path / "v", delete=0.2), network=network))
+    check_shared(size, alone, shared, (str(films.path), str(tmp_path / "v"), network), tmp_path)
 
 
 def test_numbers_are_learned_from_texts(tmp_path: Path, build_texts: Build) -> None:
