@@ -16,6 +16,7 @@ from pipeline.artifacts import STAGES
 ROOT = Path(__file__).resolve().parent.parent
 AFTER = {
     "data": STAGES,
+    "data.kind": ("code", *STAGES),
     "prepare": STAGES,
     "augment": ("augment", "train", "evaluate", "study", "report"),
     "model": ("train", "evaluate", "study", "report"),
