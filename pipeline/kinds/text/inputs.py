@@ -51,10 +51,8 @@ def num_tokens(fit: Fit) -> int:
 
 
 def meanings(fit: Fit) -> list[Any]:
-    """Of each place its n-gram's number; of those that several n-grams share, the place."""
-    known = Vocabulary.of(fit)
-    shared = range(known.size - 1 - len(known.numbers))
-    return [None, *known.numbers.tolist(), *(("shared", known.bits, place) for place in shared)]
+    """What has each place: an n-gram or a token."""
+    return tokens.meanings(fit["tokens"]) if "tokens" in fit else Vocabulary.of(fit).meanings()
 
 
 def weighted(fit: Fit) -> bool:

@@ -46,6 +46,14 @@ def size(kept: Mapping[str, Any]) -> int:
     return len(_tokenizer(kept["tokenizer"]).get_vocab()) if kept["how"] == "bytepairs" else Vocabulary.of(kept).size
 
 
+def meanings(kept: Mapping[str, Any]) -> list[Any]:
+    """Of each token what it stands for."""
+    if kept["how"] != "bytepairs":
+        return Vocabulary.of(kept).meanings()
+    places = _tokenizer(kept["tokenizer"]).get_vocab()
+    return sorted(places, key=lambda token: places[token])
+
+
 def sequences(kept: Mapping[str, Any]) -> Callable[[Sequence[bytes]], Sequences]:
     """From texts in UTF-8 to their tokens, by what was kept; of long ones the beginning."""
     if kept["how"] == "bytepairs":

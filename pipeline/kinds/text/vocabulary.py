@@ -91,6 +91,11 @@ class Vocabulary:
             at, waiting = at[on] + 1, waiting[on]
         return found
 
+    def meanings(self) -> list[Any]:
+        """Of each place its n-gram's number; of those that several n-grams share, the place itself."""
+        shared = range(self.size - 1 - len(self.numbers))
+        return [None, *self.numbers.tolist(), *(("shared", self.bits, place) for place in shared)]
+
     def bags(self, texts: Sequence[bytes]) -> Bags:
         """What each of some texts holds."""
         rows, numbers = ngrams(texts)

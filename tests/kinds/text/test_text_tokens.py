@@ -126,3 +126,19 @@ def test_of_no_text_there_is_nothing() -> None:
         assert (len(found), len(found.items)) == (0, 0)
     drawn = batch_views(none, np.zeros(0, np.uint64), np.zeros(0, np.int64), policy(delete=0.2), fits[0])
     assert (len(drawn), len(drawn.items)) == (0, 0)
+
+
+@pytest.mark.parametrize("how", ["words", "characters", "bytepairs"])
+def test_what_a_token_stands_for_is_the_same_wherever_it_is_known(how: str) -> None:
+    one, other = (
+        tokens.learned(iter([text.encode() for text in texts] * 2), how, length=99, pairs=300, hashed=False)
+        for texts in (TEXTS, [*TEXTS, "a zebra before all others: 1 2 3"])
+    )
+    known, more = tokens.meanings(one), tokens.meanings(other)
+    assert [len(known), len(more)] == [tokens.size(one), tokens.size(other)]
+    assert len(set(more)) == len(more)
+    text = [TEXTS[0].encode()]
+    here, there = (tokens.sequences(kept)(text).tokens for kept in (one, other))
+    if how != "bytepairs":  # whose pairs depend on all texts
+        assert [known[place] for place in here] == [more[place] for place in there]
+    assert set(known) & set(more) - {None}
