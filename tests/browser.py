@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class Page:
 async def opened(address: str) -> AsyncIterator[Page]:
     """A page while the block runs."""
     assert CHROMIUM
-    with tempfile.TemporaryDirectory() as folder:
+    with _profile() as folder:
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={folder}"]
         process = subprocess.Popen([CHROMIUM, *flags, "about:blank"], stderr=subprocess.DEVNULL)
         try:
@@ -101,6 +102,19 @@ async def opened(address: str) -> AsyncIterator[Page]:
         finally:
             process.terminate()
             process.wait(WAIT_S)
+
+
+@contextmanager
+def _profile() -> Iterator[str]:
+    """The browser's folder. Its helper processes outlive it by a moment, and write there: removed until it is gone."""
+    folder = tempfile.mkdtemp()
+    try:
+        yield folder
+    finally:
+        end = time.monotonic() + WAIT_S
+        while os.path.exists(folder):
+            shutil.rmtree(folder, ignore_errors=time.monotonic() < end)
+            time.sleep(0.05)
 
 
 async def _port(file: Path) -> int:

@@ -132,8 +132,7 @@ def test_the_users_code_is_part_of_its_own_kinds_datasets_alone(own):
     assert before != "c"
     (own / "extensions.py").write_text((own / "extensions.py").read_text().replace("10**6", "10**7"))
     extensions.closure.code_digest.cache_clear()
-    extensions.closure._tree.cache_clear()
-    extensions.closure._said.cache_clear()
+    extensions.closure._read.cache_clear()
     assert code_for("series", "c") != before
 
 
