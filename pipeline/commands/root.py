@@ -66,12 +66,28 @@ def said_from_root(overrides: Sequence[str], stood: Path) -> list[str]:
 
 def _said_from_root(override: str, stood: Path) -> str:
     if (run := path_said(override, [RUN_KEY])) is not None:
-        return f"{run[0]}={run_said(run[1], stood)}"
+        return f"{run[0]}={_start_said(run[1], stood)}"
     if (said := path_said(override, FILE_KEYS)) is None:
         return override
     (key, value), path = override.split("=", 1), path_from_root(said[1], stood)
     # In the quotes that it has, if any; one that is the same from everywhere stays in the user's words.
     return override if path.is_absolute() and said[1][0] in "~/" else f"{key}={value.replace(said[1], str(path))}"
+
+
+def _start_said(word: str, stood: Path) -> str:
+    """A finished run by its whole name: said by its folder, its name or the beginning of it."""
+    from pipeline.artifacts import runs_root
+    from pipeline.runs.weights import run_to_start_from
+
+    if os.sep not in word:
+        return run_to_start_from(word)
+    path = Path(os.path.abspath(stood / Path(word).expanduser()))
+    if path.parent != runs_root().absolute():
+        raise ConfigError(
+            f"{RUN_KEY} = {word}: no run of this project, which are in {runs_root()}/; a model from elsewhere becomes one "
+            f"by `cp -r {word} {runs_root()}/NAME`"
+        )
+    return run_to_start_from(path.name)
 
 
 def path_from_root(path: str, stood: Path) -> Path:

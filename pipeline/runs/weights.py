@@ -27,6 +27,13 @@ class Source:
     tensors: Mapping[str, NDArray[np.float32]]
 
 
+def run_to_start_from(run: str) -> str:
+    """The whole name of a finished run, by that or by the beginning of it; ConfigError where there is none to start from."""
+    for name in ("model.json", "best.safetensors"):
+        path = _file(run, name)
+    return path.parent.name
+
+
 def best_digest(run: str) -> str:
     """Of the best weights that a run of this name has; ConfigError where there are none."""
     return artifacts.file_digest(_file(run, "best.safetensors"))
@@ -45,7 +52,7 @@ def _file(run: str, name: str) -> Path:
     try:
         folder = run_named(run)
     except ConfigError as error:
-        raise ConfigError(f"{KEY} = {error}; `regatta run '~{KEY}'` forgets it") from None
+        raise ConfigError(f"{KEY} = {error}; `regatta run '~{KEY}' '~model.freeze'` starts from nothing") from None
     if not (path := folder.path / name).exists():
         state = folder.read().get("state")
         why = f"it is {state}" if state != "finished" else f"it has no {name}, which an older version did not keep"

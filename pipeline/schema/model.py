@@ -95,7 +95,10 @@ class ModelConfig(Section):
 
     def _nothing_held(self) -> Iterator[str]:
         if self.freeze and self.init_from is None:
-            yield f"freeze = {self.freeze}: without init_from there is nothing to leave as it is; say model.init_from=RUN"
+            yield (
+                f"freeze = {self.freeze}: without init_from there is nothing to leave as it is; forget it with "
+                "`regatta run '~model.freeze'`, or say model.init_from=RUN"
+            )
 
     def _unknown(self) -> Iterator[str]:
         """What is no network, or not so. Imports torch and `extensions.py`, which only a module needs."""

@@ -24,7 +24,7 @@ from pipeline.runs.weights import KEY, Source, source_named
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.train.groups import Factors
-from pipeline.wording import counted, first_of
+from pipeline.wording import counted, first_of, so_many
 
 GREY, COLOURS = 1, 3
 """Channels of an image."""
@@ -218,17 +218,18 @@ class _Fitting:
     def _notes(self, tokens: frozenset[str], taken: Mapping[str, Taken]) -> Iterator[str]:
         there, here = self._channels
         if there != here:
-            yield f"the first convolution's {there} input channels taken for {here}"
+            yield f"the first convolution's weights of {counted(there, 'channel')} taken for {here}"
         if tokens & taken.keys():
             _, known = self._places
             yield f"{int(known.sum()):,} of {len(known):,} tokens were known there"
 
     def _misfit(self, problems: list[str]) -> str:
         more = f" and {len(problems) - 5:,} more" if len(problems) > 5 else ""
-        shape = "x".join(map(str, self.source.described["input"]["shape"]))
+        there, here = ("x".join(map(str, shape)) for shape in (self.source.described["input"]["shape"], self.data.shape))
+        other = f", these are of {here} (data.size)" if there != here else ""
         return (
             f"{KEY} = {self.source.run}: another network than this one: {'; '.join(problems[:5])}{more}. It was trained on "
-            f"samples of {shape}{self._other_keys()}; choose the same, or another run"
+            f"samples of {there}{other}{self._other_keys()}; choose the same, or another run"
         )
 
     def _other_keys(self) -> str:
@@ -266,10 +267,10 @@ def _held(layout: Layout, freeze: int, new: list[str]) -> tuple[str, ...]:
     old = [name for name, slots in there.items() if not any(slot.name in new for slot in slots)]
     most = min(len(old), len(there) - 1)
     if freeze > most:
-        raise ConfigError(
-            f"model.freeze = {freeze}: at most {most} here, and something must be trained; the blocks are "
-            f"{', '.join(there)}, of which {', '.join(new) or 'none'} is new"
-        )
+        fresh = [name for name in there if name not in old]
+        are_new = so_many(len(fresh), f"{fresh[0]} is new", f"{', '.join(fresh)} are new") if fresh else ""
+        why = f"of which {are_new}" if fresh else "and the last one must be trained"
+        raise ConfigError(f"model.freeze = {freeze}: at most {most} here; the blocks are {', '.join(there)}, {why}")
     return tuple(slot.name for name in list(there)[:freeze] for slot in there[name])
 
 

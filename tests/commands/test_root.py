@@ -82,9 +82,6 @@ def test_data_beside_the_project_becomes_a_link(
         ("cluster.token_path=token", "cluster.token_path=below/token"),
         ("data.path=path", "data.path=below/path"),
         ("data.size=8", "data.size=8"),
-        ("model.init_from=../runs/20261126-101500-3fa4c0de", "model.init_from=20261126-101500-3fa4c0de"),
-        ("model.init_from='runs/20261126-101500-3fa4c0de/'", "model.init_from=20261126-101500-3fa4c0de"),
-        ("model.init_from=20261126-101500-3fa4c0de", "model.init_from=20261126-101500-3fa4c0de"),
         ("model.init_from=null", "model.init_from=null"),
         ("~data.path", "~data.path"),
     ],
@@ -125,3 +122,37 @@ def test_a_folder_that_has_been_removed(project: Path, capsys: pytest.CaptureFix
     Path("../gone").rmdir()
     assert cli.main(["runs"]) == 2
     assert "has been removed; cd to the clone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["../runs/20261126-101500-3fa4c0de/", "20261126-101500-3fa4c0de", "20261126", "{root}/runs/20261126-101500-3fa4c0de"],
+)
+def test_a_run_to_start_from_by_its_folder_its_name_or_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REGATTA_RUNS", raising=False)
+    folder = tmp_path / "runs" / "20261126-101500-3fa4c0de"
+    folder.mkdir(parents=True)
+    for name in ("run.json", "model.json", "best.safetensors"):
+        (folder / name).write_text('{"state": "finished"}')
+    said = f"model.init_from={word.format(root=tmp_path)}"
+    assert said_from_root([said], tmp_path / "below") == ["model.init_from=20261126-101500-3fa4c0de"]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("nonesuch", "model.init_from = nonesuch: is no run of this project; `regatta runs` shows them"),
+        ("artifacts/train", "by `cp -r artifacts/train runs/NAME`"),
+        ("/elsewhere/runs/20261126-101500-3fa4c0de", "no run of this project, which are in runs/"),
+    ],
+)
+def test_what_is_no_run_to_start_from_is_refused_before_it_is_kept(
+    project: Path, word: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (project / "conf" / "overrides.yaml").read_text()
+    assert cli.main(["run", f"model.init_from={word}"]) == 2
+    assert told in capsys.readouterr().err
+    assert (project / "conf" / "overrides.yaml").read_text() == before

@@ -27,15 +27,15 @@ from pipeline.train.training import Training
 SMALL = {"width": 8, "hidden": 8}
 
 
-def configs(**model: Any) -> tuple[ModelConfig, TrainConfig]:
-    keys = composed(CONF, ["data=text"])
-    network = keys["model"] | {"keys": keys["model"]["keys"] | SMALL} | model
+def configs(words: str = "data=text", small: dict[str, Any] = SMALL, **model: Any) -> tuple[ModelConfig, TrainConfig]:
+    keys = composed(CONF, [words])
+    network = keys["model"] | {"keys": keys["model"]["keys"] | small} | model
     train = keys["train"] | {"epochs": 1, "batch_size": 32, "threads": 1}
     return validated(ModelConfig, network, "model"), validated(TrainConfig, train, "train")
 
 
-def source(data: Dataset) -> tuple[str, dict[str, Any]]:
-    model, train = configs()
+def source(data: Dataset, **changes: Any) -> tuple[str, dict[str, Any]]:
+    model, train = configs(**changes)
     folder = fit(model, train, data, NONE, lambda folder: NoTracker())
     publish(folder, folder.path / "published", model, data.manifest, program_of(model, train, data.manifest)[0])
     return folder.id, artifacts.load_tensors(folder.path / "best.safetensors")[0]
@@ -88,3 +88,24 @@ def test_another_width_is_refused(build_texts: Callable[..., Dataset], tmp_path:
     keys = configs()[0].keys | {"width": 16}
     with pytest.raises(ConfigError, match=r"its embedding is \d+ x 8, here it is \d+ x 16"):
         started(data, run, keys=keys)
+
+
+@pytest.mark.parametrize("tokens", ["words", "bytepairs"])
+def test_tokens_in_their_order_keep_what_is_known_of_them(
+    build_texts: Callable[..., Dataset], tmp_path: Path, monkeypatch: Any, tokens: str
+) -> None:
+    monkeypatch.setenv("REGATTA_RUNS", str(tmp_path / "runs"))
+    if tokens == "bytepairs":
+        pytest.importorskip("tokenizers", reason="tokenizers is not installed")
+    network = {"words": "preset=text-cnn", "small": {"width": 8}}
+    there = build_texts(path=texts(tmp_path / "a", reviews(120)), tokens=tokens)
+    here = build_texts(
+        path=texts(tmp_path / "b", [(f"{text} at the harbour", label) for text, label in reviews(60)]), tokens=tokens
+    )
+    run, before = source(there, **network)
+    training = started(here, run, **network)
+    found, [name] = named(training), [name for name in before if "embedding" in name]
+    places = {meaning: place for place, meaning in enumerate(meanings(there.manifest.fit))}
+    known = [(place, places[meaning]) for place, meaning in enumerate(meanings(here.manifest.fit)) if meaning in places]
+    assert 5 < len(known) < len(found[name])
+    assert all(np.array_equal(found[name][place], before[name][other]) for place, other in known)
