@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.artifacts import read_json, stage_dir
 from pipeline.errors import ConfigError, DataError, StorageError
 from pipeline.processes import one_line
 from pipeline.progress import Display
@@ -35,6 +36,9 @@ def predict(options: argparse.Namespace) -> int:
     model = Model.load(folder)
     if model.rule:
         print(f"regatta: answers by evaluate.threshold = {model.rule}", file=sys.stderr, flush=True)
+    if together := _num_together(model):
+        print(f"regatta: answers of one network alone; artifacts/train answers with the mean of {together}, of which it is one",
+              file=sys.stderr, flush=True)  # fmt: skip
     out = options.stood / Path(options.out).expanduser() if options.out else None
     with table_at(out, model, options.top, sys.stdout) as write, _shown(out) as display:
         num, failed, unseen = 0, 0, 0
@@ -53,6 +57,14 @@ def predict(options: argparse.Namespace) -> int:
     if failed:
         print(f"regatta: no answer for {failed:,} of {num + failed:,}", file=sys.stderr, flush=True)
     return DataError.exit_code if failed else 0
+
+
+def _num_together(model: Model) -> int:
+    """Of how many networks the project's own answer is the mean, where this one is one of them; else 0."""
+    own = stage_dir("train") / "model.json"
+    members = read_json(own).get("members", []) if own.exists() else []
+    alone = len(model.predictor.nets) == 1
+    return len(members) if alone and model.described["run"] in [one["id"] for one in members] else 0
 
 
 def folder_of(options: argparse.Namespace) -> Path:

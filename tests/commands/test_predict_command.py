@@ -100,6 +100,18 @@ def test_the_two_files_of_a_model_are_all_it_needs(model: Path, tmp_path: Path, 
 
 
 @pytest.mark.usefixtures("project")
+def test_one_of_several_networks_says_that_it_answers_alone(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = json.loads((model / "train" / "model.json").read_text())["run"]
+    together = Path("artifacts/train/model.json")
+    together.parent.mkdir(parents=True)
+    for members, said in (([own, "other"], True), (["none", "other"], False)):
+        together.write_text(json.dumps({"members": [{"id": run} for run in members]}))
+        assert call(model / "train", model / "photos" / "cat" / "3.png") == 0
+        alone = "answers of one network alone; artifacts/train answers with the mean of 2, of which it is one"
+        assert (alone in capsys.readouterr().err) == said
+
+
+@pytest.mark.usefixtures("project")
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
