@@ -51,7 +51,9 @@ def _named(model: Model) -> dict[str, Any]:
     return {
         "name": own["name"] or own["arch"],
         "run": model.described["run"],
-        "num_parameters": model.described["num_parameters"],
+        "num_parameters": model.described["num_parameters"] * len(model.predictor.nets),
+        "members": len(model.predictor.nets),
+        "mirrored": model.predictor.mirror is not None,
         "weights_sha256": model.predictor.weights,
         "monitor": monitor,
     }

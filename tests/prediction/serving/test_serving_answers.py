@@ -16,7 +16,8 @@ from PIL import Image
 from published import Case, published
 from served import WAIT_S, serving
 
-from pipeline.artifacts import weights_digest
+from pipeline.artifacts import file_digest, load_tensors, read_json, save_tensors, weights_digest, write_json
+from pipeline.model.members import joined_weights
 from pipeline.prediction.model import Model, Predicted
 
 
@@ -106,6 +107,18 @@ def test_rows(made: Callable[[str], Case]) -> None:
         asked = ask("GET", "/schema").body
         assert [column["name"] for column in asked["columns"]] == ["age", "city", "joined"]
         assert ask.json(asked["example"]["json"]).body["unseen"] == 0
+
+
+def test_several_networks_are_told_in_the_schema(made: Callable[[str], Case], tmp_path: Path) -> None:
+    folder = made("rows").model
+    described, (weights, about) = read_json(folder / "model.json"), load_tensors(folder / "best.safetensors")
+    save_tensors(tmp_path / "best.safetensors", dict(joined_weights([weights, weights])), about)
+    digest = file_digest(tmp_path / "best.safetensors")
+    write_json(tmp_path / "model.json", {**described, "members": [{"id": "a"}, {"id": "b"}], "weights_sha256": digest})
+    with serving(folder) as one, serving(tmp_path) as two:
+        alone, both = (ask("GET", "/schema").body["model"] for ask in (one, two))
+    assert (alone["members"], alone["mirrored"], both["members"]) == (1, False, 2)
+    assert both["num_parameters"] == 2 * alone["num_parameters"]
 
 
 def test_numbers(made: Callable[[str], Case]) -> None:
