@@ -21,6 +21,7 @@ from pipeline.kinds.showing import Examples, showing_of
 from pipeline.kinds.views import told, views_of
 from pipeline.schema.augment import AugmentConfig
 from pipeline.stages.entry import read_params, run_stage, section
+from pipeline.wording import counted
 
 NUM_SAMPLES = 6
 """In the picture."""
@@ -53,7 +54,8 @@ def _plan(policy: AugmentConfig, noun: str, num_views: int, num_samples: int, nu
         return f"augment: every operation is off; training sees the {noun} as they are"
     if not num_views:
         return "augment: augment.views = 0; each batch draws its own copies while training"
-    return f"augment: {num_views} augmented copies of {num_samples:,} training {noun}, {num_bytes / 1e6:,.1f} MB"
+    copies = counted(num_views, "augmented copy")
+    return f"augment: {copies} of {num_samples:,} training {noun}, {num_bytes / 1e6:,.1f} MB"
 
 
 def _write_shown(dataset: Dataset, policy: AugmentConfig, folder: Path) -> None:

@@ -13,6 +13,7 @@ from pipeline.errors import DataError
 from pipeline.kinds.extended import code_for
 from pipeline.prepare.build import build_dataset, dataset_digest
 from pipeline.study.plan import Configuration
+from pipeline.wording import counted
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class Materials:
             return
         import torch
 
-        print(f"study: {config.augment.views} augmented copies as {self.differences(config)} asks", flush=True)
+        copies = counted(config.augment.views, "augmented copy")
+        print(f"study: {copies} as {self.differences(config)} asks", flush=True)
         with artifacts.published_dir(path) as folder:
             write_view_folder(dataset, config.augment, folder, torch.device(self.made_on))

@@ -68,6 +68,12 @@ def digests() -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path("artifacts/augment").iterdir())}
 
 
+def test_one_copy_is_one_copy(project, capsys):
+    project({**LIGHT, "views": 1})
+    augment.run()
+    assert capsys.readouterr().out.startswith("augment: 1 augmented copy of 40 training images, 0.0 MB\n")
+
+
 def test_stored_views_equal_drawn_ones(project, capsys):
     policy = project(LIGHT)
     augment.run()

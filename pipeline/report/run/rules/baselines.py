@@ -40,11 +40,12 @@ def _detail(found: Mapping[str, Any]) -> str:
     part = "" if found["whole"] else f", fitted on {plural(found['num_rows'], 'training sample')},"
     p = "" if found["p"] is None else f", p = {found['p']:.2g} by McNemar's exact test"
     ends = " to ".join(_signed(found[name], apart) for name in ("difference_low", "difference_high"))
+    best = "better" if len(found["tried"]) == 2 else "best"
     tried = ", ".join(f"{name} {shown(value)}" for name, value in found["tried"].items())
     return (
         f"{_capital(found['words'])}{part} has {scale} {shown(found['score'])} on the test samples, the network "
         f"{shown(found['network_score'])}: a difference of {_signed(found['difference'], apart)} (95% interval over the same "
-        f"samples {ends}{p}). It is the better of what was tried, by validation: {tried}. {_capital(found['trivial'])}, has "
+        f"samples {ends}{p}). It is the {best} of what was tried, by validation: {tried}. {_capital(found['trivial'])}, has "
         f"{shown(found['trivial_score'])}."
     )
 
