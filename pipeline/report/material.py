@@ -245,6 +245,11 @@ class Augmented:
     shown: list[Markup]
     """The original, then its copies."""
 
+    @property
+    def marked(self) -> bool:
+        """Whether its kind marks what a copy has changed."""
+        return any("<mark>" in copy for copy in self.shown[1:])
+
 
 def augmented(artifacts: Path, manifest: Manifest) -> list[Augmented]:
     """What `augment` kept to be shown, by the kind's own way."""
@@ -258,6 +263,17 @@ def augmented(artifacts: Path, manifest: Manifest) -> list[Augmented]:
         ]
         found.append(Augmented(example.name, [own, *copies]))
     return found
+
+
+def copies_seen(artifacts: Path) -> str:
+    """Which copies training sees, beside those that are shown."""
+    num: int = read_json(artifacts / "augment" / "augment.json").get("views", 0)
+    if not num:
+        return "Training draws further copies of each, as batches need them (augment.views = 0)."
+    if num >= examples.COPIES:
+        return f"Training has the first {num} copies of each, which are stored (augment.views = {num})."
+    only = "the first copy of each alone, which is" if num == 1 else f"the first {num} copies of each alone, which are"
+    return f"Training has {only} stored (augment.views = {num}); the others show what else the policy makes."
 
 
 def told_of_augmentation(artifacts: Path) -> list[str]:

@@ -70,6 +70,8 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
             **shown,
             augmentation=material.augmentation_picture(artifacts),
             augmented=material.augmented(artifacts, records.manifest),
+            copies_seen=material.copies_seen(artifacts),
+            networks=records.num_networks,
             told_of_augmentation=material.told_of_augmentation(artifacts),
             rejected=material.rejected(artifacts, REJECTED_SHOWN),
             studies=found,
@@ -121,13 +123,15 @@ def _of_numbers(artifacts: Path, records: Records, num_mistakes: int, _: int) ->
 def tiles(records: Records) -> list[Tile]:
     run, test = records.run, records.test
     nats = " nats" if test.numbers is None else ""
+    num = records.num_networks
+    first, of_each = (f", first of {num} networks", f" of {num} networks") if num > 1 else ("", "")
     return [
         *(_class_tiles(test) if test.numbers is None else _number_tiles(records, test.numbers)),
         Tile("Test loss", words.number(test.loss), f"guessing: {words.number(loss_of_guessing(records, 'test'))}{nats}"),
-        Tile("Best epoch", str(run.best_epoch), f"of {run.num_epochs}"),
-        Tile("Parameters", words.count(run.num_parameters), "trained weights"),
-        Tile("Speed", words.count(round(run.samples_per_s)), "training samples per second"),
-        Tile("Training time", words.duration(run.wall_s), f"on {run.device}, {words.plural(run.num_threads, 'thread')}"),
+        Tile("Best epoch", str(run.best_epoch), f"of {run.num_epochs}{first}"),
+        Tile("Parameters", words.count(num * run.num_parameters), f"trained weights{of_each}"),
+        Tile("Speed", words.count(round(run.samples_per_s)), f"training samples per second{first}"),
+        Tile("Training time", words.duration(run.wall_s), f"on {run.device}, {words.plural(run.num_threads, 'thread')}{first}"),
     ]
 
 

@@ -24,7 +24,9 @@ def summary_lines(artifacts: Path) -> list[str]:
     value = measure(f"val_{name}", run.best_val_measure)
     scores = f"validation loss {number(run.best_val_loss)}, {measured(name)} {value}"
     foreign = [f"{sentence} `regatta run` makes it anew." for sentence in records.foreign]
-    lines = [*foreign, said.headline, said.result, f"Best epoch {run.best_epoch} of {run.num_epochs}: {scores}."]
+    means = [said.mean_of] if said.mean_of else []
+    best = f"Best epoch {run.best_epoch} of {run.num_epochs}: {scores}."
+    lines = [*foreign, said.headline, said.result, *means, best]
     lines += [f"{f.headline}: {f.detail.split(': ')[0].removesuffix('.')}." for f in said.findings if f.rule in ALWAYS]
     lines += [": ".join(filter(None, (said.next.text, said.next.command)))] if said.next else []
     return [*lines, *answer_lines(artifacts.parent, records.manifest.digest)]

@@ -19,6 +19,7 @@ from pipeline.artifacts import read_csv, read_json, write_csv, write_json
 from pipeline.data.dataset import open_dataset
 from pipeline.data.examples import Example, write_examples
 from pipeline.errors import StorageError
+from pipeline.report import material
 from pipeline.report.page import rendered
 from pipeline.report.run.records import read_records
 from pipeline.report.run.verdict import verdict
@@ -426,6 +427,33 @@ def test_samples_beside_their_copies(tmp_path):
     said = re.sub(r"\s+", " ", page.visible())
     assert "Label Original Copy 1 Copy 2 Copy 3 <i>seven</i> Training draws further copies" in said
     assert "80 % of the words have synonyms" in said
+
+
+@pytest.mark.parametrize(
+    ("num", "said"),
+    [
+        (0, "draws further copies of each"),
+        (1, "the first copy of each alone, which is stored"),
+        (2, "the first 2 copies of each alone, which are stored"),
+        (3, "has the first 3 copies of each"),
+    ],
+)
+def test_what_training_sees_of_copies_is_told(num, said, tmp_path):
+    (tmp_path / "augment").mkdir()
+    write_json(tmp_path / "augment" / "augment.json", {"views": num})
+    assert said in material.copies_seen(tmp_path)
+
+
+def test_a_mean_of_several_networks_says_so_at_the_top(tmp_path):
+    file = rb.build(tmp_path, epochs=2, studies=False) / "train" / "model.json"
+    num = read_json(file.with_name("run.json"))["num_parameters"]
+    write_json(file, {**read_json(file), "members": [{"id": "a"}, {"id": "b"}]})
+    _, _, page = page_of(tmp_path)
+    said = re.sub(r"\s+", " ", page.visible())
+    assert said.index("This is a mean of 2 networks") < said.index("Best epoch")
+    assert f"{2 * num:,} trained weights of 2 networks" in said
+    assert "of 2, first of 2 networks" in said
+    assert "The first of 2 networks: 2.3" in said
 
 
 def test_many_classes(tmp_path):

@@ -24,6 +24,12 @@ def test_the_lines_for_a_terminal(tmp_path):
     assert all(line.isascii() for line in lines)
 
 
+def test_several_networks_are_told(tmp_path):
+    file = rb.build(tmp_path, epochs=2) / "train" / "model.json"
+    write_json(file, {**read_json(file), "members": [{"id": "a"}, {"id": "b"}]})
+    assert summary_lines(tmp_path / "artifacts")[2].startswith("This is a mean of 2 networks: ")
+
+
 def test_a_simple_method_that_does_as_well_is_told(tmp_path):
     file = rb.build(tmp_path) / "evaluate" / "metrics.json"
     found = {"name": "pixels", "words": "logistic regression on pixels", "num_rows": 900, "whole": True, "measure": "accuracy",

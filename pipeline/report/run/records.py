@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.artifacts import PARAMS, read_csv, read_json, read_jsonl, remedy, weights_digest
+from pipeline.artifacts import PARAMS, read_csv, read_json, read_jsonl, remedy
 from pipeline.data.dataset import Dataset, Manifest, open_dataset
 from pipeline.errors import StorageError
 from pipeline.evaluation.classes import Floats, Ints
@@ -222,6 +222,8 @@ class Records:
     """Where numbers are predicted: the loss, on validation samples, of always answering the training split's mean."""
     foreign: list[str] = field(default_factory=list)
     """What belongs to other data than what is prepared, or to other weights; nothing is said of what is not known."""
+    num_networks: int = 1
+    """Whose mean answer the test results are of (train.members); run and curves are the first one's."""
 
     @property
     def judged_elsewhere(self) -> bool:
@@ -246,11 +248,13 @@ def read_records(artifacts: Path) -> Records:
     counts = class_counts_of(lines, manifest)
     project = read_project(artifacts.parent / PARAMS)
     studies = [read_json(path) for path in sorted((artifacts / "study").glob("*/effects.json"))]
-    foreign = belonging_elsewhere(manifest.digest, run, test, weights_digest(artifacts / "train"))
-    loss = read_json(artifacts / "train" / "model.json")["model"]["loss"] if test.numbers else ""
+    described = read_json(artifacts / "train" / "model.json")
+    foreign = belonging_elsewhere(manifest.digest, run, test, described["weights_sha256"])
+    loss = described["model"]["loss"] if test.numbers else ""
     constant = _constant_loss(dataset, loss) if test.numbers else None
     effects = effects_of(studies, manifest.digest)
-    return Records(manifest, run, curves_of(rows), test, counts, project, effects, constant, foreign)
+    curves, num_networks = curves_of(rows), len(described.get("members", [])) or 1
+    return Records(manifest, run, curves, test, counts, project, effects, constant, foreign, num_networks)
 
 
 def _run(path: Path, manifest: Manifest) -> Run:

@@ -31,6 +31,8 @@ class Verdict:
     findings: list[Finding]
     next: Step | None
     """What to do first; None where nothing is to be done."""
+    mean_of: str | None = None
+    """Of several networks, which numbers are of which; None of one."""
 
 
 def verdict(records: Records) -> Verdict:
@@ -39,7 +41,18 @@ def verdict(records: Records) -> Verdict:
     findings = agreed(records, findings)
     level, about = max((f.level for f in findings), key=LEVELS.index), decisive(findings)
     step = about.steps[0] if about and about.steps else None
-    return Verdict(_headline(records, about), result(records.manifest, records.test), level, findings, step)
+    said = result(records.manifest, records.test)
+    return Verdict(_headline(records, about), said, level, findings, step, mean_of(records.num_networks))
+
+
+def mean_of(num: int) -> str | None:
+    """Which numbers are of the mean answer of several networks, and which of the first alone."""
+    if num == 1:
+        return None
+    return (
+        f"This is a mean of {num} networks: test results and the temperature are of their mean answer; what is said of "
+        "training (epochs, training and validation loss, gradients, speed) is of the first network."
+    )
 
 
 def every_finding(records: Records) -> list[Finding]:
@@ -76,6 +89,7 @@ NOT_BESIDE: dict[Said, set[Said]] = {
     ("baseline", "note"): NOTHING,
     ("calibration", "good"): {*NOTHING, ("few_samples", "note"), ("temperature", "note")},
     ("temperature", "note"): NOTHING,
+    ("unfitted", "note"): NOTHING,
     ("costs", "good"): NOTHING,
     ("splits", "good"): {*NOTHING, ("few_samples", "note"), ("unconfirmed", "warn")},
     ("overfitting", "note"): {UNDERFITS},

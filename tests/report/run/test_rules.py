@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -139,6 +140,24 @@ def test_a_temperature_that_is_used_or_hardly_helps_is_not(changes):
     assert of_rule(tempered(**changes), "temperature") == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"temperature": 0.0500001, "scaled": 0.001}, "where the range that was tried ends"),
+        ({"temperature": 19.99, "scaled": 0.001}, "where the range that was tried ends"),
+        ({"temperature": 0.5, "scaled": 0.001, "num_val": 90}, "but there are only 90 validation samples"),
+    ],
+)
+def test_a_temperature_that_was_not_found_or_rests_on_few_samples_is_not_advised(changes, why):
+    given = tempered(**changes)
+    assert of_rule(given, "temperature") == []
+    (said,) = of_rule(given, "unfitted")
+    assert why in said.detail
+    assert "it is not advised to use it" in said.detail
+    assert commands(said)
+    assert "regatta run evaluate.temperature=used" not in commands(said)
+
+
 def test_where_nothing_is_learned_no_temperature_is_advised():
     test = {"accuracy": 0.1, "mean_confidence": 0.1}
     assert of_rule(tempered(test=test, best_val_measure=0.1), "temperature") == []
@@ -159,6 +178,14 @@ OVERFITS = ([*FLAT], [0.01] * len(FLAT))
 )  # fmt: skip
 def test_against_overfitting_what_is_not_done_yet(settings, first):
     assert commands(finding(records(*OVERFITS, settings=settings), "Overfitting")) == first
+
+
+def test_a_limit_that_left_nothing_out_is_not_lifted():
+    overfits = partial(records, *OVERFITS)  # 1,600 samples were read, 1,000 are for training
+    nothing = finding(overfits(settings={"prepare.limit": 1600, "train.limit": 1000}), "Overfitting")
+    assert not any("limit" in command for command in commands(nothing))
+    some = finding(overfits(settings={"prepare.limit": 1599, "train.limit": 1000}), "Overfitting")
+    assert "regatta run prepare.limit=null" in commands(some)
 
 
 def test_photos_are_augmented_as_photos():

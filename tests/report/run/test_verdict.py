@@ -152,6 +152,22 @@ def test_overfitting_is_graded_by_the_gap_at_the_best_epoch(gap, level, headline
     assert f"{100 * gap:.1f}% of the loss of guessing" in found.detail
 
 
+def test_validation_samples_that_cost_less_than_training_samples_are_told_as_such():
+    detail = finding(records(FLAT, [x + 0.05 * GUESS for x in FLAT]), "Overfitting").detail
+    assert "validation samples cost less, by 5.0% of the loss of guessing" in detail
+    assert "a gap of" not in detail
+
+
+def test_of_several_networks_it_is_told_which_numbers_are_of_which():
+    one, mean = records(FLAT), replace(records(FLAT), num_networks=2)
+    assert verdict(one).mean_of is None
+    assert "(of the" not in finding(one, "Splits").detail
+    assert verdict(mean).mean_of.startswith("This is a mean of 2 networks: test results")
+    detail = finding(mean, "Splits").detail
+    assert "validation split (of the first network) and" in detail
+    assert detail.endswith("test split (of the mean answer).")
+
+
 def test_a_rise_after_the_best_epoch_is_overfitting_that_was_not_kept():
     given = records([1.0, 0.4, 0.3, 0.34, 0.35, 0.36], [1.0, 0.4, 0.29, 0.25, 0.22, 0.2])
     found = finding(given, "Overfitting")

@@ -50,6 +50,7 @@ CLAIMS = {
     ("Calibration", "Over-confident"): {"chances": False},
     ("Calibration", "Under-confident"): {"chances": False},
     ("Calibration", "Calibrated on average only"): {"chances": False},
+    ("Calibration", "No temperature can be told"): {},
     ("Calibration", "A temperature of"): {"chances": False, "praised": True},
     ("Splits", "Validation and test agree"): {"splits agree": True, "praised": True, "many samples": True},
     ("Splits", "Harder on the test split"): {"splits agree": False},
@@ -288,7 +289,7 @@ def faults(point):
 SINGLE = [
     {"reads": 11}, {"layers": "fade"}, {"confidence": "bins"}, {"confidence": "a little over"}, {"balance": "rare found"},
     *({"temperature": temperature, "confidence": confidence, "gain": gain, "effects": effects}
-      for temperature in (0.5, 2.0) for confidence in CONFIDENCE for gain in OUTCOMES["gain"]
+      for temperature in (0.05, 0.5, 2.0) for confidence in CONFIDENCE for gain in OUTCOMES["gain"]
       for effects in ("none", "dropout hurts")),
 ]  # fmt: skip
 POINTS = [*some(OUTCOMES, 61), *some(ADVICE, 31), *SINGLE]

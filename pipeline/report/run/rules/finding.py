@@ -32,6 +32,7 @@ TOPICS = {
     "few_of_class": "Classes",
     "calibration": "Calibration",
     "temperature": "Calibration",
+    "unfitted": "Calibration",
     "few_positives": "Threshold",
     "costs": "Costs",
     "baseline": "Baseline",

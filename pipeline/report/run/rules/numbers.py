@@ -63,7 +63,8 @@ def splits_agree(records: Records) -> list[Finding]:
     num_val, num_test = records.manifest.counts["val"], records.test.num_samples
     if num_val == 0 or scores.mae_high is None:
         return []
-    detail = f"The mean error is {number(val)} on the validation split and {number(scores.mae)} on the test split."
+    own, mean = (" (of the first network)", " (of the mean answer)") if records.num_networks > 1 else ("", "")
+    detail = f"The mean error is {number(val)} on the validation split{own} and {number(scores.mae)} on the test split{mean}."
     half = (scores.mae_high - scores.mae) * (1 + num_test / num_val) ** 0.5
     if scores.mae - val > max(half, HARDER * val):
         detail += " They may come from different sources, or many choices were made on the validation split."

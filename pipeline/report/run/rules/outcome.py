@@ -6,6 +6,7 @@ import math
 
 from pipeline.data.dataset import FEW
 from pipeline.evaluation.classes import Z95
+from pipeline.evaluation.temperature import HIGHEST, LOWEST
 from pipeline.report.run.records import Evaluation, Records
 from pipeline.report.run.rules import remedies
 from pipeline.report.run.rules.classes import for_rare, imbalanced
@@ -20,6 +21,8 @@ LIKELIER = 3.84
 """Twice the gain in log-likelihood that chance exceeds in 5 % (Wilks 1938: chi-squared, one degree)."""
 CHEAPER = 0.02
 """Share of the validation loss: less does not matter."""
+NEAR = 1.01
+"""Within this factor of where its range ends, a temperature was stopped by it."""
 SPLITS_DIFFER = 0.02
 MANY_READS = 10
 
@@ -126,6 +129,8 @@ def temperature(records: Records) -> list[Finding]:
     denied = abs(over) > CALIBRATED and (over > 0) != (test.temperature > 1)
     if used or by_chance or denied or fall < CHEAPER * test.val_loss:
         return []
+    if doubt := _doubt(test.temperature, records.manifest.counts["val"]):
+        return [_unfitted(records, f"The smallest loss is at a temperature of {number(test.temperature)}, {doubt}")]
     way = "less" if test.temperature > 1 else "more"
     detail = (
         f"Logits divided by {number(test.temperature)}, fitted on validation samples, lower the validation loss from "
@@ -136,6 +141,20 @@ def temperature(records: Records) -> list[Finding]:
     return [Finding("temperature", "note", headline, detail, remedies.chosen(records, [step]))]
 
 
+def _unfitted(records: Records, said: str) -> Finding:
+    headline = "No temperature can be told from the validation samples"
+    manifest = records.manifest
+    more = remedies.larger_validation(records, max(FEW, 2 * manifest.counts["val"]), range(len(manifest.classes)))
+    return Finding("unfitted", "note", headline, f"{said}: it is not advised to use it.", remedies.chosen(records, more))
+
+
+def _doubt(temperature: float, num_val: int) -> str | None:
+    """Why a temperature does not count: where its range ends the loss may go on falling, and few samples fit anything."""
+    if not LOWEST * NEAR < temperature < HIGHEST / NEAR:
+        return "where the range that was tried ends, so that the loss may go on falling beyond it"
+    return f"but there are only {plural(num_val, 'validation sample')}" if num_val < FEW else None
+
+
 def splits_agree(records: Records) -> list[Finding]:
     """Whether the test split is harder than validation by more than chance (two shares, normal approximation)."""
     test, num_val, val = records.test, records.manifest.counts["val"], records.run.best_val_measure
@@ -144,7 +163,8 @@ def splits_agree(records: Records) -> list[Finding]:
     pooled = (val * num_val + test.accuracy * test.num_samples) / (num_val + test.num_samples)
     error = math.sqrt(pooled * (1 - pooled) * (1 / num_val + 1 / test.num_samples))
     fall = val - test.accuracy
-    detail = f"Accuracy is {percent(val)} on the validation split and {percent(test.accuracy)} on the test split."
+    own, mean = (" (of the first network)", " (of the mean answer)") if records.num_networks > 1 else ("", "")
+    detail = f"Accuracy is {percent(val)} on the validation split{own} and {percent(test.accuracy)} on the test split{mean}."
     if fall > SPLITS_DIFFER and fall > Z95 * error:
         detail += " They may come from different sources, or many choices were made on the validation split."
         steps = remedies.chosen(records, remedies.another_split(records))

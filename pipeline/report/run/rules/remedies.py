@@ -131,10 +131,11 @@ def _augmented(records: Records) -> list[Step]:
 
 
 def all_samples(records: Records) -> list[Step]:
-    """The samples that a limit leaves out."""
-    prepare, train = records.project.prepare, records.project.train
-    lifted = {"prepare.limit": None} if prepare.limit is not None else {}
-    lifted |= {"train.limit": None} if train.limit is not None else {}
+    """The samples that a limit leaves out; nothing of one that is above what there is."""
+    manifest, project = records.manifest, records.project
+    num = {"prepare.limit": manifest.num_read - manifest.num_rejected, "train.limit": manifest.counts["train"]}
+    limits = {key: project.value(key) for key in num}
+    lifted = {key: None for key, limit in limits.items() if limit is not None and limit < num[key]}
     return [Step("Take all samples", lifted)] if lifted else []
 
 
@@ -265,7 +266,8 @@ def larger_validation(records: Records, least: int, classes: Sequence[int]) -> l
     steps = all_samples(records)
     if not is_given(records, "val", prepare.val_fraction) and prepare.val_fraction < wanted <= room:
         steps.append(Step("Set more validation samples aside", {"prepare.val_fraction": wanted}))
-    steps += more_samples(records, "samples of it" if len(classes) == 1 else "samples of such labels")
+    of_some = "samples of it" if len(classes) == 1 else "samples of such labels"
+    steps += more_samples(records, "validation samples" if len(classes) == len(counts["val"]) else of_some)
     return steps or [by_studies()]
 
 

@@ -223,10 +223,17 @@ def _gap_in_words(records: Records) -> str:
     return (
         f"At epoch {best} the loss is {number(val)} on validation samples, {percent(val / guess)} of that of guessing "
         f"there ({number(guess)}), and {number(clean)} on training samples, {percent(clean / train_guess)} of that of "
-        f"guessing ({number(train_guess)}): a gap of {percent(max(gap.share, 0))} of the loss of guessing. "
+        f"guessing ({number(train_guess)}): {_apart(gap.share)}. "
         f"{what.capitalize()} is {values[0]} against {values[1]}. "
         f"{after if at + 1 < len(curves.epochs) else 'It was the last epoch.'}"
     )
+
+
+def _apart(share: float) -> str:
+    """The gap, in words that are true where validation samples cost less than training samples."""
+    if share < 0:
+        return f"validation samples cost less, by {percent(-share)} of the loss of guessing"
+    return f"a gap of {percent(share)} of the loss of guessing"
 
 
 def underfitting(records: Records) -> Finding:
