@@ -68,8 +68,13 @@ def _num_together(model: Model) -> int:
 
 
 def folder_of(options: argparse.Namespace) -> Path:
-    """The folder of the network that is named; StorageError where it holds none."""
+    """The folder of the network that is named; ConfigError where there is no such folder, StorageError where it holds none."""
     folder: Path = options.stood / Path(options.model).expanduser()
+    if not folder.is_dir():
+        what = "a file" if folder.exists() else "no such folder"
+        raise ConfigError(
+            f"{options.model}: {what}; name the folder of a trained network, such as artifacts/train, which `regatta run` makes"
+        )
     if not (folder / "model.json").is_file():
         raise StorageError(
             f"{options.model}: no model.json in it; name the folder of a trained network, such as artifacts/train"

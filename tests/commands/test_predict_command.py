@@ -115,6 +115,8 @@ def test_one_of_several_networks_says_that_it_answers_alone(model: Path, capsys:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
+        (["nothing", "photos"], 2, "/nothing: no such folder; name the folder of a trained network, such as artifacts/train"),
+        (["train/model.json", "photos"], 2, "/train/model.json: a file; name the folder of a trained network"),
         (["photos", "photos"], 5, "no model.json in it; name the folder of a trained network, such as artifacts/train"),
         (["train", "photos", "--out", "p.xlsx"], 2, "the suffix says how answers are written: .csv, .jsonl, .parquet"),
         (["train", "photos", "--top", "0"], 2, "--top 0: at least one class is named"),

@@ -171,3 +171,5 @@ def test_mistakes_are_told(words: list[str], code: int, said: str, case: Case, t
 def test_a_folder_without_a_network_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["serve", str(tmp_path)]) == 5
     assert "no model.json in it" in capsys.readouterr().err
+    assert cli.main(["serve", str(tmp_path / "nothing")]) == 2
+    assert f"{tmp_path / 'nothing'}: no such folder; name the folder of a trained network" in capsys.readouterr().err

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from pipeline.artifacts import read_json
 from pipeline.kinds.fields import Field, fields_of
@@ -18,6 +21,8 @@ from pipeline.prediction.serving.samples import TABLES, Taken
 
 _MOST_VALUES = 200
 """Of a category, that are told to choose from."""
+_MOST_NUMBERS = 1024
+"""Of an array that is an example."""
 
 
 def schema_of(model: Model, taken: Taken, limits: Limits, address: str, *, with_token: bool) -> dict[str, Any]:
@@ -69,9 +74,11 @@ def _column(field: Field) -> dict[str, Any]:
 
 
 def _example(taken: Taken, fields: list[Field]) -> dict[str, Any] | None:
-    """A body that is answered; None where files are the shorter way to ask."""
+    """A body that is answered; None where files are the only or the shorter way to ask."""
     if taken.json == "rows":
         return {"rows": [{field.name: _cell(field) for field in fields}]}
+    if taken.json == "arrays" and math.prod(taken.shape) <= _MOST_NUMBERS:
+        return {"arrays": np.zeros((1, *taken.shape), taken.dtype).tolist()}
     return {"texts": ["a text"]} if taken.json == "texts" else None
 
 
@@ -85,7 +92,7 @@ def _cell(field: Field) -> str | float:
 
 def _command(example: dict[str, Any] | None, address: str, with_token: bool) -> str:
     token = ' -H "Authorization: Bearer $REGATTA_TOKEN"' if with_token else ""
-    if example is None:
+    if example is None or "arrays" in example:
         return f"curl{token} -F file=@FILE {address}predict"
     said = shlex.quote(json.dumps(example, ensure_ascii=False))
     return f"curl{token} -H 'Content-Type: application/json' -d {said} {address}predict"

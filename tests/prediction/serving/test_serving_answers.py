@@ -245,6 +245,8 @@ def test_the_schema_says_what_the_network_is(made: Callable[[str], Case]) -> Non
     case = made("photos")
     with serving(case.model) as ask:
         said = ask("GET", "/schema").body
+        assert said["example"]["json"] == {"arrays": [[[[0] * 6] * 6] * 3]}
+        assert ask.json(said["example"]["json"]).body["answers"][0]["prediction"] in said["classes"]
     run = json.loads((case.model / "run.json").read_text())
     assert said["model"]["monitor"]["value"] == run["best_monitored"]
     assert said["model"]["monitor"]["words"] == "validation loss"
