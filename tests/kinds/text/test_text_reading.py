@@ -59,7 +59,8 @@ CASES = {
     "Chinese": Case("\u5f88\u597d\u770b".encode(), taken="\u5f88\u597d\u770b"),
     "Thai": Case("\u0e14\u0e35\u0e21\u0e32\u0e01".encode(), taken="\u0e14\u0e35\u0e21\u0e32\u0e01"),
     "Hindi": Case("\u0905\u091a\u094d\u091b\u0940".encode(), taken="\u0905\u091a\u094d\u091b\u0940"),
-    "a picture": Case(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", refused="byte 0 is not UTF-8"),
+    "a picture": Case(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", refused="a picture (PNG), not a text"),
+    "a program": Case(b"\x7fELF\2\1\1\0\0\xff", refused="a binary file (it has bytes 0), not a text"),
 }  # fmt: skip
 
 
