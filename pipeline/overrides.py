@@ -166,10 +166,14 @@ def _with_file(overrides: Overrides, group: str, file: Any, argument: str, conf:
 
 
 def _brought(group: str, file: Any, overrides: Overrides, conf: Path) -> list[str]:
-    """What a chosen file brings for other groups that nobody has chosen a file of, and how to have another."""
+    """What a chosen file brings for other groups that nothing said chooses a file of, and how to have another."""
     others = {name: of for name, of in _choices_in(conf, f"{group}/{file}").items() if name not in overrides.files}
     if not others:
         return _about_photos(file, overrides) if group == "data" else []
+    taken = chosen(overrides, conf)
+    others = {name: of for name, of in others.items() if taken[name] == of}
+    if not others:
+        return []
     words, name = " ".join(f"{name}={of}" for name, of in others.items()), next(iter(others))
     return [f"{group}={file} takes {words} along; to overrule it say another, such as {name}={defaults(conf)[name]}"]
 

@@ -13,7 +13,7 @@ from pipeline.overrides import PHOTOS, Overrides, added, candidate, chosen, read
 def conf(tmp_path: Path) -> Path:
     """Two groups of two files, one of which shares keys with others."""
     files = {
-        "config.yaml": "defaults:\n  - _self_\n  - data: digits\n  - model: dnn\n  - study: none\n  - overrides\n",
+        "config.yaml": "defaults:\n  - _self_\n  - model: dnn\n  - study: none\n  - data: digits\n  - overrides\n",
         "data/base.yaml": "path: null\n",
         "data/digits.yaml": "source: digits\n",
         "data/folder.yaml": "source: folder\n",
@@ -172,6 +172,15 @@ def test_what_a_file_chooses_for_other_groups_is_said(conf: Path) -> None:
     assert added(found, ["data=folder", "train.epochs=3"], conf)[1] == []
     assert added(Overrides(), ["data=folder", "model=dnn"], conf)[1] == [
         "data=folder takes study=a along; to overrule it say another, such as study=none"
+    ]
+
+
+def test_what_a_preset_chooses_is_not_said_to_come_with_the_data() -> None:
+    conf = Path(__file__).parents[1] / "conf"
+    _, notes = added(Overrides(), ["preset=text-cnn", "data=text"], conf)
+    assert notes == [
+        "preset=text-cnn takes model=textcnn train=tokens along; to overrule it say another, such as model=dnn",
+        "data=text takes augment=text study=none along; to overrule it say another, such as augment=light",
     ]
 
 
