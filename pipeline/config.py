@@ -18,7 +18,7 @@ from pydantic import create_model
 
 from pipeline.artifacts import PARAMS, digest, write_bytes
 from pipeline.errors import ConfigError
-from pipeline.kinds.keys import keys_of, kind_named
+from pipeline.kinds.keys import key_of_others, keys_of, kind_named
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, nearest, validated
 from pipeline.schema.cluster import ClusterConfig
@@ -180,8 +180,9 @@ _DIGEST = re.compile(re.escape(_HEADER).replace(r"\{\}", "([0-9a-f]{32})"))
 
 
 def _problems(values: Mapping[str, Any]) -> list[str]:
+    kind = kind_named(values)
     try:
-        validated(config_of(kind_named(values)), values, "")
+        validated(config_of(kind), values, "", partial(key_of_others, kind))
     except ConfigError as error:
         return str(error).splitlines()
     return []

@@ -58,6 +58,17 @@ def test_every_alias_leads_to_a_key_and_is_none(defaults: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(
+    ("section", "key", "kind"),
+    [("data", "tokens", "text"), ("data", "rate", "audio"), ("augment", "swap", "text"), ("data", "rare", "table")],
+)
+def test_a_key_of_another_kind_is_told_with_its_kind(defaults: dict[str, Any], section: str, key: str, kind: str) -> None:
+    said = f"{section}.{key}: unknown key (value 3); it is of data.kind = {kind}, and here that is image"
+    [line] = complaints({**defaults, section: {**defaults[section], key: 3}})
+    assert line.startswith(said)
+    assert line.endswith("leave it out, or say data of that kind too")
+
+
+@pytest.mark.parametrize(
     ("given", "meant"),
     [
         ("lr", "train.learning_rate"),

@@ -101,7 +101,18 @@ def changed(before: Values, after: Values) -> list[str]:
         f"study {name}: {'removed' if name in old else 'added'}" for name in {**old, **new} if (name in old) != (name in new)
     ]
     shared = old.keys() & new.keys()
-    return [*lines, *differences(_with_studies(before, shared), _with_studies(after, shared))]
+    told = differences(_with_studies(before, shared), _with_studies(after, shared))
+    repeating = _repeating_the_path(before, after)
+    return [*lines, *(line for line in told if line.partition(":")[0] not in repeating)]
+
+
+def _repeating_the_path(before: Values, after: Values) -> set[str]:
+    """Paths of `data` that aren't given: they repeat `data.path`, and change with it (conf/data/base.yaml)."""
+    old, new = before.get("data"), after.get("data")
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return set()
+    pairs = {f"data.{key}": (old.get(key), new.get(key)) for key in PATHS}
+    return {key for key, pair in pairs.items() if key != "data.path" and pair == pairs["data.path"]}
 
 
 def changes_told(before: Values, overrides: Overrides | None, new: Change) -> list[str]:

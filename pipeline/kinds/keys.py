@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -33,6 +34,16 @@ def keys_of(kind: str) -> Keys:
     return cast(Keys, extended(kind))
 
 
+def key_of_others(kind: str, key: str) -> str | None:
+    """Of which other kinds a key of `data` or `augment` is that this one lacks; None: of none that comes along."""
+    section, _, name = key.partition(".")
+    part = {"data": "DATA", "augment": "POLICY"}.get(section)
+    others = [other for other in BUILT_IN if part and name in getattr(keys_of(other), part).model_fields]
+    if not others:
+        return None
+    return f"it is of data.kind = {' or '.join(others)}, and here that is {kind}: leave it out, or say data of that kind too"
+
+
 def kind_named(params: Mapping[str, Any]) -> str:
     """The kind that the sections of params.yaml name."""
     data = params.get("data")
@@ -44,7 +55,8 @@ def kind_named(params: Mapping[str, Any]) -> str:
 
 def data_section(params: Mapping[str, Any]) -> DataConfig:
     """The checked section `data`."""
-    return validated(keys_of(kind_named(params)).DATA, params["data"], "data")
+    kind = kind_named(params)
+    return validated(keys_of(kind).DATA, params["data"], "data", partial(key_of_others, kind))
 
 
 def check_installed(data: DataConfig) -> None:
@@ -56,4 +68,5 @@ def check_installed(data: DataConfig) -> None:
 
 def policy_section(params: Mapping[str, Any]) -> AugmentConfig:
     """The checked section `augment`."""
-    return validated(keys_of(kind_named(params)).POLICY, params["augment"], "augment")
+    kind = kind_named(params)
+    return validated(keys_of(kind).POLICY, params["augment"], "augment", partial(key_of_others, kind))

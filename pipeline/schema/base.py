@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -47,12 +47,16 @@ ALIASES = {
 """What other frameworks call a key, for the hint alone: none of these is taken."""
 
 
-def validated(schema: type[S], values: Mapping[str, Any], place: str) -> S:
+Known = Callable[[str], str | None]
+"""What else is known of a key that a section lacks, by its full name."""
+
+
+def validated(schema: type[S], values: Mapping[str, Any], place: str, known: Known = lambda key: None) -> S:
     """The section, or one ConfigError that lists every wrong key with its value, what is allowed and the nearest key."""
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(_lines(schema, values, error.errors(), place))) from None
+        raise ConfigError("\n".join(_lines(schema, values, error.errors(), place, known))) from None
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
@@ -76,19 +80,21 @@ def key_paths(schema: type[Section], place: str) -> Iterable[str]:
             yield path
 
 
-def _lines(schema: type[Section], values: Mapping[str, Any], issues: Sequence[Any], place: str) -> list[str]:
+def _lines(schema: type[Section], values: Mapping[str, Any], issues: Sequence[Any], place: str, known: Known) -> list[str]:
     """One line per wrong key; what the alternatives of a union say about it is joined."""
     found: dict[str, list[str]] = {}
     for issue in issues:
         keys = _keys(values, issue)
         said = found.setdefault(_dotted(place, *keys) or "params.yaml", [])
-        said.append(_message(schema, issue, keys, place, first=not said))
+        if issue["type"] == "extra_forbidden":
+            hint = known(_dotted(place, *keys)) or _hint(schema, keys, place)
+            said.append(f": unknown key (value {issue['input']!r}); {hint}")
+        else:
+            said.append(_message(issue, first=not said))
     return [f"{where}{', or '.join(dict.fromkeys(said))}" for where, said in found.items()]
 
 
-def _message(schema: type[Section], issue: Any, keys: list[str], place: str, first: bool) -> str:
-    if issue["type"] == "extra_forbidden":
-        return f": unknown key (value {issue['input']!r}); {_hint(schema, keys, place)}"
+def _message(issue: Any, first: bool) -> str:
     if issue["type"] == "missing":
         return ": missing; add it, or compose params.yaml again with `regatta compose`"
     text = issue["msg"].removeprefix("Value error, ").replace("String should", "should")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,6 +129,18 @@ def test_a_study_that_comes_or_goes_is_one_line() -> None:
     assert changed(before, none) == ["study a: removed", "study b: removed"]
     assert changed(none, before) == ["study a: added", "study b: added"]
     assert changed({"study": 3}, {"study": {"definitions": {}}}) == ["study: 3 -> (none)", "study.definitions: (none) -> {}"]
+
+
+def test_keys_that_only_repeat_the_path_are_not_told() -> None:
+    def values(path: str, train: str) -> dict[str, Any]:
+        return {"data": {"path": path, "train_path": train, "val_path": path, "label": "label"}}
+
+    assert changed(values("data/a", "data/a"), values("data/b", "data/b")) == ["data.path: data/a -> data/b"]
+    assert changed(values("data/a", "data/a"), values("data/a", "data/t")) == ["data.train_path: data/a -> data/t"]
+    assert changed(values("data/a", "data/t"), values("data/b", "data/b")) == [
+        "data.path: data/a -> data/b",
+        "data.train_path: data/t -> data/b",
+    ]
 
 
 def test_keys_of_another_file_are_one_line(project: Path) -> None:
