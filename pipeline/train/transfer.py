@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from glob import escape
 from typing import Any
 
@@ -132,14 +133,13 @@ class _Fitting:
 
     def start(self, freeze: int, rate: float) -> Start:
         taken, problems, new = {}, [*self._kind_problems()], []
-        outputs, tokens = _differing(self.layout, self.of_outputs), _differing(self.layout, self.of_tokens)
         same_answers = self._same_answers()
         for slot in self.layout.slots:
-            if slot.name in outputs and not same_answers:
+            if slot.name in self._outputs and not same_answers:
                 new.append(slot.name)
             elif slot.name not in self.source.tensors:
                 problems.append(f"it has no {slot.name}")
-            elif slot.name in tokens and self._has_shape(slot.name, slot.shape):
+            elif slot.name in self._tokens and self._has_shape(slot):
                 taken[slot.name] = self._of_same_tokens(self.source.tensors[slot.name], slot)
             elif (values := self._fitted(self.source.tensors[slot.name], slot)) is not None:
                 taken[slot.name] = Taken(values)
@@ -155,11 +155,21 @@ class _Fitting:
             run=self.source.run,
             digest=self.source.digest,
             new=tuple(new),
-            notes=tuple(self._notes(tokens, taken)),
+            notes=tuple(self._notes(taken)),
             held=_held(self.layout, freeze, new),
             factors=tuple(Factors(escape(name), rate, 1.0) for name in stepped) if rate != 1.0 else (),
             tensors=taken,
         )
+
+    @cached_property
+    def _outputs(self) -> frozenset[str]:
+        """Tensors that depend on how many outputs there are."""
+        return _differing(self.layout, self.of_outputs)
+
+    @cached_property
+    def _tokens(self) -> frozenset[str]:
+        """Tensors that depend on how many tokens there are."""
+        return _differing(self.layout, self.of_tokens)
 
     def _kind_problems(self) -> Iterator[str]:
         there, here = self.source.described["input"], self.data
@@ -173,15 +183,13 @@ class _Fitting:
     def _same_answers(self) -> bool:
         there, here = self.source.described, self.data
         mine = (here.task, list(here.classes), list(here.targets))
-        outputs = {slot.name: slot.shape for slot in self.layout.slots if slot.name in _differing(self.layout, self.of_outputs)}
-        same_shapes = all(self._has_shape(name, shape) for name, shape in outputs.items())
+        same_shapes = all(self._has_shape(slot) for slot in self.layout.slots if slot.name in self._outputs)
         return mine == (there["task"], list(there["classes"]), list(there["targets"])) and same_shapes
 
-    def _has_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+    def _has_shape(self, slot: Slot) -> bool:
         """Of what depends on tokens the other axes count."""
-        there = self.source.tensors.get(name)
-        first = int(name in _differing(self.layout, self.of_tokens))
-        return there is not None and there.shape[first:] == shape[first:]
+        there, first = self.source.tensors.get(slot.name), int(slot.name in self._tokens)
+        return there is not None and there.shape[first:] == slot.shape[first:]
 
     def _of_same_tokens(self, values: NDArray[np.float32], slot: Slot) -> Taken:
         places, known = self._places
@@ -189,7 +197,7 @@ class _Fitting:
         found[known] = values[places[known]]
         return Taken(found, known)
 
-    @property
+    @cached_property
     def _places(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Of each token here its place there, and whether it has one."""
         meanings = meanings_of(self.data.kind)
@@ -215,11 +223,11 @@ class _Fitting:
             return 0, 0
         return self.source.described["input"]["shape"][0], self.data.shape[0]
 
-    def _notes(self, tokens: frozenset[str], taken: Mapping[str, Taken]) -> Iterator[str]:
+    def _notes(self, taken: Mapping[str, Taken]) -> Iterator[str]:
         there, here = self._channels
         if there != here:
             yield f"the first convolution's weights of {counted(there, 'channel')} taken for {here}"
-        if tokens & taken.keys():
+        if self._tokens & taken.keys():
             _, known = self._places
             yield f"{int(known.sum()):,} of {len(known):,} tokens were known there"
 
