@@ -11,13 +11,15 @@ IS_CPU := import sys, importlib.metadata as m; sys.exit(not m.version("torch").e
 run: venv  ## every stage, on the embedded data unless told otherwise
 	@.venv/bin/regatta run
 
+# The temporary folders are in one of this run's own: what a killed run has left, a mount too, is not its to clear away.
 test: venv-dev  ## format, lint, types, tests: in two processes, and beside them those of clusters, which mostly wait; shown last
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
-	@log=$$(mktemp); .venv/bin/pytest tests/distributed > $$log 2>&1 & clusters=$$!; failed=; \
+	@PYTEST_DEBUG_TEMPROOT=$$(mktemp -d -t rg.XXXXXX); export PYTEST_DEBUG_TEMPROOT; log=$$PYTEST_DEBUG_TEMPROOT/clusters; \
+	  .venv/bin/pytest tests/distributed > $$log 2>&1 & clusters=$$!; failed=; \
 	  .venv/bin/pytest -n 2 --ignore=tests/distributed || failed=1; wait $$clusters || failed=1; \
-	  cat $$log; rm $$log; test -z "$$failed"
+	  cat $$log; test -z "$$failed" && { rm -rf $$PYTEST_DEBUG_TEMPROOT || echo "Left behind: $$PYTEST_DEBUG_TEMPROOT"; }
 
 test-slow: venv-dev  ## the tests that take minutes
 	.venv/bin/pytest -m slow
