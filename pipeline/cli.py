@@ -17,6 +17,8 @@ from pipeline.processes import STARTER, UNREAD, die_with_parent, full_disk_told,
 from pipeline.train.stopping import STOPS
 
 TAKE_OVERRIDES = ("run", "study", "verify", "inspect")
+ANYWHERE = ("predict", "serve", "export")
+"""Commands that need a trained network alone, and no project."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,12 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_command(options: argparse.Namespace) -> int:
-    """Run a command in the project's root, wherever in the project the user stands; its exit code."""
+    """Run a command in the project's root, wherever in the project the user stands, or ANYWHERE; its exit code."""
     if starter := os.environ.get(STARTER):  # of a run in a worktree
         die_with_parent(starter)
     try:
         with memory_limit_told(), full_disk_told(), stopping():
-            options.stood = enter_root()
+            options.stood = enter_root(needed=options.command not in ANYWHERE)
             keep_private(Path.cwd() / ".dvc" / "tmp" / "site")
             said_in_root(options)
             return dispatch(options)
@@ -151,8 +153,9 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "regatta", description="From labelled data to a trained deep network and the evidence for it.",
-        epilog="Works in every folder of the project, as git does: paths are taken from where you stand, and the last line, "
-        "`The report is ...`, is one from there; other paths are those of the project, which is named first.",
+        epilog="Works in every folder of the project, as git does (predict, serve and export anywhere): paths "
+        "are taken from where you stand, and the last line, `The report is ...`, is one from there; other paths are those of "
+        "the project, which is named first.",
     )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="set overrides, compose params.yaml, run every stage that is not up to date"))
@@ -229,6 +232,10 @@ def _add_export(one: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     one.add_argument("--format", choices=("onnx", "torch"), default="onnx", help="onnx needs the extra [export]")
     one.add_argument("--out", metavar="FOLDER", help="else exports/RUN/FORMAT")
+    one.add_argument(
+        "--try-on", metavar="PATH",
+        help="files of the trained kind to try it on, where the data that it was trained on are not there",
+    )  # fmt: skip
     one.add_argument("--no-samples", action="store_true", help="no samples of your data go along, to check it elsewhere")
 
 

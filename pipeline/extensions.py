@@ -20,12 +20,15 @@ from pipeline.errors import ConfigError, RegattaError
 
 FILE = "extensions.py"
 MODELS, CALLBACKS, KINDS = "MODELS", "CALLBACKS", "KINDS"
+BESIDE = "code"
+"""The folder beside a trained network's weights that holds the file it was trained with, and what that imports."""
 _unpacked: list[Path] = []
-"""Where a worker elsewhere has what it was sent."""
+"""Where a worker elsewhere has what it was sent; or where the code lies that a trained network brings along."""
 
 
 def folder() -> Path:
-    """Where the file lies: what was sent here, else the project that one stands in, else the root of this code."""
+    """Where the file lies: what was sent here or came with a network, else the project that one stands in, else the root of
+    this code."""
     stood = Path.cwd()
     return _unpacked[-1] if _unpacked else stood if (stood / FILE).is_file() else closure.ROOT
 
@@ -55,6 +58,49 @@ def unpack(sent: Mapping[str, bytes]) -> None:
         make_dir((place / name).parent)
         write_bytes(place / name, content)
     _unpacked.append(place)
+
+
+def take_trained(trained: str, model: Path) -> bool:
+    """Make the code of this digest what runs in this process; whether it is there.
+
+    It is that of the project that one stands in, or lies beside the network in the folder `model`, as a file or in BESIDE,
+    or above it, in its own project.
+    """
+    if _has(folder(), trained):
+        return True
+    at = model.absolute()
+    found = next((place for place in (at, at / BESIDE, *at.parents) if _has(place, trained)), None)
+    if found and _loaded.cache_info().currsize:
+        raise ConfigError(
+            f"{model}: its {FILE} is another one than that which this process runs; take it into a process of its own"
+        )
+    _unpacked.extend([found] if found else [])
+    return found is not None
+
+
+def take_from(place: Path) -> None:
+    """Make the code in a folder what runs in this process, as its starter does."""
+    _unpacked.append(place)
+
+
+def came_along() -> Path | None:
+    """Where the code that runs lies, if it is not that of the project."""
+    return _unpacked[-1] if _unpacked else None
+
+
+def _has(place: Path, trained: str) -> bool:
+    """Whether the code there has this digest; what is no Python has none."""
+    try:
+        return (place / FILE).is_file() and closure.code_digest(FILE, root=place) == trained
+    except (SyntaxError, ValueError):
+        return False
+
+
+def copy_to(place: Path) -> dict[str, str]:
+    """Copy the file, and what it imports of the user's own, into a folder's BESIDE; their SHA-256 by their places there."""
+    from pipeline.artifacts import copy_whole
+
+    return {f"{BESIDE}/{name}": copy_whole(folder() / name, place / BESIDE / name) for name in files()}
 
 
 def registered(kind: str) -> Mapping[str, Callable[..., Any]]:
@@ -124,8 +170,12 @@ def _loaded(place: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    # A network's folder, which DVC may keep or nobody may write to, stays as it is.
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, sys.dont_write_bytecode or place == came_along()
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise ConfigError(f"{place_of(error)}: {type(error).__name__}: {error}; mend it, or `git checkout {FILE}`") from error
+    finally:
+        sys.dont_write_bytecode = before
     return module

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import extensions
 from pipeline.artifacts import read_json, stage_dir
+from pipeline.commands.root import root_above
 from pipeline.errors import ConfigError, DataError, StorageError
 from pipeline.processes import one_line
 from pipeline.progress import Display
@@ -34,9 +36,10 @@ def predict(options: argparse.Namespace) -> int:
     from pipeline.prediction.output import table_at
 
     model = Model.load(folder)
+    tell_code()
     if model.rule:
         print(f"regatta: answers by evaluate.threshold = {model.rule}", file=sys.stderr, flush=True)
-    if together := _num_together(model):
+    if together := _num_together(model, folder):
         print(f"regatta: answers of one network alone; artifacts/train answers with the mean of {together}, of which it is one",
               file=sys.stderr, flush=True)  # fmt: skip
     out = options.stood / Path(options.out).expanduser() if options.out else None
@@ -59,9 +62,15 @@ def predict(options: argparse.Namespace) -> int:
     return DataError.exit_code if failed else 0
 
 
-def _num_together(model: Model) -> int:
-    """Of how many networks the project's own answer is the mean, where this one is one of them; else 0."""
-    own = stage_dir("train") / "model.json"
+def tell_code() -> None:
+    """Say whose code answers, where it came along with the network."""
+    if place := extensions.came_along():
+        print(f"regatta: runs {place / extensions.FILE}, with which the network was trained", file=sys.stderr, flush=True)
+
+
+def _num_together(model: Model, folder: Path) -> int:
+    """Of how many networks the answer of the folder's project is the mean, where this one is one of them; else 0."""
+    own = (root_above(folder.absolute()) or Path()) / stage_dir("train") / "model.json"
     members = read_json(own).get("members", []) if own.exists() else []
     alone = len(model.predictor.nets) == 1
     return len(members) if alone and model.described["run"] in [one["id"] for one in members] else 0
@@ -69,7 +78,7 @@ def _num_together(model: Model) -> int:
 
 def folder_of(options: argparse.Namespace) -> Path:
     """The folder of the network that is named; ConfigError where there is no such folder, StorageError where it holds none."""
-    folder: Path = options.stood / Path(options.model).expanduser()
+    folder = Path(os.path.abspath(options.stood / Path(options.model).expanduser()))
     if not folder.is_dir():
         what = "a file" if folder.exists() else "no such folder"
         raise ConfigError(

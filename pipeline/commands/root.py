@@ -16,13 +16,16 @@ RUN_KEY = "model.init_from"
 FILE_KEYS = (*DATA_KEYS, "cluster.token_path")
 
 
-def enter_root() -> Path:
-    """Make the root of the user's project the current directory, and say so where it was not; where the user stands."""
+def enter_root(*, needed: bool = True) -> Path:
+    """Make the root of the user's project the current directory, and say so where it was not; where the user stands.
+
+    Where a project is not needed one may stand anywhere.
+    """
     try:
         stood = Path.cwd()
     except FileNotFoundError:
         raise ConfigError("the folder that you stand in has been removed; cd to the clone of the project") from None
-    root = find_root(stood)
+    root = find_root(stood) if needed else root_above(stood) or stood
     if root != stood:
         print(f"regatta: in {root}", file=sys.stderr, flush=True)
         os.chdir(root)
@@ -31,12 +34,17 @@ def enter_root() -> Path:
 
 def find_root(folder: Path) -> Path:
     """The innermost project that holds a folder; ConfigError where there is none."""
-    root = next((path for path in (folder, *folder.parents) if is_root(path)), None)
+    root = root_above(folder)
     if root is None:
         raise ConfigError(
             f"{folder}: not a project (no dvc.yaml and conf/config.yaml here or above); cd to the clone of the project"
         )
     return root
+
+
+def root_above(folder: Path) -> Path | None:
+    """The innermost project that holds a folder; None where there is none."""
+    return next((path for path in (folder, *folder.parents) if is_root(path)), None)
 
 
 def is_root(folder: Path) -> bool:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import NoReturn
 
-from pipeline.commands.predict import folder_of
+from pipeline.commands.predict import folder_of, tell_code
 from pipeline.errors import ConfigError
 from pipeline.train.stopping import StopRequest
 
@@ -31,6 +31,7 @@ def serve(options: argparse.Namespace) -> NoReturn:
     token_file = options.stood / Path(file).expanduser() if file else None
     guard = guard_of(options.host, options.name, token_file, os.environ, options.model)
     server = app.Server(replace(Model.load(folder), workers=1), guard, limits)
+    tell_code()
     stop = StopRequest()
     with app.listening(options.host, options.port) as place, stop.listening():
         address = f"http://{_shown(options.host)}:{place.getsockname()[1]}/"

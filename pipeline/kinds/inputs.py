@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.errors import ConfigError
 from pipeline.kinds.extended import extended
 from pipeline.kinds.kind import BUILT_IN, Fit
@@ -102,6 +105,13 @@ class MeaningfulInputs(Inputs, Protocol):
         """What each token, or each input, means: equal values mean the same. Needs no torch."""
 
 
+class ImaginedInputs(Inputs, Protocol):
+    """Of a kind of whose rows not every value of their type can be one."""
+
+    def made_up(self, fit: Fit, num: int) -> NDArray[Any]:
+        """Rows (num, *shape) as stored, as they may be, the same each time."""
+
+
 def inputs_of(kind: str) -> Inputs:
     """How rows of a kind become inputs."""
     if kind in BUILT_IN:
@@ -124,6 +134,18 @@ def meanings_of(kind: str) -> Callable[[Fit], list[Any]] | None:
     """What its inputs mean; None where that is the same in all datasets of one shape."""
     found = inputs_of(kind)
     return cast(MeaningfulInputs, found).meanings if hasattr(found, "meanings") else None
+
+
+def made_up(kind: str, fit: Fit, shape: Sequence[int], dtype: np.dtype[Any], num: int) -> NDArray[Any]:
+    """Rows (num, *shape) as stored that nobody has measured, to try a network on where there are none. Needs no torch."""
+    found = inputs_of(kind)
+    if hasattr(found, "made_up"):
+        return cast(ImaginedInputs, found).made_up(fit, num)
+    drawn = np.random.default_rng(0)
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return drawn.integers(limits.min, limits.max, (num, *shape), dtype, endpoint=True)
+    return drawn.standard_normal((num, *shape)).astype(dtype)
 
 
 def is_cast_once(kind: str) -> bool:

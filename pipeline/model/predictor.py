@@ -145,18 +145,18 @@ def _net(spec: Spec, weights: Mapping[str, NDArray[np.float32]], device: str) ->
 
 
 def check_described(described: Mapping[str, Any], file: Path) -> None:
-    """StorageError where a model.json is of a newer version, or of a module or a kind whose code is not what lies here."""
+    """StorageError where a model.json is of a newer version, or of a module or a kind whose code is not there to be taken."""
     if described["format"] not in FORMATS:
         raise StorageError(
             f"{file}: format {described['format']}, which is newer than this code; take the code that wrote it, or run "
             "`dvc repro train` again"
         )
     with_own = described.get("extensions")  # format 1 knows of none
-    if with_own and with_own != (here := extensions.digest()):
+    if with_own and not extensions.take_trained(with_own, file.parent):
         model, kind = described["model"], described["input"].get("kind", DEFAULT)
         what = f"model {model['name']!r}" if model["arch"] == MODULE else f"a model of data.kind {kind!r}"
         raise StorageError(
-            f"{file}: {what} was trained with another {extensions.FILE} "
-            f"({with_own[:8]}, here it is {here[:8]}); take that one back (a copy is in "
-            f"runs/{described['run']}/code), or run `dvc repro train` again"
+            f"{file}: {what} was trained with an {extensions.FILE} ({with_own[:8]}) that lies neither beside it nor in "
+            f"{extensions.folder()}; put that one, with what it imports, into {file.parent}/ (a copy is in "
+            f"runs/{described['run']}/{extensions.BESIDE} of its project), or run `dvc repro train` there again"
         )

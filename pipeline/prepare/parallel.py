@@ -14,8 +14,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any, TypeVar
 
+from pipeline import extensions
 from pipeline.processes import die_with_parent, show_plainly, this_process
 
 Task = TypeVar("Task")
@@ -74,7 +76,7 @@ def beside(work: Sequence[Callable[[], Any]], workers: int) -> list[Any]:
 
 def _processes(workers: int) -> Executor:
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(this_process(),))
+    return ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(this_process(), extensions.came_along()))
 
 
 def _pooled(
@@ -104,8 +106,11 @@ def _pooled(
         raise CrashError([task for task, _, _ in flying]) from None
 
 
-def _start_worker(starter: str) -> None:
-    """Ctrl-C is the parent's business; a killed parent takes its workers along."""
+def _start_worker(starter: str, code: Path | None) -> None:
+    """Ctrl-C is the parent's business; a killed parent takes its workers along. code: where the user's own lies,
+    if not here."""
     show_plainly()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(starter, by=signal.SIGKILL)
+    if code:
+        extensions.take_from(code)

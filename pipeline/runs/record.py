@@ -225,19 +225,9 @@ def begin(
     names = [name for name in (artifacts.PARAMS, Path("conf/overrides.yaml")) if name.exists()]
     files = {name.name: artifacts.copy_whole(name, folder.path / name.name) for name in names}
     if record.program.extended:
-        files |= keep_extensions(folder)
+        files |= extensions.copy_to(folder.path)
     folder.write(**before | facts | start, files=files)
     return snapshot
-
-
-def keep_extensions(folder: RunFolder) -> dict[str, str]:
-    """Copies of the user's own code beside the run that needs it; their digests by name."""
-    digests = {}
-    for name in extensions.files():
-        place = Path("code") / name
-        artifacts.make_dir((folder.path / place).parent)
-        digests[str(place)] = artifacts.copy_whole(extensions.folder() / name, folder.path / place)
-    return digests
 
 
 def _progress(snapshot: Snapshot | None) -> Progress:
@@ -279,6 +269,8 @@ def publish(
         members = [_member(own) for own in every] if others else []
         described = _described(folder, place / "best.safetensors", model, manifest, program)
         artifacts.write_json(place / "model.json", {**described, "members": members})
+        if program.extended:  # the folder is all that an answer needs, wherever it is taken
+            extensions.copy_to(place)
     for own in every:  # beside its own weights, for who starts from them
         described = _described(own, own.path / "best.safetensors", model, manifest, program)
         artifacts.write_json(own.path / "model.json", described)

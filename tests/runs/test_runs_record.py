@@ -1,6 +1,7 @@
 """What a run leaves: its records, its end, its published weights."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from run_helpers import run
 from training_helpers import program
 
 from pipeline import artifacts, extensions
-from pipeline.errors import NumericsError, StorageError
+from pipeline.errors import ConfigError, NumericsError, StorageError
 from pipeline.model.predictor import load_predictor
 from pipeline.runs.find import all_runs
 from pipeline.runs.record import MODEL_FORMAT, publish
@@ -89,5 +90,8 @@ def test_a_published_module_predicts_with_its_own_code_alone(digits, tmp_path, o
     other.mkdir()
     (other / "extensions.py").write_text((own_modules / "extensions.py").read_text() + "\nMORE = 1\n")
     monkeypatch.setattr(extensions, "_unpacked", [other])
-    with pytest.raises(StorageError, match=r"model 'cnn' was trained with another extensions.py .* runs/.*/code"):
+    with pytest.raises(ConfigError, match=r"train: its extensions.py is another one than that which this process runs"):
+        load_predictor(tmp_path / "train")
+    shutil.rmtree(tmp_path / "train" / "code")
+    with pytest.raises(StorageError, match=r"model 'cnn' was trained with an extensions.py .* put that one.* runs/.*/code"):
         load_predictor(tmp_path / "train")

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.kinds.inputs import Cast
@@ -108,6 +109,21 @@ def to_input(fit: Fit, shape: Sequence[int], device: torch.device | str) -> Cast
         return out[:, :width].contiguous()
 
     return cast
+
+
+def made_up(fit: Fit, num: int) -> NDArray[Any]:
+    """Of numbers some between the least and the most of training, of categories any, and of both none where that occurred."""
+    drawn = np.random.default_rng(0)
+    rows = np.empty((num, len(fit["stored"])), np.float32)
+    for column, own in zip(rows.T, fit["stored"], strict=True):
+        if own["type"] == "number":
+            known = [*own["grid"], *own["exact"]] or [0.0]
+            column[:] = drawn.uniform(min(known), max(known), num)
+        else:
+            column[:] = drawn.integers(int(UNKNOWN), len(own["counts"]), num)
+        if own["missing"]:
+            column[:: num // 4] = np.nan
+    return rows
 
 
 UNSEEN = "a category that training never saw, taken as another one"
