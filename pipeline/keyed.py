@@ -109,6 +109,16 @@ def which_view(run_seed: int, ids: U64, epoch: int, num_views: int) -> NDArray[n
     return (drawn % np.uint64(num_views) if num_views else drawn).astype(np.int64)
 
 
+def which_view_in_turns(run_seed: int, ids: U64, epoch: int, num_views: int) -> NDArray[np.int64]:
+    """The same, but views of even and of odd numbers in turns from one epoch to the next; half of the samples begin with odd.
+
+    An even number of views is stored.
+    """
+    first = words("which-view", run_seed, 2**32, ids) >> np.uint64(63)  # far beyond the epochs
+    odd = (first.astype(np.int64) + epoch) % 2
+    return which_view(run_seed, ids, epoch, num_views) // 2 * 2 + odd
+
+
 def which_window(run_seed: int, ids: U64, epoch: int, num_windows: NDArray[np.int64]) -> NDArray[np.int64]:
     """The number (N,) of the window by which each sample, which owns `num_windows` (N,), is represented in an epoch."""
     drawn = words("window", run_seed, epoch, ids) >> np.uint64(33)

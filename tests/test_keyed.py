@@ -1,5 +1,7 @@
 """The identity contract: golden vectors that never change without a new `keyed.CONTRACT`, and the statistics behind them."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,8 @@ def test_golden_vectors():
     ]
     assert keyed.which_view(7, IDS, 2, 4).tolist() == [0, 3, 2, 0]
     assert keyed.which_view(7, IDS, 2, 0).tolist() == [409169552, 1857762827, 1818825302, 1592592060]
+    assert keyed.which_view_in_turns(7, IDS, 2, 4).tolist() == [0, 3, 3, 0]
+    assert keyed.which_view_in_turns(7, IDS, 2, 0).tolist() == [409169552, 1857762827, 1818825303, 1592592060]
     assert keyed.which_window(7, IDS, 2, np.array([1, 3, 5, 9])).tolist() == [0, 2, 4, 4]
     assert keyed.row_ids(IDS, np.array([0, 1, 2, 1])).tolist() == [
         0,
@@ -169,6 +173,16 @@ def test_views_depend_on_the_sample_not_on_its_place():
     draws = keyed.view_draws(5, IDS, np.arange(4), 3)
     assert np.array_equal(draws[order], keyed.view_draws(5, IDS[order], np.arange(4)[order], 3))
     assert np.array_equal(keyed.which_view(1, IDS, 2, 8)[order], keyed.which_view(1, IDS[order], 2, 8))
+
+
+@pytest.mark.parametrize("num_views", [0, 8])
+def test_views_in_turns_are_of_even_and_of_odd_numbers(num_views):
+    ids = np.arange(10_000, dtype=np.uint64)
+    views = [keyed.which_view_in_turns(3, ids, epoch, num_views) for epoch in range(4)]
+    assert all(((now + after) % 2 == 1).all() for now, after in itertools.pairwise(views))
+    assert abs((views[0] % 2).mean() - 0.5) < 0.02
+    if num_views:
+        assert all(np.array_equal(np.unique(each), np.arange(num_views)) for each in views)
 
 
 def test_the_global_generator_is_given_back_as_it_was():

@@ -18,7 +18,9 @@ from pipeline.train.program import Lane, Program
 from pipeline.train.training import Training
 
 OFF = ImagePolicy.model_construct(
-    **{**dict.fromkeys(ImagePolicy.model_fields, 0.0), "seed": 0, "views": 0, "strength": 1.0, "padding": "zeros", "kornia": []}
+    **dict.fromkeys(ImagePolicy.model_fields, 0.0)
+    | {"seed": 0, "views": 0, "strength": 1.0, "padding": "zeros", "kornia": []}
+    | {"flip_alternates": False, "whole_pixels": False}
 )
 NONE = Views([], OFF, "none")
 

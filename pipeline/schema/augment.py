@@ -25,6 +25,11 @@ class AugmentConfig(Section):
     """Share of every strength and probability below: 1 as given, 0 no augmentation."""
 
     @property
+    def alternates(self) -> bool:
+        """Whether a sample shows views of even and of odd numbers in turns, from one epoch to the next."""
+        return False
+
+    @property
     def active(self) -> bool:
         """Whether any operation is on."""
         return False

@@ -254,7 +254,8 @@ class Batches:
             rows = rows + np.take_along_axis(np.stack(windows), orders, axis=1)
         if stock.views.policy.active:
             stored = len(stock.views.arrays)
-            views = np.stack([keyed.which_view(seed, self.ids, epoch, stored) for seed in stock.seeds])
+            which = keyed.which_view_in_turns if stock.views.policy.alternates else keyed.which_view
+            views = np.stack([which(seed, self.ids, epoch, stored) for seed in stock.seeds])
             numbers = np.take_along_axis(views, orders, axis=1)
         return Plan(orders, rows, numbers)
 

@@ -79,8 +79,8 @@ def _rows_at_once(images: torch.Tensor) -> int:
 
 
 def _plan(images: torch.Tensor, ids: U64, views: NDArray[np.int64], policy: ImagePolicy) -> _Plan:
-    p = view_parameters(ids, views, policy)
     device, (height, width) = images.device, images.shape[2:]
+    p = view_parameters(ids, views, policy, (height, width))
     plan = _Plan()
     if any(getattr(policy, name) > 0 for name in GEOMETRY):
         plan = plan._replace(matrix=_float(source_matrices(p, height, width), device))

@@ -72,11 +72,16 @@ class ImagePolicy(AugmentConfig):
 
     flip: Probability
     """Probability of a horizontal flip."""
+    flip_alternates: bool
+    """Whether a sample is mirrored in every other epoch instead of by chance (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds
+    on a single GPU"); those at a probability below 0.5 that often less."""
     vertical_flip: Probability
     rotate: Annotated[float, Field(ge=0.0, le=180.0)]
     """Largest rotation in degrees, either way."""
     translate: Share
     """Largest shift as a share of the side."""
+    whole_pixels: bool
+    """Whether shifts are by whole pixels. Others blur, which validation samples are not."""
     scale: Share
     """Zoom drawn from 1 - scale to 1 + scale."""
     shear: Annotated[float, Field(ge=0.0, le=60.0)]
@@ -104,6 +109,11 @@ class ImagePolicy(AugmentConfig):
     """Kornia's augmentations by name, after the operations above, in this order."""
 
     @property
+    def alternates(self) -> bool:
+        """Whether views are drawn in turns."""
+        return self.flip_alternates and self.flip > 0
+
+    @property
     def active(self) -> bool:
         """Whether any operation is on."""
         built_in = any(getattr(self, name) > 0 for name in OPERATIONS)
@@ -121,6 +131,10 @@ class ImagePolicy(AugmentConfig):
     def _can_be_drawn(self) -> Self:
         if self.erase > 0 and self.erase_area == 0:
             raise ValueError("erase is on but erase_area = 0 erases nothing; set erase_area above 0 or erase to 0")
+        if self.flip_alternates and self.flip > 0.5:
+            raise ValueError(f"flip = {self.flip:g}: with flip_alternates at most 0.5, which mirrors in every other epoch")
+        if self.flip_alternates and self.views % 2:
+            raise ValueError(f"views = {self.views}: with flip_alternates an even number, since every other one is mirrored")
         return self
 
 

@@ -17,6 +17,8 @@ from pipeline.kinds.image.keys import COLOUR_ONLY, ImagePolicy
 ENGINE = 1
 """Raise it whenever the same policy would give other pixels."""
 LIBRARIES = ("kornia", "torch")
+LATER: dict[str, Any] = {"kornia": [], "whole_pixels": False, "flip_alternates": False}
+"""Keys that came later, and the values with which views are as they were before."""
 
 F64 = NDArray[np.float64]
 
@@ -63,9 +65,10 @@ def _libraries() -> dict[str, str]:
 
 def policy_digest(policy: ImagePolicy) -> str:
     """The identity of the views a policy draws; `views`, how many of them are written, does not enter."""
-    keys = {name: value for name, value in policy.model_dump().items() if name != "views"}
-    if not policy.kornia:  # as before there were any
-        del keys["kornia"]
+    keys = policy.model_dump(exclude={"views"})
+    for name, off in LATER.items():
+        if keys[name] == off:
+            del keys[name]
     return digest({"engine": "kornia", "version": ENGINE, "libraries": _libraries(), "policy": keys})
 
 
@@ -80,9 +83,12 @@ def check_colour(policy: ImagePolicy, shape: Sequence[int]) -> None:
         )
 
 
-def view_parameters(ids: keyed.U64, views: NDArray[Any], policy: ImagePolicy) -> dict[str, F64]:
+def view_parameters(
+    ids: keyed.U64, views: NDArray[Any], policy: ImagePolicy, sides: tuple[int, int] = (1, 1)
+) -> dict[str, F64]:
     """The numbers (B,) behind view `views[i]` of sample `ids[i]`; an operation that is off has its neutral value.
 
+    sides: height and width of the images in pixels, which shifts by whole pixels go by.
     flip, vertical_flip: 0 or 1. rotate, shear: degrees. translate_x, translate_y: share of the side, right and down.
     scale, brightness, contrast, saturation: factors. crop_area, erase_area: share of the area; crop_aspect, erase_aspect:
     width over height. crop_x, crop_y, erase_x, erase_y: place in the free room, -1 (left, top) to 1. hue: share of the
@@ -93,11 +99,11 @@ def view_parameters(ids: keyed.U64, views: NDArray[Any], policy: ImagePolicy) ->
     erased = draw["erase"] < policy.erase
     smallest = min(ERASE_SMALLEST, policy.erase_area)
     return {
-        "flip": (draw["flip"] < policy.flip).astype(np.float64),
+        "flip": _flipped(draw["flip"], views, policy).astype(np.float64),
         "vertical_flip": (draw["vertical_flip"] < policy.vertical_flip).astype(np.float64),
         "rotate": policy.rotate * sign["rotate"],
-        "translate_x": policy.translate * sign["translate_x"],
-        "translate_y": policy.translate * sign["translate_y"],
+        "translate_x": _shift(policy.translate * sign["translate_x"], sides[1], policy),
+        "translate_y": _shift(policy.translate * sign["translate_y"], sides[0], policy),
         "scale": 1 + policy.scale * sign["scale"],
         "shear": policy.shear * sign["shear"],
         "crop_area": 1 - policy.crop * draw["crop_area"],
@@ -114,6 +120,17 @@ def view_parameters(ids: keyed.U64, views: NDArray[Any], policy: ImagePolicy) ->
         "erase_x": sign["erase_x"],
         "erase_y": sign["erase_y"],
     }
+
+
+def _flipped(drawn: F64, views: NDArray[Any], policy: ImagePolicy) -> NDArray[np.bool_]:
+    if policy.flip_alternates:
+        drawn = np.where(views % 2 == 1, drawn / 2, 1.0)
+    found: NDArray[np.bool_] = drawn < policy.flip
+    return found
+
+
+def _shift(share: F64, side: int, policy: ImagePolicy) -> F64:
+    return np.rint(share * side) / side if policy.whole_pixels else share
 
 
 def noise_keys(ids: keyed.U64, views: NDArray[Any], policy: ImagePolicy) -> NDArray[np.int32]:

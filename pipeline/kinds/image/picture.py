@@ -62,7 +62,7 @@ def _rows(examples: Examples, policy: ImagePolicy) -> list[list[Cell]]:
     for first, image, sample_id in zip(_originals(examples), examples.rows, examples.ids, strict=True):
         ids = np.full(NUM_VIEWS, sample_id)
         drawn = batch_views(torch.from_numpy(np.repeat(image[None], NUM_VIEWS, axis=0)), ids, views, policy).numpy()
-        parameters = view_parameters(ids, views, policy)
+        parameters = view_parameters(ids, views, policy, image.shape[1:])
         words = [caption({name: float(values[i]) for name, values in parameters.items()}, policy) for i in range(NUM_VIEWS)]
         for place, entry in enumerate(policy.kornia):
             for i in np.flatnonzero(applied(ids, views, policy, place)):

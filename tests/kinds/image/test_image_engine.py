@@ -72,6 +72,16 @@ def test_golden_pixels(everything):
     assert (drawn.int() - torch.tensor(GOLDEN_VIEW).view(1, 3, 5, 6)).abs().max() <= 1
 
 
+def test_shifts_by_whole_pixels_copy_pixels(batch, policy):
+    images, ids, views = batch(40, 3, 12, 16)
+    drawn = batch_views(images, ids, views, policy(translate=0.25, whole_pixels=True, padding="zeros"))
+    shifts = view_parameters(ids, views, policy(translate=0.25, whole_pixels=True), (12, 16))
+    for image, shown, across, down in zip(images, drawn, shifts["translate_x"] * 16, shifts["translate_y"] * 12, strict=True):
+        padded = torch.nn.functional.pad(image, (4, 4, 3, 3))
+        top, left = 3 - round(down), 4 - round(across)
+        assert torch.equal(shown, padded[:, top : top + 12, left : left + 16])
+
+
 def test_large_images_in_any_batch_and_number_of_threads(batch, everything, threads):
     """A sum over one large image is what torch would split among threads."""
     images, ids, views = batch(3, 3, 300, 301)

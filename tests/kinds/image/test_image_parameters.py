@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from pipeline import keyed
 from pipeline.artifacts import digest
@@ -41,6 +42,34 @@ def test_order_and_batch_are_irrelevant(everything):
     for name, values in whole.items():
         np.testing.assert_array_equal(values[order], mixed[name])
         assert values[7] == alone[name][0]
+
+
+def test_views_of_odd_numbers_are_mirrored_where_flips_alternate(policy):
+    always = view_parameters(IDS, VIEWS, policy(flip=0.5, flip_alternates=True))["flip"]
+    np.testing.assert_array_equal(always, VIEWS % 2)
+    seldom = view_parameters(IDS, VIEWS, policy(flip=0.1, flip_alternates=True))["flip"]
+    assert not seldom[VIEWS % 2 == 0].any()
+    assert abs(seldom.mean() - 0.1) < 0.02
+
+
+def test_shifts_by_whole_pixels(policy):
+    shifts = view_parameters(IDS, VIEWS, policy(translate=0.125, whole_pixels=True), (16, 32))
+    assert sorted(set(shifts["translate_x"] * 32)) == list(range(-4, 5))
+    assert sorted(set(shifts["translate_y"] * 16)) == list(range(-2, 3))
+
+
+@pytest.mark.parametrize("keys", [{"flip": 0.6}, {"flip": 0.5, "views": 3}])
+def test_flips_that_can_not_alternate_are_refused(policy, keys):
+    with pytest.raises(ValidationError, match="with flip_alternates"):
+        policy(flip_alternates=True, **keys)
+
+
+def test_keys_that_came_later_change_nothing_where_they_are_off(policy):
+    assert policy_digest(policy(flip=0.5)) != policy_digest(policy(flip=0.5, flip_alternates=True))
+    keys = policy(flip=0.5).model_dump(exclude={"views", *parameters.LATER})
+    expected = {"engine": "kornia", "version": ENGINE, "libraries": parameters.engine_versions(), "policy": keys}
+    del expected["libraries"]["engine"]
+    assert policy_digest(policy(flip=0.5)) == digest(expected)
 
 
 def test_an_operation_leaves_the_others_alone(policy):
@@ -108,8 +137,9 @@ def test_noise_keys_differ(policy):
 def test_digest_names_all_that_can_change_a_pixel(policy, monkeypatch):
     light = policy("light")
     assert policy_digest(light) == policy_digest(policy("light", views=3))
-    numbers = [name for name in type(light).model_fields if name not in ("views", "kornia")]
-    changed = [light.model_copy(update={name: 1}) for name in numbers]
+    plain = [name for name in type(light).model_fields if name not in ("views", "kornia")]
+    switches = {name: True for name in plain if getattr(light, name) is False}
+    changed = [light.model_copy(update={name: switches.get(name, 1)}) for name in plain]
     changed += [policy("light", kornia=[{"name": "RandomHue", "p": p}]) for p in (0.1, 0.2)]
     digests = {policy_digest(light), *map(policy_digest, changed)}
     monkeypatch.setattr(parameters, "ENGINE", 2)
