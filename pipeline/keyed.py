@@ -178,6 +178,14 @@ def stratified_subset(ids: U64, strata: NDArray[np.int64], num: int) -> NDArray[
     return np.sort(taken).astype(np.int64)
 
 
+def equal_subset(ids: U64, strata: NDArray[np.int64], each: int) -> NDArray[np.int64]:
+    """Positions, ascending, of the first `each` samples of every stratum (N,) in the order of `subset`, or of all it has."""
+    order = np.lexsort((words("subset", ids), strata))
+    _, starts, sizes = np.unique(strata[order], return_index=True, return_counts=True)
+    rank = np.arange(len(ids)) - np.repeat(starts, sizes)
+    return np.sort(order[rank < each]).astype(np.int64)
+
+
 def init_seed(run_seed: int, layer: str) -> int:
     """The seed of a layer's initial weights: the same in every network that has a layer of that name."""
     return int(words("init", run_seed, content_id(layer.encode()))[0] >> np.uint64(1))

@@ -115,6 +115,8 @@ def test_every_file_of_conf_is_allowed() -> None:
                     values["data"]["path"] = "data/x"
                 if choice == "module":
                     values["model"]["name"] = "cnn"
+                if choice == "transfer":
+                    values["study"]["definitions"][choice]["sources"] = {"other": "run-1"}
                 checked(values)
 
 

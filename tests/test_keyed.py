@@ -52,6 +52,7 @@ def test_golden_vectors():
     assert keyed.subset(IDS, 2).tolist() == [2, 3]
     assert keyed.init_seed(3, "dense1.weight") == 5466631784916594544
     assert keyed.stratified_subset(np.arange(12, dtype=np.uint64), STRATA, 6).tolist() == [2, 3, 6, 7, 10, 11]
+    assert keyed.equal_subset(np.arange(12, dtype=np.uint64), STRATA, 2).tolist() == [2, 6, 8, 10, 11]
 
 
 def test_golden_draws_of_classes():
@@ -215,6 +216,20 @@ def test_a_stratified_subset_keeps_shares_and_rare_strata_and_is_nested():
         assert num < 20 or (abs(counts - expected) <= 1.6).all(), f"{counts} of {num}"
         assert num < 4 or counts.min() >= 1
     assert strata[sorted(larger)].tolist() == [0], "the largest stratum comes first"
+
+
+def test_an_equal_subset_has_as_many_of_each_stratum_and_is_nested():
+    ids = keyed.words("split", np.arange(1000))
+    strata = np.repeat([0, 1, 2, 5], [700, 250, 47, 3])
+    larger = set(range(1000))
+    for each in (800, 100, 20, 3, 1):
+        taken = keyed.equal_subset(ids, strata, each)
+        assert np.array_equal(np.sort(taken), taken)
+        assert set(taken.tolist()) <= larger
+        larger = set(taken.tolist())
+        assert np.bincount(strata[taken], minlength=6)[[0, 1, 2, 5]].tolist() == [min(num, each) for num in (700, 250, 47, 3)]
+    order = np.random.default_rng(0).permutation(1000)
+    assert set(ids[order][keyed.equal_subset(ids[order], strata[order], 1)].tolist()) == set(ids[sorted(larger)].tolist())
 
 
 def test_a_stratified_subset_of_one_stratum_is_the_subset_and_follows_the_samples():

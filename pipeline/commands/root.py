@@ -12,8 +12,9 @@ from pipeline.errors import ConfigError
 
 ROOT = Path()
 DATA_KEYS = ("data.path", "data.train_path", "data.val_path", "data.test_path", "data.synonyms")
-RUN_KEY = "model.init_from"
 FILE_KEYS = (*DATA_KEYS, "cluster.token_path")
+RUN_SAID = re.compile(r"\+*(model\.init_from|study\.(?:definitions\.[^.=]+\.)?sources\.[^.=]+)=(.*)", re.DOTALL)
+"""An override whose value is a run to start from."""
 
 
 def enter_root(*, needed: bool = True) -> Path:
@@ -73,8 +74,9 @@ def said_from_root(overrides: Sequence[str], stood: Path) -> list[str]:
 
 
 def _said_from_root(override: str, stood: Path) -> str:
-    if (run := path_said(override, [RUN_KEY])) is not None:
-        return f"{run[0]}={_start_said(run[1], stood)}"
+    run = RUN_SAID.fullmatch(override)
+    if run and (word := run[2].strip().strip("'\"")) not in ("", "null"):
+        return f"{override.partition('=')[0]}={_start_said(run[1], word, stood)}"
     if (said := path_said(override, FILE_KEYS)) is None:
         return override
     (key, value), path = override.split("=", 1), path_from_root(said[1], stood)
@@ -82,20 +84,20 @@ def _said_from_root(override: str, stood: Path) -> str:
     return override if path.is_absolute() and said[1][0] in "~/" else f"{key}={value.replace(said[1], str(path))}"
 
 
-def _start_said(word: str, stood: Path) -> str:
-    """A finished run by its whole name: said by its folder, its name or the beginning of it."""
+def _start_said(key: str, word: str, stood: Path) -> str:
+    """A finished run by its whole name, which a key says: by its folder, its name or the beginning of it."""
     from pipeline.artifacts import runs_root
     from pipeline.runs.weights import run_to_start_from
 
     if os.sep not in word:
-        return run_to_start_from(word)
+        return run_to_start_from(word, key)
     path = Path(os.path.abspath(stood / Path(word).expanduser()))
     if path.parent != runs_root().absolute():
         raise ConfigError(
-            f"{RUN_KEY} = {word}: no run of this project, which are in {runs_root()}/; a model from elsewhere becomes one "
+            f"{key} = {word}: no run of this project, which are in {runs_root()}/; a model from elsewhere becomes one "
             f"by `cp -r {word} {runs_root()}/NAME`"
         )
-    return run_to_start_from(path.name)
+    return run_to_start_from(path.name, key)
 
 
 def path_from_root(path: str, stood: Path) -> Path:

@@ -133,10 +133,16 @@ class Trial:
     def train(self, epochs: int) -> TrainConfig:
         """The user's settings, but for what makes it short, and one thread, since threads change the order of sums."""
         train = self.config.train
-        every = self.data.manifest.num_train(train.limit)
+        every = self.data.manifest.num_train(train.limit, train.per_class)
         num = min(every, MOST_SAMPLES)
         shards = max(train.shards, 1 << (self.config.cluster.workers - 1).bit_length())
-        short = {"epochs": epochs, "limit": num, "batch_size": min(train.batch_taken(every), num), "schedule": "constant"}
+        short = {
+            "epochs": epochs,
+            "limit": num,
+            "per_class": None,
+            "batch_size": min(train.batch_taken(every), num),
+            "schedule": "constant",
+        }
         short |= {"unfreeze_epoch": train.unfreeze_epoch and min(train.unfreeze_epoch, epochs)}
         return train.model_copy(update=short | {"warmup_epochs": 0.0, "early_stop": 0, "shards": shards, "threads": 1})
 

@@ -70,8 +70,10 @@ class Manifest:
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of every other file of the dataset, by its path there."""
 
-    def num_train(self, limit: int | None) -> int:
-        """The training samples that are taken where at most `limit` are; None: all."""
+    def num_train(self, limit: int | None, per_class: int | None = None) -> int:
+        """The training samples that are taken where at most `limit` are, or so many of each class; None: all."""
+        if per_class is not None:
+            return sum(min(num, per_class) for num in self.class_counts["train"])
         every = self.counts["train"]
         return every if limit is None else min(every, limit)
 

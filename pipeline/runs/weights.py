@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from pipeline import artifacts
 from pipeline.errors import ConfigError, StorageError
-from pipeline.runs.find import run_named
+from pipeline.runs.find import all_runs, run_named
 
 KEY = "model.init_from"
+DESCRIBED, BEST = "model.json", "best.safetensors"
+SHAPING = ("arch", "name", "keys", "channels", "widths", "norm")
+"""Keys of a model that decide its tensors."""
 
 
 @dataclass(frozen=True)
@@ -27,37 +30,60 @@ class Source:
     tensors: Mapping[str, NDArray[np.float32]]
 
 
-def run_to_start_from(run: str) -> str:
-    """The whole name of a finished run, by that or by the beginning of it; ConfigError where there is none to start from."""
-    for name in ("model.json", "best.safetensors"):
-        path = _file(run, name)
+def run_to_start_from(run: str, key: str = KEY) -> str:
+    """The whole name of a finished run, by that or by the beginning of it; ConfigError where there is none to start from.
+
+    key: who names it.
+    """
+    for name in (DESCRIBED, BEST):
+        path = _file(run, name, key)
     return path.parent.name
 
 
 def best_digest(run: str) -> str:
     """Of the best weights that a run of this name has; ConfigError where there are none."""
-    return artifacts.file_digest(_file(run, "best.safetensors"))
+    return artifacts.file_digest(_file(run, BEST))
 
 
 def source_named(run: str) -> Source:
     """ConfigError where there is no such run or it is not finished; StorageError where its files are not whole."""
-    weights, described = _file(run, "best.safetensors"), artifacts.read_json(_file(run, "model.json"))
+    weights, described = _file(run, BEST), artifacts.read_json(_file(run, DESCRIBED))
     digest = artifacts.file_digest(weights)
     if digest != described["weights_sha256"]:
         raise StorageError(f"{weights}: is not what model.json beside it was written for; restore it, or choose another run")
     return Source(weights.parent.name, digest, described, artifacts.load_tensors(weights)[0])
 
 
-def _file(run: str, name: str) -> Path:
+def runs_of_other_data(model: Mapping[str, Any], kind: str) -> list[str]:
+    """Finished runs of the same network on other data of the kind than what is prepared, the newest first."""
+    prepared = artifacts.stage_dir("prepare") / "dataset.json"
+    here = artifacts.read_json(prepared)["digest"] if prepared.exists() else None
+    found = [
+        folder.id
+        for folder, run in all_runs()
+        if run.get("state") == "finished" and run.get("hashes", {}).get("dataset") != here and (folder.path / BEST).exists()
+        and _is_alike(folder.path / DESCRIBED, model, kind)
+    ]  # fmt: skip
+    return found[::-1]
+
+
+def _is_alike(described: Path, model: Mapping[str, Any], kind: str) -> bool:
+    there = artifacts.read_json(described) if described.exists() else {}
+    same = all(there.get("model", {}).get(key, ...) == model[key] for key in SHAPING)
+    return same and bool(there["input"]["kind"] == kind)
+
+
+def _file(run: str, name: str, key: str = KEY) -> Path:
     try:
         folder = run_named(run)
     except ConfigError as error:
-        raise ConfigError(f"{KEY} = {error}; `regatta run '~{KEY}' '~model.freeze'` starts from nothing") from None
+        without = f"; `regatta run '~{KEY}' '~model.freeze'` starts from nothing" if key == KEY else ""
+        raise ConfigError(f"{key} = {error}{without}") from None
     if not (path := folder.path / name).exists():
         state = folder.read().get("state")
         why = f"it is {state}" if state != "finished" else f"it has no {name}, which an older version did not keep"
         raise ConfigError(
-            f"{KEY} = {run}: {why}; say `regatta run` once more with that run's own keys, which are in "
+            f"{key} = {run}: {why}; say `regatta run` once more with that run's own keys, which are in "
             f"{folder.path}/overrides.yaml, or choose another run"
         )
     return path

@@ -8,11 +8,22 @@ from pydantic import Field
 
 from pipeline.metrics import METRICS, Judged
 from pipeline.schema.base import Section
+from pipeline.schema.model import RUN_NAME
 from pipeline.schema.prepare import FEWEST_FOLDS
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Changes = dict[str, Any]
 """Dotted keys and their values, such as {"model.dropout": 0.0}."""
+Run = Annotated[str, Field(pattern=RUN_NAME)]
+START, SCRATCH = "start", "scratch"
+"""The factor that `sources` makes, and its first level."""
+FROM_NOTHING: Changes = {
+    "model.init_from": None,
+    "model.freeze": 0,
+    "train.unfreeze_epoch": None,
+    "train.transferred_rate": 1.0,
+}
+"""How a network starts that takes nothing over."""
 Verdict = Literal["helps", "hurts", "equivalent", "no evidence", "more", "less", "failed"]
 
 
@@ -25,6 +36,9 @@ class StudyDefinition(Section):
     variants: dict[Name, Changes] = Field(default_factory=dict)
     factors: dict[Name, dict[Name, Changes]] = Field(default_factory=dict)
     """Factors with named levels, the first of each being the baseline's."""
+    sources: dict[Name, Run] | None = None
+    """Runs, by a name for each, that networks start from: a first factor `start`, whose first level is from scratch. How the
+    others start beside that (model.freeze, train.transferred_rate) is what `baseline` says. {}: they are still to be named."""
     grid: Literal["full", "one_at_a_time"] = "full"
     """full: every combination of levels; one_at_a_time: the baseline with one factor changed."""
     seeds: Annotated[int, Field(ge=1)]
@@ -41,6 +55,15 @@ class StudyDefinition(Section):
     """What is expected, in words."""
     expected: dict[Name, Verdict] = Field(default_factory=dict)
     """The verdicts that are expected, by variant."""
+
+    @property
+    def every_factor(self) -> dict[Name, dict[Name, Changes]]:
+        """The factors with the one that `sources` makes before them."""
+        if not self.sources:
+            return self.factors
+        beside = {key: value for key, value in self.baseline.items() if key in FROM_NOTHING}
+        started = {name: {**beside, "model.init_from": run} for name, run in self.sources.items()}
+        return {START: {SCRATCH: FROM_NOTHING, **started}, **self.factors}
 
     @property
     def reads_test(self) -> bool:

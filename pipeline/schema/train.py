@@ -14,7 +14,7 @@ NOT_IDENTITY = ("device", "threads", "save_every_s", "callbacks", "profiler", "m
 """Keys of `train` that are not part of a run: the device type is counted by itself, threads may change the last bits,
 callbacks and profilers watch, and each member is a run of its own."""
 _LATER = {"nesterov": False, "ema": 0.0, "tta": "none", "mixup": 0.0, "cutmix": 0.0, "balance": "none"}
-NEUTRAL = {**_LATER, "transferred_rate": 1.0, "unfreeze_epoch": None}
+NEUTRAL = {**_LATER, "transferred_rate": 1.0, "unfreeze_epoch": None, "per_class": None}
 """Keys that came later, and the values with which a run is what it was before."""
 Positive = Annotated[int, Field(ge=1)]
 Precision = Literal["32-true", "bf16-mixed"]
@@ -40,6 +40,8 @@ class TrainConfig(Section):
     """Samples; where there are fewer for training, a power of two of at most a quarter of them is taken."""
     limit: Positive | None
     """Train on this many samples, a fixed subset that every larger one contains, classes in their shares; null: on all."""
+    per_class: Positive | None
+    """Train on so many samples of each class, or all of one that has fewer, likewise fixed; null: as `limit` says."""
     accumulate: Positive
     """Cut a batch into this many micro-batches, one after the other: less memory, same batch."""
     shards: Positive
@@ -110,6 +112,12 @@ class TrainConfig(Section):
         if self.shards * self.accumulate > self.batch_size:
             problems.append(
                 f"shards x accumulate = {self.shards * self.accumulate} must not exceed batch_size = {self.batch_size}"
+            )
+        if self.limit is not None and self.per_class is not None:
+            problems.append(f"limit = {self.limit} beside per_class = {self.per_class}: say one of them, and null to the other")
+        if self.per_class is not None and self.balance != "none":
+            problems.append(
+                f"per_class = {self.per_class}: takes as many of each class already; say train.balance=none beside it"
             )
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
             problems.append(

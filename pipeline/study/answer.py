@@ -11,12 +11,12 @@ from pipeline.metrics import METRICS
 from pipeline.study.found import Advice, Contrast, Effect, Effects
 from pipeline.study.statistics import FEWEST_SEEDS
 from pipeline.study.wording import contrast_words, label, numbers, setting, settings, shown, side_of, signed, tried
-from pipeline.wording import first_of
+from pipeline.wording import first_of, so_many
 
 MORE_SEEDS, MOST_SEEDS, MOST_FOLDS = 8, 32, 10
 """The least that is advised where seeds are too few; and beyond so many, more of them are no longer advised."""
 ORDER = ("helps", "more", "less", "hurts", "failed", "equivalent", "no evidence", "too few seeds")
-BUDGET = ("train.epochs", "train.limit")
+BUDGET = ("train.epochs", "train.limit", "train.per_class")
 """What a study may spare its runs: epochs, and training samples (None: all)."""
 
 
@@ -104,9 +104,15 @@ def _choice(found: Effects) -> list[Advice]:
     """Which values to take."""
     helping = [variant for variant in found.variants if variant.verdict == "helps"]
     harmful = [variant for variant in found.variants if variant.verdict in ("hurts", "failed")]
+    # What was asked as the baseline has the rest, and does not help there, is nothing to take for helping elsewhere.
+    direct = [variant for variant in found.variants if variant.against == "baseline"]
+    apart = [v for v in helping if v.against != "baseline" and any(v.contrast == other.contrast for other in direct)]
+    if apart and len(apart) == len(helping):
+        names = _listed(variant.name for variant in apart)
+        return [Advice(f"Nothing to take for your own settings: only {names} {so_many(len(apart), 'helps', 'help')}")]
     if helping:
-        direct = [variant for variant in helping if variant.against == "baseline"]
-        best = max(direct or helping, key=lambda variant: abs(variant.difference or 0.0))
+        candidates = [variant for variant in helping if variant in direct] or [v for v in helping if v not in apart]
+        best = max(candidates, key=lambda variant: abs(variant.difference or 0.0))
         many = f" (of those that help, {best.name} helps most)" if len(helping) > 1 else ""
         return _taken(found, best.contrast, "variant", many)
     if harmful:

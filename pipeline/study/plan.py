@@ -11,12 +11,13 @@ from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError, RegattaError
 from pipeline.kinds.keys import data_section, keys_of, kind_named, policy_section
 from pipeline.prepare.folds import TIMELESS
+from pipeline.runs.weights import runs_of_other_data
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import Section, alias, key_paths, nearest, validated
 from pipeline.schema.data import DataConfig
 from pipeline.schema.model import BUILT_IN, LEFT_OUT, MODULE, ModelConfig, keys_taken, switched, unread_keys
 from pipeline.schema.prepare import PrepareConfig
-from pipeline.schema.study import StudyDefinition
+from pipeline.schema.study import SCRATCH, START, StudyDefinition
 from pipeline.schema.train import NOT_IDENTITY, TrainConfig
 from pipeline.study.samples import WHY, certain_problems
 from pipeline.train.program import program_of
@@ -77,7 +78,7 @@ def variants(definition: StudyDefinition) -> list[Variant]:
     """
     found = [Variant(BASELINE, {}, "")]
     found += [Variant(name, changes, BASELINE) for name, changes in definition.variants.items()]
-    factors = list(definition.factors.values())
+    factors = list(definition.every_factor.values())
     first = [next(iter(levels), "") for levels in factors]
     if definition.grid == "one_at_a_time":
         for levels in factors:
@@ -149,7 +150,8 @@ def problems(definition: StudyDefinition, values: Mapping[str, Any], data: Manif
         if data is None:
             break
         config = configuration(own)
-        found += [f"variant {name}: {line}" for line in _smaller_batches(every[name], config.train, data)]
+        if line := _too_large(every[name], config.train, data):
+            found.append(f"variant {name}: {line}")
         try:
             program_of(config.model, config.train, data)
         except RegattaError as error:
@@ -157,18 +159,22 @@ def problems(definition: StudyDefinition, values: Mapping[str, Any], data: Manif
     return found
 
 
-def _smaller_batches(changes: Mapping[str, Any], train: TrainConfig, data: Manifest) -> Iterator[str]:
-    """Why a variant would not be what it says: its batches would have fewer samples than that."""
-    num_train = data.num_train(train.limit)
-    if train.batch_size > num_train and {"train.batch_size", "train.limit"} & changes.keys():
-        yield f"train.batch_size = {train.batch_size}: there are {num_train} training samples; choose at most that"
+def _too_large(changes: Mapping[str, Any], train: TrainConfig, data: Manifest) -> str | None:
+    """Why a variant would not be what it says: its batches would have fewer samples than that.
+
+    One that asks for fewer training samples, not for a batch, gets the batches that as small a dataset gets.
+    """
+    num_train = data.num_train(train.limit, train.per_class)
+    if train.batch_size <= num_train or "train.batch_size" not in changes:
+        return None
+    return f"train.batch_size = {train.batch_size}: there are {num_train} training samples; choose at most that"
 
 
 def _checked(definition: StudyDefinition, values: Mapping[str, Any]) -> tuple[list[str], dict[str, Values]]:
     """What is wrong, and the values of each variant that is right."""
     every = variants(definition)
     base = _first_levels(definition)
-    wrong = list(_name_problems(definition, every))
+    wrong = [*_source_problems(definition, values), *_name_problems(definition, every)]
     configurations: dict[str, Values] = {}
     shared: set[str] = set()
     for variant in every:
@@ -187,13 +193,13 @@ def _checked(definition: StudyDefinition, values: Mapping[str, Any]) -> tuple[li
 
 
 def _first_levels(definition: StudyDefinition) -> dict[str, Any]:
-    levels = [next(iter(levels.values()), {}) for levels in definition.factors.values()]
+    levels = [next(iter(levels.values()), {}) for levels in definition.every_factor.values()]
     return {key: value for changes in levels for key, value in changes.items()}
 
 
 def _name_problems(definition: StudyDefinition, every: list[Variant]) -> Iterator[str]:
     names = [variant.name for variant in every]
-    levels_named = {level for levels in definition.factors.values() for level in levels}
+    levels_named = {level for levels in definition.every_factor.values() for level in levels}
     for name in sorted({*names, *definition.factors, *levels_named} & set(LEFT_OUT)):
         yield f"{name}: {left_out_words(name)}"
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
@@ -207,8 +213,30 @@ def _name_problems(definition: StudyDefinition, every: list[Variant]) -> Iterato
     for name, levels in definition.factors.items():
         if len(levels) < 2:
             yield f"factors.{name}: has {len(levels)} levels; a factor needs two"
-    if len(names) < 2:
+    if len(names) < 2 and definition.sources != {}:
         yield "it has neither variants nor factors; say what is compared with the baseline"
+
+
+def _source_problems(definition: StudyDefinition, values: Mapping[str, Any]) -> Iterator[str]:
+    if definition.sources == {}:
+        yield f"sources: names no run to start from; {_how_named(values)}"
+    if SCRATCH in (definition.sources or ()):
+        yield f"sources.{SCRATCH}: so are the runs called that start from none; choose another name"
+    if definition.sources and START in definition.factors:
+        yield f"factors.{START}: the sources are the factor of this name; call yours otherwise"
+
+
+def _how_named(values: Mapping[str, Any]) -> str:
+    """What to say: a run of this network on other data, or how one is made."""
+    if found := runs_of_other_data(values["model"], kind_named(values)):
+        more = f", or another of {', '.join(found[1:4])}" if found[1:] else ""
+        return f"say study.sources.NAME=RUN beside it, such as study.sources.other={found[0]}{more}"
+    data = values["data"]
+    back = f"data.path={data['path']}" if data["source"] != "digits" else "data=digits"
+    return (
+        f"none here is of this network on other data, so make one (`regatta run data.path=OTHER`, then `regatta run {back}` "
+        "again), or take one from elsewhere (`cp -r THEIRS/artifacts/train runs/NAME`), and say study.sources.NAME=RUN"
+    )
 
 
 def left_out_words(name: str) -> str:

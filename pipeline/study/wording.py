@@ -9,7 +9,12 @@ from typing import Any
 from pipeline.study.found import Effect, Effects
 from pipeline.wording import counted
 
-LABELS = {"augment.strength": "augmentation", "train.limit": "training samples", "data.size": "image size"}
+LABELS = {
+    "augment.strength": "augmentation",
+    "train.limit": "training samples",
+    "train.per_class": "samples of each class",
+    "data.size": "image size",
+}
 """Keys whose last part says too little by itself."""
 MODULES = ("model.name", "model.keys.")
 """What a built-in network does not have at all."""
@@ -56,7 +61,7 @@ def label(key: str) -> str:
 def shown(key: str, value: Any) -> str:
     """A key's value in words."""
     if value is None:
-        return "all" if key == "train.limit" else "none"
+        return "all" if key in ("train.limit", "train.per_class") else "none"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "-".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
     return "none" if value == 0 and key.startswith(OFF_AT_ZERO) else f"{value:g}"

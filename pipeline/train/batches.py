@@ -67,9 +67,11 @@ class Stock:
     seeds: list[int]
 
 
-def _limited(ids: keyed.U64, labels: NDArray[Any], limit: int | None) -> NDArray[np.int64]:
+def _limited(ids: keyed.U64, labels: NDArray[Any], program: Program) -> NDArray[np.int64]:
     """Positions of the samples (N,) that are trained on."""
-    return np.arange(len(ids)) if limit is None else keyed.stratified_subset(ids, strata_of(labels), limit)
+    if program.per_class is not None:
+        return keyed.equal_subset(ids, strata_of(labels), program.per_class)
+    return np.arange(len(ids)) if program.limit is None else keyed.stratified_subset(ids, strata_of(labels), program.limit)
 
 
 def strata_of(labels: NDArray[Any]) -> NDArray[np.int64]:
@@ -116,7 +118,7 @@ class Batches:
         self.mixing = Mixing(lanes, data.kind)
         self.device, self.team = device, team
         all_ids = np.asarray(train.ids)
-        self.train, self.samples = train, _limited(all_ids, np.asarray(train.labels), program.limit)
+        self.train, self.samples = train, _limited(all_ids, np.asarray(train.labels), program)
         self.ids = all_ids[self.samples]
         self.labels = torch.from_numpy(program.labels(np.asarray(train.labels)[self.samples])).to(device)
         sampled = program.balance is not None and program.balance.mode == SAMPLING

@@ -74,6 +74,8 @@ class Program:
     warmup_epochs: float
     limit: int | None
     """Training samples used, a fixed subset; None: all."""
+    per_class: int | None = None
+    """How many of each class that subset has at most; None: classes are in their shares."""
     decayed: str = "matrices"
     factors: tuple[Factors, ...] = ()
     precision: Precision = FULL
@@ -110,7 +112,8 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
 
     device: cpu or cuda, on which it is trained; None: here.
     """
-    num_train = data.num_train(train.limit)
+    _check_per_class(train, data)
+    num_train = data.num_train(train.limit, train.per_class)
     batch_size = _batch_size(train, data, num_train)
     _check_task(model, train, data)
     _check_layers(model, batch_size)
@@ -134,6 +137,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
         schedule=train.schedule,
         warmup_epochs=train.warmup_taken,
         limit=num_train if num_train < data.counts["train"] else None,
+        per_class=train.per_class if num_train < data.counts["train"] else None,
         decayed=train.decayed,
         precision=precision,
         tta=train.tta,
@@ -148,6 +152,15 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
     program.spec.check(_fewest_rows(num_train, program))
     check_factors(program.spec.layout(), program.factors)
     return program, _lane_of(model, train)
+
+
+def _check_per_class(train: TrainConfig, data: Manifest) -> None:
+    """ConfigError where a sample is not of one class."""
+    if train.per_class is not None and data.task != "single":
+        what = "several labels a sample" if data.task == "multi" else "numbers"
+        raise ConfigError(
+            f"train.per_class = {train.per_class}: the data has {what}, not one of several classes; say train.limit=N instead"
+        )
 
 
 def _batch_size(train: TrainConfig, data: Manifest, num_train: int) -> int:

@@ -21,7 +21,7 @@ from pipeline.kinds.inputs import Taken as Inputs
 from pipeline.kinds.inputs import meanings_of
 from pipeline.model.net import BUFFER, TRAINED, Layout, Slot
 from pipeline.model.specs import spec_of
-from pipeline.runs.weights import KEY, Source, source_named
+from pipeline.runs.weights import KEY, SHAPING, Source, source_named
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.train.groups import Factors
@@ -29,8 +29,6 @@ from pipeline.wording import counted, first_of, so_many
 
 GREY, COLOURS = 1, 3
 """Channels of an image."""
-SHAPING = ("arch", "name", "keys", "channels", "widths", "norm")
-"""Keys of a model that decide its tensors."""
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def _tried(program: Program, lanes: Sequence[Lane], views: Sequence[Views], data
     train = made_up.split("train")
     own = [replace(view, arrays=[train.stored] * bool(view.policy.views and view.policy.active)) for view in views]
     calm = [replace(lane, learning_rate=1e-6, early_stop=0, monitor="val_loss") for lane in lanes]  # noise must not end it
-    tiny = replace(program, epochs=EPOCHS, limit=None, warmup_epochs=0.0)
+    tiny = replace(program, epochs=EPOCHS, limit=None, per_class=None, warmup_epochs=0.0)
     clock = Clock()
     run_to_end(Training(tiny, calm, made_up, own, chosen_device(device)), clock)
     return program.epochs / share * (clock.ended[-1] - clock.ended[0]) / (EPOCHS - 1)

@@ -131,7 +131,8 @@ def test_the_list_says_which_studies_can_not_run_on_the_network_and_why(project)
     apply(change(["data=text", "data.path=data/mine"]), force=False)
     lines = list(listed())
     refused = {lines[i - 1].split()[0]: lines[i].strip() for i in range(len(lines)) if "can't run on" in lines[i]}
-    assert refused.keys() == {"activations", "audio-augmentation"}
+    assert refused.keys() == {"activations", "audio-augmentation", "transfer"}
+    assert refused["transfer"].startswith("can't run on what is configured now: sources: names no run to start from; none here")
     assert refused["activations"].startswith("can't run on what is configured now: baseline: model.widths = [64, 64]: a module")
 
 

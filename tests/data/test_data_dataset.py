@@ -22,3 +22,4 @@ def test_as_many_training_samples_are_taken_as_there_are_and_the_limit_allows(tm
     manifest = build("folder", path=str(class_folders(tmp_path, classes=("a", "b")))).manifest
     every = manifest.counts["train"]
     assert [manifest.num_train(limit) for limit in (None, every + 1, every, 3)] == [every, every, every, 3]
+    assert manifest.num_train(None, 2) == sum(min(2, num) for num in manifest.class_counts["train"])

@@ -425,7 +425,8 @@ def study_run(variant, seed, shift, time, epochs, rng, failing):
 def study_definition(definition):
     return {"question": definition.question, "finding": definition.finding, "expected": definition.expected,
             "metric": definition.metric, "margin": definition.margin, "test": False, "seeds": definition.seeds,
-            "baseline": {"train.epochs": 12}, "variants": {}}  # fmt: skip
+            "baseline": {"train.epochs": 12}, "variants": {}, "factors": definition.factors,
+            "sources": definition.sources, "grid": definition.grid}  # fmt: skip
 
 
 def write_project(root, studies=True):

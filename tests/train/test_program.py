@@ -39,6 +39,21 @@ def test_numbers_are_not_balanced(digits, mode):
     assert program_of(*configs(), numbers)[0].balance is None
 
 
+@pytest.mark.parametrize(("task", "what"), [("multi", "several labels a sample"), ("number", "numbers")])
+def test_samples_of_each_class_need_one_class_a_sample(digits, task, what):
+    other = dataclasses.replace(digits.manifest, task=task)
+    with pytest.raises(ConfigError, match=f"train.per_class = 5: the data has {what}, not one of .* say train.limit=N instead"):
+        program_of(*configs(train__per_class=5), other)
+
+
+def test_samples_of_each_class_are_all_of_a_class_that_has_fewer(digits):
+    few = dataclasses.replace(digits.manifest, class_counts={"train": [100] * 9 + [3]})
+    program, _ = program_of(*configs(train__per_class=5), few)
+    assert (program.limit, program.per_class, program.batch_size) == (48, 5, 8)
+    every, _ = program_of(*configs(train__per_class=1000), digits.manifest)
+    assert (every.limit, every.per_class) == (None, None)
+
+
 def test_an_empty_validation_split_is_refused(digits):
     with pytest.raises(ConfigError, match="the validation split is empty"):
         program_of(*configs(), dataclasses.replace(digits.manifest, counts={"train": 100, "val": 0, "test": 0}))
@@ -66,6 +81,8 @@ def test_what_does_not_fit_the_data_is_refused(digits, changes, said):
     [
         ({"train__shards": 3}, "must be a power of two"),
         ({"train__shards": 64, "train__accumulate": 4}, "must not exceed batch_size"),
+        ({"train__limit": 50, "train__per_class": 5}, "limit = 50 beside per_class = 5: say one of them"),
+        ({"train__balance": "weights", "train__per_class": 5}, "per_class = 5: takes as many of each class already"),
         ({"train__learning_rate": -1.0}, "train.learning_rate = -1.0: should be greater than 0"),
         ({"model__activation": "rleu"}, "model.activation = 'rleu': should be 'relu'"),
     ],

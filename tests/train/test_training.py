@@ -254,3 +254,9 @@ def test_several_labels_at_once(digits, tmp_path):
     assert together.progress.best[0]["accuracy"] > 0.9
     for k, own in enumerate(lanes):
         assert equal(together, k, train_to_end(training(data, [own], **changes)))
+
+
+def test_of_each_class_so_many_are_taken_whatever_their_shares(digits):
+    five, ten = (training(digits, [lane(0)], limit=10 * num, per_class=num) for num in (5, 10))
+    assert set(five.ids.tolist()) < set(ten.ids.tolist())
+    assert np.bincount(five.batches.labels.numpy()).tolist() == [5] * 10

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.report.picture import Picture, picture_of
-from pipeline.report.study import figures, panels
+from pipeline.report.study import figures, matrix, panels
 from pipeline.report.study.studies import Study
 from pipeline.report.svg import style
 from pipeline.report.words import count, duration, metric_words, plural, signed
@@ -36,7 +36,7 @@ CAPTIONS = {
 
 
 def study_pictures(study: Study) -> list[Picture]:
-    """The figures of a study that was run: effects, gap, time, curves and, where they are asked about, gradients."""
+    """The figures of a study that was run: gains in a grid, effects, gap, time, curves, gradients where asked about."""
     with style():
         return [
             picture_of(f"study{part}-{study.name}", *captions, alt, figure)
@@ -59,6 +59,9 @@ def _study_figures(study: Study) -> Iterator[tuple[str, tuple[str, str], str, Fi
     if effects["margin"]:
         caption += f" What lies within the blue band, \u00b1{effects['margin']:g}, was said not to matter."
     titles = ("Differences", caption)
+    if grid := matrix.grid_of(effects):
+        of_grid = matrix.captions(grid)
+        yield ".matrix", of_grid, f"{of_grid[0]}. {'; '.join(matrix.told(grid))}.", matrix.drawn(grid)
     yield "", titles, f"Differences in {metric}. {told}.", figures.forest(effects)
     pairs = list(zip(study.rows, study.means("train_loss"), study.means("val_loss"), strict=True))
     if any(train is not None and val is not None for _, train, val in pairs):

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.artifacts import PARAMS, read_json, read_parquet
 from pipeline.evaluation.classes import Floats, Ints
 from pipeline.schema.reading import flat, read_parameters
+from pipeline.schema.study import FROM_NOTHING
 from pipeline.schema.train import NOT_IDENTITY
 
 NO_DIFFERENCE = tuple(f"train.{name}" for name in NOT_IDENTITY)
@@ -138,6 +139,7 @@ def baseline_changes(effects: Mapping[str, Any]) -> dict[str, Any]:
     """What a study's baseline says itself: its own keys, and the first level of each factor."""
     definition = effects["basis"]["study"]
     first: list[dict[str, Any]] = [next(iter(levels.values()), {}) for levels in (definition.get("factors") or {}).values()]
+    first += [FROM_NOTHING] if definition.get("sources") else []
     every = [effects["baseline"]["changes"], definition.get("baseline") or {}, *first]
     return {key: value for changed in every for key, value in changed.items()}
 

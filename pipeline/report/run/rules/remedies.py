@@ -133,7 +133,11 @@ def _augmented(records: Records) -> list[Step]:
 def all_samples(records: Records) -> list[Step]:
     """The samples that a limit leaves out; nothing of one that is above what there is."""
     manifest, project = records.manifest, records.project
-    num = {"prepare.limit": manifest.num_read - manifest.num_rejected, "train.limit": manifest.counts["train"]}
+    num = {
+        "prepare.limit": manifest.num_read - manifest.num_rejected,
+        "train.limit": manifest.counts["train"],
+        "train.per_class": max(manifest.class_counts["train"], default=0),
+    }
     limits = {key: project.value(key) for key in num}
     lifted = {key: None for key, limit in limits.items() if limit is not None and limit < num[key]}
     return [Step("Take all samples", lifted)] if lifted else []
