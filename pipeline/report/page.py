@@ -46,11 +46,10 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
     artifacts = root / "artifacts"
     records = read_records(artifacts)
     said, found = verdict(records), studies(root, records.manifest.digest)
-    # Of other data there are no pictures here.
-    num_mistakes = 0 if records.judged_elsewhere else config.num_mistakes
+    none_shown = why_no_mistakes(records, config)
     of_task = _of_classes if records.test.numbers is None else _of_numbers
-    predictions, shown = of_task(artifacts, records, num_mistakes, num_bins)
-    pictures = drawn(records, predictions, num_bins, said.findings)
+    predictions, shown = of_task(artifacts, records, 0 if none_shown else config.num_mistakes, num_bins)
+    pictures = drawn(records, predictions, num_bins, said.findings, samples=config.samples)
     of_studies = {study.name: study_pictures(study) for study in found if study.effects}
     html = (
         environment()
@@ -68,12 +67,14 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
             tiles=tiles(records),
             pictures=pictures,
             **shown,
-            augmentation=material.augmentation_picture(artifacts),
-            augmented=material.augmented(artifacts, records.manifest),
+            samples=config.samples,
+            none_shown=none_shown,
+            augmentation=material.augmentation_picture(artifacts) if config.samples else None,
+            augmented=material.augmented(artifacts, records.manifest) if config.samples else [],
             copies_seen=material.copies_seen(artifacts),
             networks=records.num_networks,
             told_of_augmentation=material.told_of_augmentation(artifacts),
-            rejected=material.rejected(artifacts, REJECTED_SHOWN),
+            rejected=material.rejected(artifacts, REJECTED_SHOWN) if config.samples else [],
             studies=found,
             study_pictures=of_studies,
             speed=speeds(records.curves),
@@ -88,6 +89,15 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
         )
     )
     return html, {picture.name: picture.png for picture in itertools.chain(pictures.values(), *of_studies.values())}
+
+
+def why_no_mistakes(records: Records, config: ReportConfig) -> str | None:
+    """Why no mistakes are shown; None: they are."""
+    if not config.samples:
+        return "report.samples is false: nothing of single samples is on this page"
+    if records.judged_elsewhere:
+        return "they are of other data than what is prepared"
+    return "report.num_mistakes is 0" if config.num_mistakes == 0 else None
 
 
 def _of_classes(artifacts: Path, records: Records, num_mistakes: int, num_bins: int) -> tuple[Predictions, dict[str, Any]]:

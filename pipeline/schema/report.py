@@ -15,3 +15,5 @@ class ReportConfig(Section):
     title: str
     num_mistakes: Annotated[int, Field(ge=0, le=200)]
     """How many of the most confident mistakes are shown."""
+    samples: bool
+    """Whether the page may hold anything of single samples: pictures, texts, rows, names of files, values."""

@@ -68,7 +68,7 @@ class Page(HTMLParser):
 
 
 def page_of(root: Path, num_mistakes: int = 24):
-    html, pictures = rendered(root, ReportConfig(title="A <script>title</script>", num_mistakes=num_mistakes), 15)
+    html, pictures = rendered(root, ReportConfig(title="A <script>title</script>", num_mistakes=num_mistakes, samples=True), 15)
     return html, pictures, Page(html)
 
 
@@ -552,7 +552,7 @@ def test_the_page_is_made_without_torch(digits):
     code = (
         "import sys; from pathlib import Path; from pipeline.report.page import rendered; "
         "from pipeline.schema.report import ReportConfig; "
-        "rendered(Path(sys.argv[1]), ReportConfig(title='t', num_mistakes=1), 15); "
+        "rendered(Path(sys.argv[1]), ReportConfig(title='t', num_mistakes=1, samples=True), 15); "
         "assert not {'torch', 'pandas', 'sklearn', 'ray'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code, str(digits)], check=True)
@@ -571,7 +571,7 @@ def test_what_belongs_to_other_data_is_said_at_the_top(tmp_path):
     artifacts = rb.build(tmp_path)
     path = artifacts / "evaluate" / "metrics.json"
     write_json(path, {**read_json(path), "dataset": "another"})
-    html, _ = rendered(tmp_path, ReportConfig(title="A report", num_mistakes=4), 15)
+    html, _ = rendered(tmp_path, ReportConfig(title="A report", num_mistakes=4, samples=True), 15)
     text = re.sub(r"\s+", " ", html)
     assert "<h2>The test results belong to other data than what is prepared now.</h2>" in text
     assert text.index("belong to other data") < text.index('aria-label="Key numbers"')
@@ -585,7 +585,7 @@ def test_predictions_of_other_classes_are_refused(tmp_path):
     manifest = read_json(path)
     write_json(path, {**manifest, "classes": manifest["classes"][::-1]})
     with pytest.raises(StorageError, match=r"its 10 classes are not the 10 of artifacts/prepare.*dvc repro evaluate"):
-        rendered(tmp_path, ReportConfig(title="A report", num_mistakes=4), 15)
+        rendered(tmp_path, ReportConfig(title="A report", num_mistakes=4, samples=True), 15)
 
 
 def test_numbers_have_errors_instead_of_classes(tmp_path):

@@ -85,18 +85,24 @@ CAPTIONS = {
     ),
 }
 """Title and caption of each figure."""
+OF_SAMPLES = ("predicted", "residuals")
+"""Figures that show values of each sample."""
 JUDGED = {"curves": "Overfitting", "gap": "Overfitting", "gradients": "Gradients", "calibration": "Calibration"}
 """The topic whose finding a caption ends with, so that a reader does not judge otherwise than the page."""
 
 
 def drawn(
-    records: Records, predictions: Predictions | Numbers, num_bins: int, findings: Sequence[Finding]
+    records: Records, predictions: Predictions | Numbers, num_bins: int, findings: Sequence[Finding], *, samples: bool = True
 ) -> dict[str, Picture]:
-    """The figures of a report by name; those without records are left out. findings: what the page says of them."""
+    """The figures of a report by name; those without records are left out. findings: what the page says of them.
+
+    samples: whether there may be those in which each dot is a sample.
+    """
     with style():
         return {
             name: picture_of(name, CAPTIONS[name][0], caption(name, records, findings), alt, figure)
             for name, alt, figure in _figures(records, predictions, num_bins)
+            if samples or name not in OF_SAMPLES
         }
 
 
