@@ -31,7 +31,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _NAMES = (
     "split", "view", "which-view", "order", "dropout", "init", "storage", "subset", "module", "fold", "mix",
-    "window", "row", "sampling",
+    "window", "row", "sampling", "permuted",
 )  # fmt: skip
 _STREAMS = {name: i + 1 for i, name in enumerate(_NAMES)}
 
@@ -161,6 +161,11 @@ def balanced_order(run_seed: int, epoch: int, classes: NDArray[np.int64]) -> NDA
 def subset(ids: U64, num: int) -> NDArray[np.int64]:
     """Positions (min(num, N),), ascending, of a fixed random subset of the samples."""
     return np.sort(np.argsort(words("subset", ids), kind="stable")[:num]).astype(np.int64)
+
+
+def permuted(ids: U64, repeat: int) -> NDArray[np.int64]:
+    """Positions (N,) of the samples in another order: each gets what the sample there has."""
+    return np.argsort(words("permuted", repeat, ids), kind="stable").astype(np.int64)
 
 
 def stratified_subset(ids: U64, strata: NDArray[np.int64], num: int) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ ORDER = [
     {"schema"},
     {"kinds", "evaluation", "mirror"},
     {"model", "data", "tracking"},
-    {"prepare", "runs", "baselines", "export"},
+    {"prepare", "runs", "baselines", "explanation", "export"},
     {"train", "prediction"},
     {"study", "report"},
     {"distributed"},

@@ -104,6 +104,10 @@ class Stored:
         """(R,) the items of each row; 1 where rows are of one shape."""
         return np.ones(len(self), np.int64) if self.offsets is None else np.diff(self.offsets)
 
+    def each(self) -> list[NDArray[Any]]:
+        """Every row by itself (*shape), or its items (n, *shape)."""
+        return list(self.values) if self.offsets is None else np.split(self.values, self.offsets[1:-1])[: len(self)]
+
     def taken(self, rows: NDArray[np.int64]) -> Stored:
         """Some rows, in memory."""
         if self.offsets is None:

@@ -68,6 +68,12 @@ def interval_of_mean(values: Floats) -> Score:
     return Score(mean, None, None) if half is None else Score(mean, max(0.0, mean - half), mean + half)
 
 
+def interval_of_difference(values: Floats) -> Score:
+    """Of values (N,) of any sign, each a difference of one sample."""
+    mean, half = float(values.mean()), _half_width(values)
+    return Score(mean, None, None) if half is None else Score(mean, mean - half, mean + half)
+
+
 def _half_width(values: Floats) -> float | None:
     """Of the interval of a mean."""
     from scipy import special

@@ -1,10 +1,11 @@
 """What all else knows of a sample: contents it may have, how its rows are stored, and what keeps one from being taken.
 
-A kind of data (images, ...) has eight parts, each a protocol of a file here and a module of the kind's own folder, so that a
+A kind of data (images, ...) has nine parts, each a protocol of a file here and a module of the kind's own folder, so that a
 stage's code digest holds only those that it uses: `keys` (its keys of `data.*` and `augment.*`), `reading` (from contents to
 rows, in `prepare`), `inputs` (from stored rows to what a network takes), `views` (augmentation), `showing` (pictures), `leaks`
-(what gives an answer away), `baselines` (what simple methods see) and `fields` (what somebody fills in). A kind of the user's
-own is one object that has all but the last three, which it may have (`KINDS` of `extensions.py`).
+(what gives an answer away), `baselines` (what simple methods see), `occlusion` (parts that can be hidden) and `fields` (what
+somebody fills in). A kind of the user's own is one object that has all but the last four, which it may have (`KINDS` of
+`extensions.py`).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import yaml
@@ -16,12 +16,18 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import PARAMS, REJECTED, file_digest, read_csv, read_json, read_parquet, storage_errors
 from pipeline.data import examples
-from pipeline.data.dataset import SPLITS, Manifest, open_dataset
+from pipeline.data.dataset import SPLITS, Dataset, Manifest, Split, open_dataset
 from pipeline.errors import StorageError
-from pipeline.evaluation import classes as ev
-from pipeline.kinds.showing import showing_of, shown_copy
-from pipeline.report.words import number, plain
+from pipeline.evaluation.mistakes import Mistakes, surest_mistakes
+from pipeline.evaluation.mistakes import largest_errors as most_off
+from pipeline.explanation.record import Explained, read_explanations
+from pipeline.kinds.showing import Parts, PartShowing, showing_of, shown_copy
+from pipeline.report.words import number, percent, plain
 from pipeline.schema.reading import flat, read_parameters
+
+LEAST_ODDS, LEAST_DEVIATIONS = 0.1, 0.01
+"""Parts on which an answer hangs less than by so much, in log odds or in deviations of the training split, are shown as weak
+ones even where none is stronger."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +67,8 @@ class Mistake:
     predicted: str
     confidence: float
     shown: Markup
+    explained: bool = False
+    """Whether what is shown says what the answer came from."""
 
 
 @dataclass(frozen=True)
@@ -156,35 +164,25 @@ def _values(column: Any) -> NDArray[Any]:
 
 def most_confident_mistakes(artifacts: Path, predictions: Predictions, classes: list[str], num: int) -> list[Mistake]:
     """The wrong decisions of the highest confidence, one per sample, with their pictures."""
-    confidence = ev.decision_confidence(predictions.probabilities, predictions.predictions)
-    wrong = predictions.labels != predictions.predictions
-    if predictions.task == "multi":
-        label = np.where(wrong, confidence, -1.0).argmax(axis=1)
-        wrong, confidence = wrong.any(axis=1), np.take_along_axis(confidence, label[:, None], axis=1)[:, 0]
-    rows = np.flatnonzero(wrong)
-    rows = rows[np.lexsort((rows, -confidence[rows]))][:num]
+    worst = surest_mistakes(predictions.labels, predictions.predictions, predictions.probabilities, num)
 
-    def said(row: int) -> tuple[str, str]:
+    def said(row: int, of: int) -> tuple[str, str]:
         if predictions.task == "multi":
-            name, given = classes[label[row]], bool(predictions.predictions[row, label[row]])
-            actual, predicted = (f"{name}: {'absent' if given else 'present'}", f"{name}: {'present' if given else 'absent'}")
-        else:
-            actual, predicted = classes[predictions.labels[row]], classes[predictions.predictions[row]]
-        return actual, predicted
+            name, given = classes[of], bool(predictions.predictions[row, of])
+            return f"{name}: {'absent' if given else 'present'}", f"{name}: {'present' if given else 'absent'}"
+        return classes[predictions.labels[row]], classes[of]
 
-    return _shown(artifacts, predictions, rows, said, confidence)
+    return _shown(artifacts, predictions, worst, said)
 
 
 def largest_errors(artifacts: Path, numbers: Numbers, std: Sequence[float], num: int) -> list[Mistake]:
     """The samples whose numbers are most deviations of the training split off, with their pictures."""
-    off = (np.abs(numbers.predicted - numbers.actual) / np.array(std)).max(axis=1)
-    rows = np.lexsort((np.arange(len(off)), -off))[:num]
 
-    def said(row: int) -> tuple[str, str]:
+    def said(row: int, of: int) -> tuple[str, str]:
         actual, predicted = (", ".join(map(number, own[row])) for own in (numbers.actual, numbers.predicted))
         return actual, predicted
 
-    return _shown(artifacts, numbers, rows, said, off)
+    return _shown(artifacts, numbers, most_off(numbers.actual, numbers.predicted, std, num), said)
 
 
 def target_ranges(artifacts: Path) -> list[dict[str, Any]]:
@@ -202,25 +200,44 @@ def target_ranges(artifacts: Path) -> list[dict[str, Any]]:
 def _shown(
     artifacts: Path,
     predictions: Predictions | Numbers,
-    rows: NDArray[np.int64],
-    said: Callable[[int], tuple[str, str]],
-    confidence: NDArray[Any],
+    worst: Mistakes,
+    said: Callable[[int, int], tuple[str, str]],
 ) -> list[Mistake]:
     """Test samples with their pictures. said: what one is and what was predicted, in words."""
     dataset = open_dataset(artifacts / "prepare")
-    test, kind = dataset.split("test"), showing_of(dataset.manifest.kind)
+    test, rows = dataset.split("test"), worst.samples
     if not np.array_equal(test.ids[rows], predictions.ids[rows]):
         raise StorageError(
             f"{artifacts}/evaluate/predictions.parquet: of another dataset than artifacts/prepare; run `dvc repro evaluate`"
         )
-    found = []
-    for row in rows.tolist():
-        actual, predicted = said(row)
-        source = predictions.sources[row]
+    known, found = read_explanations(artifacts / "evaluate" / "tables"), []
+    for row, of, size in zip(*(column.tolist() for column in worst), strict=True):
+        actual, predicted = said(row, of)
+        source, why = predictions.sources[row], known.get(row)
         words = f"{plain(source)}: actual {plain(actual)}, predicted {plain(predicted)}"
-        shown = kind.shown(test.sample(row), dataset.manifest.fit, words)
-        found.append(Mistake(row, source, actual, predicted, float(confidence[row]), shown))
+        shown = _picture(dataset, test, row, words, why)
+        found.append(Mistake(row, source, actual, predicted, size, shown, why is not None))
     return found
+
+
+def _picture(dataset: Dataset, test: Split, row: int, words: str, why: Explained | None) -> Markup:
+    """A sample as its kind shows it, with what the answer came from where that is known."""
+    manifest = dataset.manifest
+    showing = showing_of(manifest.kind)
+    if why is None:
+        return showing.shown(test.sample(row), manifest.fit, words)
+    of_row = test.taken(np.array([row])).stored.each()[why.row]
+    return cast(PartShowing, showing).shown_parts(of_row, manifest.fit, words, parts_of(why, manifest))
+
+
+def parts_of(why: Explained, manifest: Manifest) -> Parts:
+    """What an answer came from, as kinds show it: of full strength is the part of most influence."""
+    drops, after = why.before - np.array(why.after), np.array(why.after)
+    if manifest.task == "number":
+        least, without = LEAST_DEVIATIONS * manifest.target_fit["std"][why.of], [number(value) for value in why.after]
+    else:
+        least, without = LEAST_ODDS, [percent(p) for p in (1 / (1 + np.exp(-after))).tolist()]
+    return Parts(drops / max(np.abs(drops).max(), least), without)
 
 
 def data_uri(png: bytes) -> str:

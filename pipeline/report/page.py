@@ -13,6 +13,8 @@ from pipeline.artifacts import weights_digest
 from pipeline.data.dataset import form_words
 from pipeline.evaluation import classes as ev
 from pipeline.evaluation.numbers import error_ranges
+from pipeline.explanation.record import read_importance
+from pipeline.kinds.occlusion import occlusion_of
 from pipeline.report import material, words
 from pipeline.report.material import Numbers, Predictions
 from pipeline.report.run import separation
@@ -67,6 +69,8 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
             tiles=tiles(records),
             pictures=pictures,
             **shown,
+            importance=[] if records.judged_elsewhere else read_importance(artifacts / "evaluate" / "tables"),
+            hidden_by=occlusion.HIDDEN if (occlusion := occlusion_of(records.manifest.kind)) else "",
             samples=config.samples,
             none_shown=none_shown,
             augmentation=material.augmentation_picture(artifacts) if config.samples else None,

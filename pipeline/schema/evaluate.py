@@ -55,6 +55,8 @@ class EvaluateConfig(Section):
     """Fitted on validation samples: reported alone, or used for all probabilities."""
     baseline: Literal["auto", "none"]
     """auto: a simple method on the same samples is shown beside the network; none: it is left out."""
+    explain: Annotated[int, Field(ge=0, le=100)]
+    """Of so many of the worst mistakes, what answers came from, and of columns, how much answers depend on each; 0: none."""
 
     @field_validator("threshold")
     @classmethod

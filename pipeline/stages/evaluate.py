@@ -40,8 +40,11 @@ from pipeline.evaluation.decisions import (
     priced,
     temperature_of,
 )
+from pipeline.evaluation.mistakes import largest_errors, surest_mistakes
 from pipeline.evaluation.numbers import determination, error_ranges, mean_absolute_error, root_mean_squared_error
 from pipeline.evaluation.thresholds import Thresholds
+from pipeline.explanation.record import Answer, write_explanations, write_importance
+from pipeline.kinds.occlusion import occlusion_of, part_names
 from pipeline.runs.reads import counted_read
 from pipeline.schema.evaluate import EvaluateConfig
 from pipeline.stages.entry import read_params, run_stage, section
@@ -74,12 +77,14 @@ def run() -> None:
         answers, loss = predict(predictor, test, config.batch_size)
         make_dir(folder / TABLES)
         if predictor.task == "number":
-            said, found = answers, judge_numbers(folder, dataset, test, answers)
+            said, found, answering = answers, judge_numbers(folder, dataset, test, answers), None
         else:
             held_out = dataset.split("val")
             validated = predict(predictor, held_out, config.batch_size)[0] if len(held_out) else None
             said, found, answering = judge_classes(folder, dataset, test, answers, validated, config)
             write_json(folder / TABLES / FILE, described(replace(answering, weights=made_of["weights"])))
+        if config.explain:
+            explain(folder / TABLES, predictor, dataset, answers, answering, config)
         metrics = {"loss": loss, **found, "num_samples": len(test), "test_reads": test_reads, **made_of}
         baseline = against_baselines(dataset, said) if config.baseline == "auto" else None
         metrics |= {"baseline": baseline} if baseline else {}
@@ -89,6 +94,55 @@ def run() -> None:
     print(f"evaluate: {scores_in_words(metrics)}", flush=True)
     if baseline:
         print(f"evaluate: {in_words(baseline)}", flush=True)
+
+
+def explain(
+    folder: Path,
+    predictor: Predictor,
+    dataset: Dataset,
+    given: NDArray[Any],
+    answering: Answers | None,
+    config: EvaluateConfig,
+) -> None:
+    """Write what the worst mistakes came from and, of columns, how much answers depend on each.
+
+    given: the network's probabilities (N, classes) of the test samples, or numbers.
+    """
+    from pipeline.explanation.asked import Asked
+    from pipeline.explanation.parts import explained
+    from pipeline.explanation.permutation import importances
+
+    occlusion = occlusion_of(dataset.manifest.kind)
+    if occlusion is None:
+        return
+    test, temperature = dataset.split("test"), answering.temperature if answering else None
+    asked = Asked(predictor, temperature, config.batch_size)
+    worst = worst_answers(dataset.manifest, np.asarray(test.labels), given, answering, config.explain)
+    found = explained(asked, occlusion, test, dataset.split("train"), worst)
+    write_explanations(folder, found)
+    names = part_names(occlusion, dataset.manifest.fit)
+    if names and test.rows is None and test.offsets is None:
+        decision = answering.decision if answering else None
+        write_importance(folder, importances(asked, decision, occlusion, names, test))
+
+
+def worst_answers(
+    manifest: Manifest,
+    labels: NDArray[Any],
+    given: NDArray[Any],
+    answering: Answers | None,
+    num: int,
+) -> list[Answer]:
+    """The surest wrong answers, one per sample; of numbers those that are furthest off."""
+    if answering is None:
+        actual = labels.reshape(given.shape)
+        worst, yes = largest_errors(actual, given, manifest.target_fit["std"], num), given > actual
+    else:
+        predictions = answering.predictions(given)
+        worst = surest_mistakes(labels, predictions, answering.probabilities(given), num)
+        yes = predictions == 1 if predictions.ndim == 2 else np.ones_like(given, bool)
+    pairs = zip(worst.samples.tolist(), worst.of.tolist(), strict=True)
+    return [Answer(sample, of, bool(yes[sample, of])) for sample, of in pairs]
 
 
 def who_answers(predictor: Predictor) -> str:

@@ -19,6 +19,8 @@ from pipeline.artifacts import read_csv, read_json, write_csv, write_json
 from pipeline.data.dataset import open_dataset
 from pipeline.data.examples import Example, write_examples
 from pipeline.errors import StorageError
+from pipeline.evaluation.mistakes import surest_mistakes
+from pipeline.explanation.record import Explained, Importance, write_explanations, write_importance
 from pipeline.report import material
 from pipeline.report.page import rendered
 from pipeline.report.run.records import read_records
@@ -371,6 +373,41 @@ def test_mistakes_are_the_surest_wrong_answers(digits):
     expected = [f"{row['source']}: actual {row['label']}, predicted {row['prediction']}" for row in wrong]
     assert found == [(alt, "pixels") for alt in expected]
     assert [f"{100 * row['confidence']:.1f}% sure" in html for row in wrong] == [True] * len(wrong)
+
+
+def test_beside_the_surest_mistakes_stands_what_they_came_from(tmp_path):
+    artifacts = rb.build(tmp_path, studies=False, epochs=3)
+    _, _, plain = page_of(tmp_path)
+    assert "asked again" not in plain.visible()
+    predictions = material.read_predictions(artifacts)
+    worst = surest_mistakes(predictions.labels, predictions.predictions, predictions.probabilities, 2)
+    odds = [np.log(p / (1 - p)) for p in worst.size.tolist()]
+    after = [[0.0 if part == 7 else before for part in range(49)] for before in odds]
+    pairs = zip(worst.samples.tolist(), worst.of.tolist(), odds, after, strict=True)
+    every = [Explained(sample, 0, of, 0, before, left) for sample, of, before, left in pairs]
+    write_explanations(artifacts / "evaluate" / "tables", every)
+    html, _, page = page_of(tmp_path)
+    assert_safe(html, page)
+    assert len([1 for tag, own in page.tags if "where the answer came from" in own.get("alt", "")]) == 2
+    text = re.sub(r"\s+", " ", page.visible())
+    assert "painted over with the mean colour of training, one at a time, and the network was asked again" in text
+    assert "not what is true of the sample" in text
+    assert text.count("the boxed square 50.0%") == 2
+    _, _, without = page_of(tmp_path, num_mistakes=0)
+    assert "came from" not in without.visible()
+
+
+def test_columns_are_told_by_their_importance(tmp_path):
+    artifacts = rb.build(tmp_path, studies=False, epochs=1)
+    assert 'href="#columns"' not in page_of(tmp_path)[0]
+    strong = Importance("income", 400, 5, 1.25, 1.0, 1.5, 0.4, 0.3, 0.5)
+    noise = Importance("<b>noise", 400, 5, -0.01, -0.05, 0.03, 0.0, -0.01, 0.01)
+    write_importance(artifacts / "evaluate" / "tables", [noise, strong])
+    html, _, page = page_of(tmp_path)
+    assert_safe(html, page)
+    text = re.sub(r"\s+", " ", "".join(data for section, data in page.text if section == "columns"))
+    assert re.search(r"income ?\+1\.25 ?\+1\.00 to \+1\.50 ?40\.0 points ?30\.0 points to 50\.0 points ?yes", text)
+    assert re.search(r"<b>noise ?−0\.0100 ?−0\.0500 to \+0\.0300 ?.* ?no evidence", text)
 
 
 def studies_of(root):

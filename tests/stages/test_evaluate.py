@@ -65,7 +65,7 @@ def prepared(data, task: str, num_test: int | None = None) -> dict:
 
 
 COSTS = {"false_positive": 1.0, "false_negative": 1.0, "abstain": None}
-CHOICES = {"threshold": None, "temperature": "reported", "costs": COSTS}
+CHOICES = {"threshold": None, "temperature": "reported", "costs": COSTS, "explain": 0}
 
 
 def write_params(batch_size=64, baseline="none", **choices):
@@ -312,6 +312,13 @@ def test_numbers_are_judged_in_their_own_units(targets):
     )
     rows = artifacts.read_csv(Path("artifacts/evaluate/tables/ranges.csv"))
     assert sum(int(row["count"]) for row in rows) == 300 * targets
+    write_params(explain=2)
+    evaluate.run()
+    off = np.abs(actual - predicted) / np.array(manifest["target_fit"]["std"])
+    worst = np.argsort(-off.max(axis=1), kind="stable")[:2].tolist()
+    found = artifacts.read_json(Path("artifacts/evaluate/tables/explanations.json"))["explained"]
+    assert [(one["sample"], one["of"]) for one in found] == [(row, off[row].argmax()) for row in worst]
+    assert [one["before"] for one in found] == pytest.approx([predicted[row, off[row].argmax()] for row in worst], rel=1e-6)
 
 
 def validated():
@@ -510,3 +517,29 @@ def test_what_is_of_classes_alone_is_refused_of_numbers_before_the_test_split_is
     with pytest.raises(ConfigError, match=re.escape(said)):
         evaluate.run()
     assert not Path("artifacts/evaluate").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_surest_mistakes_came_from_is_written_the_same_each_time(kind):
+    data, task = KINDS[kind]
+    prepared(data, task)
+    evaluate.run()
+    tables = Path("artifacts/evaluate/tables")
+    assert not (tables / "explanations.json").exists()
+    write_params(explain=3)
+    _, table = judged()
+    found = artifacts.read_json(tables / "explanations.json")["explained"]
+    assert len(found) == 3
+    assert not (tables / "columns.csv").exists(), "images have none"
+    rows = table.to_pylist()
+    for one in found:
+        row = rows[one["sample"]]
+        said, p = row["prediction"], row["probabilities"]
+        given = said[one["of"]] if task == "multi" else 1
+        assert (said != row["label"]) if task != "multi" else given != row["label"][one["of"]]
+        confidence = p[one["of"]] if given else 1 - p[one["of"]]
+        assert 1 / (1 + np.exp(-one["before"])) == pytest.approx(confidence, abs=1e-5)
+        assert len(one["after"]) == 49
+    before = (tables / "explanations.json").read_bytes()
+    evaluate.run()
+    assert (tables / "explanations.json").read_bytes() == before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -15,11 +14,14 @@ from PIL import Image
 
 from pipeline.kinds.audio.features import FLOOR, Recipe, log_mel, spectral
 from pipeline.kinds.audio.keys import OPERATIONS, AudioPolicy
+from pipeline.kinds.audio.occlusion import regions, told
 from pipeline.kinds.audio.rebuilt import rebuilt
 from pipeline.kinds.audio.sound import Samples
+from pipeline.kinds.heat import encoded, heated
 from pipeline.kinds.kind import Fit
+from pipeline.kinds.occlusion import Square
 from pipeline.kinds.sheet import Cell, original, sheet, view
-from pipeline.kinds.showing import Examples
+from pipeline.kinds.showing import Examples, Parts, without
 
 NOUN = "sounds"
 MOST_SECONDS, MOST_RATE = 3.0, 16_000
@@ -36,12 +38,29 @@ def shown(row: NDArray[Any], fit: Fit, words: str) -> Markup:
     """
     recipe = Recipe.of(fit)
     first = row[0] if row.ndim > len(recipe.shape) else row
+    picture = Markup('<img src="data:image/png;base64,{}" alt="{}">').format(encoded(_picture(first, recipe)), words)
+    return picture + _player(first, recipe, words)
+
+
+def shown_parts(row: NDArray[Any], fit: Fit, words: str, parts: Parts) -> Markup:
+    """The spectrogram beside itself in grey, where stretches are coloured by what they say and the strongest one is boxed."""
+    recipe, box = Recipe.of(fit), parts.strongest(1)
+    picture, every = _picture(row, recipe), regions(fit)
+    high = every[-1].bottom
+    flipped = [Square(high - each.bottom, high - each.top, each.left, each.right) for each in every]  # low tones below
+    heat = heated(picture, parts.strengths, flipped, box[0] if box else None)
+    names = [f"the box, {told(region, fit)}" for region in every]
+    pair = Markup('<div class="pair"><img src="data:image/png;base64,{}" alt="{}">'
+                  '<img src="data:image/png;base64,{}" alt="{}"></div>')  # fmt: skip
+    shown = pair.format(encoded(picture), words, encoded(heat), f"{words}; where the answer came from")
+    return shown + _player(row, recipe, words) + without(names, parts, box)
+
+
+def _player(row: NDArray[Any], recipe: Recipe, words: str) -> Markup:
     heard = "" if recipe.mels is None else ", as heard from its spectrogram"
-    samples = first[0] if recipe.mels is None else rebuilt(first[0].astype(np.float32), recipe)
-    return Markup(
-        '<img src="data:image/png;base64,{}" alt="{}">'
-        '<audio controls preload="none" title="{}" src="data:audio/wav;base64,{}"></audio>'
-    ).format(_png(_picture(first, recipe)), words, f"{words}{heard}", _wav(samples, recipe.rate))
+    samples = row[0] if recipe.mels is None else rebuilt(row[0].astype(np.float32), recipe)
+    player = Markup('<audio controls preload="none" title="{}" src="data:audio/wav;base64,{}"></audio>')
+    return player.format(f"{words}{heard}", _wav(samples, recipe.rate))
 
 
 def shown_copy(view: NDArray[Any], original: NDArray[Any], fit: Fit, words: str) -> Markup:
@@ -111,12 +130,6 @@ def _outline(samples: Samples) -> Image.Image:
     rows = np.round((1 - ends) / 2 * (high - 1)).astype(int)
     at = np.arange(high)[:, None]
     return Image.fromarray(np.where((at >= rows[:, 0]) & (at <= rows[:, 1]), 40, 250).astype(np.uint8)).convert("RGB")
-
-
-def _png(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.save(buffer, "png", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _wav(samples: Samples, rate: int) -> str:

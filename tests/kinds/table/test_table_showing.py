@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
-from pipeline.kinds.table.showing import preview, shown
+from pipeline.kinds.showing import Parts
+from pipeline.kinds.table.occlusion import hidden, part_names
+from pipeline.kinds.table.showing import preview, shown, shown_parts
 
 FIT = {
     "columns": [
@@ -26,3 +30,23 @@ def test_a_row_is_a_table_of_names_and_values() -> None:
 
 def test_there_is_no_picture_of_what_a_policy_does() -> None:
     assert preview([], None) is None
+
+
+def test_columns_that_the_answer_came_from_come_first_with_what_it_is_without_them() -> None:
+    row = np.array([40.5, 19723.0, 0.0, 0.0, 1.0], np.float32)
+    markup = shown_parts(row, FIT, "right: a", Parts(np.array([0.25, -1.0, 0.0]), ["90.0%", "99.9%", "98.0%"]))
+    cells = re.findall(
+        r'<tr><th>([^<]*)</th><td>([^<]*)</td><td class="owed (\w+)"><span.*?--share:(.*?)"></span>(.*?)</td>', markup
+    )
+    assert cells == [
+        ("joined", "2024-01-01", "against", "1.000", "99.9%"),
+        ("age", "40.5", "for", "0.250", "90.0%"),
+        ("&lt;city&gt;", "R&amp;D", "for", "0.000", "98.0%"),
+    ]
+
+
+def test_a_column_is_hidden_with_all_that_it_is_stored_as() -> None:
+    rows, others = np.arange(10, dtype=np.float32).reshape(2, 5), np.full((2, 5), -1, np.float32)
+    assert part_names(FIT) == ["age", "joined", "<city>"]
+    assert hidden(rows, 1, FIT, others).tolist() == [[0, -1, -1, -1, 4], [5, -1, -1, -1, 9]]
+    assert hidden(rows[0], 2, FIT, others[0]).tolist() == [0, 1, 2, 3, -1]
