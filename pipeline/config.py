@@ -17,6 +17,7 @@ import yaml
 from pydantic import create_model
 
 from pipeline.artifacts import PARAMS, digest, write_bytes
+from pipeline.data.features import check_views
 from pipeline.errors import ConfigError
 from pipeline.kinds.keys import key_of_others, keys_of, kind_named
 from pipeline.schema.augment import AugmentConfig
@@ -190,7 +191,7 @@ def _problems(values: Mapping[str, Any]) -> list[str]:
 
 def _unfit(config: Config) -> Iterator[str]:
     """What does not suit the kind of data, or the target, as far as these are known before the data is prepared."""
-    checks = [partial(check_kind, config.train, config.data.kind)]
+    checks = [partial(check_kind, config.train, config.data.kind), partial(check_views, config.model, config.augment.scaled())]
     if config.data.target == "number":
         checks.append(partial(check_measured, config.model, config.train, "number"))
         if config.evaluate.threshold is not None:

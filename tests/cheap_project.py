@@ -61,7 +61,14 @@ def make(folder: Path, without: Container[str] = ()) -> None:
         words = json.dumps([name, params, stage["deps"], outputs(stage)])
         stage["cmd"] = f"{sys.executable} -S stage.py '{words}'"
     (folder / "dvc.yaml").write_text(json.dumps({"stages": stages}))
-    for name in ("pipeline/a.py", "extensions.py", "conf/overrides.yaml", "conf/data/digits.yaml", "conf/data/other.yaml"):
+    for name in (
+        "pipeline/a.py",
+        "extensions.py",
+        "conf/overrides.yaml",
+        "conf/data/digits.yaml",
+        "conf/data/other.yaml",
+        "conf/model/backbone.yaml",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"{name}\n")
     for name in (".gitignore", ".dvcignore", ".dvc/config"):

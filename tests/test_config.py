@@ -117,6 +117,8 @@ def test_every_file_of_conf_is_allowed() -> None:
                     values["model"]["name"] = "cnn"
                 if choice == "transfer":
                     values["study"]["definitions"][choice]["sources"] = {"other": "run-1"}
+                if choice == "backbone":
+                    values["model"] |= {"backbone": "hf", "backbone_path": "data/x"}
                 checked(values)
 
 

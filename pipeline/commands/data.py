@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.artifacts import held
-from pipeline.commands.root import DATA_KEYS, inside, path_said
+from pipeline.commands.root import BACKBONE_KEY, BACKBONE_LAYOUT, DATA_KEYS, backbone_said, inside, path_said
 from pipeline.errors import ConfigError, DataError, StorageError
 from pipeline.prepare.sources.layout import readable_name
 
@@ -96,7 +96,8 @@ def add(name: str) -> None:
 def linked(arguments: Sequence[str]) -> tuple[list[str], list[Link]]:
     """Overrides with every path outside of the project replaced by a link below `data/`, and the links to be made.
 
-    Paths and `data.files` are quoted for Hydra's grammar, in which {} and blanks mean something else.
+    A pretrained network's folder likewise. Paths and `data.files` are quoted for Hydra's grammar, in which {} and blanks mean
+    something else.
     """
     words: list[str] = []
     links: list[Link] = []
@@ -104,18 +105,24 @@ def linked(arguments: Sequence[str]) -> tuple[list[str], list[Link]]:
         if pattern := path_said(argument, ["data.files"]):
             words.append(f"{pattern[0]}={_quoted(pattern[1])}")
             continue
-        said = path_said(argument, DATA_KEYS)
-        if said is None:
-            words.append(argument)
+        if (folder := backbone_said(argument)) is not None:
+            words += [f"{BACKBONE_KEY}={BACKBONE_LAYOUT[:-1]}", _below(f"{BACKBONE_KEY}_path", folder, links)]
+            # What the kind of data takes along is for other networks, so that this preset is said beside it.
+            words += [] if any(word.startswith("preset=") for word in arguments) else ["preset=backbone"]
             continue
-        key, path = said
-        place = inside(Path(path).expanduser())
-        if place is None:
-            link = _link_for(path, key)
-            links += [] if link.path.is_symlink() else [link]
-            place = link.path
-        words.append(f"{key}={_quoted(place.as_posix())}")
+        said = path_said(argument, DATA_KEYS)
+        words.append(argument if said is None else _below(*said, links))
     return words, links
+
+
+def _below(key: str, path: str, links: list[Link]) -> str:
+    """The override of a path below the project; where that is a link yet to be made, it joins the others."""
+    place = inside(Path(path).expanduser())
+    if place is None:
+        link = _link_for(path, key)
+        links += [] if link.path.is_symlink() else [link]
+        place = link.path
+    return f"{key}={_quoted(place.as_posix())}"
 
 
 def _quoted(text: str) -> str:

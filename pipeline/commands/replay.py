@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.artifacts import PARAMS, check_copy, make_dir, save_tensors, stage_dir
+from pipeline.artifacts import PARAMS, check_copy, make_dir, save_tensors
 from pipeline.commands.root import seen_from
 from pipeline.commands.runs import table
-from pipeline.config import checked, read_values
-from pipeline.data.dataset import Dataset, label_name, open_dataset
-from pipeline.data.views import Views, open_views
+from pipeline.config import Config, checked, read_values
+from pipeline.data.dataset import Dataset, label_name
+from pipeline.data.views import Views
 from pipeline.errors import ConfigError, StorageError
 from pipeline.runs.find import run_named
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.identity import training_code
+from pipeline.train.prepared import opened
 
 if TYPE_CHECKING:
     from pipeline.train.training import Training
@@ -55,9 +56,11 @@ class Step:
 def replay(options: argparse.Namespace) -> int:
     """Print the step and keep its tensors beside the run."""
     folder = run_named(options.run)
-    run, data, views = folder.read(), open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
+    run, config = folder.read(), config_of(folder)
+    on = opened(config.model, config.train)
+    data, views = on.data, on.views
     check_data(run, data, views)
-    training = rebuilt(folder, data, views)
+    training = rebuilt(folder, config, data, views)
     if run["hashes"]["code"] != training_code(data.manifest.kind, extended=training.program.spec.extended):
         print("replay: the code has changed since this run; its numbers may differ", flush=True)
     number = numbered(options, training.program.epochs, training.steps_per_epoch)
@@ -86,7 +89,7 @@ def numbered(options: argparse.Namespace, epochs: int, steps: int) -> int:
 def check_data(run: dict[str, Any], data: Dataset, views: Views) -> None:
     """StorageError where artifacts/ holds other data, or other copies of it, than the run was trained on."""
     for what, expected, present in (
-        ("prepare", run["hashes"]["dataset"], data.manifest.digest),
+        ("prepare", run["hashes"]["dataset"], data.manifest.prepared),
         ("augment", run["hashes"]["views"], views.digest),
     ):
         if expected != present:
@@ -96,7 +99,16 @@ def check_data(run: dict[str, Any], data: Dataset, views: Views) -> None:
             )
 
 
-def rebuilt(folder: RunFolder, data: Dataset, views: Views) -> Training:
+def config_of(folder: RunFolder) -> Config:
+    """The configuration that a run has kept."""
+    check_copy(folder.path / PARAMS.name, folder.read().get("files", {}).get(PARAMS.name))
+    values = read_values(folder.path / PARAMS.name)
+    if values is None:
+        raise StorageError(f"{folder.path / PARAMS.name}: missing; a run can't be rebuilt without it")
+    return checked(values)
+
+
+def rebuilt(folder: RunFolder, config: Config, data: Dataset, views: Views) -> Training:
     """The training at its start, as one worker does it: several take the same steps."""
     import torch
 
@@ -105,11 +117,6 @@ def rebuilt(folder: RunFolder, data: Dataset, views: Views) -> Training:
     from pipeline.train.training import Training
 
     run = folder.read()
-    check_copy(folder.path / PARAMS.name, run.get("files", {}).get(PARAMS.name))
-    values = read_values(folder.path / PARAMS.name)
-    if values is None:
-        raise StorageError(f"{folder.path / PARAMS.name}: missing; a run can't be rebuilt without it")
-    config = checked(values)
     torch.set_num_threads(run["num_threads"])
     own = config.train.model_copy(update={"seed": run["seed"]})  # of train.members each run has its own
     program, lane = program_of(config.model, own, data.manifest, run["device"])

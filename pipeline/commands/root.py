@@ -12,6 +12,7 @@ from pipeline.errors import ConfigError
 
 ROOT = Path()
 DATA_KEYS = ("data.path", "data.train_path", "data.val_path", "data.test_path", "data.synonyms")
+BACKBONE_KEY, BACKBONE_LAYOUT = "model.backbone", "hf:"
 FILE_KEYS = (*DATA_KEYS, "cluster.token_path")
 RUN_SAID = re.compile(r"\+*(model\.init_from|study\.(?:definitions\.[^.=]+\.)?sources\.[^.=]+)=(.*)", re.DOTALL)
 """An override whose value is a run to start from."""
@@ -60,6 +61,15 @@ def path_said(override: str, keys: Sequence[str]) -> tuple[str, str] | None:
     return (match[1], path) if match and path and path != "null" else None
 
 
+def backbone_said(override: str) -> str | None:
+    """The folder of an override such as model.backbone=hf:~/vit-small; None for any other."""
+    said = path_said(override, [BACKBONE_KEY])
+    folder = said[1].removeprefix(BACKBONE_LAYOUT) if said and said[1].startswith(BACKBONE_LAYOUT) else None
+    if said and folder == "":
+        raise ConfigError(f"{override}: no folder is said; say {BACKBONE_KEY}={BACKBONE_LAYOUT}FOLDER")
+    return folder
+
+
 def data_said(words: Sequence[str]) -> list[str]:
     """DATA among the words, which is any that is no override, as the override of its path."""
     named = [word for word in words if "=" not in word and (not word.startswith("~") or word.startswith("~/"))]
@@ -77,6 +87,8 @@ def _said_from_root(override: str, stood: Path) -> str:
     run = RUN_SAID.fullmatch(override)
     if run and (word := run[2].strip().strip("'\"")) not in ("", "null"):
         return f"{override.partition('=')[0]}={_start_said(run[1], word, stood)}"
+    if (folder := backbone_said(override)) is not None:
+        return f"{BACKBONE_KEY}={BACKBONE_LAYOUT}{path_from_root(folder, stood)}"
     if (said := path_said(override, FILE_KEYS)) is None:
         return override
     (key, value), path = override.split("=", 1), path_from_root(said[1], stood)

@@ -22,6 +22,8 @@ from pipeline.artifacts import (
     stage_dir,
     write_json,
 )
+from pipeline.backbones.folder import check_installed as check_transformers
+from pipeline.backbones.folder import opened
 from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.data import is_there
 from pipeline.commands.reproduce import REPORT, reproduce
@@ -29,7 +31,7 @@ from pipeline.commands.root import ROOT, seen_from
 from pipeline.commands.signals import noted
 from pipeline.config import Values
 from pipeline.errors import DataError
-from pipeline.kinds.keys import check_installed, data_section
+from pipeline.kinds.keys import check_installed, data_section, kind_named
 from pipeline.prepare.sources.layout import readable_name
 from pipeline.report.summary import summary_lines
 from pipeline.stages.supervised import ACCEPT_CODE, FRESH
@@ -82,6 +84,16 @@ def check_data(values: Values, to_come: Mapping[Path, Path] = NO_LINKS) -> None:
                 f"{key} = {path}: nothing there; make the link with `regatta data link {path.name} PATH`, or say `dvc pull`"
             )
         check_hashable(f"{key} = {readable_name(place)}", place)
+    check_backbone(values, to_come)
+
+
+def check_backbone(values: Values, to_come: Mapping[Path, Path]) -> None:
+    """ConfigError where a pretrained network can't be used as its folder is."""
+    if values["model"].get("backbone") is None:
+        return
+    path = Path(values["model"]["backbone_path"])
+    opened(to_come.get(path, path), kind_named(values))
+    check_transformers()
 
 
 def clear_old_studies(values: Values) -> list[str]:

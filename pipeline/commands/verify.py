@@ -20,12 +20,13 @@ from pipeline.artifacts import make_dir, read_jsonl, runs_root, stage_dir
 from pipeline.commands.compose import change
 from pipeline.commands.runs import table
 from pipeline.config import Config, checked, read_values
-from pipeline.data.dataset import Dataset, open_dataset
-from pipeline.data.views import Views, open_views
+from pipeline.data.dataset import Dataset
+from pipeline.data.views import Views
 from pipeline.errors import ConfigError, RegattaError
 from pipeline.runs.find import run_named
 from pipeline.runs.folder import RunFolder
 from pipeline.schema.train import TrainConfig
+from pipeline.train.prepared import opened
 
 MOST_SAMPLES = 4096
 SECONDS = 4.0
@@ -78,7 +79,8 @@ def verify(options: argparse.Namespace) -> int:
     workers = config.cluster.workers
     if not (stage_dir("prepare") / "dataset.json").exists() or not (stage_dir("augment") / "augment.json").exists():
         raise ConfigError("artifacts/prepare and artifacts/augment are missing; say `regatta run` first, then verify")
-    data, views = open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
+    on = opened(config.model, config.train)
+    data, views = on.data, on.views
     started = time.monotonic()
     with scratch() as folder:
         rows = list(checks(Trial(config, data, views, folder)))

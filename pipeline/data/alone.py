@@ -12,7 +12,7 @@ from pipeline.data.batches import Inputs
 from pipeline.data.dataset import Dataset
 from pipeline.errors import ConfigError
 from pipeline.kinds.inputs import inputs_of
-from pipeline.kinds.kind import BUILT_IN
+from pipeline.kinds.kind import HOUSE
 from pipeline.kinds.ragged import Ragged, Rows, part
 from pipeline.kinds.views import views_of
 from pipeline.schema.augment import AugmentConfig
@@ -26,7 +26,7 @@ def check_alone(dataset: Dataset, policy: AugmentConfig) -> None:
     Then no run could be resumed, repeated or shared exactly. Kinds of this code are tested instead.
     """
     manifest, train = dataset.manifest, dataset.split("train")
-    if manifest.kind in BUILT_IN:
+    if manifest.kind in HOUSE:
         return
     samples = np.arange(min(ROWS, len(train)))
     ids, numbers = np.asarray(train.ids)[samples], samples % 3

@@ -69,6 +69,13 @@ class Manifest:
     """What else decoding needs of the whole dataset, as far as `fit` does not hold the same."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of every other file of the dataset, by its path there."""
+    features_of: str | None = None
+    """Of features: the digest of the dataset that they were made of."""
+
+    @property
+    def prepared(self) -> str:
+        """The digest of what `prepare` has written."""
+        return self.features_of or self.digest
 
     def num_train(self, limit: int | None, per_class: int | None = None) -> int:
         """The training samples that are taken where at most `limit` are, or so many of each class; None: all."""

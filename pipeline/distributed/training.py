@@ -68,7 +68,8 @@ def fit_on_cluster(
     check_shards(train, cluster, program.batch_size)
     threads = threads_for(program, train.threads, max(2, train.shards))
     needs = needs_of(cluster, device, threads)
-    this_run = identity(model, train, data.manifest.kind, data.manifest.digest, views.digest, device, cluster.reduce)
+    about = data.manifest.kind, data.manifest.digest, views.digest, device, cluster.reduce
+    this_run = identity(model, train, *about, prepared=data.manifest.features_of)
     folder, todo = find_run(this_run, asked)
     if todo == "done":
         tell_unwatched(train.callbacks, folder.read().get("callbacks", []), folder.id)

@@ -21,9 +21,10 @@ class Answering(nn.Module):
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
         self.predictor, self.nets = predictor, nn.ModuleList(net.plain() for net in predictor.nets)
+        self.to_input = predictor.to_input  # which is a module itself where a pretrained network is part of it
 
     def forward(self, rows: Tensor) -> tuple[Tensor, ...]:
-        predictor, inputs = self.predictor, self.predictor.to_input(rows)
+        predictor, inputs = self.predictor, self.to_input(rows)
         assert isinstance(inputs, Tensor), "rows of one shape"
         logits = mean_answer(predictor.loss, [self._answer(net, inputs) for net in self.nets])
         if predictor.scale:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
 from pipeline.kinds.extended import extended
-from pipeline.kinds.kind import BUILT_IN, Fit
+from pipeline.kinds.kind import HOUSE, Fit
 
 if TYPE_CHECKING:
     import torch
@@ -114,7 +114,7 @@ class ImaginedInputs(Inputs, Protocol):
 
 def inputs_of(kind: str) -> Inputs:
     """How rows of a kind become inputs."""
-    if kind in BUILT_IN:
+    if kind in HOUSE:
         return cast(Inputs, import_module(f"pipeline.kinds.{kind}.inputs"))
     return cast(Inputs, extended(kind))
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 
 from pipeline.errors import ConfigError
 from pipeline.kinds.extended import extended
-from pipeline.kinds.kind import BUILT_IN, DEFAULT
+from pipeline.kinds.kind import BUILT_IN, DEFAULT, HOUSE
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 from pipeline.schema.data import DataConfig
@@ -29,7 +29,7 @@ class Keys(Protocol):
 
 def keys_of(kind: str) -> Keys:
     """The keys of a kind; ConfigError where there is no such kind."""
-    if kind in BUILT_IN:
+    if kind in HOUSE:
         return cast(Keys, import_module(f"pipeline.kinds.{kind}.keys"))
     return cast(Keys, extended(kind))
 

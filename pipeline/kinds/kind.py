@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 BUILT_IN = ("image", "table", "audio", "text")
 """Kinds by `data.kind`: each a folder beside this file."""
+FEATURES = "features"
+"""What a pretrained network has made of samples: a folder beside those, of which nobody's data can be."""
+HOUSE = (*BUILT_IN, FEATURES)
 DEFAULT = "image"
 """The kind of what says none: records of older versions."""
 Content = bytes | Path | NDArray[Any]

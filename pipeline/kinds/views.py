@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.keyed import U64
 from pipeline.kinds.extended import extended
-from pipeline.kinds.kind import BUILT_IN, Fit
+from pipeline.kinds.kind import HOUSE, Fit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,6 +81,6 @@ def told(kind: str, policy: Any, fit: Fit) -> list[str]:
 
 def views_of(kind: str) -> Views:
     """The augmentation of a kind."""
-    if kind in BUILT_IN:
+    if kind in HOUSE:
         return cast(Views, import_module(f"pipeline.kinds.{kind}.views"))
     return cast(Views, extended(kind))

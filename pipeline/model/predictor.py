@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline import artifacts, extensions
+from pipeline.backbones.answering import featured
 from pipeline.errors import DataError, StorageError
 from pipeline.evaluation.answers import Answers, load_answers
-from pipeline.kinds.inputs import Cast, GivenInputs, inputs_of, taken
+from pipeline.kinds.inputs import Cast, GivenInputs, Taken, inputs_of, taken
 from pipeline.kinds.kind import DEFAULT, Fit
 from pipeline.kinds.ragged import Ragged, Rows
 from pipeline.kinds.views import Mirror, mirror_of
@@ -27,9 +28,9 @@ from pipeline.model.net import Net, Spec
 from pipeline.model.objective import Scale
 from pipeline.model.specs import MODULE, spec_of
 
-FORMATS = (1, 2, 3, 4, 5)
+FORMATS = (1, 2, 3, 4, 5, 6)
 """Of model.json that can be read; 1 knows built-in networks alone, 2 rows of one shape alone, 3 not how samples are read, 4 no
-mean answers."""
+mean answers, 5 no pretrained networks."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,11 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     check_described(described, path / "model.json")
     kind, fit = data.get("kind", DEFAULT), data.get("fit", data)  # older files: of images, whose fit stood beside the shape
     shape, lengths = tuple(data["shape"]), data.get("lengths")  # older files: of rows of one shape, one for each sample
-    spec = spec_of(model, taken(kind, fit, shape, lengths), described["num_outputs"])
+    backbone = described.get("backbone")
+    input_form = Taken((backbone["width"],)) if backbone else taken(kind, fit, shape, lengths)
+    spec = spec_of(model, input_form, described["num_outputs"])
     nets = tuple(_net(spec, own, device) for own in weights_of_members(weights, len(described.get("members", [])) or 1))
-    to_input = inputs_of(kind).to_input(fit, shape, device)
+    to_input = featured(path, backbone, kind, shape, device) if backbone else inputs_of(kind).to_input(fit, shape, device)
     known = described.get("balance")
     balance = Balance(known["mode"], model["loss"], tuple(known["shares"])) if known else None
     many = lengths is not None, data.get("windows") is not None

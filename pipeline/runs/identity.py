@@ -35,11 +35,19 @@ class Identity:
 
 
 def identity(
-    model: ModelConfig, train: TrainConfig, kind: str, dataset: str, views: str, device: str, reduce: str = "exact"
+    model: ModelConfig,
+    train: TrainConfig,
+    kind: str,
+    dataset: str,
+    views: str,
+    device: str,
+    reduce: str = "exact",
+    prepared: str | None = None,
 ) -> Identity:
     """The identity of a run on prepared data (its kind and digest) and augmented copies (their digest).
 
     reduce: how the gradients of several workers are summed; "exact" gives what one worker gives, so it counts as that.
+    prepared: of features, the digest of the dataset that they were made of, on which theirs depends.
     """
     keys: dict[str, Any] = {"model": _model_keys(model), "train": _identity_keys(train)}
     keys["train"]["precision"] = precision_taken(train.precision, model.arch, device)
@@ -51,7 +59,7 @@ def identity(
     shorter = {**keys, "train": {**keys["train"], **length}}
     return Identity(
         config=digest(keys),
-        dataset=dataset,
+        dataset=prepared or dataset,
         views=views,
         code=code,
         run=digest([keys, rest, code]),
@@ -70,8 +78,9 @@ def training_code(kind: str | None, *, extended: bool) -> str:
 
 
 def _model_keys(model: ModelConfig) -> dict[str, Any]:
-    """Of another run's weights what they are, not what that run is called."""
-    keys = {name: value for name, value in model.model_dump().items() if NEUTRAL_MODEL.get(name, ...) != value}
+    """Of another run's weights what they are, not what that run is called; likewise of a pretrained network."""
+    named = model.model_dump(exclude={"backbone_path", "backbone_kept"})  # it is in the digest of its features
+    keys = {name: value for name, value in named.items() if NEUTRAL_MODEL.get(name, ...) != value}
     return keys if model.init_from is None else keys | {"init_from": best_digest(model.init_from)}
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline import artifacts, extensions
+from pipeline.backbones.folder import FOLDER, copy_backbone
 from pipeline.data.dataset import Manifest
+from pipeline.data.features import Made
 from pipeline.errors import ENDS, NumericsError, Stopped, StorageError
 from pipeline.metrics import in_row
 from pipeline.model.members import joined_weights
@@ -29,9 +31,9 @@ from pipeline.schema.train import TrainConfig
 if TYPE_CHECKING:
     from pipeline.model.balance import Balance  # which imports torch
 
-MODEL_FORMAT = 5
-"""4: of one network's plain answers alone. 3: without how samples are read. 2: of rows of one shape, one for each sample.
-1: of built-in networks alone, so without the name of a module and the digest of its code."""
+MODEL_FORMAT = 6
+"""5: without pretrained networks. 4: of one network's plain answers alone. 3: without how samples are read. 2: of rows of one
+shape, one for each sample. 1: of built-in networks alone, so without the name of a module and the digest of its code."""
 
 
 class Tracker(Protocol):
@@ -251,10 +253,13 @@ def publish(
     manifest: Manifest,
     program: Outline,
     others: Sequence[RunFolder] = (),
+    made: Made | None = None,
 ) -> None:
     """Put a finished run's best weights, and all that prediction needs, into the stage's artifacts.
 
-    others: runs that differ in their seeds alone, whose answers are averaged with its own. Records are the first run's.
+    manifest: of the prepared dataset; made: the features that a pretrained network makes of it, whose files go along where
+    model.backbone_kept says so. others: runs that differ in their seeds alone, whose answers are averaged with its own. Records
+    are the first run's.
     """
     every = [folder, *others]
     with artifacts.published_dir(target) as place:
@@ -267,16 +272,28 @@ def publish(
             artifacts.save_tensors(place / "best.safetensors", dict(joined_weights(weights)), about)
         artifacts.load_tensors(place / "best.safetensors")  # whole, or StorageError
         members = [_member(own) for own in every] if others else []
-        described = _described(folder, place / "best.safetensors", model, manifest, program)
+        backbone = _backbone(made) if made else None
+        if made and model.backbone_kept == "whole":
+            copy_backbone(made.backbone, place / FOLDER)
+        described = _described(folder, place / "best.safetensors", model, manifest, program, backbone)
         artifacts.write_json(place / "model.json", {**described, "members": members})
         if program.extended:  # the folder is all that an answer needs, wherever it is taken
             extensions.copy_to(place)
     for own in every:  # beside its own weights, for who starts from them
-        described = _described(own, own.path / "best.safetensors", model, manifest, program)
+        described = _described(own, own.path / "best.safetensors", model, manifest, program, backbone)
         artifacts.write_json(own.path / "model.json", described)
 
 
-def _described(folder: RunFolder, weights: Path, model: ModelConfig, manifest: Manifest, program: Outline) -> dict[str, Any]:
+def _backbone(made: Made) -> Row:
+    """What is told of a pretrained network: which one it is, where it was, and how its features are standardised."""
+    own = made.backbone
+    fit = artifacts.read_json(made.path() / "dataset.json")["fit"]
+    return {"layout": own.layout, "path": own.path.as_posix(), "digest": own.digest, "width": own.width, "fit": fit}
+
+
+def _described(
+    folder: RunFolder, weights: Path, model: ModelConfig, manifest: Manifest, program: Outline, backbone: Row | None
+) -> dict[str, Any]:
     """What prediction needs beside a file of weights."""
     return {
         "format": MODEL_FORMAT,
@@ -302,6 +319,7 @@ def _described(folder: RunFolder, weights: Path, model: ModelConfig, manifest: M
         "num_outputs": program.spec.num_outputs,
         "num_parameters": program.spec.layout().num_parameters,
         "start": program.start and program.start.told(),
+        "backbone": backbone,
         "weights_sha256": artifacts.file_digest(weights),
         "run": folder.id,
     }

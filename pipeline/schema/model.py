@@ -16,7 +16,8 @@ Width = Annotated[int, Field(ge=1, le=65536)]
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "sigmoid"]
 
 
-MODULE = "module"
+MODULE, BACKBONE = "module", "backbone"
+ALL = "all"
 LEFT_OUT = ("size", "nfiles")
 """Keys that DVC's run cache looks past at any depth of a parameter (dvc/stage/cache.py)."""
 BUILT_IN: Mapping[str, Any] = {
@@ -31,8 +32,12 @@ BUILT_IN: Mapping[str, Any] = {
 GIVEN = ("num_tokens",)
 """What a module's function gets by name from the data, of tokens how many there are: no key says it."""
 RUN_NAME = r"^[\w-]+$"
-NEUTRAL: Mapping[str, Any] = {"init_from": None, "freeze": 0}
+NO_FOLDER = "conf/model/backbone.yaml"
+"""DVC can't depend on null: a folder that is not given."""
+NEUTRAL: Mapping[str, Any] = {"init_from": None, "freeze": 0, "backbone": None}
 """Keys that came later, and the values with which a network is what it was before."""
+OF_BACKBONE: Mapping[str, Any] = {"backbone": None, "backbone_path": NO_FOLDER}
+"""The keys of a pretrained network, as they stand for any other."""
 OWN: Mapping[str, Any] = {"name": None, "keys": {}, "compile": False}
 """The keys of a module, as they stand for a built-in network."""
 
@@ -40,7 +45,7 @@ OWN: Mapping[str, Any] = {"name": None, "keys": {}, "compile": False}
 class ModelConfig(Section):
     """`model.*`: read by `train` (and kept in `model.json`, which is all that prediction needs)."""
 
-    arch: Literal["dnn", "cnn", "module"]
+    arch: Literal["dnn", "cnn", "module", "backbone"]
     """module: a torch module, of pipeline/networks/ or one that `extensions.py` registers."""
     name: str | None
     """module: its name there."""
@@ -48,6 +53,12 @@ class ModelConfig(Section):
     """module: what its function is called with beside the shape of a sample and the number of outputs."""
     compile: bool
     """module: compiled by torch; its bits are then other ones, and its first step takes a minute or more."""
+    backbone: Literal["hf"] | None
+    """backbone: in which layout a pretrained network lies in `backbone_path`, whose features a dense head is trained on."""
+    backbone_path: str
+    """A folder below the project, usually the link `data/NAME`."""
+    backbone_kept: Literal["whole", "reference"]
+    """Whether its files go along with the trained head, or are looked for in their folder by who predicts."""
     channels: list[Width]
     """cnn: output channels of each convolution block (3x3, then 2x2 max pooling); [] for a dnn."""
     widths: list[Width]
@@ -67,8 +78,9 @@ class ModelConfig(Section):
 
     init_from: Annotated[str, Field(pattern=RUN_NAME)] | None
     """A finished run, whose best weights this network starts from; null: from its first values."""
-    freeze: Annotated[int, Field(ge=0)]
-    """So many blocks, from the input on, stay as they are in init_from: to the end, or to train.unfreeze_epoch."""
+    freeze: Annotated[int, Field(ge=0)] | Literal["all"]
+    """So many blocks, from the input on, stay as they are in init_from: to the end, or to train.unfreeze_epoch. all: of a
+    pretrained network, which then makes the features of a sample once."""
 
     @property
     def is_module(self) -> bool:
@@ -81,7 +93,12 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> ModelConfig:
-        if problems := [*self._unread(), *self._nothing_held(), *(self._unknown() if self.arch == MODULE else ())]:
+        if problems := [
+            *self._unread(),
+            *self._nothing_held(),
+            *self._folder(),
+            *(self._unknown() if self.arch == MODULE else ()),
+        ]:
             raise ValueError("; ".join(problems))
         return self
 
@@ -94,10 +111,31 @@ class ModelConfig(Section):
                 yield f"{key} = {value!r}: a {self.arch} does not read it; {forget}, or say {rather}"
 
     def _nothing_held(self) -> Iterator[str]:
-        if self.freeze and self.init_from is None:
+        if self.arch == BACKBONE:
+            if self.freeze != ALL:
+                yield f"freeze = {self.freeze}: a pretrained network stays as it is, which is freeze=all"
+            if self.init_from is not None:
+                yield f"init_from = {self.init_from}: a head over a pretrained network starts from first values; say null"
+        elif self.freeze == ALL:
+            yield "freeze = all: is of a pretrained network (model=backbone); say how many blocks"
+        elif self.freeze and self.init_from is None:
             yield (
                 f"freeze = {self.freeze}: without init_from there is nothing to leave as it is; forget it with "
                 "`regatta run '~model.freeze'`, or say model.init_from=RUN"
+            )
+
+    def _folder(self) -> Iterator[str]:
+        """What does not fit of a pretrained network and its folder."""
+        say = "say model=backbone model.backbone=hf:FOLDER"
+        given = self.backbone_path != NO_FOLDER
+        if self.arch == BACKBONE and (self.backbone is None or not given):
+            yield f"backbone = {self.backbone}, backbone_path = {self.backbone_path}: which network is not said; {say}"
+        elif self.arch != BACKBONE and (self.backbone is not None or given):
+            yield f"backbone = {self.backbone}, backbone_path = {self.backbone_path}: a {self.arch} reads neither; {say}"
+        if given and leads_out(self.backbone_path):
+            yield (
+                f"backbone_path = {self.backbone_path!r}: params.yaml holds no path of one machine; `regatta run "
+                f"model.backbone=hf:{self.backbone_path}` makes a link to it in data/ and uses that"
             )
 
     def _unknown(self) -> Iterator[str]:
@@ -115,6 +153,11 @@ class ModelConfig(Section):
         for key in sorted(self.keys.keys() & set(LEFT_OUT)):
             yield f"keys.{key}: DVC's run cache takes no notice of a key named {key}; name it otherwise in extensions.py"
         yield from wrong_keys(networks.function(self.name), self.keys)
+
+
+def leads_out(path: str) -> bool:
+    """Whether a path is none below the project."""
+    return path.startswith(("/", "~")) or ".." in path.split("/")
 
 
 def wrong_keys(function: Callable[..., Any], keys: Mapping[str, Any]) -> Iterator[str]:
@@ -160,6 +203,8 @@ def switched(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     to_module = changes.get("arch", values["arch"]) == MODULE
     if to_module != (values["arch"] == MODULE):
         found |= BUILT_IN if to_module else OWN
+    if changes.get("arch", values["arch"]) != BACKBONE and values["arch"] == BACKBONE:
+        found |= {**OF_BACKBONE, "freeze": 0}
     elif changes.get("name", values["name"]) != values["name"]:
         found["keys"] = {}
     own = {key.removeprefix("keys."): value for key, value in changes.items() if key.startswith("keys.")}

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.artifacts import stage_dir
-from pipeline.data.dataset import open_dataset
-from pipeline.data.views import open_views
 from pipeline.mirror import Mirror, open_tracker
 from pipeline.runs.find import NOTHING, Asked
 from pipeline.runs.folder import RunFolder
@@ -17,6 +15,7 @@ from pipeline.schema.tracking import TrackingConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.stages.entry import read_params, run_stage, section
 from pipeline.stages.supervised import supervise
+from pipeline.train.prepared import opened
 from pipeline.train.program import batch_note, program_of
 
 
@@ -26,7 +25,8 @@ def run(asked: Asked = NOTHING) -> None:
     model, train = section(params, "model", ModelConfig), section(params, "train", TrainConfig)
     tracking = section(params, "tracking", TrackingConfig)
     note_warmup(train)
-    data, views = open_dataset(stage_dir("prepare")), open_views(stage_dir("augment"))
+    on = opened(model, train)
+    data, views = on.data, on.views
     cluster = section(params, "cluster", ClusterConfig)
     program, _ = program_of(model, train, data.manifest)
     if note := batch_note(train, program, data.manifest):
@@ -47,7 +47,7 @@ def run(asked: Asked = NOTHING) -> None:
         return fit(model, member, data, views, mirrored, asked)
 
     first, *others = [fitted(member) for member in members_of(train)]
-    publish(first, stage_dir("train"), model, data.manifest, program, others)
+    publish(first, stage_dir("train"), model, on.prepared.manifest, program, others, on.made)
 
 
 def members_of(train: TrainConfig) -> Iterator[TrainConfig]:

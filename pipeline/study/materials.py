@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import artifacts
 from pipeline.closure import stage_digest
 from pipeline.data.dataset import Dataset, Manifest, open_dataset
+from pipeline.data.features import TESTED, TRAINED, check_views, dataset_features, made_by, views_features
 from pipeline.data.views import RECORD, views_digest, write_view_folder
 from pipeline.errors import DataError
 from pipeline.kinds.extended import code_for
+from pipeline.kinds.kind import FEATURES
 from pipeline.prepare.build import build_dataset, dataset_digest
 from pipeline.study.plan import Configuration
 from pipeline.wording import counted
@@ -20,6 +23,8 @@ from pipeline.wording import counted
 class Material:
     """What a run is trained on, known before it is made."""
 
+    kind: str
+    """Of its rows: the data's own, or features of them."""
     dataset: str
     """Digest; likewise `views`."""
     views: str
@@ -33,13 +38,29 @@ class Materials:
 
     def __init__(self, own: Configuration, prepare: Path, augment: Path, device: str) -> None:
         """own: the pipeline's configuration, whose dataset and copies are in the folders `prepare` and `augment`."""
+        self.splits: tuple[str, ...] = TRAINED
         self.own, self.prepare, self.augment, self.device = own, prepare, augment, device
         self.manifest = open_dataset(prepare).manifest
         self.made_on = artifacts.read_json(augment / RECORD)["device"] or device
         self.code = code_for(own.data.kind, stage_digest("prepare", own.data.kind))
 
+    def reading(self, test: bool) -> Materials:
+        """The same for a study that reads the test split, too, or does not."""
+        found = copy(self)
+        found.splits = TESTED if test else TRAINED
+        return found
+
     def of(self, config: Configuration) -> Material:
-        """Where a run's dataset and copies are, or will be."""
+        """Where what a run is trained on is, or will be: its dataset and copies, or features of them."""
+        own = self._stored(config)
+        made = made_by(config.model, replace(self.manifest, digest=own.dataset), self.device)
+        if made is None:
+            return own
+        check_views(config.model, config.augment)
+        return Material(FEATURES, made.digest, own.views, made.path(self.splits), own.views_path and made.views_path(own.views))
+
+    def _stored(self, config: Configuration) -> Material:
+        """Its dataset and copies themselves."""
         dataset, data_path = self.manifest.digest, self.prepare
         if (config.data, config.prepare) != (self.own.data, self.own.prepare):
             dataset = dataset_digest(config.data, config.prepare, self.manifest.source_digest, self.code)
@@ -48,11 +69,16 @@ class Materials:
         if config.augment.active and config.augment.views:
             same = dataset == self.manifest.digest and config.augment == self.own.augment
             views_path = self.augment if same else artifacts.runs_root() / "data" / artifacts.digest([dataset, views])
-        return Material(dataset, views, data_path, views_path)
+        return Material(config.data.kind, dataset, views, data_path, views_path)
 
     def dataset(self, config: Configuration) -> Dataset:
-        """Open a run's dataset; made where it is missing."""
-        material = self.of(config)
+        """Open a run's dataset, or the features of it; made where it is missing."""
+        found = self._dataset(config)
+        made = made_by(config.model, found.manifest, self.device)
+        return dataset_features(made, found, self.splits) if made else found
+
+    def _dataset(self, config: Configuration) -> Dataset:
+        material = self._stored(config)
         path = material.data_path
         if not (path / "dataset.json").exists():
             with artifacts.held(path.with_name(f".{path.name}.lock")):
@@ -90,12 +116,15 @@ class Materials:
 
     def make_views(self, config: Configuration) -> None:
         """Write a run's augmented copies where they are to be stored and are missing."""
-        path = self.of(config).views_path
-        if path is None or (path / RECORD).exists():
+        path = self._stored(config).views_path
+        if path is None:
             return
-        dataset = self.dataset(config)
-        with artifacts.held(path.with_name(f".{path.name}.lock")):
-            self._write_views(config, dataset, path)
+        dataset = self._dataset(config)
+        if not (path / RECORD).exists():
+            with artifacts.held(path.with_name(f".{path.name}.lock")):
+                self._write_views(config, dataset, path)
+        if made := made_by(config.model, dataset.manifest, self.device):
+            views_features(made, path)
 
     def _write_views(self, config: Configuration, dataset: Dataset, path: Path) -> None:
         if (path / RECORD).exists():  # made by another runner just now

@@ -95,12 +95,11 @@ def plan(
     """
     if wrong := problems(definition, values, materials.manifest):
         raise ConfigError("\n".join(f"study {name}: {line}" for line in wrong))
+    materials = materials.reading(definition.reads_test)
     chosen = cells(definition, values)
     found = [materials.of(cell.config) for cell in chosen]
     names = [
-        identity(
-            cell.config.model, cell.config.train, cell.config.data.kind, material.dataset, material.views, materials.device
-        )
+        identity(cell.config.model, cell.config.train, material.kind, material.dataset, material.views, materials.device)
         for cell, material in zip(chosen, found, strict=True)
     ]
     known, accepted = known_results(names, definition.reads_test, tables, accept_code)

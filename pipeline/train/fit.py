@@ -39,7 +39,8 @@ def fit(
     device = chosen_device(train.device)
     program, lane = program_of(model, train, data.manifest)
     _set_threads(threads_for(program, train.threads, train.shards))
-    this_run = identity(model, train, data.manifest.kind, data.manifest.digest, views.digest, device.type)
+    about = data.manifest.kind, data.manifest.digest, views.digest, device.type
+    this_run = identity(model, train, *about, prepared=data.manifest.features_of)
     folder, todo = find_run(this_run, asked)
     if todo == "done":
         tell_unwatched(train.callbacks, folder.read().get("callbacks", []), folder.id)

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.dataset import Manifest, Task
+from pipeline.data.features import made_by
 from pipeline.errors import ConfigError
 from pipeline.kinds.inputs import Taken, taken
 from pipeline.kinds.keys import keys_of
-from pipeline.kinds.kind import BUILT_IN
+from pipeline.kinds.kind import FEATURES, HOUSE
 from pipeline.kinds.views import mirror_of, views_of
 from pipeline.metrics import MEASURES, Measure
 from pipeline.model.net import FULL, Spec
@@ -110,8 +111,11 @@ class Program:
 def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: str | None = None) -> tuple[Program, Lane]:
     """Split a run's configuration into its program and its own settings; ConfigError where it does not fit the data.
 
-    device: cpu or cuda, on which it is trained; None: here.
+    data: of the features of a pretrained network where there is one, or of what it makes them of. device: cpu or cuda, on
+    which it is trained; None: here.
     """
+    made = made_by(model, data, device or device_type(train.device)) if data.kind != FEATURES else None
+    data = made.manifest if made else data
     _check_per_class(train, data)
     num_train = data.num_train(train.limit, train.per_class)
     batch_size = _batch_size(train, data, num_train)
@@ -141,7 +145,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
         decayed=train.decayed,
         precision=precision,
         tta=train.tta,
-        own_kind=data.kind not in BUILT_IN,
+        own_kind=data.kind not in HOUSE,
         balance=_balance(train, data, loss),
         scale=Scale.of(data.target_fit),
         factors=(

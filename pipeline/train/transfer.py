@@ -22,7 +22,7 @@ from pipeline.kinds.inputs import meanings_of
 from pipeline.model.net import BUFFER, TRAINED, Layout, Slot
 from pipeline.model.specs import spec_of
 from pipeline.runs.weights import KEY, SHAPING, Source, source_named
-from pipeline.schema.model import ModelConfig
+from pipeline.schema.model import ALL, ModelConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.train.groups import Factors
 from pipeline.wording import counted, first_of, so_many
@@ -101,6 +101,7 @@ def start_of(model: ModelConfig, train: TrainConfig, data: Manifest, inputs: Inp
     def layout(inputs: Inputs, outputs: int) -> Layout:
         return spec_of(model.model_dump(), inputs, outputs).layout()
 
+    assert isinstance(model.freeze, int), "all is of a pretrained network"
     # What depends on the number of outputs, or of tokens, shows in a network with another number.
     of_tokens = layout(replace(inputs, num_tokens=inputs.num_tokens + 1), outputs) if inputs.num_tokens else None
     source, own, of_outputs = source_named(model.init_from), layout(inputs, outputs), layout(inputs, outputs + 1)
@@ -111,6 +112,8 @@ def _unused(model: ModelConfig, train: TrainConfig) -> str | None:
     """Why a key would say nothing."""
     if train.transferred_rate != 1.0 and model.init_from is None:
         return f"train.transferred_rate = {train.transferred_rate}: nothing is taken over; say {KEY}=RUN, or 1 here"
+    if train.unfreeze_epoch is not None and model.freeze == ALL:
+        return f"train.unfreeze_epoch = {train.unfreeze_epoch}: a pretrained network's features are made once; say null here"
     if train.unfreeze_epoch is not None and not model.freeze:
         return f"train.unfreeze_epoch = {train.unfreeze_epoch}: model.freeze is 0; say e.g. model.freeze=1, or null here"
     if (train.unfreeze_epoch or 0) > train.epochs:

@@ -136,3 +136,22 @@ def test_what_a_run_may_be_reading_is_not_replaced(
         assert Path("data/mine").resolve() == photos
     assert cli.main(["data", "link", "mine", str(other)]) == 0
     assert Path("data/mine").resolve() == other
+
+
+def test_a_pretrained_networks_folder_becomes_a_link_and_takes_its_preset_along(project: Path, photos: Path) -> None:
+    arguments, [link] = linked([f"model.backbone=hf:{photos}"])
+    assert arguments == ["model.backbone=hf", "model.backbone_path='data/my-photos-more'", "preset=backbone"]
+    assert link == Link(Path("data/my-photos-more"), photos)
+    chosen = ["preset=images", "model.backbone=hf:data/vit"]
+    assert linked(chosen) == (["preset=images", "model.backbone=hf", "model.backbone_path='data/vit'"], [])
+    assert linked(["model.backbone=null"]) == (["model.backbone=null"], [])
+    with pytest.raises(ConfigError, match=r"no folder is said; say model\.backbone=hf:FOLDER"):
+        linked(["model.backbone=hf:"])
+
+
+@pytest.mark.parametrize("data", ["digits", "text", "folder", "audio"])
+def test_a_pretrained_network_is_trained_as_such_whatever_the_data(project: Path, photos: Path, data: str) -> None:
+    where = [] if data == "digits" else [f"data.path={photos}"]
+    values = change([f"data={data}", *where, f"model.backbone=hf:{photos}"]).values
+    assert (values["model"]["arch"], values["model"]["freeze"], values["train"]["factors"]) == ("backbone", "all", [])
+    assert (values["augment"]["strength"], values["study"]["definitions"]) == (0.0, {})

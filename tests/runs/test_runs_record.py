@@ -69,8 +69,8 @@ def test_published_weights_predict_without_the_dataset(digits, tmp_path):
     of_one_shape = {key: value for key, value in described["input"].items() if key not in ("lengths", "windows")}
     (tmp_path / "train/model.json").write_text(json.dumps({**described, "format": 2, "input": of_one_shape}))
     assert torch.equal(load_predictor(tmp_path / "train").logits(torch.from_numpy(val.inputs.copy())), logits)
-    (tmp_path / "train/model.json").write_text(json.dumps({**described, "format": 6}))
-    with pytest.raises(StorageError, match="format 6, which is newer than this code"):
+    (tmp_path / "train/model.json").write_text(json.dumps({**described, "format": 7}))
+    with pytest.raises(StorageError, match="format 7, which is newer than this code"):
         load_predictor(tmp_path / "train")
 
 

@@ -1,0 +1,124 @@
+"""A pretrained network in memory, as transformers builds it from its folder: weights checked, nothing else executed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.backbones.folder import Backbone, check_installed, refused
+from pipeline.kinds.pretrained import Pretrained, pretrained_of
+from pipeline.kinds.ragged import Ragged, Rows
+from pipeline.wording import first_of
+
+CHUNK = 32
+"""Rows that go through a network at once: always the same ones, since sums of other shapes have other last bits."""
+UNUSED = ("pooler.", "masked_spec_embed", "mask_token", "embeddings.mask_token")
+"""Tensors that publishers leave out, and that features do not depend on."""
+
+
+class Extractor(nn.Module):
+    """Rows as stored to features (B, width) float32 on the device, the network in evaluation and without gradients."""
+
+    def __init__(self, backbone: Backbone, shape: tuple[int, ...], device: torch.device | str) -> None:
+        super().__init__()
+        part = pretrained_of(backbone.kind)
+        assert part is not None
+        self.part: Pretrained = part
+        self.backbone, self.device = backbone, torch.device(device)
+        self.how = part.LAYOUTS[backbone.layout]
+        try:
+            self.given = part.to_published(backbone.recipe, shape, device)
+        except ValueError as error:
+            raise refused(backbone.path, str(error)) from None
+        self.module = loaded(backbone).to(device)
+
+    def train(self, mode: bool = True) -> Extractor:
+        """It stays in evaluation: its running statistics are those that it came with, and nothing of it is dropped."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, rows: Rows) -> Tensor:
+        if torch.compiler.is_exporting():  # a batch of any size is one piece of the graph
+            return self._features(rows)
+        parts = [self._features(_part(rows, at)) for at in range(0, len(rows), CHUNK)]
+        return torch.cat(parts)
+
+    def _features(self, rows: Rows) -> Tensor:
+        inputs = self.given(rows)
+        found = self.part.pooled(self.how, self.module(**inputs), inputs)
+        if found.shape[1:] != (self.backbone.width,):
+            raise refused(self.backbone.path, f"it makes features {tuple(found.shape[1:])}, not {self.backbone.width}")
+        return found.float()
+
+
+def _part(rows: Rows, first: int) -> Rows:
+    last = min(first + CHUNK, len(rows))
+    return rows.part(first, last) if isinstance(rows, Ragged) else rows[first:last]
+
+
+def loaded(backbone: Backbone) -> nn.Module:
+    """The network with its weights in float32; ConfigError where these are not exactly its own, or not finite."""
+    check_installed()
+    os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"  # read when it is imported: no network, ever
+    import transformers
+
+    said: Any = transformers.logging
+    said.set_verbosity_error()
+    said.disable_progress_bar()
+    local = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        config = transformers.AutoConfig.from_pretrained(backbone.path, **local)
+        module, info = transformers.AutoModel.from_pretrained(
+            backbone.path, config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True,
+            ignore_mismatched_sizes=True, **local,
+        )  # fmt: skip
+    except Exception as error:  # of many kinds: a folder's values may be anything
+        why = " ".join(str(error).split())[:300]
+        raise refused(backbone.path, f"transformers can't build it: {type(error).__name__}: {why}") from error
+    _check_tensors(backbone.path, module, info)
+    return module.eval().requires_grad_(False)  # type: ignore[no-any-return]
+
+
+def _check_tensors(path: Path, module: Any, info: Mapping[str, Any]) -> None:
+    """ConfigError where a tensor is missing, of another shape or beside those of the network, or not finite."""
+    problems = []
+    other = {name: f"{name} is {_shape(there)}, and config.json makes it {_shape(here)}"
+             for name, there, here in sorted(info["mismatched_keys"], key=str)}  # fmt: skip
+    problems += [first_of([*other.values()], 2)] if other else []
+    if missing := sorted(name for name in info["missing_keys"] if name not in other and not name.startswith(UNUSED)):
+        problems.append(f"it lacks {first_of(missing, 4)}")
+    heads = _heads(path, module)
+    if more := sorted(name for name in info["unexpected_keys"] if name not in heads and not name.startswith(UNUSED)):
+        problems.append(f"it has {first_of(more, 4)} beside")
+    state = module.state_dict().items()
+    if wild := sorted(name for name, each in state if each.is_floating_point() and not torch.isfinite(each).all()):
+        problems.append(f"not finite: {first_of(wild, 4)}")
+    if problems:
+        raise refused(
+            path, f"its weights are not those of its config.json: {'; '.join(problems)}; take it from its source again"
+        )
+
+
+def _heads(path: Path, module: Any) -> set[str]:
+    """Tensors of the heads of tasks that were published along with the network, whose own names then begin with its prefix."""
+    from safetensors import safe_open
+
+    names: set[str] = set()
+    for file in sorted(path.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as content:
+            names |= set(content.keys())
+    prefix = f"{module.base_model_prefix}."
+    return {name for name in names if not name.startswith(prefix)} if any(map(prefix.__eq__, _firsts(names))) else set()
+
+
+def _firsts(names: set[str]) -> set[str]:
+    return {f"{name.partition('.')[0]}." for name in names}
+
+
+def _shape(shape: Any) -> str:
+    return " x ".join(map(str, shape))
