@@ -222,6 +222,8 @@ class Records:
     """Where numbers are predicted: the loss, on validation samples, of always answering the training split's mean."""
     foreign: list[str] = field(default_factory=list)
     """What belongs to other data than what is prepared, or to other weights; nothing is said of what is not known."""
+    started_elsewhere: bool = False
+    """Whether it started from another run's weights, or a study of this dataset has compared such starts."""
     num_networks: int = 1
     """Whose mean answer the test results are of (train.members); run and curves are the first one's."""
 
@@ -254,7 +256,8 @@ def read_records(artifacts: Path) -> Records:
     constant = _constant_loss(dataset, loss) if test.numbers else None
     effects = effects_of(studies, manifest.digest)
     curves, num_networks = curves_of(rows), len(described.get("members", [])) or 1
-    return Records(manifest, run, curves, test, counts, project, effects, constant, foreign, num_networks)
+    started = run.start is not None or starts_compared(studies, manifest.digest)
+    return Records(manifest, run, curves, test, counts, project, effects, constant, foreign, started, num_networks)
 
 
 def _run(path: Path, manifest: Manifest) -> Run:
@@ -346,6 +349,12 @@ def effects_of(studies: Iterable[Mapping[str, Any]], dataset: str) -> list[Effec
         for key, values in variant["contrast"].items()
         if all(isinstance(values[side], int | float) for side in ("variant", "reference"))
     ]
+
+
+def starts_compared(studies: Iterable[Mapping[str, Any]], dataset: str) -> bool:
+    """Whether a study of a dataset had networks start from other runs."""
+    compared = (variant for study in studies if study["basis"]["dataset"] == dataset for variant in study["variants"])
+    return any("model.init_from" in variant["changes"] for variant in compared)
 
 
 def belonging_elsewhere(dataset: str, run: Run, test: Evaluation, weights: str) -> list[str]:

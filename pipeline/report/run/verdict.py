@@ -15,6 +15,7 @@ from pipeline.report.run.rules.gradients import gradients
 from pipeline.report.run.rules.guessing import accuracy_range, loss_of_guessing
 from pipeline.report.run.rules.leaks import telling
 from pipeline.report.run.rules.remedies import opposed
+from pipeline.report.run.rules.start import another_start
 from pipeline.report.run.rules.thresholds import thresholds
 from pipeline.report.words import interval, percent, plural
 
@@ -73,6 +74,7 @@ def every_finding(records: Records) -> list[Finding]:
         *(outcome if records.test.numbers is None else numbers).splits_agree(records),
         *(outcome if records.test.numbers is None else numbers).few_samples(records),
         *outcome.reads(records),
+        *another_start(records),
     ]
 
 
@@ -93,6 +95,7 @@ NOT_BESIDE: dict[Said, set[Said]] = {
     ("costs", "good"): NOTHING,
     ("splits", "good"): {*NOTHING, ("few_samples", "note"), ("unconfirmed", "warn")},
     ("overfitting", "note"): {UNDERFITS},
+    ("start", "note"): {("unlearned", "warn"), ("telling", "warn"), ("gradients", "warn"), UNDERFITS, ("improving", "note")},
     ("later_epochs", "note"): {UNDERFITS},
 }
 """What is not said beside findings that deny it, or make it of no use. That gradients reach every layer

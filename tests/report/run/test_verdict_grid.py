@@ -56,6 +56,7 @@ CLAIMS = {
     ("Splits", "Harder on the test split"): {"splits agree": False},
     ("Test split", "Few test samples"): {"many samples": False},
     ("Test split", "The test split has been read"): {},
+    ("Training samples", "Few training samples"): {"finished": True},
     ("Training", "The training failed"): {"finished": False},
     ("Training", "The training is not finished"): {"finished": False, "long enough": False},
 }

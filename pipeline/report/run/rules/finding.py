@@ -38,6 +38,7 @@ TOPICS = {
     "baseline": "Baseline",
     "splits": "Splits",
     "few_samples": "Test split",
+    "start": "Training samples",
     "reads": "Test split",
 }
 """What each rule is about, to read."""
