@@ -47,6 +47,8 @@ AIMS = [
     ),
     Aim("digits: speed against a bare torch loop", "train_step_digits", "bare loop", ">=", 0.9),
     Aim("digits: speed against Lightning with a DataLoader", "train_step_digits", "Lightning with DataLoader", ">=", 3),
+    Aim("features of images of 224 pixels by a pretrained network", "backbone_features", "bare network", ">=", 0.9),
+    Aim("a head on stored features", "backbone_head", "our DNN on as many pixels", ">=", 0.9),
     Aim(
         "a module of one's own, 0.5 M parameters, batch 256: against a bare loop",
         "train_module_residual",

@@ -128,7 +128,7 @@ def views_features(made: Made, augment: Path) -> Views:
     return open_views(place)
 
 
-class _Network:
+class Network:
     """Loaded when it is first needed: features that are there need neither it nor its library."""
 
     def __init__(self, made: Made) -> None:
@@ -145,7 +145,7 @@ class _Network:
 def _make(made: Made, dataset: Dataset, path: Path, splits: Sequence[str]) -> None:
     if (path / "dataset.json").exists():  # by somebody else just now
         return
-    work, network = path.with_name(f"{path.name}.unfinished"), _Network(made)
+    work, network = path.with_name(f"{path.name}.unfinished"), Network(made)
     for name in splits:
         write_features(dataset.split(name).stored, network, work / f"{name}.npy", name)
     fit = _fitted(np.load(work / "train.npy", mmap_mode="r", allow_pickle=False))
@@ -161,7 +161,7 @@ def _make(made: Made, dataset: Dataset, path: Path, splits: Sequence[str]) -> No
 def _make_views(made: Made, views: Views, augment: Path, place: Path) -> None:
     if (place / RECORD).exists():
         return
-    work, network = place.with_name(f"{place.name}.unfinished"), _Network(made)
+    work, network = place.with_name(f"{place.name}.unfinished"), Network(made)
     for v, rows in enumerate(views.arrays):
         write_features(rows, network, artifacts.view_path(work, v), f"copy {v + 1} of {len(views.arrays)}")
     with artifacts.published_dir(place) as folder, artifacts.storage_errors(place):
@@ -172,7 +172,7 @@ def _make_views(made: Made, views: Views, augment: Path, place: Path) -> None:
     shutil.rmtree(work)
 
 
-def write_features(rows: Stored, network: _Network, file: Path, what: str) -> None:
+def write_features(rows: Stored, network: Network, file: Path, what: str) -> None:
     """Write the features of all rows, from where an earlier writer was stopped on."""
     import torch
 

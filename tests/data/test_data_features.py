@@ -73,7 +73,7 @@ def test_the_test_split_is_left_alone_unless_it_is_asked_for(digits, project):
 
 def test_a_second_time_needs_neither_the_network_nor_its_library(digits, project, monkeypatch):
     first = contents(features.dataset_features(made(digits), digits).path)
-    monkeypatch.setattr(features._Network, "extract", None)
+    monkeypatch.setattr(features.Network, "extract", None)
     assert contents(features.dataset_features(made(digits), digits).path) == first
 
 
