@@ -65,9 +65,10 @@ def dispatch(options: argparse.Namespace) -> int:
                 return isolated(sent_on(options))
             return run(options)
         case "study":
+            from pipeline.commands.beside import beside
             from pipeline.commands.study import study
 
-            return study(options)
+            return beside(options) if options.beside else study(options)
         case "verify":
             from pipeline.commands.verify import verify
 
@@ -221,6 +222,13 @@ def _add_study(one: argparse.ArgumentParser) -> None:
         help="as for `regatta run`; study.seeds=10 is the number of this study's seeds, likewise study.margin, study.test, ...",
     )  # fmt: skip
     one.add_argument("--dry-run", action="store_true", help="say which runs there are, memory and time; change nothing")
+    one.add_argument(
+        "--beside",
+        action="append",
+        default=[],
+        metavar="PROJECT",
+        help="run nothing: show what it has found here and in that project in one matrix; may be said several times",
+    )
     one.add_argument("--accept-code", action="store_true", help="take results that older code computed; they are marked")
     _add_force(one)
 

@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from pipeline.artifacts import write_csv, write_json
+from pipeline.artifacts import read_json, write_csv, write_json
 from pipeline.config import merged
 from pipeline.data.dataset import FORMAT, Manifest, Split, manifest_dict, open_dataset
 from pipeline.evaluation import classes as ev
@@ -382,6 +382,24 @@ def write_study(folder, name="dropout", definition=DROPOUT, variants=DROPOUT_VAR
     write_json(folder / name / "effects.json", {**found, "basis": basis})
     pq.write_table(cells_table(outcomes), folder / name / "cells.parquet")
     pq.write_table(curves_table(outcomes), folder / name / "curves.parquet")
+
+
+SIZES = {"samples": {"all": {}, "5": {"train.per_class": 5}}}
+GAINS = {"photos-all": 0.0, "photos-5": -0.05, "sketches-all": 0.0, "sketches-5": 0.05}
+"""Differences in loss: of few samples photos help and sketches do harm."""
+
+
+def write_transfer(folder, name="transfer", **keys):
+    """A study of two sources and two sizes with made-up runs; its `effects.json`."""
+    own = {"sources": {"photos": "run-1", "sketches": "run-2"}, "factors": SIZES, "grid": "full", **keys}
+    few = {variant: variant.endswith("5") for variant in GAINS}
+    variants = [(Variant("scratch-5", {}), 0.2, 1.0)]
+    variants += [
+        (Variant(variant, {}, "scratch-5" if few[variant] else "baseline"), gain + 0.2 * few[variant], 1.0)
+        for variant, gain in GAINS.items()
+    ]
+    write_study(folder, name, Definition("?", **own), variants, ("", 0))
+    return read_json(folder / name / "effects.json")
 
 
 def contrasts(variants):

@@ -99,10 +99,9 @@ def captions(grid: Grid) -> tuple[str, str]:
     """Title and caption."""
     metric, side = metric_words(grid.metric), METRICS[grid.metric].better
     what = f"the difference in {metric}" if side == "neither" else f"how much {side} the {metric} is"
-    caption = (
-        f"In each cell {what} than of {grid.first} in the same column, on the same seeds and samples, with its "
-        f"interval{'' if side == 'neither' else ' (more is better)'}; accuracy in points."
-    )
+    than = f"than {'from' if grid.of_sources else 'of'} {grid.first} in the same column"
+    more = "" if side == "neither" else " (more is better)"
+    caption = f"In each cell {what} {than}, on the same seeds and samples, with its interval{more}; accuracy in points."
     caption += f" {MARKS['hurts']}and a thick border: negative transfer." if grid.of_sources else ""
     return f"Gains over {grid.first}", caption
 

@@ -5,31 +5,10 @@ from dataclasses import replace
 import pytest
 import report_builder as rb
 
-from pipeline.artifacts import read_json
 from pipeline.report.study import matrix
 from pipeline.report.study.pictures import study_pictures
 from pipeline.report.study.studies import studies
 from pipeline.report.svg import png, style
-
-SIZES = {"samples": {"all": {}, "5": {"train.per_class": 5}}}
-SOURCES = {"photos": "run-1", "sketches": "run-2"}
-SHIFTS = {"photos-all": 0.0, "photos-5": -0.05, "sketches-all": 0.0, "sketches-5": 0.05}
-
-
-def effects_of(root, name="transfer", **keys):
-    """Of made-up runs: of few samples photos help and sketches do harm."""
-    keys = {"sources": SOURCES, "factors": SIZES, "grid": "full", **keys}
-    variants = [(rb.Variant("scratch-5", {}), 0.2, 1.0)]
-    variants += [
-        (
-            rb.Variant(variant, {}, "scratch-5" if variant.endswith("5") else "baseline"),
-            shift + 0.2 * variant.endswith("5"),
-            1.0,
-        )
-        for variant, shift in SHIFTS.items()
-    ]
-    rb.write_study(root, name, rb.Definition("?", **keys), variants, ("", 0))
-    return read_json(root / name / "effects.json")
 
 
 def texts(figure):
@@ -38,7 +17,7 @@ def texts(figure):
 
 
 def test_a_row_is_a_source_a_column_a_size_and_more_is_better(tmp_path):
-    grid = matrix.grid_of(effects_of(tmp_path))
+    grid = matrix.grid_of(rb.write_transfer(tmp_path))
     assert (grid.first, grid.rows, grid.columns, grid.across) == ("scratch", ["photos", "sketches"], ["all", "5"], "samples")
     with style():
         figure = matrix.drawn(grid)
@@ -57,26 +36,26 @@ def test_a_row_is_a_source_a_column_a_size_and_more_is_better(tmp_path):
 
 @pytest.mark.parametrize("keys", [{"factors": {}}, {"grid": "one_at_a_time"}, {"sources": None}])
 def test_a_study_that_is_no_grid_has_no_matrix(tmp_path, keys):
-    assert matrix.grid_of(effects_of(tmp_path, **keys)) is None
+    assert matrix.grid_of(rb.write_transfer(tmp_path, **keys)) is None
 
 
 def test_any_grid_has_one_and_only_that_of_sources_speaks_of_transfer(tmp_path):
-    own = {"remedy": {"none": {}, "photos": {}, "sketches": {}}, **SIZES}
-    grid = matrix.grid_of(effects_of(tmp_path, sources=None, factors=own))
+    own = {"remedy": {"none": {}, "photos": {}, "sketches": {}}, **rb.SIZES}
+    grid = matrix.grid_of(rb.write_transfer(tmp_path, sources=None, factors=own))
     assert (grid.first, grid.rows) == ("none", ["photos", "sketches"])
     assert "negative transfer" not in matrix.captions(grid)[1]
-    assert "negative transfer" in matrix.captions(matrix.grid_of(effects_of(tmp_path / "b")))[1]
+    assert "negative transfer" in matrix.captions(matrix.grid_of(rb.write_transfer(tmp_path / "b")))[1]
 
 
 def test_the_page_shows_it_first(tmp_path):
     rb.write_project(tmp_path)
-    effects_of(tmp_path / "artifacts" / "study")
+    rb.write_transfer(tmp_path / "artifacts" / "study")
     [study] = [study for study in studies(tmp_path, rb.DATASET) if study.name == "transfer"]
     assert [picture.name for picture in study_pictures(study)][:2] == ["study.matrix-transfer", "study-transfer"]
 
 
 def test_grids_of_several_projects_are_one_below_the_other(tmp_path):
-    shoes, hats = (matrix.grid_of(effects_of(tmp_path / name)) for name in ("shoes", "hats"))
+    shoes, hats = (matrix.grid_of(rb.write_transfer(tmp_path / name)) for name in ("shoes", "hats"))
     both = matrix.joined({"shoes": shoes, "hats": hats})
     assert both.rows == ["shoes: photos", "shoes: sketches", "hats: photos", "hats: sketches"]
     assert both.columns == ["all", "5"]
@@ -84,11 +63,11 @@ def test_grids_of_several_projects_are_one_below_the_other(tmp_path):
     with style():
         assert png(matrix.drawn(both))
     with pytest.raises(ValueError, match="judged by different metrics"):
-        matrix.joined({"shoes": shoes, "hats": matrix.grid_of(effects_of(tmp_path / "c", metric="val_accuracy"))})
+        matrix.joined({"shoes": shoes, "hats": matrix.grid_of(rb.write_transfer(tmp_path / "c", metric="val_accuracy"))})
 
 
 def test_a_cell_without_runs_is_empty_and_many_columns_keep_to_the_numbers(tmp_path):
-    grid = matrix.grid_of(effects_of(tmp_path))
+    grid = matrix.grid_of(rb.write_transfer(tmp_path))
     many = [str(num) for num in range(6)]
     wide = replace(grid, rows=["photos"], columns=many, cells={("photos", "0"): grid.cells["photos", "5"]})
     with style():

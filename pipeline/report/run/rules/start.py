@@ -18,7 +18,8 @@ CEILING = 0.99
 def another_start(records: Records) -> list[Finding]:
     """Propose the study that tells; nothing where it can't help, or a study of this dataset has asked already."""
     num = records.manifest.counts["train"]
-    if num >= FEW_TRAINING or records.started_elsewhere or not _can_start(records) or _at_ceiling(records):
+    started = records.started_elsewhere or records.project.model.backbone is not None
+    if num >= FEW_TRAINING or started or not _can_start(records) or _at_ceiling(records):
         return []
     detail = (
         f"{plural(num, 'training sample')} are few to start from nothing with. A network that was trained on more data of the "
