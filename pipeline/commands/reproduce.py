@@ -34,13 +34,17 @@ class Reproduced:
 
 
 def reproduce(
-    targets: Sequence[str] | None = (), without: Container[str] = (), then: Sequence[str] = (), anew: Container[str] = ()
+    targets: Sequence[str] | None = (),
+    without: Container[str] = (),
+    then: Sequence[str] = (),
+    anew: Container[str] = (),
+    ask: Callable[[str], None] = lambda stage: None,
 ) -> Reproduced:
     """`dvc repro` within this process, so that a stage's own exit code is known.
 
     targets: stages, with those that they depend on; all if there are none, None: only `then`. without: stages to leave
     alone. then: stages to come after them, without those that they depend on. anew: stages to run even where they are up to
-    date.
+    date. ask: is called with each stage before its turn, and may refuse it by an error of ours.
     Raises Stopped or KeyboardInterrupt where a signal asked for it; the stage at work has saved its state then.
     """
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -51,7 +55,7 @@ def reproduce(
 
     with noted() as asked:
         try:
-            return aside(lambda: _reproduce(names, anew, asked, before), asked)
+            return aside(lambda: _reproduce(names, anew, asked, before, ask), asked)
         except RegattaError as error:
             if asked.signal:
                 print(f"regatta: {error}", file=sys.stderr, flush=True)
@@ -63,7 +67,13 @@ def reproduce(
             raise
 
 
-def _reproduce(names: Callable[[Any], list[str]], anew: Container[str], asked: Asked, before: dict[Path, bytes]) -> Reproduced:
+def _reproduce(
+    names: Callable[[Any], list[str]],
+    anew: Container[str],
+    asked: Asked,
+    before: dict[Path, bytes],
+    ask: Callable[[str], None],
+) -> Reproduced:
     """names: of the stages to run, in order. before: takes what the small outputs hold that are in Git, not in DVC's cache."""
     from dvc.exceptions import DvcException
 
@@ -71,6 +81,7 @@ def _reproduce(names: Callable[[Any], list[str]], anew: Container[str], asked: A
 
     def run_one(stage: Any, **how: Any) -> Any:
         asked.obey()
+        ask(stage.addressing)
         ran = repo.reproduce_stage(stage, **how | {"force": stage.addressing in anew})
         if ran:
             stage.dump(update_pipeline=False)

@@ -26,6 +26,7 @@ from pipeline.backbones.folder import check_installed as check_transformers
 from pipeline.backbones.folder import opened
 from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.data import is_there
+from pipeline.commands.fitting import check_network, once_prepared
 from pipeline.commands.reproduce import REPORT, reproduce
 from pipeline.commands.root import ROOT, seen_from
 from pipeline.commands.signals import noted
@@ -59,13 +60,16 @@ def run(options: argparse.Namespace) -> int:
     else:
         with held(LOCK):
             check_data(new.values, to_come={link.path: link.target for link in new.links})
+            check_network(new.values)
             for line in apply(new, options.force):
                 print(line, flush=True)
             for line in [*unwatched(new.values), *clear_old_studies(new.values)]:
                 print(line, flush=True)
             pass_on(options)
             rejected_beside(stage_dir("prepare")).unlink(missing_ok=True)  # of an earlier refusal
-            done = reproduce(without=left_alone(new.values), anew=["train"] if options.fresh else [])
+            done = reproduce(
+                without=left_alone(new.values), anew=["train"] if options.fresh else [], ask=once_prepared(new.values)
+            )
             with noted():
                 keep_records(done.uncached)
         for line in summary(done.stages, options.stood):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifacts import check_free, held, read_json, stage_dir
 from pipeline.commands.compose import Change, apply, change
+from pipeline.commands.fitting import check_network
 from pipeline.commands.reproduce import REPORT, reproduce
 from pipeline.commands.root import seen_from
 from pipeline.commands.run import LOCK, check_data, clear_old_studies, pass_on
@@ -41,6 +42,7 @@ def study(options: argparse.Namespace) -> int:
         return 0
     with held(LOCK):
         check_data(new.values, to_come={link.path: link.target for link in new.links})
+        check_network(new.values)
         for line in apply(new, options.force):
             print(line, flush=True)
         for line in clear_old_studies(new.values):

@@ -21,7 +21,7 @@ from pipeline.study.statistics import (
     paired_difference,
     verdict,
 )
-from pipeline.study.wording import contrast_words, label, numbers, shown, tried
+from pipeline.study.wording import contrast_words, numbers, setting_words, tried, value_words
 from pipeline.wording import counted
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ def _fold_notes(folds: int | None) -> list[str]:
 def _otherwise(contrasts: Contrasts, base: str) -> str:
     """In what all of the runs differ from the project's configuration, beside what is compared."""
     own = beside(contrasts.get(base, {}), (contrast for name, contrast in contrasts.items() if name != base))
-    pairs = [f"{label(key)} {shown(key, v['variant'])} (yours: {shown(key, v['now'])})" for key, v in own.items()]
+    pairs = [f"{setting_words(key, v['variant'])} (yours: {value_words(key, v['now'])})" for key, v in own.items()]
     return _listed(pairs)
 
 

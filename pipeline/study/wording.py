@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.study.found import Effect, Effects
@@ -29,6 +29,19 @@ OFF_AT_ZERO = (
 )
 
 
+PHRASES: Mapping[str, Callable[[Any], str]] = {
+    "model.init_from": lambda run: "weights from scratch" if run is None else f"weights of {run}",
+    "model.freeze": lambda num: (
+        "all blocks frozen" if num == "all" else f"{counted(num, 'block')} frozen" if num else "nothing frozen"
+    ),
+    "train.unfreeze_epoch": lambda epoch: "frozen to the end" if epoch is None else f"unfrozen from epoch {epoch}",
+    "train.transferred_rate": lambda rate: (
+        "one learning rate for all" if rate == 1 else f"old layers at {rate:g} of the learning rate"
+    ),
+}
+"""Keys that are said in words of their own, with their value."""
+
+
 def contrast_words(variant: Effect) -> str:
     """ "dropout 0.2 against none"; the variant's name where nothing is known of what it differs in."""
     contrast = variant.contrast
@@ -37,7 +50,7 @@ def contrast_words(variant: Effect) -> str:
     taken = settings({key: values["variant"] for key, values in contrast.items()})
     if len(contrast) == 1:
         [(key, values)] = contrast.items()
-        return f"{taken} against {shown(key, values['reference'])}"
+        return f"{taken} against {value_words(key, values['reference'])}"
     return f"{taken} against {settings(side_of(contrast, 'reference'))}"
 
 
@@ -49,8 +62,20 @@ def side_of(contrast: Mapping[str, Mapping[str, Any]], side: str) -> dict[str, A
 
 def settings(values: Mapping[str, Any]) -> str:
     """Keys and values in words: "batch size 256, no dropout"."""
-    pairs = [(label(key), shown(key, value)) for key, value in values.items()]
-    return ", ".join(f"no {name}" if value == "none" else f"{name} {value}" for name, value in pairs)
+    return ", ".join(setting_words(key, value) for key, value in values.items())
+
+
+def setting_words(key: str, value: Any) -> str:
+    """A key with its value in words."""
+    if key in PHRASES:
+        return value_words(key, value)
+    name, told = label(key), shown(key, value)
+    return f"no {name}" if told == "none" else f"{name} {told}"
+
+
+def value_words(key: str, value: Any) -> str:
+    """A value where its key has been said: "none"; of some keys it takes more than a word."""
+    return PHRASES[key](value) if key in PHRASES else shown(key, value)
 
 
 def label(key: str) -> str:

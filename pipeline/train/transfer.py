@@ -19,6 +19,7 @@ from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError
 from pipeline.kinds.inputs import Taken as Inputs
 from pipeline.kinds.inputs import meanings_of
+from pipeline.kinds.inputs import taken as taken_by
 from pipeline.model.net import BUFFER, TRAINED, Layout, Slot
 from pipeline.model.specs import spec_of
 from pipeline.runs.weights import KEY, SHAPING, Source, source_named
@@ -106,6 +107,35 @@ def start_of(model: ModelConfig, train: TrainConfig, data: Manifest, inputs: Inp
     of_tokens = layout(replace(inputs, num_tokens=inputs.num_tokens + 1), outputs) if inputs.num_tokens else None
     source, own, of_outputs = source_named(model.init_from), layout(inputs, outputs), layout(inputs, outputs + 1)
     return _Fitting(source, model, data, own, of_outputs, of_tokens).start(model.freeze, train.transferred_rate)
+
+
+def check_names(model: ModelConfig, kind: str) -> None:
+    """ConfigError where a configuration can't start from its run whatever the data are: of another kind, with tensors of other
+    names, or with fewer blocks than are to be left as they are."""
+    assert model.init_from is not None
+    assert isinstance(model.freeze, int), "all is of a pretrained network"
+    source = source_named(model.init_from)
+    known = source.described["input"]
+    if known["kind"] != kind:
+        raise ConfigError(
+            f"{KEY} = {source.run}: it was trained on {known['kind']} data, this is {kind} data; choose another run"
+        )
+    inputs = taken_by(known["kind"], known["fit"], known["shape"], known["lengths"])
+    try:
+        layout = spec_of(model.model_dump(), inputs, source.described["num_outputs"]).layout()
+    except ConfigError:  # a module that takes no inputs such as those there: whether it takes those here is seen with them
+        return
+    names = [slot.name for slot in layout.slots]
+    problems = [f"it has no {name}" for name in names if name not in source.tensors]
+    more = [name for name in source.tensors if name not in names]
+    problems += [f"it has {first_of(more, 4)} beside"] if more else []
+    if problems:
+        its = _other_keys(source, model)
+        raise ConfigError(
+            f"{KEY} = {source.run}: another network than this one: {first_of(problems, 5)}. It was trained{its}; choose the "
+            "same, or another run"
+        )
+    _held(layout, model.freeze, [])
 
 
 def _unused(model: ModelConfig, train: TrainConfig) -> str | None:
@@ -238,14 +268,15 @@ class _Fitting:
         other = f", these are of {here} (data.size)" if there != here else ""
         return (
             f"{KEY} = {self.source.run}: another network than this one: {'; '.join(problems[:5])}{more}. It was trained on "
-            f"samples of {there}{other}{self._other_keys()}; choose the same, or another run"
+            f"samples of {there}{other}{_other_keys(self.source, self.model)}; choose the same, or another run"
         )
 
-    def _other_keys(self) -> str:
-        """What a network's tensors depend on, where the source has it otherwise."""
-        there, here = self.source.described["model"], self.model.model_dump()
-        other = [f"model.{key}={there[key]}" for key in SHAPING if there[key] != here[key]]
-        return f" with {', '.join(other)}" if other else ""
+
+def _other_keys(source: Source, model: ModelConfig) -> str:
+    """What a network's tensors depend on, where the source has it otherwise."""
+    there, here = source.described["model"], model.model_dump()
+    other = [f"model.{key}={there[key]}" for key in SHAPING if there[key] != here[key]]
+    return f" with {', '.join(other)}" if other else ""
 
 
 def _differing(layout: Layout, other: Layout | None) -> frozenset[str]:

@@ -43,6 +43,19 @@ def test_data_that_change_while_they_are_read_leave_the_stage_stale() -> None:
     assert reproduce().stages == []
 
 
+def test_a_stage_that_is_refused_before_its_turn_does_not_run() -> None:
+    asked: list[str] = []
+
+    def ask(stage: str) -> None:
+        asked.append(stage)
+        raise ConfigError("not so")
+
+    with pytest.raises(ConfigError, match=r"^not so$"):
+        reproduce(ask=ask)
+    assert asked == ["prepare"]
+    assert not Path("log").exists()
+
+
 def test_what_was_remembered_before_is_still_given_out() -> None:
     reproduce()
     Path("photos/1.png").write_bytes(b"newer")

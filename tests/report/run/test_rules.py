@@ -356,3 +356,33 @@ def test_only_a_monitor_that_hardly_sees_a_rare_class_is_advised_against():
     ]:
         given = records(FLAT, task=rare(), settings={"train.monitor": monitor})
         assert ("Keep the epoch by its loss" in str(for_rare(given))) == said, monitor
+
+
+TAKEN = {"model.init_from": "20261126-101500-3fa4c0de"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "command"),
+    [
+        ({"model.freeze": 2}, "train.unfreeze_epoch=5"),
+        ({"model.freeze": 2, "train.unfreeze_epoch": 5}, "train.unfreeze_epoch=2"),
+        ({"model.freeze": 2, "train.unfreeze_epoch": 2}, "model.freeze=1"),
+        ({"model.freeze": 1, "train.unfreeze_epoch": 1}, "model.freeze=0 train.unfreeze_epoch=null"),
+    ],
+)
+def test_against_underfitting_what_is_frozen_is_trained_before_all_else(keys, command):
+    given = records([0.95 * GUESS] * 10, [0.9 * GUESS] * 10, settings={"train.epochs": 10, **TAKEN, **keys})
+    steps = finding(given, "Underfitting").steps
+    assert steps[0].command == f"regatta run {command}"
+
+
+def test_a_network_with_weights_of_another_run_keeps_its_size():
+    frozen = {"model.dropout": 0.0, **TAKEN, "model.freeze": 1}
+    given = records([0.95 * GUESS] * 10, [0.9 * GUESS] * 10, settings={"train.epochs": 10, **frozen})
+    assert remedies.larger(given) == []
+    assert remedies.larger(records(FLAT, settings={"model.dropout": 0.0})) != []
+    words = [step.text for step in remedies.flowing(given)]
+    assert words == ["Train the frozen blocks, too, in the second half", "Take smaller steps"]
+    changes = [step.changes for step in remedies.regularised(given)]
+    assert {"train.transferred_rate": 0.3} in changes
+    assert not any("model.widths" in each for each in changes)

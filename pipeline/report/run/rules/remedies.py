@@ -22,6 +22,8 @@ NUM_STEPS = 2
 """So many are said of one finding; the rest is for when these have been tried."""
 DROPOUTS = (0.2, 0.3, 0.4, 0.5)
 MUCH_DECAY = 0.1
+LEAST_RATE = 0.1
+"""Below which the learning rate of what was taken over is not made smaller (Howard and Ruder 2018 take 1/2.6 a layer)."""
 SMALL, LARGE = 32, 4096
 """Units of a layer below which it is not made smaller, and above which not larger."""
 SATURATING = ("sigmoid", "tanh", "softplus")
@@ -118,7 +120,10 @@ def regularised(records: Records) -> list[Step]:
     if train.weight_decay < MUCH_DECAY:
         decay = min(MUCH_DECAY, max(0.01, float(f"{3 * train.weight_decay:.1g}")))
         steps.append(Step("Decay the weights more", {"train.weight_decay": decay}))
-    if model.widths and max(model.widths) > SMALL:
+    if model.init_from is not None and train.transferred_rate > LEAST_RATE:
+        rate = max(LEAST_RATE, float(f"{train.transferred_rate / 3:.1g}"))
+        steps.append(Step("Change what was taken over less", {"train.transferred_rate": rate}))
+    if model.init_from is None and model.widths and max(model.widths) > SMALL:
         halved = [max(SMALL, width // 2) for width in model.widths]
         steps.append(Step("Train a smaller network", {"model.widths": halved}))
     steps += more_samples(records)
@@ -166,9 +171,25 @@ def relaxed(records: Records) -> list[Step]:
     return steps
 
 
+def thawed(records: Records) -> list[Step]:
+    """What model.freeze leaves as it is trained, too, against underfitting: before all else, since the rest can't do it."""
+    model, train = records.project.model, records.project.train
+    if not model.freeze or model.freeze == "all":  # of a pretrained network only features are there
+        return []
+    half = max(1, train.epochs // 2)
+    if train.unfreeze_epoch is None:
+        return [Step("Train the frozen blocks, too, in the second half", {"train.unfreeze_epoch": half})]
+    if train.unfreeze_epoch > 1 and train.unfreeze_epoch > half // 2:
+        return [Step("Train the frozen blocks sooner", {"train.unfreeze_epoch": max(1, half // 2)})]
+    fewer = {"model.freeze": model.freeze - 1}
+    return [Step("Freeze fewer blocks", fewer if model.freeze > 1 else {**fewer, "train.unfreeze_epoch": None})]
+
+
 def larger(records: Records) -> list[Step]:
-    """A larger network, against underfitting."""
+    """A larger network, against underfitting; nothing where it has the weights of another run, which fit its size alone."""
     model = records.project.model
+    if model.init_from is not None:
+        return []
     if model.is_module:
         return [_larger_module(records)]
     if not model.widths:
@@ -192,7 +213,9 @@ def _larger_module(records: Records) -> Step:
 
 def flowing(records: Records) -> list[Step]:
     """Against gradients that fade on their way to the first layer."""
-    model, steps = records.project.model, []
+    model, steps = records.project.model, thawed(records)
+    if model.init_from is not None:  # other layers would not take its weights
+        return [*steps, slower(records)]
     if model.is_module:
         return [
             slower(records),
@@ -216,7 +239,7 @@ def bounded(records: Records) -> list[Step]:
     """Against gradients that explode."""
     steps = [steadier(records)]
     model = records.project.model
-    without = model.norm == "none" and not model.is_module
+    without = model.norm == "none" and not model.is_module and model.init_from is None
     norm = [Step("Normalise each layer", {"model.norm": "layer"})] if without else []
     return [*norm, *steps] if "train.clip_norm" not in steps[0].changes else [*steps, *norm]
 

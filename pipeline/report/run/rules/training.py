@@ -273,8 +273,8 @@ def against_underfitting(records: Records) -> list[Step]:
         return remedies.flowing(records)
     if hardly_trained(records):
         return [*remedies.longer(records), *remedies.relaxed(records)]
-    relaxed, larger = remedies.relaxed(records), remedies.larger(records)
-    return [*relaxed[:1], *larger, *relaxed[1:], *remedies.longer(records)]
+    thawed, relaxed, larger = remedies.thawed(records), remedies.relaxed(records), remedies.larger(records)
+    return [*thawed, *relaxed[:1], *larger, *relaxed[1:], *remedies.longer(records)]
 
 
 def hardly_trained(records: Records) -> bool:
