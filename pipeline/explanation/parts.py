@@ -8,6 +8,7 @@ Robnik-Sikonja and Kononenko 2008).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from pipeline.data.dataset import Split, Stored
 from pipeline.evaluation.classes import Floats
 from pipeline.explanation.asked import Asked
 from pipeline.explanation.record import Answer, Explained
+from pipeline.kinds.kind import Fit
 from pipeline.kinds.occlusion import Occlusion
 from pipeline.model.losses import joined
 
@@ -48,13 +50,21 @@ def _explained(
     num_parts = occlusion.num_parts(rows[place], fit)
     if not num_parts:
         return None
-    drawn = others[: max(1, MOST_COPIES // num_parts)] if occlusion.DRAWS else [None]
-    copies = [rows[place]]  # in one batch with the others, so that it is rounded as they are
-    copies += [occlusion.hidden(rows[place], part, fit, other)
-               for part in range(num_parts) for other in drawn]  # fmt: skip
+    parts = [
+        _hidden(occlusion, rows[place], part, fit, others[: max(1, MOST_COPIES // num_parts)]) for part in range(num_parts)
+    ]
+    copies = [rows[place], *chain.from_iterable(parts)]  # in one batch, so that all are rounded alike
     every = _among_its_rows(asked, logits, place, asked.logits(copies))
-    before, after = _scores(asked, every[:1], answer), _scores(asked, every[1:], answer, len(drawn))
+    before, after = _scores(asked, every[:1], answer), _scores(asked, every[1:], answer, len(parts[0]))
     return Explained(answer.sample, int(own.ids[0]), answer.of, place, float(before[0]), after.tolist())
+
+
+def _hidden(occlusion: Occlusion, row: NDArray[Any], part: int, fit: Fit, others: list[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+    """Copies of a row without one part: as many as there are rows that it is filled in from, or one."""
+    if not others:
+        return [occlusion.hidden(row, part, fit, None)]
+    copies = occlusion.hidden(np.repeat(row[None], len(others), axis=0), part, fit, np.stack(others))
+    return list(copies)
 
 
 def _speaker(asked: Asked, logits: Tensor, answer: Answer) -> int:

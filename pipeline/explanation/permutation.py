@@ -35,13 +35,12 @@ def importances(
     num = min(len(split), max(FEWEST, MOST_ROWS // (REPEATS * len(names))))
     rows, ids = np.array(split.inputs[:num]), np.asarray(split.ids[:num])
     labels, fit = np.asarray(split.labels[:num]), asked.predictor.fit
-    orders = [keyed.permuted(ids, repeat) for repeat in range(REPEATS)]
-    own = _costs(asked, decision, rows, labels)
-    found = []
+    order = np.concatenate([keyed.permuted(ids, repeat) for repeat in range(REPEATS)])
+    repeated, others, known = np.concatenate([rows] * REPEATS), rows[order], np.concatenate([labels] * REPEATS)
+    own, found = _costs(asked, decision, rows, labels), []
     for part, name in enumerate(names):
-        each = [_costs(asked, decision, occlusion.hidden(rows, part, fit, rows[order]), labels)
-                for order in orders]  # fmt: skip
-        found.append(_importance(name, np.mean(each, axis=0) - own))
+        costs = _costs(asked, decision, occlusion.hidden(repeated, part, fit, others), known)
+        found.append(_importance(name, costs.reshape(REPEATS, num, -1).mean(axis=0) - own))
     return found
 
 

@@ -28,18 +28,18 @@ class Occlusion(Protocol):
     HIDDEN: str
     """What is done to a part, for people: "each word was left out"."""
     DRAWS: int
-    """Training rows from which a hidden part is filled in, one copy for each; 0: it is hidden in one way."""
+    """Training rows from which a hidden part is filled in, one copy for each; 0: it is hidden in one way. With them `hidden`
+    takes several rows (n, *shape) of one shape at once, each with its own other one."""
 
     def num_parts(self, row: NDArray[Any], fit: Fit) -> int:
         """Parts of a row, about MOST_PARTS at most; 0: none can be hidden."""
 
     def hidden(self, row: NDArray[Any], part: int, fit: Fit, other: Any) -> NDArray[Any]:
-        """The row as stored without what this part says; other: a training row, None where DRAWS is 0."""
+        """The row as stored without what this part says; other: training rows, None where DRAWS is 0."""
 
 
 class NamedParts(Occlusion, Protocol):
-    """Of a kind whose parts are the same ones in all rows, which are of one shape: columns. `hidden` takes several rows
-    (n, *shape) as well, each with its own other one."""
+    """Of a kind whose parts are the same ones in all rows: columns that are filled in from other rows."""
 
     def part_names(self, fit: Fit) -> list[str]:
         """What each part is called."""
