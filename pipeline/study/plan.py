@@ -21,6 +21,7 @@ from pipeline.schema.study import SCRATCH, START, StudyDefinition
 from pipeline.schema.train import NOT_IDENTITY, TrainConfig
 from pipeline.study.samples import WHY, certain_problems
 from pipeline.train.program import program_of
+from pipeline.wording import first_of
 
 BASELINE = "baseline"
 SECTIONS = ("data", "prepare", "augment", "model", "train")
@@ -146,17 +147,19 @@ def problems(definition: StudyDefinition, values: Mapping[str, Any], data: Manif
     """All that is wrong with a study: in itself, and for the prepared data if that is known."""
     found, configurations = _checked(definition, values)
     every = {variant.name: variant.changes for variant in variants(definition)}
+    unfit: dict[str, list[str]] = {}
     for name, own in configurations.items():
         if data is None:
             break
         config = configuration(own)
         if line := _too_large(every[name], config.train, data):
-            found.append(f"variant {name}: {line}")
+            unfit.setdefault(line, []).append(name)
         try:
             program_of(config.model, config.train, data)
         except RegattaError as error:
-            found.append(f"variant {name}: {error}")
-    return found
+            unfit.setdefault(str(error), []).append(name)
+    named = {line: f"variant{'s' * (len(names) > 1)} {first_of(names, 6)}" for line, names in unfit.items()}
+    return [*found, *(f"{names}: {line}" for line, names in named.items())]
 
 
 def _too_large(changes: Mapping[str, Any], train: TrainConfig, data: Manifest) -> str | None:

@@ -148,3 +148,13 @@ def test_where_labels_are_drawn_a_source_does_not_help_and_negative_transfer_is_
     assert found["verdict"] == "hurts"
     assert found["interval"][0] > 0
     assert found["others"]["val_accuracy"]["interval"][0] < 0.05
+
+
+def test_a_source_that_does_not_fit_is_refused_once_with_all_variants_that_name_it(project):
+    run_id = published(project, train__epochs=1)
+    chosen = quick({}, sources={"wide": run_id}, factors=SIZES, baseline={"model.widths": [24]})
+    with pytest.raises(ConfigError) as refused:
+        planned_study(chosen)
+    [line] = str(refused.value).splitlines()
+    said = f"study s: variants wide-all, wide-3: model.init_from = {run_id}: another network than this one: "
+    assert line.startswith(said)
