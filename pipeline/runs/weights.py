@@ -68,9 +68,13 @@ def runs_of_other_data(model: Mapping[str, Any], kind: str) -> list[str]:
 
 
 def _is_alike(described: Path, model: Mapping[str, Any], kind: str) -> bool:
-    there = artifacts.read_json(described) if described.exists() else {}
+    """Whether a run's `model.json` says so; one that can't be read is named when its run is asked for."""
+    try:
+        there = artifacts.read_json(described)
+    except StorageError:
+        return False
     same = all(there.get("model", {}).get(key, ...) == model[key] for key in SHAPING)
-    return same and bool(there["input"]["kind"] == kind)
+    return same and bool(there.get("input", {}).get("kind") == kind)
 
 
 def _file(run: str, name: str, key: str = KEY) -> Path:

@@ -198,3 +198,18 @@ def test_runs_that_are_otherwise_than_the_projects_are_said():
         f"Answer: {found['answer']}",
         "Keep dropout 0.2, as your configuration has it",
     ]
+
+
+def starts(whole, few):
+    """Of starting from a run instead of nothing: what it adds to the loss with all samples, and with few."""
+    contrast = {"model.init_from": {"variant": "run-1", "reference": None, "now": None}}
+    every = [BASELINE, Variant("scratch-5"), Variant("photos-all"), Variant("photos-5", {}, "scratch-5")]
+    shifts = {"baseline": 0.0, "scratch-5": 0.3, "photos-all": whole, "photos-5": 0.3 + few}
+    outcomes = [outcome(name, seed, value) for name, by in shifts.items() for seed, value in enumerate(around(by, num=8))]
+    return effects("transfer", Definition(), every, outcomes, {"photos-all": contrast, "photos-5": contrast})["advice"]
+
+
+def test_what_helps_elsewhere_alone_is_not_taken():
+    assert starts(-0.02, -0.1)[0]["command"] == "regatta run model.init_from=run-1"
+    apart = starts(0.1, -0.1)[0]
+    assert apart == {"text": "Nothing to take for your own settings: only photos-5 helps", "command": None}

@@ -109,6 +109,8 @@ def test_who_names_no_source_is_told_which_there_are_or_how_one_is_made(project,
     )
     other = values | {"model": values["model"] | {"widths": [7]}}
     assert "none here is of this network" in problems(study(sources={}), other)[0]
+    Path("runs", run_id, "model.json").write_text("{")
+    assert "none here is of this network" in problems(study(sources={}), values)[0], "one that is torn is not advised"
 
 
 def test_a_source_is_said_as_any_run_is_and_named_where_it_is_none(project):
