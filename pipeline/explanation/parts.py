@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.data.dataset import Split, Stored
+from pipeline.errors import ConfigError
 from pipeline.evaluation.classes import Floats
 from pipeline.explanation.asked import Asked
 from pipeline.explanation.record import Answer, Explained
 from pipeline.kinds.kind import Fit
 from pipeline.kinds.occlusion import Occlusion
 from pipeline.model.losses import joined
+from pipeline.model.predictor import Predictor
 
 MOST_COPIES = 512
 """Of a sample whose parts are filled in from several rows."""
@@ -54,6 +56,7 @@ def _explained(
         _hidden(occlusion, rows[place], part, fit, others[: max(1, MOST_COPIES // num_parts)]) for part in range(num_parts)
     ]
     copies = [rows[place], *chain.from_iterable(parts)]  # in one batch, so that all are rounded alike
+    _check_copies(asked.predictor, copies)
     every = _among_its_rows(asked, logits, place, asked.logits(copies))
     before, after = _scores(asked, every[:1], answer), _scores(asked, every[1:], answer, len(parts[0]))
     return Explained(answer.sample, int(own.ids[0]), answer.of, place, float(before[0]), after.tolist())
@@ -65,6 +68,18 @@ def _hidden(occlusion: Occlusion, row: NDArray[Any], part: int, fit: Fit, others
         return [occlusion.hidden(row, part, fit, None)]
     copies = occlusion.hidden(np.repeat(row[None], len(others), axis=0), part, fit, np.stack(others))
     return list(copies)
+
+
+def _check_copies(predictor: Predictor, copies: Sequence[NDArray[Any]]) -> None:
+    """ConfigError where one is no row as the first is: a kind of the user's own has made them."""
+    items = 1 if predictor.ragged else 0
+    forms = [f"{copy.dtype} of shape {copy.shape[items:]}" for copy in copies]
+    strange = next((form for form in forms if form != forms[0]), None)
+    if strange:
+        raise ConfigError(
+            f"data.kind = {predictor.kind!r}: hidden gave {strange}, and its row is {forms[0]}: expected is a row as stored "
+            "(docs/kinds.md); or say evaluate.explain=0"
+        )
 
 
 def _speaker(asked: Asked, logits: Tensor, answer: Answer) -> int:

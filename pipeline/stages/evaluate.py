@@ -44,7 +44,7 @@ from pipeline.evaluation.mistakes import largest_errors, surest_mistakes
 from pipeline.evaluation.numbers import determination, error_ranges, mean_absolute_error, root_mean_squared_error
 from pipeline.evaluation.thresholds import Thresholds
 from pipeline.explanation.record import Answer, write_explanations, write_importance
-from pipeline.kinds.occlusion import occlusion_of, part_names
+from pipeline.kinds.occlusion import Occlusion, occlusion_of, part_names
 from pipeline.runs.reads import counted_read
 from pipeline.schema.evaluate import EvaluateConfig
 from pipeline.stages.entry import read_params, run_stage, section
@@ -72,6 +72,7 @@ def run() -> None:
     asked = f"{len(predictor.classes)} classes" if predictor.classes else f"the number {', '.join(predictor.targets)}"
     print(f"evaluate: {who_answers(predictor)} on {len(test)} test samples, {asked}", flush=True)
     made_of = {"dataset": dataset.manifest.digest, "weights": model["weights_sha256"]}
+    occlusion = occlusion_of(dataset.manifest.kind) if config.explain else None
     read = counted_read(made_of["dataset"], made_of["weights"])
     with read as test_reads, published_dir(stage_dir("evaluate")) as folder:
         answers, loss = predict(predictor, test, config.batch_size)
@@ -83,8 +84,8 @@ def run() -> None:
             validated = predict(predictor, held_out, config.batch_size)[0] if len(held_out) else None
             said, found, answering = judge_classes(folder, dataset, test, answers, validated, config)
             write_json(folder / TABLES / FILE, described(replace(answering, weights=made_of["weights"])))
-        if config.explain:
-            explain(folder / TABLES, predictor, dataset, answers, answering, config)
+        if occlusion:
+            explain(folder / TABLES, occlusion, predictor, dataset, answers, answering, config)
         metrics = {"loss": loss, **found, "num_samples": len(test), "test_reads": test_reads, **made_of}
         baseline = against_baselines(dataset, said) if config.baseline == "auto" else None
         metrics |= {"baseline": baseline} if baseline else {}
@@ -98,6 +99,7 @@ def run() -> None:
 
 def explain(
     folder: Path,
+    occlusion: Occlusion,
     predictor: Predictor,
     dataset: Dataset,
     given: NDArray[Any],
@@ -112,9 +114,6 @@ def explain(
     from pipeline.explanation.parts import explained
     from pipeline.explanation.permutation import importances
 
-    occlusion = occlusion_of(dataset.manifest.kind)
-    if occlusion is None:
-        return
     test, temperature = dataset.split("test"), answering.temperature if answering else None
     asked = Asked(predictor, temperature, config.batch_size)
     worst = worst_answers(dataset.manifest, np.asarray(test.labels), given, answering, config.explain)

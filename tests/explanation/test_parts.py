@@ -12,6 +12,7 @@ from published import SOURCES, published
 
 from pipeline import extensions
 from pipeline.data.dataset import Dataset, Split
+from pipeline.errors import ConfigError
 from pipeline.explanation.asked import Asked
 from pipeline.explanation.parts import explained
 from pipeline.explanation.record import Answer, Explained
@@ -179,3 +180,8 @@ def test_a_kind_of_ones_own_hides_parts_or_says_nothing(form: str, tmp_path: Pat
     every = found(case.data, asked)
     assert [len(one.after) for one in every] == [2] * 6
     assert any(abs(drops(one)).max() > 1e-3 for one in every)
+    (tmp_path / "strange").mkdir()
+    (tmp_path / "strange" / extensions.FILE).write_text(HIDING.replace("return copy", "return copy.astype(float)"))
+    monkeypatch.setattr(extensions, "_unpacked", [tmp_path / "strange"])
+    with pytest.raises(ConfigError, match=r"hidden gave float64 of shape .*, and its row is float32 .*explain=0"):
+        found(case.data, asked)
