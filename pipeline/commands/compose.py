@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.artifacts import PARAMS, write_bytes
 from pipeline.commands.data import Link, linked
 from pipeline.commands.kept import given_way, kept_keys, named_kept, unfit
-from pipeline.commands.recognise import with_recognised
+from pipeline.commands.recognise import with_preset, with_recognised
 from pipeline.config import Values, check_sections, checked, composed, differences, edited, params_text, read_values
 from pipeline.errors import ConfigError
 from pipeline.kinds.keys import kind_named
@@ -57,6 +57,7 @@ def change(
     before = Overrides() if reset else read_overrides()
     arguments, links = linked(arguments)
     arguments, said = with_recognised(arguments, links, before)
+    arguments, suited = with_preset(arguments, links, before)
     overrides, notes = added(before, arguments)
     overrides = finish(before, overrides)
     values = _composed(overrides)
@@ -68,7 +69,7 @@ def change(
         checked(values) if sections is None else check_sections(values, sections)
     except ConfigError as error:
         raise named_kept(error, kept) from None
-    return Change(overrides, values, links, notes, said)
+    return Change(overrides, values, links, notes, [*said, *suited])
 
 
 def _composed(overrides: Overrides) -> Values:

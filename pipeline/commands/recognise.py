@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _SAID = ("data", "data.source", "data.kind")
 """Who says one of these says what the data are."""
+_NETWORK = ("preset", "model", "train", "augment")
+"""Who says one of these, or a key of `model`, has chosen."""
+_MEASURED = ("folder", "parquet")
+"""Files of conf/data whose samples are measured."""
 _CONTENT = {"text": "text", "audio": "audio", "csv": "image", "parquet": "image"}
 """The key of the column that a file of conf/data needs."""
 _COLUMNS = ("label", "split", "group", "time", "text", "audio", "image", "number", "category", "date", "ignore")
@@ -61,6 +65,30 @@ def with_recognised(arguments: Sequence[str], links: Sequence[Link], before: Ove
     other = f"data={found.also[0]}" if found.also else "another data=..."
     told = f"{named}: {found.what}, so {' '.join(words)}; {other} beside it overrules that"
     return [*arguments, *words], [told]
+
+
+def with_preset(arguments: Sequence[str], links: Sequence[Link], before: Overrides) -> tuple[list[str], list[str]]:
+    """The arguments with a preset that suits images that are named for the first time, and a line that says so.
+
+    Nothing where somebody has said a network, how it is trained or how images are augmented: now, or before.
+    """
+    said = {word.partition("=")[0].lstrip("+"): word.partition("=")[2].strip("'") for word in arguments if "=" in word}
+    own = {*before.files, *(key for key in said if "." not in key)}
+    own |= {"model"} if "model" in before.values or any(key.startswith("model.") for key in said) else set()
+    source = said.get("data") or before.files.get("data")
+    path = said.get("data.path") or said.get("data.train_path")
+    if source not in _MEASURED or path is None or {*_NETWORK} & own:
+        return list(arguments), []
+    from pipeline.prepare.suited import suited_at
+
+    target = next((link.target for link in links if str(link.path) == path), Path(path))
+    kept = before.values.get("data", {})
+    if not target.exists():
+        return list(arguments), []  # told by who looks for the data
+    suited, seen = suited_at(target, source, said.get("data.image") or kept.get("image", "image"))
+    words = [word for word in suited if word.partition("=")[0] not in said]
+    told = f"{target}: {seen}, so {' '.join(words)}; another preset or model beside it overrules that"
+    return [*arguments, *words], [told] if words else []
 
 
 def _stays(found: Recognised, before: Overrides) -> bool:

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from data_samples import class_folders, write_table
+from data_samples import class_folders, encoded, write_table
+from PIL import Image
 
 from pipeline import cli
 from pipeline.commands.compose import Change, apply, change
@@ -148,3 +151,37 @@ def test_all_that_is_in_the_way_of_numbers_is_named_at_once(project: Path, tmp_p
     apply(change([f"data.path={table}", "train.monitor=val_macro_f1", "train.balance=weights"]), force=False)
     with pytest.raises(ConfigError, match=r"'~train.monitor'(.|\n)*'~train.balance'"):
         change(["data.target=number"])
+
+
+def many_small(path: Path) -> Path:
+    """A Parquet file of 10,000 pictures of 9 x 7."""
+    pictures = [encoded(Image.new("L", (9, 7), i)) for i in range(100)] * 100
+    pq.write_table(pa.table({"image": pictures, "label": [i % 2 for i in range(len(pictures))]}), path)
+    return path
+
+
+def test_many_small_images_take_the_network_that_suits_them_unless_somebody_has_said_one(project: Path, tmp_path: Path) -> None:
+    path = many_small(tmp_path / "many.parquet")
+    for words in (["data=parquet"], [], ["data=parquet", "train.epochs=3"]):
+        new = change([f"data.path={path}", *words])
+        assert new.recognised[-1] == (
+            f"{path}: 10,000 images or more of about 9 pixels a side, so preset=images; another preset or model beside it "
+            "overrules that"
+        )
+        assert (new.values["model"]["name"], new.values["train"]["batch_size"]) == ("airbench", 256)
+    for words in (["model=dnn"], ["preset=none"], ["model.dropout=0.5"]):
+        new = change([f"data.path={path}", "data=parquet", *words])
+        assert (new.recognised, new.values["model"]["arch"]) == ([], "dnn")
+    apply(change([f"data.path={path}"]), force=False)
+    assert "preset: images" in Path("conf/overrides.yaml").read_text()
+    assert change([f"data.path={path}"]).values["model"]["name"] == "airbench", "it is kept, as if it had been said"
+
+
+def test_photos_in_parquet_take_what_photos_in_a_folder_take(project: Path, tmp_path: Path) -> None:
+    pictures = [encoded(Image.new("RGB", (90, 60), (i, 0, 0))) for i in range(30)]
+    pq.write_table(pa.table({"image": pictures, "label": [i % 2 for i in range(30)]}), tmp_path / "photos.parquet")
+    new = change([f"data.path={tmp_path}/photos.parquet"])
+    assert "30 images of about 90 pixels a side, so preset=photos data.size=64 data.channels=rgb;" in new.recognised[-1]
+    assert (new.values["model"]["channels"], new.values["data"]["size"]) == ([32, 64, 128, 128], 64)
+    new = change([f"data.path={tmp_path}/photos.parquet", "data=parquet", "data.size=32"])
+    assert (new.values["model"]["channels"], new.values["data"]["size"]) == ([32, 64, 128, 128], 32)

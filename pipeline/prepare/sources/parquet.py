@@ -100,6 +100,12 @@ def first_cells(path: Path, num: int = 20) -> dict[str, list[Any]]:
         return {name: [_plain(cell) for cell in batch.column(name).to_pylist()] if batch else [] for name in names}
 
 
+def rows_in(path: Path) -> int:
+    """Of a file, by what it says of itself."""
+    with _opened(path) as file:
+        return int(file.metadata.num_rows)
+
+
 def _plain(cell: Any) -> Any:
     return (cell.get("bytes") or cell.get("path")) if isinstance(cell, dict) else cell
 

@@ -1,0 +1,19 @@
+import pytest
+
+from pipeline.kinds.image.suited import MANY, PHOTO_KEYS, suited_to
+
+
+@pytest.mark.parametrize(
+    ("num", "side", "source", "words"),
+    [
+        (MANY, 32, "folder", ("preset=images",)),
+        (MANY, 40, "parquet", ("preset=images",)),
+        (MANY - 1, 32, "parquet", ()),
+        (MANY, 41, "folder", ()),
+        (372, 400, "folder", ()),
+        (372, 400, "parquet", PHOTO_KEYS),
+        (372, 28, "folder", ()),
+    ],
+)
+def test_what_is_known_to_be_better_is_taken_and_nothing_else(num, side, source, words):
+    assert suited_to(num, side, source) == words
