@@ -43,8 +43,10 @@ def answering(predictor: Predictor) -> Answering:
     """ConfigError where rows are of different lengths: of these a file has no one form."""
     if predictor.ragged:
         raise ConfigError(
-            f"a network of data.kind {predictor.kind!r} takes rows of different lengths, and only those of one shape can be "
-            "exported; `load_predictor` (pipeline/model/predictor.py) answers in Python"
+            f"a network of data.kind {predictor.kind!r} takes rows of different lengths, made of each sample by what was "
+            "learned of the data (a vocabulary), which a file of these formats has no place for: only rows of one shape can be "
+            "exported. `regatta serve MODEL` answers samples as they are over HTTP, from any language; `regatta predict MODEL "
+            "FILE` answers files, and `Model.load` in Python (docs/predict.md)"
         )
     return Answering(predictor).eval()
 

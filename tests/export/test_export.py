@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 from run_helpers import configs, run
 from table_samples import HEADER, people, write_lines
 from training_helpers import write_digits
@@ -22,7 +24,9 @@ from pipeline.errors import ConfigError, NumericsError
 from pipeline.export import formats
 from pipeline.export.answering import answering
 from pipeline.model.predictor import load_predictor
+from pipeline.prediction.model import Model
 from pipeline.runs.record import publish
+from pipeline.stages.train import members_of
 from pipeline.train.program import program_of
 
 OWN = Path(__file__).resolve().parent.parent / "own_modules.py"
@@ -175,7 +179,7 @@ def test_a_network_that_torch_cannot_follow_is_told(project):
 
 
 def test_rows_of_different_lengths_are_refused_by_name():
-    with pytest.raises(ConfigError, match=r"data.kind 'text' takes rows of different lengths, and only those of one shape"):
+    with pytest.raises(ConfigError, match=r"data.kind 'text' takes rows of different lengths, .* `regatta serve MODEL`"):
         answering(SimpleNamespace(ragged=True, kind="text"))
 
 
@@ -184,3 +188,36 @@ def test_what_is_not_installed_is_named(project, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(ConfigError, match=r"pip install 'regatta\[export\]'.*\(onnxscript is not there\)"):
         export(asked(out="out"))
+
+
+@pytest.mark.parametrize("format", ["onnx", "torch"])
+@pytest.mark.parametrize(
+    ("changes", "networks", "same"),
+    [
+        ({"train__tta": "mirrored"}, 1, False),
+        ({"train__members": 2}, 2, False),
+        ({"train__members": 2, "train__tta": "mirrored", "train__balance": "weights"}, 2, False),
+        ({}, 1, True),
+    ],
+    ids=["mirrored", "two networks", "both, balanced", "plain"],
+)
+def test_means_over_mirror_images_and_networks_are_in_the_file_as_predict_answers_them(
+    project, format, changes, networks, same
+):
+    write_digits(Path("artifacts/prepare"))
+    data = open_dataset(Path("artifacts/prepare"))
+    own = {**module("cnn"), "train__epochs": 1, **changes}
+    model, train = configs(**own)
+    folders = [run(data, **{**own, "train__seed": member.seed, "train__members": 1})[0] for member in members_of(train)]
+    publish(folders[0], Path("artifacts/train"), model, data.manifest, program_of(model, train, data.manifest)[0], folders[1:])
+    asking = Model.load("artifacts/train")
+    assert len(asking.predictor.nets) == networks
+    rows = np.array(data.split("test").inputs[:24])
+    known = asking.predict(rows).probabilities
+    export(asked(format=format, out="out"))
+    chosen = formats.FORMATS[format]
+    _, found = chosen.ask(project / "out" / chosen.file, rows)
+    np.testing.assert_allclose(found, known, atol=1e-5)
+    plain = load_predictor(folders[0].path)
+    alone = replace(plain, mirror=None).logits(torch.from_numpy(rows)).softmax(1).numpy()
+    assert (np.abs(alone - known).max() < 1e-5) == same, "it is a mean, not one network's answer to one image"
