@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.backbones.folder import Backbone, check_installed, refused
+from pipeline.backbones.folder import Backbone, check_installed, opened, refused
 from pipeline.kinds.pretrained import Pretrained, pretrained_of
 from pipeline.kinds.ragged import Ragged, Rows
 from pipeline.wording import first_of
@@ -19,6 +22,10 @@ CHUNK = 32
 """Rows that go through a network at once: always the same ones, since sums of other shapes have other last bits."""
 UNUSED = ("pooler.", "masked_spec_embed", "mask_token", "embeddings.mask_token")
 """Tensors that publishers leave out, and that features do not depend on."""
+
+
+DRAWN = frozenset({"apply_spec_augment"})
+"""Keys of augmentation that a network has inside, and draws from numpy, so that no step could be repeated."""
 
 
 class Extractor(nn.Module):
@@ -63,13 +70,7 @@ def _part(rows: Rows, first: int) -> Rows:
 
 def loaded(backbone: Backbone) -> nn.Module:
     """The network with its weights in float32; ConfigError where these are not exactly its own, or not finite."""
-    check_installed()
-    os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"  # read when it is imported: no network, ever
-    import transformers
-
-    said: Any = transformers.logging
-    said.set_verbosity_error()
-    said.disable_progress_bar()
+    transformers = _transformers()
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
         config = transformers.AutoConfig.from_pretrained(backbone.path, **local)
@@ -81,7 +82,49 @@ def loaded(backbone: Backbone) -> nn.Module:
         why = " ".join(str(error).split())[:300]
         raise refused(backbone.path, f"transformers can't build it: {type(error).__name__}: {why}") from error
     _check_tensors(backbone.path, module, info)
-    return module.eval().requires_grad_(False)  # type: ignore[no-any-return]
+    return _without_pooler(module, backbone.kind).eval().requires_grad_(False)
+
+
+def own_tensors(backbone: Backbone) -> dict[str, NDArray[np.float32]]:
+    """The network's parameters and running statistics by name, those left out that nothing depends on."""
+    return _tensors(backbone.path.absolute(), backbone.kind, backbone.digest)
+
+
+@lru_cache(maxsize=1)
+def _tensors(path: Path, kind: str, digest: str) -> dict[str, NDArray[np.float32]]:
+    """Once in a process for one network. digest: of its files as they are now."""
+    state = loaded(opened(path, kind)).state_dict()
+    return {name: each.numpy() for name, each in state.items() if each.is_floating_point() and not name.startswith(UNUSED)}
+
+
+def built(config: Mapping[str, Any], kind: str) -> nn.Module:
+    """The network of a config.json with first values of torch's generator. Reads no folder."""
+    transformers = _transformers()
+    keys = {key: value for key, value in config.items() if key not in ("dtype", *DRAWN)}
+    made = transformers.AutoConfig.for_model(**keys, **dict.fromkeys(DRAWN.intersection(config), False))
+    return _without_pooler(transformers.AutoModel.from_config(made, dtype=torch.float32), kind)
+
+
+def _without_pooler(module: Any, kind: str) -> nn.Module:
+    """Without the layer that many networks have beside their answers, and of which features are not taken."""
+    part = pretrained_of(kind)
+    assert part is not None
+    if part.LAYOUTS[module.config.model_type] != "pooled" and getattr(module, "pooler", None) is not None:
+        module.pooler = None
+    found: nn.Module = module
+    return found
+
+
+def _transformers() -> Any:
+    """The library, with no way to a network and without its progress bars."""
+    check_installed()
+    os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"  # read when it is imported: no network, ever
+    import transformers
+
+    said: Any = transformers.logging
+    said.set_verbosity_error()
+    said.disable_progress_bar()
+    return transformers
 
 
 def _check_tensors(path: Path, module: Any, info: Mapping[str, Any]) -> None:

@@ -80,11 +80,11 @@ def _transformers() -> str:
 
 
 def made_by(model: ModelConfig, data: Manifest, device: str) -> Made | None:
-    """What a configuration's pretrained network makes of a dataset; None where it has none.
+    """What a configuration's pretrained network makes of a dataset; None where it has none that stays as it is.
 
     ConfigError where its folder can't be used, or not for these samples.
     """
-    if model.backbone is None:
+    if not model.makes_features:
         return None
     backbone, part = opened(Path(model.backbone_path), data.kind), pretrained_of(data.kind)
     assert part is not None
@@ -95,7 +95,7 @@ def made_by(model: ModelConfig, data: Manifest, device: str) -> Made | None:
 
 def check_views(model: ModelConfig, policy: AugmentConfig) -> None:
     """ConfigError where features are to be made once, and of copies that are drawn anew each time."""
-    if model.backbone is not None and policy.active and not policy.views:
+    if model.makes_features and policy.active and not policy.views:
         raise ConfigError(
             f"augment.views = 0: copies are drawn anew in each epoch, and {KEY} makes its features once; store some with "
             "augment.views=4, or take none with augment.strength=0"

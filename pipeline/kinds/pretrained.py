@@ -40,6 +40,13 @@ class Pretrained(Protocol):
         """Features (B, width) in what a network returns."""
 
 
+class TunedInputs(Pretrained, Protocol):
+    """Of a kind whose inputs are numbers of one shape, so that a network can be trained on them."""
+
+    def input_shape(self, recipe: Recipe, shape: Sequence[int]) -> tuple[int, ...]:
+        """Of what a row of this shape becomes."""
+
+
 def pretrained_of(kind: str) -> Pretrained | None:
     """None where no published network takes samples of the kind."""
     if kind not in BUILT_IN or kind == "table":

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pipeline import artifacts, extensions
 from pipeline.backbones.answering import featured
+from pipeline.backbones.tuned import cast_of, taken_of
 from pipeline.errors import DataError, StorageError
 from pipeline.evaluation.answers import Answers, load_answers
 from pipeline.kinds.inputs import Cast, GivenInputs, Taken, inputs_of, taken
@@ -127,10 +128,15 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     kind, fit = data.get("kind", DEFAULT), data.get("fit", data)  # older files: of images, whose fit stood beside the shape
     shape, lengths = tuple(data["shape"]), data.get("lengths")  # older files: of rows of one shape, one for each sample
     backbone = described.get("backbone")
-    input_form = Taken((backbone["width"],)) if backbone else taken(kind, fit, shape, lengths)
-    spec = spec_of(model, input_form, described["num_outputs"])
+    plan = backbone and backbone.get("plan")
+    if plan:
+        input_form, to_input = taken_of(plan), cast_of(plan, shape, device)
+    elif backbone:
+        input_form, to_input = Taken((backbone["width"],)), featured(path, backbone, kind, shape, device)
+    else:
+        input_form, to_input = taken(kind, fit, shape, lengths), inputs_of(kind).to_input(fit, shape, device)
+    spec = spec_of({**model, "plan": plan}, input_form, described["num_outputs"])
     nets = tuple(_net(spec, own, device) for own in weights_of_members(weights, len(described.get("members", [])) or 1))
-    to_input = featured(path, backbone, kind, shape, device) if backbone else inputs_of(kind).to_input(fit, shape, device)
     known = described.get("balance")
     balance = Balance(known["mode"], model["loss"], tuple(known["shares"])) if known else None
     many = lengths is not None, data.get("windows") is not None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from pipeline import extensions, keyed
 from pipeline.artifacts import digest
+from pipeline.backbones.folder import opened
 from pipeline.closure import code_digest
 from pipeline.model.precision import precision_taken
 from pipeline.runs.weights import best_digest
@@ -49,7 +51,7 @@ def identity(
     reduce: how the gradients of several workers are summed; "exact" gives what one worker gives, so it counts as that.
     prepared: of features, the digest of the dataset that they were made of, on which theirs depends.
     """
-    keys: dict[str, Any] = {"model": _model_keys(model), "train": _identity_keys(train)}
+    keys: dict[str, Any] = {"model": _model_keys(model, kind), "train": _identity_keys(train)}
     keys["train"]["precision"] = precision_taken(train.precision, model.arch, device)
     rest = {"dataset": dataset, "views": views, "torch": version("torch"), "device": device, "contract": keyed.CONTRACT}
     rest |= {} if reduce == "exact" else {"reduce": reduce}
@@ -77,9 +79,10 @@ def training_code(kind: str | None, *, extended: bool) -> str:
     return digest([code, extensions.digest()]) if extended else code
 
 
-def _model_keys(model: ModelConfig) -> dict[str, Any]:
+def _model_keys(model: ModelConfig, kind: str) -> dict[str, Any]:
     """Of another run's weights what they are, not what that run is called; likewise of a pretrained network."""
-    named = model.model_dump(exclude={"backbone_path", "backbone_kept"})  # it is in the digest of its features
+    named = model.model_dump(exclude={"backbone_path", "backbone_kept"})  # of one that makes features theirs is enough
+    named |= {"backbone": opened(Path(model.backbone_path), kind).digest} if model.is_tuned else {}
     keys = {name: value for name, value in named.items() if NEUTRAL_MODEL.get(name, ...) != value}
     return keys if model.init_from is None else keys | {"init_from": best_digest(model.init_from)}
 

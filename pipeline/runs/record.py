@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -74,6 +74,8 @@ class Outline(Protocol):
     def extended(self) -> bool: ...
     @property
     def start(self) -> Told | None: ...
+    @property
+    def plan(self) -> Mapping[str, Any] | None: ...
     @property
     def epochs(self) -> int: ...
     @property
@@ -272,7 +274,7 @@ def publish(
             artifacts.save_tensors(place / "best.safetensors", dict(joined_weights(weights)), about)
         artifacts.load_tensors(place / "best.safetensors")  # whole, or StorageError
         members = [_member(own) for own in every] if others else []
-        backbone = _backbone(made) if made else None
+        backbone = _backbone(made) if made else {"plan": program.plan} if program.plan else None
         if made and model.backbone_kept == "whole":
             copy_backbone(made.backbone, place / FOLDER)
         described = _described(folder, place / "best.safetensors", model, manifest, program, backbone)

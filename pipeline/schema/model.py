@@ -79,12 +79,22 @@ class ModelConfig(Section):
     init_from: Annotated[str, Field(pattern=RUN_NAME)] | None
     """A finished run, whose best weights this network starts from; null: from its first values."""
     freeze: Annotated[int, Field(ge=0)] | Literal["all"]
-    """So many blocks, from the input on, stay as they are in init_from: to the end, or to train.unfreeze_epoch. all: of a
-    pretrained network, which then makes the features of a sample once."""
+    """So many blocks, from the input on, stay as they are in init_from or in a pretrained network: to the end, or to
+    train.unfreeze_epoch. all: of a pretrained network, which then makes the features of a sample once."""
 
     @property
     def is_module(self) -> bool:
         return self.arch == MODULE
+
+    @property
+    def makes_features(self) -> bool:
+        """Whether a pretrained network stays as it is, and makes features once."""
+        return self.arch == BACKBONE and self.freeze == ALL
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether a pretrained network's own layers are trained."""
+        return self.arch == BACKBONE and self.freeze != ALL
 
     @property
     def extended(self) -> bool:
@@ -112,8 +122,6 @@ class ModelConfig(Section):
 
     def _nothing_held(self) -> Iterator[str]:
         if self.arch == BACKBONE:
-            if self.freeze != ALL:
-                yield f"freeze = {self.freeze}: a pretrained network stays as it is, which is freeze=all"
             if self.init_from is not None:
                 yield f"init_from = {self.init_from}: a head over a pretrained network starts from first values; say null"
         elif self.freeze == ALL:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.backbones.tuned import cast_of, planned, taken_of, tuned
 from pipeline.data.dataset import Manifest, Task
 from pipeline.data.features import made_by
 from pipeline.errors import ConfigError
-from pipeline.kinds.inputs import Taken, taken
+from pipeline.kinds.inputs import Cast, Taken, inputs_of, taken
 from pipeline.kinds.keys import keys_of
 from pipeline.kinds.kind import FEATURES, HOUSE
 from pipeline.kinds.views import mirror_of, views_of
@@ -90,6 +92,8 @@ class Program:
     """From which on the tensors that `start` holds are stepped, too, from 1; None: never."""
     tta: str = "none"
     """`mirrored`: answers are means over a sample and its mirror image."""
+    plan: Mapping[str, Any] | None = field(default=None, compare=False)
+    """Of a pretrained network whose layers are trained: how its inputs are made, and all else that building it needs."""
     own_kind: bool = False
     """Whether what a sample is is the user's own code."""
 
@@ -102,6 +106,12 @@ class Program:
     def measure(self) -> Measure:
         """What an epoch counts of its samples beside their loss."""
         return MEASURES[self.task]
+
+    def cast(self, data: Manifest, device: Any) -> Cast:
+        """From rows as stored to inputs: the kind's, or a pretrained network's own."""
+        if self.plan:
+            return cast_of(self.plan, data.shape, device)
+        return inputs_of(data.kind).to_input(data.fit, data.shape, device)
 
     def labels(self, stored: NDArray[Any]) -> NDArray[Any]:
         """Labels as they are trained: classes as they are stored, numbers (N, T) standardised."""
@@ -125,13 +135,16 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
     check_kind(train, data.kind)
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes or data.targets))
-    inputs = taken(data.kind, data.fit, data.shape, data.lengths)
+    backbone = tuned(Path(model.backbone_path), data.kind, data.fit, data.shape) if model.is_tuned else None
+    plan = planned(backbone, data.shape) if backbone else None
+    inputs = taken_of(plan) if plan else taken(data.kind, data.fit, data.shape, data.lengths)
     _check_blending(train, inputs)
-    start = start_of(model, train, data, inputs, outputs)
+    start = start_of(model, train, data, inputs, outputs, backbone, plan)
     program = Program(
         start=start,
         unfreeze_epoch=train.unfreeze_epoch,
-        spec=spec_of(model.model_dump() | {"precision": precision}, inputs, outputs),
+        spec=spec_of(model.model_dump() | {"precision": precision, "plan": plan}, inputs, outputs),
+        plan=plan,
         loss=loss,
         task=data.task,
         epochs=train.epochs,

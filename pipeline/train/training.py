@@ -21,7 +21,6 @@ from pipeline.data.batches import Source, fetched_ahead, judged_batches, source_
 from pipeline.data.dataset import Data, Split
 from pipeline.data.views import Views
 from pipeline.errors import NumericsError, StorageError
-from pipeline.kinds.inputs import inputs_of
 from pipeline.kinds.ragged import Rows
 from pipeline.kinds.views import mirror_of
 from pipeline.metrics import in_row
@@ -73,7 +72,7 @@ class Training:
         names = (in_row(lane.monitor) for lane in self.lanes)
         self._monitored = [None if name in counted else name for name in names]
         """Of each run what its best epoch is chosen by, where no epoch counts it anyway."""
-        self.to_input = inputs_of(data.manifest.kind).to_input(data.manifest.fit, data.manifest.shape, device)
+        self.to_input = program.cast(data.manifest, device)
         train, val = data.split("train"), data.split("val")
         self.batches = Batches(program, self.lanes, train, views, data.manifest, self.to_input, device, self.team)
         self.ids, self.steps_per_epoch = self.batches.ids, self.batches.steps_per_epoch

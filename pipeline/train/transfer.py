@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.backbones.folder import Backbone
+from pipeline.backbones.tuned import NAME
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError
 from pipeline.kinds.inputs import Taken as Inputs
@@ -89,13 +91,25 @@ class Start:
         return "; ".join([*parts, *self.notes])
 
 
-def start_of(model: ModelConfig, train: TrainConfig, data: Manifest, inputs: Inputs, outputs: int) -> Start | None:
+def start_of(
+    model: ModelConfig,
+    train: TrainConfig,
+    data: Manifest,
+    inputs: Inputs,
+    outputs: int,
+    backbone: Backbone | None = None,
+    plan: Mapping[str, Any] | None = None,
+) -> Start | None:
     """Where a configuration has its network start; None: from its own first values. ConfigError names all that does not fit.
 
-    inputs, outputs: what the network takes and how many logits it has.
+    inputs, outputs: what the network takes and how many logits it has. backbone, plan: a pretrained network whose layers are
+    trained.
     """
     if problem := _unused(model, train):
         raise ConfigError(problem)
+    if backbone is not None:
+        layout_of = spec_of({**model.model_dump(), "plan": plan}, inputs, outputs).layout()
+        return _of_backbone(backbone, layout_of, model.freeze, train.transferred_rate)
     if model.init_from is None:
         return None
 
@@ -140,7 +154,7 @@ def check_names(model: ModelConfig, kind: str) -> None:
 
 def _unused(model: ModelConfig, train: TrainConfig) -> str | None:
     """Why a key would say nothing."""
-    if train.transferred_rate != 1.0 and model.init_from is None:
+    if train.transferred_rate != 1.0 and model.init_from is None and not model.is_tuned:
         return f"train.transferred_rate = {train.transferred_rate}: nothing is taken over; say {KEY}=RUN, or 1 here"
     if train.unfreeze_epoch is not None and model.freeze == ALL:
         return f"train.unfreeze_epoch = {train.unfreeze_epoch}: a pretrained network's features are made once; say null here"
@@ -149,6 +163,31 @@ def _unused(model: ModelConfig, train: TrainConfig) -> str | None:
     if (train.unfreeze_epoch or 0) > train.epochs:
         return f"train.unfreeze_epoch = {train.unfreeze_epoch}: training has train.epochs = {train.epochs}; choose at most that"
     return None
+
+
+def _of_backbone(backbone: Backbone, layout: Layout, freeze: int | str, rate: float) -> Start:
+    """A pretrained network's own tensors; those of the head start as in any network."""
+    from pipeline.backbones.loading import own_tensors
+
+    assert isinstance(freeze, int), "its layers are trained"
+    own = {f"{NAME}.{name}": values for name, values in own_tensors(backbone).items()}
+    taken = {slot.name: Taken(own[slot.name]) for slot in layout.slots if slot.name in own}
+    new = [slot.name for slot in layout.slots if not slot.name.startswith(f"{NAME}.")]
+    return Start(
+        run=backbone.path.as_posix(),
+        digest=backbone.digest,
+        new=tuple(new),
+        notes=(),
+        held=_held(layout, freeze, new),
+        factors=_slower(layout, taken, rate),
+        tensors=taken,
+    )
+
+
+def _slower(layout: Layout, taken: Mapping[str, Taken], rate: float) -> tuple[Factors, ...]:
+    """For the tensors that were taken over and are stepped."""
+    stepped = [slot.name for slot in layout.slots if slot.role == TRAINED and slot.name in taken]
+    return tuple(Factors(escape(name), rate, 1.0) for name in stepped) if rate != 1.0 else ()
 
 
 @dataclass(frozen=True)
@@ -181,14 +220,13 @@ class _Fitting:
         problems += [f"it has {first_of(more, 4)} beside"] if more else []
         if problems:
             raise ConfigError(self._misfit(problems))
-        stepped = [slot.name for slot in self.layout.slots if slot.role == TRAINED and slot.name in taken]
         return Start(
             run=self.source.run,
             digest=self.source.digest,
             new=tuple(new),
             notes=tuple(self._notes(taken)),
             held=_held(self.layout, freeze, new),
-            factors=tuple(Factors(escape(name), rate, 1.0) for name in stepped) if rate != 1.0 else (),
+            factors=_slower(self.layout, taken, rate),
             tensors=taken,
         )
 

@@ -246,7 +246,7 @@ def test_a_run_is_what_it_starts_from_not_what_that_is_called(digits, project):
 def test_a_run_without_a_start_is_what_it_was(digits, project):
     """Keys that came later change no hash of a run that doesn't use them."""
     model, train = configs(**CNN)
-    assert model.model_dump().keys() - _model_keys(model).keys() == {
+    assert model.model_dump().keys() - _model_keys(model, "image").keys() == {
         "init_from", "freeze", "backbone", "backbone_path", "backbone_kept",
     }  # fmt: skip
     assert not _identity_keys(train).keys() & {"transferred_rate", "unfreeze_epoch"}

@@ -46,6 +46,11 @@ def misfit(recipe: Recipe, fit: Fit, shape: Sequence[int]) -> str | None:
     return None
 
 
+def input_shape(recipe: Recipe, shape: Sequence[int]) -> tuple[int, ...]:
+    """Its samples."""
+    return (shape[-1],)
+
+
 def to_published(recipe: Recipe, shape: Sequence[int], device: torch.device | str) -> Given:
     """(B, 1, samples) float32 to (B, samples)."""
     import torch

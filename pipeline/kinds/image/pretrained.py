@@ -79,6 +79,11 @@ def misfit(recipe: Recipe, fit: Fit, shape: Sequence[int]) -> str | None:
     return None
 
 
+def input_shape(recipe: Recipe, shape: Sequence[int]) -> tuple[int, ...]:
+    """Its own channels and size."""
+    return (len(recipe["mean"]), *recipe["size"])
+
+
 def to_published(recipe: Recipe, shape: Sequence[int], device: torch.device | str) -> Given:
     """uint8 (B, C, H, W) to its own size and scale; a grey image becomes one of three equal channels."""
     import torch

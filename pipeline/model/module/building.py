@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import extensions, keyed, networks
+from pipeline.backbones.tuned import NAME, network
 from pipeline.errors import ConfigError
 from pipeline.kinds.ragged import Ragged, Rows
 from pipeline.model.module.spec import ModuleSpec
@@ -21,7 +22,7 @@ LAZY = (nn.parameter.UninitializedParameter, nn.parameter.UninitializedBuffer)
 
 def built(spec: ModuleSpec, seed: int) -> nn.Module:
     """The module with the first values of a seed; ConfigError where the function raises or returns something else."""
-    function = networks.function(spec.name)
+    function = network if spec.name == NAME else networks.function(spec.name)
     with torch.random.fork_rng(), told(spec, "building it"):
         torch.manual_seed(keyed.init_seed(seed, "module"))
         module = function(spec.input_shape, spec.num_outputs, **keys_of(spec))
@@ -68,12 +69,12 @@ def noise(spec: ModuleSpec, lengths: Sequence[int], seed: int = 0) -> Rows:
 
 
 def refused(spec: ModuleSpec, why: str) -> ConfigError:
-    return ConfigError(f"model.name = {spec.name!r}: {why}")
+    return ConfigError(f"{spec.said}: {why}")
 
 
 def told(spec: ModuleSpec, what: str) -> AbstractContextManager[None]:
     """Whatever the user's code raises as a ConfigError that says where."""
-    return extensions.told(f"model.name = {spec.name!r}: {what}")
+    return extensions.told(f"{spec.said}: {what}")
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
@@ -94,13 +95,16 @@ def layout_of(spec: ModuleSpec, module: nn.Module) -> Layout:
             raise refused(spec, f"{name} is {_short(tensor)}; only float32 is trained")
     if not trained:
         raise refused(spec, "no parameter of it is trained (requires_grad)")
-    depth = _depth(trained)
-    slots = [
-        Slot(name, tuple(each.shape), ".".join(name.split(".")[:depth]), roles.get(name, BUFFER))
-        for name, each in tensors.items()
-    ]
+    depth = max(_depth(trained), 2 if spec.name == NAME else 1)  # a published network's parts, not all of it at once
+    slots = [Slot(name, tuple(each.shape), _layer(name, depth), roles.get(name, BUFFER)) for name, each in tensors.items()]
     order = {TRAINED: 0, FROZEN: 1, BUFFER: 2}
     return Layout(tuple(sorted(slots, key=lambda slot: order[slot.role])))
+
+
+def _layer(name: str, depth: int) -> str:
+    """The first parts of a tensor's name, its own aside."""
+    parts = name.split(".")
+    return ".".join(parts[: max(1, min(depth, len(parts) - 1))])
 
 
 def _depth(names: list[str]) -> int:

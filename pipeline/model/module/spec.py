@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline import networks
+from pipeline.backbones.tuned import NAME
 from pipeline.kinds.inputs import Lengths, Taken
 from pipeline.model.net import FULL, Layout
 
@@ -54,7 +55,12 @@ class ModuleSpec:
 
     @property
     def extended(self) -> bool:
-        return self.name not in networks.NAMES
+        return self.name not in (*networks.NAMES, NAME)
+
+    @property
+    def said(self) -> str:
+        """Where the configuration names it."""
+        return "model.backbone" if self.name == NAME else f"model.name = {self.name!r}"
 
     @property
     def num_masked(self) -> int:
@@ -92,4 +98,7 @@ class ModuleSpec:
         return [*mixed, *(padding_note(self) if self.lengths else [])]
 
     def __str__(self) -> str:
+        if self.name == NAME:
+            keys = json.loads(self.keys)
+            return f"{keys['plan']['layout']} with a head {[*keys['head']['widths'], self.num_outputs]}"
         return f"{self.name}({', '.join(f'{k}={v}' for k, v in json.loads(self.keys).items())})"
