@@ -69,6 +69,8 @@ class Mistake:
     shown: Markup
     explained: bool = False
     """Whether what is shown says what the answer came from."""
+    window: str = ""
+    """Which one of a sample's several is shown."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,9 @@ def _shown(
         source, why = predictions.sources[row], known.get(row)
         words = f"{plain(source)}: actual {plain(actual)}, predicted {plain(predicted)}"
         shown = _picture(dataset, test, row, words, why)
-        found.append(Mistake(row, source, actual, predicted, size, shown, why is not None))
+        num_rows = int(test.num_rows[row])
+        window = f"window {why.row + 1} of {num_rows}" if why and num_rows > 1 else ""
+        found.append(Mistake(row, source, actual, predicted, size, shown, why is not None, window))
     return found
 
 

@@ -1,6 +1,7 @@
 """A page with `report.samples=false` holds nothing of single samples, of whatever kind; with true the same page does."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def sounds(place):
         (place / label).mkdir(parents=True)
         for i in range(20):
             (place / label / f"{SENTINEL}{i}.wav").write_bytes(encoded(tone(label, i)))
-    return ["data=audio", *SHORT]
+    return ["data=audio", "data.window=0.25", "data.hop=0.15", *SHORT]
 
 
 def texts(place):
@@ -79,8 +80,11 @@ def test_nothing_of_a_sample_is_in_any_file(write, project):
     page, _ = written(True)
     assert SENTINEL in page, "what is looked for is on the page of samples"
     assert f"{VALUE:,}" in page or write is not numbers
+    assert "asked again" in page, "what the worst mistakes came from, too"
+    assert re.search("window [12] of 2<", page) or write is not sounds
     page, everything = written(False)
-    for word in (SENTINEL, str(VALUE), f"{VALUE:,}", "data:image", "<audio"):
+    assert ('id="columns"' in page) == (write in (rows, numbers)), "what is of all samples together stays"
+    for word in ("asked again", SENTINEL, str(VALUE), f"{VALUE:,}", "data:image", "<audio"):
         assert word.encode() not in everything, word
     assert "report.samples is false" in page
     manifest = open_dataset(Path("artifacts/prepare")).manifest
