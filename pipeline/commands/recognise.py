@@ -20,6 +20,8 @@ _SAID = ("data", "data.source", "data.kind")
 """Who says one of these says what the data are."""
 _NETWORK = ("preset", "model", "train", "augment")
 """Who says one of these, or a key of `model`, has chosen."""
+_COMING_ALONG = ("digits", "folder", "idx", "parquet", "csv", "table", "text", "audio")
+"""Files of conf/data that are told from each other by what lies in a path; one of the user's own stays in force."""
 _MEASURED = ("folder", "parquet")
 """Files of conf/data whose samples are measured."""
 _CONTENT = {"text": "text", "audio": "audio", "csv": "image", "parquet": "image"}
@@ -36,7 +38,8 @@ def with_recognised(arguments: Sequence[str], links: Sequence[Link], before: Ove
     """
     said = {word.partition("=")[0].lstrip("+"): word.partition("=")[2].strip("'") for word in arguments if "=" in word}
     key = next((key for key in ("data.path", "data.train_path") if path_said(f"{key}={said.get(key, '')}", [key])), None)
-    if key is None or set(_SAID) & said.keys() or {"source", "kind"} & before.values.get("data", {}).keys():
+    chosen = set(_SAID) & said.keys() or {"source", "kind"} & before.values.get("data", {}).keys()
+    if key is None or chosen or before.files.get("data", _COMING_ALONG[0]) not in _COMING_ALONG:
         return list(arguments), []
     from pipeline.prepare.recognition import label_missing, recognised
 

@@ -33,11 +33,20 @@ def open_unlabelled(path: Path, data: DataConfig) -> Source:
     suffix = path.suffix.lower()
     if data.in_cells:
         return open_rows(path, data) if path.name.lower().endswith(TABLES) else _listed([raw_of(path, path.name)])
+    if _is_sample(path, data):
+        return _listed([raw_of(path, path.name)])
     if suffix in SUFFIXES:
         return _with_content(open_csv, header_of(path, data.content), path, data)
     if suffix == _PARQUET:
         return _with_content(open_parquet, column_names(path), path, data)
     return _listed([raw_of(path, path.name)])
+
+
+def _is_sample(path: Path, data: DataConfig) -> bool:
+    """Whether a file that beside images would be a table is a sample of the kind, and no table that lists such."""
+    suffix = path.suffix.lower()
+    its_own = suffix.removeprefix(".") in data.sample_files
+    return its_own and not (suffix in SUFFIXES and data.content in header_of(path, data.content))
 
 
 def _with_content(opener: Opener, names: Sequence[str], path: Path, data: DataConfig) -> Source:
