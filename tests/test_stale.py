@@ -123,3 +123,15 @@ def other(value: Any) -> Any:
         case None:
             return 22
     return f"{value} and more"
+
+
+def test_a_changed_file_of_a_pretrained_network_runs_what_is_trained_with_it(project: dict[str, Any]) -> None:
+    folder = Path("data/net")
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    project["model"]["backbone_path"] = str(folder)
+    cheap.write_values(project)
+    assert set(cheap.ran()) == {"train", "evaluate", "study", "report"}
+    assert cheap.ran() == []
+    (folder / "config.json").write_text("{ }")
+    assert set(cheap.ran()) == {"train", "evaluate", "study", "report"}

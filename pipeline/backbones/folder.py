@@ -12,6 +12,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,12 @@ def copy_backbone(backbone: Backbone, place: Path) -> None:
 
 def refused(path: Path, why: str) -> ConfigError:
     return ConfigError(f"{KEY} = {LAYOUT}:{path}: {why}")
+
+
+def library() -> str:
+    """The version of transformers; ConfigError where it is not there."""
+    check_installed()
+    return version("transformers")
 
 
 def check_installed() -> None:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from pipeline.backbones.folder import CONFIG, Backbone, opened, refused
+from pipeline.backbones.folder import CONFIG, Backbone, library, opened, refused
 from pipeline.kinds.inputs import Cast, Taken
 from pipeline.kinds.pretrained import TunedInputs, pretrained_of
 
@@ -46,6 +46,7 @@ def planned(backbone: Backbone, shape: Sequence[int]) -> dict[str, Any]:
         "recipe": backbone.recipe,
         "input": list(part.input_shape(backbone.recipe, shape)),
         "digest": backbone.digest,
+        "library": library(),
     }
 
 

@@ -12,7 +12,7 @@ from pipeline.errors import ConfigError
 
 ROOT = Path()
 DATA_KEYS = ("data.path", "data.train_path", "data.val_path", "data.test_path", "data.synonyms")
-BACKBONE_KEY, BACKBONE_LAYOUT = "model.backbone", "hf:"
+BACKBONE_KEY, BACKBONE_LAYOUT, TIMM = "model.backbone", "hf:", "timm:"
 FILE_KEYS = (*DATA_KEYS, "cluster.token_path")
 RUN_SAID = re.compile(r"\+*(model\.init_from|study\.(?:definitions\.[^.=]+\.)?sources\.[^.=]+)=(.*)", re.DOTALL)
 """An override whose value is a run to start from."""
@@ -64,6 +64,11 @@ def path_said(override: str, keys: Sequence[str]) -> tuple[str, str] | None:
 def backbone_said(override: str) -> str | None:
     """The folder of an override such as model.backbone=hf:~/vit-small; None for any other."""
     said = path_said(override, [BACKBONE_KEY])
+    if said and said[1].startswith(TIMM):
+        raise ConfigError(
+            f"{override}: timm needs torchvision beside it, and is not read here; many of its networks are published in the "
+            f"layout of Hugging Face, too: say {BACKBONE_KEY}={BACKBONE_LAYOUT}FOLDER, or build it in extensions.py"
+        )
     folder = said[1].removeprefix(BACKBONE_LAYOUT) if said and said[1].startswith(BACKBONE_LAYOUT) else None
     if said and folder == "":
         raise ConfigError(f"{override}: no folder is said; say {BACKBONE_KEY}={BACKBONE_LAYOUT}FOLDER")

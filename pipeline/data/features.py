@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import artifacts
-from pipeline.backbones.folder import KEY, Backbone, check_installed, opened, refused
+from pipeline.backbones.folder import KEY, Backbone, library, opened, refused
 from pipeline.closure import code_digest
 from pipeline.data.dataset import Dataset, Manifest, Stored, open_dataset
 from pipeline.data.intact import digests
@@ -59,7 +59,7 @@ class Made:
     def digest(self) -> str:
         """Of the dataset, the network, the code and the libraries that make them of it."""
         code = code_digest("pipeline/backbones/loading.py", self.of.kind)
-        libraries = [version("torch"), _transformers()]
+        libraries = [version("torch"), library()]
         return artifacts.digest([FEATURES, self.of.digest, self.backbone.digest, code, libraries, self.device])
 
     def path(self, splits: Sequence[str] = TRAINED) -> Path:
@@ -69,14 +69,6 @@ class Made:
     def views_path(self, views: str) -> Path:
         """Where those of stored copies of a digest lie."""
         return artifacts.runs_root() / "data" / artifacts.digest([self.digest, views])
-
-
-def _transformers() -> str:
-    try:
-        return version("transformers")
-    except PackageNotFoundError:
-        check_installed()
-        raise
 
 
 def made_by(model: ModelConfig, data: Manifest, device: str) -> Made | None:

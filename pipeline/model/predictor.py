@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from pipeline import artifacts, extensions
 from pipeline.backbones.answering import featured
+from pipeline.backbones.folder import library
 from pipeline.backbones.tuned import cast_of, taken_of
 from pipeline.errors import DataError, StorageError
 from pipeline.evaluation.answers import Answers, load_answers
@@ -136,7 +138,9 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     else:
         input_form, to_input = taken(kind, fit, shape, lengths), inputs_of(kind).to_input(fit, shape, device)
     spec = spec_of({**model, "plan": plan}, input_form, described["num_outputs"])
-    nets = tuple(_net(spec, own, device) for own in weights_of_members(weights, len(described.get("members", [])) or 1))
+    of_members = weights_of_members(weights, len(described.get("members", [])) or 1)
+    with _renamed_told(file, plan):
+        nets = tuple(_net(spec, own, device) for own in of_members)
     known = described.get("balance")
     balance = Balance(known["mode"], model["loss"], tuple(known["shares"])) if known else None
     many = lengths is not None, data.get("windows") is not None
@@ -145,6 +149,21 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     weights_digest = described["weights_sha256"]
     own = (nets, model["loss"], task, classes, targets, scale, kind, shape, fit, to_input, *many, balance, weights_digest)
     return Predictor(*own, mirror=mirror_of(kind) if described.get("tta") == "mirrored" else None)
+
+
+@contextmanager
+def _renamed_told(file: Path, plan: Mapping[str, Any] | None) -> Iterator[None]:
+    """StorageError where a published network's tensors have other names in the library that is here."""
+    try:
+        yield
+    except KeyError as error:
+        if plan is None:
+            raise
+        known = plan["library"]
+        raise StorageError(
+            f"{file}: has no {error.args[0]}, as transformers {library()} names it; it was trained with transformers {known}: "
+            f"say `pip install transformers=={known}`"
+        ) from None
 
 
 def _net(spec: Spec, weights: Mapping[str, NDArray[np.float32]], device: str) -> Net:

@@ -11,10 +11,11 @@ from run_helpers import configs, run
 from safetensors.numpy import load_file
 from training_helpers import NONE, equal, gone_on, interrupted, train_one_epoch, train_to_end
 
+from pipeline import artifacts
 from pipeline.backbones.folder import opened
 from pipeline.backbones.loading import Extractor
 from pipeline.backbones.tuned import cast_of, planned, tuned
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, StorageError
 from pipeline.model.predictor import load_predictor
 from pipeline.model.specs import spec_of
 from pipeline.runs.identity import identity
@@ -129,6 +130,21 @@ def test_it_answers_from_its_weights_alone(digits, project):
     logits = predictor.logits(torch.from_numpy(np.array(val.inputs)))
     loss = predictor.losses(logits, torch.from_numpy(np.array(val.labels))).mean()
     assert float(loss) == pytest.approx(folder.read()["best_val_loss"], rel=1e-5)
+
+
+def test_tensors_of_other_names_are_told_with_the_library_that_had_them(digits, project):
+    vit(Path("data/vit"))
+    more = keys(train__epochs=1)
+    folder, model = run(digits, **more)
+    publish(folder, Path("artifacts/train"), model, digits.manifest, program_of(model, configs(**more)[1], digits.manifest)[0])
+    file = Path("artifacts/train/best.safetensors")
+    tensors, meta = artifacts.load_tensors(file)
+    tensors["backbone.other"] = tensors.pop("backbone.layernorm.bias")
+    artifacts.save_tensors(file, tensors, meta)
+    described = artifacts.read_json(file.with_name("model.json"))
+    artifacts.write_json(file.with_name("model.json"), described | {"weights_sha256": artifacts.file_digest(file)})
+    with pytest.raises(StorageError, match=r"has no backbone\.layernorm\.bias.*pip install transformers=="):
+        load_predictor(file.parent)
 
 
 def test_a_worker_needs_no_folder(digits, project):
