@@ -98,7 +98,7 @@ def rendered(root: Path, config: ReportConfig, num_bins: int) -> tuple[str, dict
 def why_no_mistakes(records: Records, config: ReportConfig) -> str | None:
     """Why no mistakes are shown; None: they are."""
     if not config.samples:
-        return "report.samples is false: nothing of single samples is on this page"
+        return "report.samples is false, so nothing of single samples is on this page"
     if records.judged_elsewhere:
         return "they are of other data than what is prepared"
     return "report.num_mistakes is 0" if config.num_mistakes == 0 else None
