@@ -16,13 +16,13 @@ class Suited(Protocol):
     MANY: int
     """So many samples are no fewer than any more."""
 
-    def size(self, contents: Sequence[Any]) -> int | None:
-        """Of a few contents, in the middle, by their headers; None where none can be read."""
+    def measured(self, contents: Sequence[Any]) -> Any:
+        """Of a few contents, by their headers, what the others ask for; None where none can be read."""
 
-    def said(self, num: int, size: int) -> str:
-        """So many of them, of this size, in words."""
+    def said(self, num: int, few: Any) -> str:
+        """So many of them, such as the few, in words."""
 
-    def suited_to(self, num: int, size: int, source: str) -> tuple[str, ...]:
+    def suited_to(self, num: int, few: Any, source: str) -> tuple[str, ...]:
         """The overrides that are known to suit them better than what a file of conf/data takes by itself."""
 
 

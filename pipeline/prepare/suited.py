@@ -25,8 +25,8 @@ def suited_at(path: Path, source: str, column: str) -> tuple[tuple[str, ...], st
     if kind is None:
         return (), ""
     num, contents = _in_folder(path, kind) if source == "folder" else _in_parquet(path, column)
-    size = kind.size(contents)
-    return ((), "") if size is None else (kind.suited_to(num, size, source), kind.said(num, size))
+    few = kind.measured(contents)
+    return ((), "") if few is None else (kind.suited_to(num, few, source), kind.said(num, few))
 
 
 def _in_folder(path: Path, kind: Suited) -> tuple[int, list[Any]]:

@@ -155,7 +155,7 @@ def test_all_that_is_in_the_way_of_numbers_is_named_at_once(project: Path, tmp_p
 
 def many_small(path: Path) -> Path:
     """A Parquet file of 10,000 pictures of 9 x 7."""
-    pictures = [encoded(Image.new("L", (9, 7), i)) for i in range(100)] * 100
+    pictures = [encoded(Image.new("RGB", (9, 7), (i, 0, 0))) for i in range(100)] * 100
     pq.write_table(pa.table({"image": pictures, "label": [i % 2 for i in range(len(pictures))]}), path)
     return path
 

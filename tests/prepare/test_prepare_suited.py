@@ -22,7 +22,10 @@ def test_folders_and_tables_are_counted_and_measured(tmp_path):
     wide = table(tmp_path / "wide.parquet", [encoded(Image.new("RGB", (50, 20)))] * 30)
     assert suited_at(wide, "parquet", "img")[1] == "30 images of about 50 pixels a side"
     many = table(tmp_path / "many.parquet", [encoded(Image.new("L", (9, 7)))] * 10_005)
-    assert suited_at(many, "parquet", "img") == (("preset=images",), "10,000 images or more of about 9 pixels a side")
+    assert suited_at(many, "parquet", "img") == (
+        ("preset=images", "augment.flip=0"),
+        "10,000 grey images or more of about 9 pixels a side",
+    )
     arrays = table(tmp_path / "arrays.parquet", [np.zeros((5, 8), np.uint8).tolist()] * 3)
     assert suited_at(arrays, "parquet", "img") == ((), "3 images of about 8 pixels a side")
 

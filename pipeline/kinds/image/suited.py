@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,33 +19,44 @@ PHOTO_KEYS = ("preset=photos", "data.size=64", "data.channels=rgb")
 _RULE = ImageRule(max_pixels=10**9, size=None, resize="pad")
 
 
-def size(contents: Sequence[Any]) -> int | None:
+class Measured(NamedTuple):
+    """Of a few images."""
+
+    side: int
     """Pixels of the longer side, in the median."""
-    sides = [*_sides(contents)]
-    return round(statistics.median(sides)) if sides else None
+    grey: bool
+    """Whether all are."""
 
 
-def said(num: int, size: int) -> str:
-    """Counted up to MANY."""
-    many = f"{MANY:,} images or more" if num >= MANY else f"{num:,} images"
-    return f"{many} of about {size} pixels a side"
-
-
-def suited_to(num: int, size: int, source: str) -> tuple[str, ...]:
+def measured(contents: Sequence[Any]) -> Measured | None:
     """As `Suited`."""
-    if num >= MANY and size <= SMALL:
-        return ("preset=images",)
-    return PHOTO_KEYS if source == "parquet" and size > SMALL else ()
+    found = [*_each(contents)]
+    if not found:
+        return None
+    return Measured(round(statistics.median(one.side for one in found)), all(one.grey for one in found))
 
 
-def _sides(contents: Sequence[Any]) -> Iterator[int]:
-    """The longer side of each that is an image; what can't be read is told by who reads the data."""
+def said(num: int, few: Measured) -> str:
+    """Counted up to MANY."""
+    many = f"{MANY:,} {'grey ' if few.grey else ''}images or more" if num >= MANY else f"{num:,} images"
+    return f"{many} of about {few.side} pixels a side"
+
+
+def suited_to(num: int, few: Measured, source: str) -> tuple[str, ...]:
+    """As `Suited`. Small grey images may be writing, of which left and right mean something: they are not mirrored."""
+    if num >= MANY and few.side <= SMALL:
+        return ("preset=images", "augment.flip=0") if few.grey else ("preset=images",)
+    return PHOTO_KEYS if source == "parquet" and few.side > SMALL else ()
+
+
+def _each(contents: Sequence[Any]) -> Iterator[Measured]:
+    """What can't be read is told by who reads the data."""
     for content in contents:
         if isinstance(content, np.ndarray):
-            yield max(sorted(content.shape)[-2:], default=0)
+            yield Measured(max(sorted(content.shape)[-2:], default=0), content.ndim == 2 or 1 in content.shape)
             continue
         try:
             header = inspect(content, _RULE)
         except BadSampleError:
             continue
-        yield max(header.height, header.width)
+        yield Measured(max(header.height, header.width), header.channels == 1)

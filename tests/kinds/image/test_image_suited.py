@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.kinds.image.suited import MANY, PHOTO_KEYS, suited_to
+from pipeline.kinds.image.suited import MANY, PHOTO_KEYS, Measured, suited_to
 
 
 @pytest.mark.parametrize(
@@ -16,4 +16,8 @@ from pipeline.kinds.image.suited import MANY, PHOTO_KEYS, suited_to
     ],
 )
 def test_what_is_known_to_be_better_is_taken_and_nothing_else(num, side, source, words):
-    assert suited_to(num, side, source) == words
+    assert suited_to(num, Measured(side, grey=False), source) == words
+
+
+def test_small_grey_images_are_not_mirrored():
+    assert suited_to(MANY, Measured(28, grey=True), "folder") == ("preset=images", "augment.flip=0")
