@@ -78,7 +78,7 @@ def test_lock_satisfies_the_project(lock, wanted):
     pinned = [Requirement(line) for line, _ in pins(lock)[0]]
     extras = project["optional-dependencies"]
     others = Requirement(extras["dev"][0]).extras
-    assert others == {"audio", "export", "tokenizers"}
+    assert others == {"audio", "backbones", "export", "tokenizers"}
     own = [*extras["dev"][1:], *(line for name in others for line in extras[name])]
     listed = own if wanted else project["dependencies"]
     for requirement in map(Requirement, listed):
