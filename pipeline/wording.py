@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pipeline.processes import one_line
@@ -35,6 +36,18 @@ def first_of(names: Sequence[str], num: int) -> str:
 def share(num: int, of: int) -> str:
     """Such as "3 of 100 (3 %)"."""
     return f"{num:,} of {of:,} ({100 * num / of:.3g} %)"
+
+
+def shifted(difference: float, interval: Sequence[float] | None) -> str:
+    """Such as "-0.0152 [-0.0400, 0.0096]"."""
+    form = form_of([difference, *(interval or [])])
+    return f"{difference:+{form}}" + (f" [{interval[0]:{form}}, {interval[1]:{form}}]" if interval else "")
+
+
+def form_of(values: Sequence[float]) -> str:
+    """How numbers that belong together are formatted: to three digits of the largest."""
+    largest = max(map(abs, values))
+    return f"z.{max(0, 2 - math.floor(math.log10(largest)))}f" if 1e-9 < largest < 1e6 else "z.3g"
 
 
 def from_to(spread: Sequence[int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.artifacts import check_free, held, read_json, stage_dir
@@ -18,7 +18,7 @@ from pipeline.overrides import Overrides, chosen, read_file
 from pipeline.schema.base import nearest
 from pipeline.schema.study import StudyDefinition
 from pipeline.study.effects import told
-from pipeline.wording import counted
+from pipeline.wording import counted, first_of
 
 if TYPE_CHECKING:
     from pipeline.study.job import Job
@@ -187,7 +187,7 @@ def dry_run(name: str, new: Change) -> Iterator[str]:
     yield f"{counted(len(todo.cells), 'run')}, {len(todo.cells) - todo.num_missing} of them known already"
     if new.values["cluster"]["kind"] == "ray":
         yield "cut for this machine's cores; on the cluster, which a dry run does not connect to, there may be other groups"
-    yield from groups(todo.jobs)
+    yield from groups(todo.jobs, {own.run: cell.variant for cell, own in zip(todo.cells, todo.names, strict=True)})
     if todo.jobs:
         yield f"expected time: about {duration(tried(todo, materials.manifest))}, {TRIED}"
 
@@ -198,8 +198,8 @@ def so_many(definition: StudyDefinition) -> str:
     return seeds + (f" x {definition.folds} folds" if definition.folds else "")
 
 
-def groups(jobs: Sequence[Job]) -> Iterator[str]:
-    """What is trained side by side, a line for each shape."""
+def groups(jobs: Sequence[Job], variant_of: Mapping[str, str]) -> Iterator[str]:
+    """What is trained side by side, a line for each shape and start. variant_of: by hash of the run."""
     from pipeline.study.job import bytes_of_one
 
     alike: dict[tuple[Program, int], list[Job]] = {}
@@ -208,9 +208,10 @@ def groups(jobs: Sequence[Job]) -> Iterator[str]:
     for (program, threads), own in alike.items():
         sizes = [len(job.cells) for job in own]
         memory = bytes_of_one(program) * max(sizes) / 1e6
+        names = dict.fromkeys(variant_of[cell.hash] for job in own for cell in job.cells)
         yield (
-            f"  {counted(sum(sizes), 'run')} in {counted(len(own), 'group')} side by side: {program.spec}, "
-            f"batch {program.batch_size}, {program.epochs} epochs, {memory:,.0f} MB a group, threads {threads}"
+            f"  {counted(sum(sizes), 'run')} ({first_of([*names], 4)}) in {counted(len(own), 'group')} side by side: "
+            f"{program.spec}, batch {program.batch_size}, {program.epochs} epochs, {memory:,.0f} MB a group, threads {threads}"
         )
 
 

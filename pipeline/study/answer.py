@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.metrics import METRICS
+from pipeline.schema.study import SCRATCH
 from pipeline.study.found import Advice, Contrast, Effect, Effects
 from pipeline.study.statistics import FEWEST_SEEDS
 from pipeline.study.wording import contrast_words, label, numbers, setting, settings, shown, side_of, signed, tried
@@ -21,13 +22,14 @@ BUDGET = ("train.epochs", "train.limit", "train.per_class")
 
 
 def answer(found: Effects) -> str:
-    """The question's answer: of one variant with all its numbers, of several a summary by verdict.
+    """The question's answer: of one variant with all its numbers, of several a summary by verdict, or by source.
 
     Where the runs had fewer epochs or samples than the project's, these come first: what holds for a short training
     may not hold for a long one.
     """
-    words = METRICS[found.metric].words
-    text = _of_one(found, found.variants[0], words) if len(found.variants) == 1 else _of_several(found, words)
+    words, asked = METRICS[found.metric].words, found.asked
+    several = _by_source if any(variant.start for variant in asked) else _of_several
+    text = _of_one(found, asked[0], words) if len(asked) == 1 else several(found, words)
     less = [f"{_much(key, v['variant'])} (yours: {shown(key, v['now'])})" for key, v in less_given(found).items()]
     return f"With {' and '.join(less)}, {text[0].lower()}{text[1:]}" if less else text
 
@@ -64,6 +66,21 @@ def _of_several(found: Effects, words: str) -> str:
     return f"By {words}, {tried(found)}: {'; '.join(parts)}"
 
 
+def _by_source(found: Effects, words: str) -> str:
+    """ "Against scratch, by validation loss, 5 seeds: low: no evidence with all (+0.0071), hurts with 5 (+0.142)"."""
+    by_start: dict[str, list[str]] = {}
+    for variant in found.asked:
+        by_start.setdefault(variant.start or variant.name, []).append(_at_level(variant))
+    parts = [f"{start}: {', '.join(said)}" for start, said in by_start.items()]
+    return f"Against {SCRATCH}, by {words}, {tried(found)}: {'; '.join(parts)}"
+
+
+def _at_level(variant: Effect) -> str:
+    level = variant.name.removeprefix(f"{variant.start}-")
+    where = "" if level == variant.name else f" with {level}"
+    return f"{variant.verdict}{where}{_in_brackets(variant)}"
+
+
 def advice(found: Effects) -> list[Advice]:
     """What to do next: texts, each with a command to paste where there is one."""
     return [*_choice(found), *_seeds(found)]
@@ -97,11 +114,17 @@ def _means(found: Effects, variant: Effect, words: str) -> str:
 
 
 def _in_summary(variant: Effect) -> str:
-    return f"{variant.name}{f' ({signed(variant)})' if variant.difference is not None else ''}"
+    return f"{variant.name}{_in_brackets(variant)}"
+
+
+def _in_brackets(variant: Effect) -> str:
+    return f" ({signed(variant)})" if variant.difference is not None else ""
 
 
 def _choice(found: Effects) -> list[Advice]:
     """Which values to take."""
+    if any(variant.start for variant in found.asked):
+        return _start(found)
     helping = [variant for variant in found.variants if variant.verdict == "helps"]
     harmful = [variant for variant in found.variants if variant.verdict in ("hurts", "failed")]
     # What was asked as the baseline has the rest, and does not help there, is nothing to take for helping elsewhere.
@@ -112,7 +135,7 @@ def _choice(found: Effects) -> list[Advice]:
         return [Advice(f"Nothing to take for your own settings: only {names} {so_many(len(apart), 'helps', 'help')}")]
     if helping:
         candidates = [variant for variant in helping if variant in direct] or [v for v in helping if v not in apart]
-        best = max(candidates, key=lambda variant: abs(variant.difference or 0.0))
+        best = _best(candidates)
         many = f" (of those that help, {best.name} helps most)" if len(helping) > 1 else ""
         return _taken(found, best.contrast, "variant", many)
     if harmful:
@@ -121,6 +144,26 @@ def _choice(found: Effects) -> list[Advice]:
     if found.variants and all(variant.verdict == "equivalent" for variant in found.variants):
         return [Advice(f"Within {found.margin:g} all are the same: take what is cheapest")]
     return []
+
+
+def _start(found: Effects) -> list[Advice]:
+    """Which weights to start from with the project's own settings, those of the baseline."""
+    own = [variant for variant in found.asked if variant.against == "baseline"]
+    decided = [variant for variant in own if variant.verdict in ("helps", "hurts", "failed", "equivalent", "no evidence")]
+    if not decided or METRICS[found.metric].better == "neither":
+        return []
+    if helping := [variant for variant in own if variant.verdict == "helps"]:
+        best = _best(helping)
+        many = f" (of those that help, {best.name} helps most)" if len(helping) > 1 else ""
+        return _taken(found, best.contrast, "variant", many, f"Start from {best.start or best.name}")
+    far = [variant.name for variant in found.asked if variant.verdict == "helps"]
+    only = f"; {_listed(far)} {so_many(len(far), 'helps', 'help')}" if far else ""
+    more = f" (no source is shown to help with your own settings{only})"
+    return _taken(found, _agreed(variant.contrast for variant in decided), "reference", more, f"Start from {SCRATCH}")
+
+
+def _best(helping: Iterable[Effect]) -> Effect:
+    return max(helping, key=lambda variant: abs(variant.difference or 0.0))
 
 
 def _agreed(contrasts: Iterable[Contrast]) -> dict[str, Mapping[str, Any]]:
@@ -134,18 +177,21 @@ def _agreed(contrasts: Iterable[Contrast]) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _taken(found: Effects, contrast: Contrast, side: str, more: str) -> list[Advice]:
-    """To keep or to take the values of one side of a comparison, as the project's configuration has them or not."""
+def _taken(found: Effects, contrast: Contrast, side: str, more: str, told: str = "") -> list[Advice]:
+    """To keep or to take the values of one side of a comparison, as the project's configuration has them or not.
+
+    told: what to do, where it takes other words.
+    """
     if not contrast:
         return []
     wanted = side_of(contrast, side)
     other = {key: value for key, value in wanted.items() if contrast[key]["now"] != value}
     if not other:
-        return [Advice(f"Keep {settings(wanted)}, as your configuration has it{more}")]
+        return [Advice(f"{told or f'Keep {settings(wanted)}'}, as your configuration has it{more}")]
     if less_given(found):
         return [_asked_again(found, f"{settings(wanted)}{more}")]
     more += f", found with {found.otherwise}" if found.otherwise else ""
-    return [Advice(f"Take {settings(wanted)}{more}", _command("run", other.items()))]
+    return [Advice(f"{told or f'Take {settings(wanted)}'}{more}", _command("run", other.items()))]
 
 
 def _asked_again(found: Effects, wanted: str) -> Advice:
@@ -165,7 +211,7 @@ def _study(found: Effects, pairs: Iterable[tuple[str, Any]]) -> str:
 
 def _seeds(found: Effects) -> list[Advice]:
     """More seeds where these decide nothing."""
-    num, verdicts = len(found.seeds), {variant.verdict for variant in found.variants}
+    num, verdicts = len(found.seeds), {variant.verdict for variant in found.asked}
     wanted = max(MORE_SEEDS, 2 * num)
     command = _study(found, [("study.seeds", wanted)])
     if found.baseline.num_failed == found.num_cells // (len(found.variants) + 1):
@@ -176,7 +222,7 @@ def _seeds(found: Effects) -> list[Advice]:
         return [Advice(f"A verdict needs {FEWEST_SEEDS} seeds, and {wanted} say more", command)]
     if "no evidence" not in verdicts:
         return []
-    open_ones = _listed(variant.name for variant in found.variants if variant.verdict == "no evidence")
+    open_ones = _listed(variant.name for variant in found.asked if variant.verdict == "no evidence")
     if num >= MOST_SEEDS:
         text = "say with study.margin which difference would matter: the runs may then show that it is smaller"
         return [Advice(f"{tried(found)} leave open {open_ones}; {text}")]

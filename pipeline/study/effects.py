@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pipeline.metrics import METRICS
+from pipeline.schema.study import SCRATCH
 from pipeline.study.answer import advice, answer, beside
 from pipeline.study.found import Baseline, Contrast, Effect, Effects, Failure, Mean, Shift
 from pipeline.study.result import Result
@@ -141,14 +142,16 @@ def _effects(
 ) -> list[Effect]:
     """Of each variant but the baseline.
 
-    Holm's adjustment is over all variants, of the two kinds of claim (a difference, an equivalence) each by itself. A variant
-    that failed on a seed that its reference finished is "failed" whatever its other seeds say, but for "hurts".
+    Holm's adjustment is over all variants, of the two kinds of claim (a difference, an equivalence) each by itself; with
+    sources those that start from scratch are a family of their own, since the question is not about them. A variant that
+    failed on a seed that its reference finished is "failed" whatever its other seeds say, but for "hurts".
     """
     compared = [variant for variant in variants if variant.against]
     folds, metric = definition.folds, definition.judged_by
     differences = [_compared(variant, values, definition.margin, folds) for variant in compared]
-    p_holm = _adjusted([difference.p for difference in differences])
-    p_equivalent_holm = _adjusted([difference.p_equivalent for difference in differences])
+    asked = [variant.start != SCRATCH for variant in compared]
+    p_holm = _adjusted([difference.p for difference in differences], asked)
+    p_equivalent_holm = _adjusted([difference.p_equivalent for difference in differences], asked)
     better, others = METRICS[metric].better, _others(metric, outcomes)
     rows = []
     for variant, difference, p, inside in zip(compared, differences, p_holm, p_equivalent_holm, strict=True):
@@ -163,6 +166,7 @@ def _effects(
                 changes=dict(variant.changes),
                 contrast=dict(contrasts.get(variant.name, {})),
                 against=variant.against,
+                start=variant.start,
                 mean=_mean(values[variant.name]),
                 difference=difference.mean,
                 interval=list(difference.interval) if difference.interval else None,
@@ -208,9 +212,10 @@ def agreement(found: Effects) -> str | None:
 
 
 def sentences(found: Effects) -> list[str]:
-    """The effects in words: a line for each variant, each failure with its runs, the notes, the expected finding."""
-    words = METRICS[found.metric].words
-    lines = [_sentence(variant, words, tried(found), found.margin) for variant in found.variants]
+    """The effects in words: a line for each variant, first those that are asked about, each failure with its runs, the
+    notes, the expected finding."""
+    words, every = METRICS[found.metric].words, sorted(found.variants, key=lambda variant: not variant.asked)
+    lines = [_sentence(variant, words, tried(found), found.margin) for variant in every]
     lines += _failure_lines(found.failures)
     lines += found.notes
     said = agreement(found)
@@ -266,7 +271,7 @@ def _sentence(variant: Effect, words: str, num: str, margin: float | None) -> st
         text = f"{name} is equivalent within {margin:g}{against}: {told}"
     else:
         text = f"{name}: {said}{against}, {told}"
-    return text + _expectation(variant)
+    return f"{'' if variant.asked else 'beside the question: '}{text}{_expectation(variant)}"
 
 
 def _expectation(variant: Effect) -> str:
@@ -333,10 +338,11 @@ def _other(variant: Variant, metric: str, outcomes: Sequence[Outcome], folds: in
     return Shift(_mean(values[variant.name]), difference.mean, interval)
 
 
-def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm over those that exist."""
-    adjusted = iter(holm([p for p in p_values if p is not None]))
-    return [None if p is None else next(adjusted) for p in p_values]
+def _adjusted(p_values: Sequence[float | None], asked: Sequence[bool]) -> list[float | None]:
+    """Holm over those that exist, the asked and the others each by themselves."""
+    pairs = list(zip(p_values, asked, strict=True))
+    adjusted = {own: iter(holm([p for p, of in pairs if p is not None and of == own])) for own in (True, False)}
+    return [None if p is None else next(adjusted[own]) for p, own in pairs]
 
 
 def _mean(values: Mapping[Run, float]) -> float | None:

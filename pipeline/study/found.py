@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.schema.study import SCRATCH
+
 Contrast = Mapping[str, Mapping[str, Any]]
 """By dotted key: the values of the `variant`, of its `reference`, and of the project `now`."""
 
@@ -45,6 +47,8 @@ class Effect:
     changes: Mapping[str, Any]
     contrast: Contrast
     against: str
+    start: str | None
+    """In a study with sources: the source that it starts from, SCRATCH for none."""
     mean: float | None
     difference: float | None
     interval: list[float] | None
@@ -65,6 +69,11 @@ class Effect:
     as_expected: bool | None
     others: Mapping[str, Shift]
     """By metric."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether the question is about it: with sources, not about what starts from scratch with other levels."""
+        return self.start != SCRATCH
 
 
 @dataclass(frozen=True)
@@ -108,3 +117,8 @@ class Effects:
     otherwise: str
     """In what all of the runs differ from the project's configuration, beside what is compared."""
     notes: list[str]
+
+    @property
+    def asked(self) -> list[Effect]:
+        """The variants that the question is about."""
+        return [variant for variant in self.variants if variant.asked]

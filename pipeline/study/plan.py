@@ -51,6 +51,8 @@ class Variant:
     name: str
     changes: Mapping[str, Any]
     against: str
+    start: str | None = None
+    """In a study with sources: the source that it starts from, SCRATCH for none; None: it is none of the factors' own."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,11 @@ def variants(definition: StudyDefinition) -> list[Variant]:
     first = [next(iter(levels), "") for levels in factors]
     if definition.grid == "one_at_a_time":
         for levels in factors:
-            found += [Variant(name, changes, BASELINE) for name, changes in list(levels.items())[1:]]
+            of_start = bool(definition.sources) and levels is factors[0]
+            found += [
+                Variant(name, changes, BASELINE, _start_of(definition, name if of_start else SCRATCH))
+                for name, changes in list(levels.items())[1:]
+            ]
         return found
     for names in itertools.product(*factors):
         if list(names) == first:
@@ -91,8 +97,12 @@ def variants(definition: StudyDefinition) -> list[Variant]:
         changes = {key: value for levels, name in zip(factors, names, strict=True) for key, value in levels[name].items()}
         other = [first[0], *names[1:]]
         against = "-".join(other) if names[0] != first[0] and other != first else BASELINE
-        found.append(Variant("-".join(names), changes, against))
+        found.append(Variant("-".join(names), changes, against, _start_of(definition, names[0])))
     return found
+
+
+def _start_of(definition: StudyDefinition, level: str) -> str | None:
+    return level if definition.sources else None
 
 
 def cells(definition: StudyDefinition, values: Mapping[str, Any]) -> list[Cell]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.study.found import Effect, Effects
-from pipeline.wording import counted
+from pipeline.wording import counted, form_of, shifted
 
 LABELS = {
     "augment.strength": "augmentation",
@@ -101,16 +100,15 @@ def setting(value: Any) -> str:
 
 def signed(variant: Effect) -> str:
     """A variant's difference, to the digits that its interval leaves."""
-    return f"{variant.difference:+{_form(variant)}}"
+    form = form_of([value for value in (variant.difference, *(variant.interval or [])) if value is not None])
+    return f"{variant.difference:+{form}}"
 
 
 def numbers(variant: Effect) -> str:
     """ "+0.0213 [0.0142, 0.0284], 8 seeds, p = 0.0003 (Holm)", as much of it as there is."""
-    text, interval = signed(variant), variant.interval
-    if variant.p_holm is None:
-        return text
-    form = _form(variant)
-    text += f" [{interval[0]:{form}}, {interval[1]:{form}}]" if interval else " on every seed"
+    if variant.p_holm is None or variant.difference is None:
+        return signed(variant)
+    text = shifted(variant.difference, variant.interval) + ("" if variant.interval else " on every seed")
     inside = variant.p_equivalent_holm if variant.verdict == "equivalent" else None
     p = variant.p_holm if inside is None else inside
     shown_p = "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
@@ -132,8 +130,3 @@ def _so_many(seeds: int, folds: int | None, alone: str) -> str:
     if folds is None:
         return alone
     return counted(folds, "fold") if seeds == 1 else f"{counted(folds, 'fold')} x {counted(seeds, 'seed')}"
-
-
-def _form(variant: Effect) -> str:
-    largest = max(abs(value) for value in (variant.difference, *(variant.interval or [])) if value is not None)
-    return f"z.{max(0, 2 - math.floor(math.log10(largest)))}f" if 1e-9 < largest < 1e6 else "z.3g"

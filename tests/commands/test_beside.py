@@ -26,7 +26,7 @@ def test_what_a_study_found_in_several_projects_is_one_page(projects, command):
         "shoes: photos", "shoes: photos", "shoes: sketches", "shoes: sketches",
         "hats: photos", "hats: photos", "hats: sketches", "hats: sketches",
     ]  # fmt: skip
-    assert said[3].startswith("shoes: sketches, 5: hurts, gain in validation loss \u2212")
+    assert said[3].startswith("shoes: sketches, 5: hurts: validation loss +0.0")
     assert said[-1] == "The page is runs/beside/transfer.html"
     page = Path("runs/beside/transfer.html").read_text()
     assert "transfer in 2 projects" in page

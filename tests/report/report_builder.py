@@ -343,6 +343,7 @@ class Variant:
     name: str
     changes: dict
     against: str = "baseline"
+    start: str | None = None
 
 
 def Definition(question, finding=None, expected=None, seeds=5, **keys):
@@ -393,9 +394,10 @@ def write_transfer(folder, name="transfer", **keys):
     """A study of two sources and two sizes with made-up runs; its `effects.json`."""
     own = {"sources": {"photos": "run-1", "sketches": "run-2"}, "factors": SIZES, "grid": "full", **keys}
     few = {variant: variant.endswith("5") for variant in GAINS}
-    variants = [(Variant("scratch-5", {}), 0.2, 1.0)]
+    start = {variant: variant.partition("-")[0] if own["sources"] else None for variant in ("scratch-5", *GAINS)}
+    variants = [(Variant("scratch-5", {}, start=start["scratch-5"]), 0.2, 1.0)]
     variants += [
-        (Variant(variant, {}, "scratch-5" if few[variant] else "baseline"), gain + 0.2 * few[variant], 1.0)
+        (Variant(variant, {}, "scratch-5" if few[variant] else "baseline", start[variant]), gain + 0.2 * few[variant], 1.0)
         for variant, gain in GAINS.items()
     ]
     write_study(folder, name, Definition("?", **own), variants, ("", 0))

@@ -200,16 +200,50 @@ def test_runs_that_are_otherwise_than_the_projects_are_said():
     ]
 
 
-def starts(whole, few):
+def starts(whole, few, now=None, sources=("scratch", "photos")):
     """Of starting from a run instead of nothing: what it adds to the loss with all samples, and with few."""
-    contrast = {"model.init_from": {"variant": "run-1", "reference": None, "now": None}}
-    every = [BASELINE, Variant("scratch-5"), Variant("photos-all"), Variant("photos-5", {}, "scratch-5")]
+    contrast = {"model.init_from": {"variant": "run-1", "reference": None, "now": now}}
+    scratch, photos = sources
+    every = [
+        BASELINE,
+        Variant("scratch-5", start=scratch),
+        Variant("photos-all", start=photos),
+        Variant("photos-5", {}, "scratch-5", photos),
+    ]
     shifts = {"baseline": 0.0, "scratch-5": 0.3, "photos-all": whole, "photos-5": 0.3 + few}
-    outcomes = [outcome(name, seed, value) for name, by in shifts.items() for seed, value in enumerate(around(by, num=8))]
-    return effects("transfer", Definition(), every, outcomes, {"photos-all": contrast, "photos-5": contrast})["advice"]
+    rows = {name: around(by, row) for row, (name, by) in enumerate(shifts.items())}
+    outcomes = [outcome(name, seed, value) for name, row in rows.items() for seed, value in enumerate(row)]
+    few_samples = {"train.per_class": {"variant": 5, "reference": None, "now": None}}
+    contrasts = {"scratch-5": few_samples, "photos-all": contrast, "photos-5": contrast}
+    return effects("transfer", Definition(), every, outcomes, contrasts)
 
 
 def test_what_helps_elsewhere_alone_is_not_taken():
-    assert starts(-0.02, -0.1)[0]["command"] == "regatta run model.init_from=run-1"
-    apart = starts(0.1, -0.1)[0]
-    assert apart == {"text": "Nothing to take for your own settings: only photos-5 helps", "command": None}
+    [taken] = starts(-0.02, -0.1)["advice"]
+    assert taken == {"text": "Start from photos", "command": "regatta run model.init_from=run-1"}
+    [apart] = starts(0.1, -0.1)["advice"]
+    text = (
+        "Start from scratch, as your configuration has it (no source is shown to help with your own settings; photos-5 helps)"
+    )
+    assert apart == {"text": text, "command": None}
+    factor = starts(0.1, -0.1, sources=(None, None))["advice"]
+    assert factor == [{"text": "Nothing to take for your own settings: only photos-5 helps", "command": None}]
+    [other] = starts(0.1, 0.1, now="run-1")["advice"]
+    assert other["text"] == "Start from scratch (no source is shown to help with your own settings)"
+    assert other["command"] == "regatta run model.init_from=null"
+
+
+def test_of_sources_the_answer_is_about_the_sources_alone():
+    found = starts(0.0, 0.1)
+    scratch, _, few = found["variants"]
+    assert found["answer"] == (
+        "Against scratch, by validation loss, 8 seeds: photos: no evidence with all (+0.00030), hurts with 5 (+0.100)"
+    )
+    assert [step["text"] for step in found["advice"]] == [
+        "Start from scratch, as your configuration has it (no source is shown to help with your own settings)",
+        "8 seeds leave open photos-all; more seeds may tell",
+    ]
+    assert found["sentences"][2].startswith("beside the question: scratch-5 (samples of each class 5 against all) hurts: ")
+    assert found["sentences"][0].startswith("photos-all (")
+    assert scratch["p_holm"] == scratch["p"], "a family of its own"
+    assert few["p_holm"] == pytest.approx(2 * few["p"]), "of the two that are asked"

@@ -22,6 +22,7 @@ class Variant:
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
     against: str = "baseline"
+    start: str | None = None
 
 
 def Definition(**keys):

@@ -10,6 +10,7 @@ from study_project import definition as quick
 from study_project import make_project, planned_study
 
 from pipeline.commands.root import said_from_root
+from pipeline.commands.study import groups
 from pipeline.config import composed
 from pipeline.data.dataset import open_dataset
 from pipeline.errors import ConfigError
@@ -39,6 +40,10 @@ def test_sources_are_a_factor_before_the_others_whose_first_level_starts_from_no
     baseline = {"model.freeze": 1, "train.transferred_rate": 0.1, "train.epochs": 9}
     chosen = study(sources={"photos": "run-1", "sketches": "run-2"}, factors=SIZES, baseline=baseline)
     found = [(variant.name, variant.against) for variant in variants(chosen)]
+    said = [variant.start for variant in variants(chosen)]
+    assert said == [None, "scratch", "photos", "photos", "sketches", "sketches"]
+    single = study(sources={"photos": "run-1"}, factors=SIZES, grid="one_at_a_time")
+    assert [(v.name, v.start) for v in variants(single)] == [("baseline", None), ("photos", "photos"), ("3", "scratch")]
     assert found == [
         ("baseline", ""), ("scratch-3", "baseline"),
         ("photos-all", "baseline"), ("photos-3", "scratch-3"), ("sketches-all", "baseline"), ("sketches-3", "scratch-3"),
@@ -160,3 +165,12 @@ def test_a_source_that_does_not_fit_is_refused_once_with_all_variants_that_name_
     [line] = str(refused.value).splitlines()
     said = f"study s: variants wide-all, wide-3: model.init_from = {run_id}: another network than this one: "
     assert line.startswith(said)
+
+
+def test_what_runs_side_by_side_is_said_with_whose_runs_they_are(project):
+    chosen = quick({}, sources={"digits": published(project, train__epochs=1, model__widths=[16])}, factors=SIZES)
+    todo = planned_study(chosen)
+    variant_of = {own.run: cell.variant for cell, own in zip(todo.cells, todo.names, strict=True)}
+    lines = list(groups(todo.jobs, variant_of))
+    said = sorted(line[line.index("(") + 1 : line.index(")")] for line in lines)
+    assert said == ["baseline", "digits-3", "digits-all", "scratch-3"], "alike but for their samples and start"

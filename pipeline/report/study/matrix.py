@@ -1,7 +1,8 @@
-"""The first factor of a study against its others, as a matrix of gains.
+"""The first factor of a study against its others, as a matrix of differences.
 
-A cell is a level of the first factor with a level of each other one: what it gains over the first
-factor's first level, with interval and verdict. Call `drawn` inside `svg.style()`; sizes in points.
+A cell is a level of the first factor with a level of each other one: its difference from the first
+factor's first level, with interval and verdict, of the same sign as everywhere else.
+Call `drawn` inside `svg.style()`; sizes in points.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from pipeline.metrics import METRICS
 from pipeline.report.study.figures import colour_of
 from pipeline.report.svg import GREY, INK, LINE, MUTED, TIP
-from pipeline.report.words import lines, metric_words, number, signed
+from pipeline.report.words import better, lines, metric_words, number, signed
 from pipeline.schema.study import SCRATCH, START
+from pipeline.wording import shifted
 
 WIDTH, LEFT, HEIGHT, TOP, LETTER = 420.0, 96.0, 66.0, 40.0, 6.2
 ROOM = 78.0
@@ -84,12 +85,6 @@ def joined(grids: Mapping[str, Grid]) -> Grid:
     return Grid(one.metric, one.first, one.across, rows, columns, cells, of_sources)
 
 
-def gain(metric: str, difference: float | None) -> float | None:
-    """By how much a difference is an improvement; where neither side is better, the difference."""
-    lower = METRICS[metric].better == "lower"
-    return -difference if lower and difference is not None else difference
-
-
 def told(grid: Grid) -> list[str]:
     """Every cell in words."""
     return [f"{row}, {column}: {_words(grid, cell)}" for (row, column), cell in grid.cells.items()]
@@ -97,13 +92,12 @@ def told(grid: Grid) -> list[str]:
 
 def captions(grid: Grid) -> tuple[str, str]:
     """Title and caption."""
-    metric, side = metric_words(grid.metric), METRICS[grid.metric].better
-    what = f"the difference in {metric}" if side == "neither" else f"how much {side} the {metric} is"
-    than = f"than {'from' if grid.of_sources else 'of'} {grid.first} in the same column"
-    more = "" if side == "neither" else " (more is better)"
-    caption = f"In each cell {what} {than}, on the same seeds and samples, with its interval{more}; accuracy in points."
+    caption = f"In each cell the difference in {metric_words(grid.metric)} from {grid.first} in the same column, on the same "
+    caption += f"seeds and samples, with its interval ({better(grid.metric)})"
+    beside = dict.fromkeys(found[0] for cell in grid.cells.values() if (found := _accuracy(grid, cell)))
+    caption += "".join(f"; {words} in points" for words in beside) + "."
     caption += f" {MARKS['hurts']}and a thick border: negative transfer." if grid.of_sources else ""
-    return f"Gains over {grid.first}", caption
+    return f"Against {grid.first}", caption
 
 
 def drawn(grid: Grid) -> Figure:
@@ -148,27 +142,28 @@ def _shown(grid: Grid, cell: Cell, colour: str, wide: bool) -> list[tuple[str, f
     """Text, size and colour of each line."""
     verdict, accuracy = cell["verdict"], _accuracy(grid, cell)
     found = [(MARKS.get(verdict, "") + verdict, 9.5, colour)]
-    found.append((signed(gain(grid.metric, cell["difference"])), 11.0, INK))
-    found += [(_ends(grid, cell["interval"]), 8.5, MUTED)] if wide and cell["interval"] else []
-    return [*found, *([(accuracy, 8.5, MUTED)] if wide and accuracy else [])]
+    found.append((signed(cell["difference"]), 11.0, INK))
+    found += [(" to ".join(map(signed, cell["interval"])), 8.5, MUTED)] if wide and cell["interval"] else []
+    if not wide or accuracy is None:
+        return found
+    _, points = accuracy
+    sign = "" if points == 0 else signed(points)[0]
+    return [*found, (f"accuracy {sign}{number(abs(points), 2)}", 8.5, MUTED)]
 
 
-def _ends(grid: Grid, interval: list[float]) -> str:
-    low, high = sorted(gain(grid.metric, end) or 0.0 for end in interval)
-    return f"{signed(low)} to {signed(high)}"
-
-
-def _accuracy(grid: Grid, cell: Cell) -> str | None:
-    """What it gains in accuracy, in points, where that is not the metric itself."""
-    others = [cell["others"][name] for name in SHARES if name != grid.metric and name in cell["others"]]
-    if not others or (value := others[0]["difference"]) is None:
+def _accuracy(grid: Grid, cell: Cell) -> tuple[str, float] | None:
+    """What accuracy it is, first that of the metric's split, and its difference in points; None for the metric itself."""
+    names = sorted(SHARES, key=lambda name: name[:4] != grid.metric[:4])
+    others = [name for name in names if name != grid.metric and name in cell["others"]]
+    if not others or (value := cell["others"][others[0]]["difference"]) is None:
         return None
-    return f"accuracy {signed(value)[0] if value else ''}{number(100 * abs(value), 2)}"
+    return metric_words(others[0]), 100 * value
 
 
 def _words(grid: Grid, cell: Cell) -> str:
-    gained = signed(gain(grid.metric, cell["difference"]))
-    text = f"{cell['verdict']}, gain in {metric_words(grid.metric)} {gained}"
-    text += f" ({_ends(grid, cell['interval'])})" if cell["interval"] else ""
+    """ "hurts: validation loss +0.0503 [0.0489, 0.0517], validation accuracy -1.2 points"."""
+    if cell["difference"] is None:
+        return str(cell["verdict"])
+    text = f"{cell['verdict']}: {metric_words(grid.metric)} {shifted(cell['difference'], cell['interval'])}"
     accuracy = _accuracy(grid, cell)
-    return f"{text}, {accuracy} points" if accuracy else text
+    return f"{text}, {accuracy[0]} {shifted(accuracy[1], None)} points" if accuracy else text
