@@ -50,7 +50,8 @@ class Parts:
     """What the answer to a sample came from, part by part."""
 
     strengths: NDArray[np.float64]
-    """(P,) from -1 to 1: how much a part speaks for the answer, below 0 against it; of numbers how much it raises it."""
+    """(P,) from -1 to 1: how much a part speaks for the answer, below 0 against it; of numbers how much it raises it.
+    None reaches either where even the strongest changes the answer little."""
     without: list[str]
     """In words, the answer without each part."""
 

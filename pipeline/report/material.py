@@ -25,9 +25,11 @@ from pipeline.kinds.showing import Parts, PartShowing, showing_of, shown_copy
 from pipeline.report.words import number, percent, plain
 from pipeline.schema.reading import flat, read_parameters
 
-LEAST_ODDS, LEAST_DEVIATIONS = 0.1, 0.01
-"""Parts on which an answer hangs less than by so much, in log odds or in deviations of the training split, are shown as weak
-ones even where none is stronger."""
+FULL_ODDS, FULL_DEVIATIONS = 1.0, 0.1
+"""Parts on which an answer hangs less than by so much, in log odds (90 % falls to 77 %) or in deviations of the training split,
+are shown as weak ones even where none is stronger."""
+LITTLE = 0.5
+"""Of that: where no part changes an answer by more, it is said that none does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,17 +233,39 @@ def _picture(dataset: Dataset, test: Split, row: int, words: str, why: Explained
     if why is None:
         return showing.shown(test.sample(row), manifest.fit, words)
     of_row = test.taken(np.array([row])).stored.each()[why.row]
-    return cast(PartShowing, showing).shown_parts(of_row, manifest.fit, words, parts_of(why, manifest))
+    parts = parts_of(why, manifest)
+    return cast(PartShowing, showing).shown_parts(of_row, manifest.fit, words, parts) + steady(why, manifest, parts)
 
 
 def parts_of(why: Explained, manifest: Manifest) -> Parts:
-    """What an answer came from, as kinds show it: of full strength is the part of most influence."""
-    drops, after = why.before - np.array(why.after), np.array(why.after)
+    """What an answer came from, as kinds show it: of full strength is the part of most influence, if it has enough."""
+    drops = why.before - np.array(why.after)
+    full = FULL_DEVIATIONS * manifest.target_fit["std"][why.of] if manifest.task == "number" else FULL_ODDS
+    without = [_answer_in_words(value, manifest) for value in why.after]
+    return Parts(drops / max(np.abs(drops).max(), full), without)
+
+
+def steady(why: Explained, manifest: Manifest, parts: Parts) -> Markup:
+    """That no single part matters much, where that is so: a picture's colours alone don't say it."""
+    if np.abs(parts.strengths).max() >= LITTLE:
+        return Markup("")
+    low, high = (_answer_in_words(value, manifest) for value in (min(why.after), max(why.after)))
+    left = f"stays at {low}" if low == high else f"lies between {low} and {high}"
+    own = _answer_in_words(why.before, manifest)
+    said = Markup('<p class="steady">No single part matters much: without any one of them the answer {} (with all {}).</p>')
+    return said.format(left, own)
+
+
+def _answer_in_words(value: float, manifest: Manifest) -> str:
+    """A number, or the probability of an answer from its log odds."""
+    return number(value) if manifest.task == "number" else percent(float(1 / (1 + np.exp(-value))))
+
+
+def full_strength(manifest: Manifest) -> str:
+    """What changes an answer by less is drawn weaker, in words."""
     if manifest.task == "number":
-        least, without = LEAST_DEVIATIONS * manifest.target_fit["std"][why.of], [number(value) for value in why.after]
-    else:
-        least, without = LEAST_ODDS, [percent(p) for p in (1 / (1 + np.exp(-after))).tolist()]
-    return Parts(drops / max(np.abs(drops).max(), least), without)
+        return f"{FULL_DEVIATIONS:g} deviations of the training split"
+    return f"{FULL_ODDS:g} in log odds (as from 90% to {percent(float(1 / (1 + np.exp(FULL_ODDS) / 9)), 0)})"
 
 
 def data_uri(png: bytes) -> str:

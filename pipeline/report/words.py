@@ -26,8 +26,8 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def points(difference: float) -> str:
-    """A difference of shares in percentage points: 0.0217 to "2.2 points"."""
-    return f"{100 * difference:.1f} points"
+    """A difference of shares in percentage points: 0.0217 to "2.2 points"; the minus is a minus."""
+    return f"{100 * difference:z.1f} points".replace("-", "\u2212")
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -2,6 +2,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from html import escape, unescape
 from html.parser import HTMLParser
@@ -401,6 +402,43 @@ def test_beside_the_surest_mistakes_stands_what_they_came_from(tmp_path):
         assert "income" in without, "of all samples together"
 
 
+def test_where_no_part_changes_an_answer_much_it_is_said_and_drawn_weaker(tmp_path):
+    manifest = open_dataset(rb.build(tmp_path, studies=False, epochs=1) / "prepare").manifest
+    weak = Explained(0, 0, 1, 0, np.log(0.777 / 0.223), [np.log(0.748 / 0.252), np.log(0.78 / 0.22)])
+    parts = material.parts_of(weak, manifest)
+    assert parts.strengths.round(2).tolist() == [0.16, -0.02], "of 1 in log odds"
+    assert parts.strongest(1) == []
+    said = material.steady(weak, manifest, parts)
+    assert (
+        "No single part matters much: without any one of them the answer lies between 74.8% and 78.0% (with all 77.7%)." in said
+    )
+    one = replace(weak, after=[weak.after[0]])
+    assert "stays at 74.8% (with" in material.steady(one, manifest, material.parts_of(one, manifest))
+    strong = replace(weak, after=[-1.0, 0.0])
+    parts = material.parts_of(strong, manifest)
+    assert parts.strengths.max() == 1
+    assert material.steady(strong, manifest, parts) == ""
+    number = replace(manifest, task="number", target_fit={"mean": [0.0], "std": [10.0]})
+    off = Explained(0, 0, 0, 0, 50.0, [49.8, 50.1])
+    parts = material.parts_of(off, number)
+    assert np.allclose(parts.strengths, [0.2, -0.1]), "of a tenth of a deviation, which is 1"
+    assert "lies between 49.8 and 50.1 (with all 50.0)" in material.steady(off, number, parts)
+    assert material.full_strength(manifest) == "1 in log odds (as from 90% to 77%)"
+    assert material.full_strength(number) == "0.1 deviations of the training split"
+
+
+def test_mistakes_of_classes_that_are_never_answered_are_not_called_wrong_labels(tmp_path):
+    artifacts = rb.build(tmp_path, studies=False, epochs=1)
+    assert "Look whether labels are wrong" in page_of(tmp_path)[2].visible()
+    path = artifacts / "evaluate" / "tables" / "confusion.csv"
+    rows = read_csv(path)
+    answered = [{**row, "predicted": rows[0]["predicted"]} for row in rows]
+    write_csv(path, list(rows[0]), [list(row.values()) for row in answered])
+    text = page_of(tmp_path)[2].visible()
+    assert "never answered, most may show that" in text
+    assert "labels are wrong" not in text
+
+
 def test_columns_are_told_by_their_importance(tmp_path):
     artifacts = rb.build(tmp_path, studies=False, epochs=1)
     assert 'href="#columns"' not in page_of(tmp_path)[0]
@@ -411,7 +449,9 @@ def test_columns_are_told_by_their_importance(tmp_path):
     assert_safe(html, page)
     text = re.sub(r"\s+", " ", "".join(data for section, data in page.text if section == "columns"))
     assert re.search(r"income ?\+1\.25 ?\+1\.00 to \+1\.50 ?40\.0 points ?30\.0 points to 50\.0 points ?yes", text)
-    assert re.search(r"<b>noise ?−0\.0100 ?−0\.0500 to \+0\.0300 ?.* ?no evidence", text)
+    assert re.search(r"<b>noise ?−0\.0100 ?−0\.0500 to \+0\.0300 ?0\.0 points ?−1\.0 points to 1\.0 points ?no evidence", text)
+    assert "Used, by the loss" in text
+    assert "used where the interval of the loss lies above 0" in text
 
 
 def studies_of(root):
@@ -514,7 +554,7 @@ def test_several_labels(tmp_path):
     _, pictures, page = page_of(tmp_path)
     told = " ".join(data for section, data in page.text if section == "separation")
     assert "precision>=0.9" in told
-    assert "3 classes that are told from the others worst, of 4" in told
+    assert "3 classes that are told from the others worst by average precision, of 4" in told
     for row in read_csv(tmp_path / "artifacts/evaluate/tables/thresholds.csv"):
         assert percent(float(row["threshold"])) in told
     for row in read_csv(tmp_path / "artifacts/evaluate/tables/areas.csv"):

@@ -33,7 +33,7 @@ def shown_parts(row: NDArray[np.float32], fit: Fit, words: str, parts: Parts) ->
         line.format(*said[part], side(strengths[part]), abs(strengths[part]), parts.without[part])
         for part in np.argsort(-np.abs(strengths), kind="stable").tolist()
     )
-    head = Markup("<thead><tr><th>Column</th><th>Value</th><th>Without it</th></tr></thead>")
+    head = Markup("<thead><tr><th>Column</th><th>Value</th><th>Answer without it</th></tr></thead>")
     return Markup('<table class="cells" aria-label="{}">{}<tbody>{}</tbody></table>').format(words, head, cells)
 
 

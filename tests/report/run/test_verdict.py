@@ -201,6 +201,15 @@ def test_a_network_that_overfits_is_not_told_to_grow():
     assert verdict(given).headline == "The network learned, and overfits clearly."
 
 
+def test_a_gap_while_validation_still_improves_comes_after_the_advice_to_train_longer():
+    given = records([1.1, 0.8, 0.7], [0.6, 0.3, 0.1])
+    found = finding(given, "Overfitting")
+    assert (found.level, found.headline) == ("note", "Overfits, and still gets better")
+    assert verdict(given).headline == "The network learned, and was still improving when training ended."
+    stopped = records([1.1, 0.8, 0.7], [0.6, 0.3, 0.1], stop_reason="early_stop")
+    assert finding(stopped, "Overfitting").headline == "Overfits clearly"
+
+
 def test_still_falling_at_the_end_means_too_few_epochs():
     falling = list(np.geomspace(2.0, 0.5, 20))
     given = records(falling)

@@ -196,6 +196,9 @@ def overfitting(records: Records) -> Finding:
     """Generalisation gap of the kept weights, and the rise of the validation loss after them."""
     gap, detail, best = generalisation_gap(records), _gap_in_words(records), records.run.best_epoch
     more = remedies.chosen(records, remedies.regularised(records))
+    if gap.share >= GAP_STRONG and records.run.state == "finished" and too_short(records):
+        detail += " The validation loss still fell at the end, so this has not cost anything yet."
+        return Finding("overfitting", "note", "Overfits, and still gets better", detail, more)
     if gap.share >= GAP_STRONG:
         return Finding("overfitting", "warn", "Overfits clearly", detail, more)
     if gap.rises and gap.train_change > UNSTABLE:
