@@ -33,7 +33,7 @@ from pipeline.schema.study import StudyConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.study.plan import SECTIONS, left_out_words, problems
-from pipeline.train.program import check_kind, check_measured
+from pipeline.train.program import check_alone, check_kind, check_measured
 
 CONF = Path("conf")
 Values = dict[str, Any]
@@ -191,7 +191,11 @@ def _problems(values: Mapping[str, Any]) -> list[str]:
 
 def _unfit(config: Config) -> Iterator[str]:
     """What does not suit the kind of data, or the target, as far as these are known before the data is prepared."""
-    checks = [partial(check_kind, config.train, config.data.kind), partial(check_views, config.model, config.augment.scaled())]
+    checks = [
+        partial(check_alone, config.model, config.train),
+        partial(check_kind, config.train, config.data.kind),
+        partial(check_views, config.model, config.augment.scaled()),
+    ]
     if config.data.target == "number":
         checks.append(partial(check_measured, config.model, config.train, "number"))
         if config.evaluate.threshold is not None:

@@ -169,6 +169,42 @@ def test_all_errors_of_all_sections_are_said_at_once(values: dict[str, Any]) -> 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("model", "train", "told"),
+    [
+        (
+            {"init_from": "run-1", "freeze": 1},
+            {"epochs": 3, "unfreeze_epoch": 5},
+            "train.unfreeze_epoch = 5: training has train.epochs = 3; choose at most that",
+        ),
+        ({}, {"unfreeze_epoch": 1}, "train.unfreeze_epoch = 1: model.freeze is 0; say e.g. model.freeze=1, or null here"),
+        (
+            {},
+            {"transferred_rate": 0.1},
+            "train.transferred_rate = 0.1: nothing is taken over; say model.init_from=RUN, or 1 here",
+        ),
+        ({"channels": [4]}, {}, "model.channels = [4]: a dnn needs [] for a dnn, or arch: cnn"),
+        (
+            {},
+            {"precision": "bf16-mixed"},
+            "train.precision = 'bf16-mixed': a dnn computes in 32-true; say train.precision=32-true, or model=module",
+        ),
+        (
+            {},
+            {"limit": 16, "shards": 32},
+            "train.limit = 16: a batch has a sample for each of train.shards x train.accumulate = 32 at least; choose at "
+            "least as many, or fewer of them",
+        ),
+    ],
+)
+def test_values_that_no_data_would_suit_are_refused(
+    values: dict[str, Any], model: dict[str, Any], train: dict[str, Any], told: str
+) -> None:
+    values["model"] |= model
+    values["train"] |= train
+    assert complaints(values) == [told]
+
+
 def test_embedded_data_takes_no_path(values: dict[str, Any]) -> None:
     values["data"]["path"] = "data/photos"
     [line] = complaints(values)

@@ -61,7 +61,7 @@ class Backbone:
 
 def opened(path: Path, kind: str) -> Backbone:
     """The network in a folder, for samples of a kind; ConfigError names what of it can't be used, and what to do."""
-    config = _json(_there(path), CONFIG)
+    config = _json(there(path), CONFIG)
     layout = _layout(path, config, kind)
     part = pretrained_of(kind)
     assert part is not None, "a kind without layouts has been refused"
@@ -99,7 +99,8 @@ def check_installed() -> None:
         raise ConfigError(f"{KEY} needs transformers, which is not installed: {INSTALL}")
 
 
-def _there(path: Path) -> Path:
+def there(path: Path) -> Path:
+    """The folder; ConfigError where it is none."""
     if not path.is_dir():
         what = "is a file" if path.is_file() else "is not there"
         link = f"make the link with `regatta data link {path.name} FOLDER`, or say {KEY}={LAYOUT}:FOLDER"

@@ -106,6 +106,7 @@ def linked(arguments: Sequence[str]) -> tuple[list[str], list[Link]]:
             words.append(f"{pattern[0]}={_quoted(pattern[1])}")
             continue
         if (folder := backbone_said(argument)) is not None:
+            check_there(folder)
             words += [f"{BACKBONE_KEY}={BACKBONE_LAYOUT[:-1]}", _below(f"{BACKBONE_KEY}_path", folder, links)]
             # What the kind of data takes along is for other networks, so that this preset is said beside it.
             words += [] if any(word.startswith("preset=") for word in arguments) else ["preset=backbone"]
@@ -113,6 +114,15 @@ def linked(arguments: Sequence[str]) -> tuple[list[str], list[Link]]:
         said = path_said(argument, DATA_KEYS)
         words.append(argument if said is None else _below(*said, links))
     return words, links
+
+
+def check_there(folder: str) -> None:
+    """ConfigError where a pretrained network's folder outside of the project is not there."""
+    from pipeline.backbones.folder import there
+
+    place = Path(folder).expanduser()
+    if inside(place) is None and not is_there(place, f"{BACKBONE_KEY} = {BACKBONE_LAYOUT}{folder}"):
+        there(place)
 
 
 def _below(key: str, path: str, links: list[Link]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from pipeline.config import Values
@@ -11,6 +12,9 @@ from pipeline.overrides import Overrides, chosen, without
 from pipeline.schema.base import validated
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.reading import flat
+
+FORGET = re.compile(r"forget it with `regatta run '~([^' `]+)'`")
+"""How a message that knows no overrides says to take a key back."""
 
 
 def kept_keys(before: Overrides, overrides: Overrides, arguments: Sequence[str]) -> list[str]:
@@ -49,11 +53,12 @@ def given_way(overrides: Overrides, keys: Sequence[str], kind: str) -> tuple[Ove
 
 
 def named_kept(error: ConfigError, kept: Collection[str]) -> ConfigError:
-    """The error with how to forget an override of earlier that it is about, where it does not say so."""
+    """The error with how to forget an override of earlier that it is about, where it does not say so, and of no other."""
     return ConfigError("\n".join(_with_way_out(line, kept) for line in str(error).splitlines()))
 
 
 def _with_way_out(line: str, kept: Collection[str]) -> str:
+    line = FORGET.sub(lambda found: found[0] if found[1] in kept else "leave it out", line)
     keys = [key for key in kept if line.startswith((f"{key}:", f"{key} "))]
     if not keys or f"'~{keys[0]}'" in line:
         return line

@@ -114,7 +114,7 @@ def _start_said(key: str, word: str, stood: Path) -> str:
             f"{key} = {word}: no run of this project, which are in {runs_root()}/; a model from elsewhere becomes one "
             f"by `cp -r {word} {runs_root()}/NAME`"
         )
-    return run_to_start_from(path.name, key)
+    return run_to_start_from(path.name, key, word)
 
 
 def path_from_root(path: str, stood: Path) -> Path:

@@ -52,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
         from pipeline.commands.plan import show_plan
 
         check_data(new.values, to_come={link.path: link.target for link in new.links})
+        check_network(new.values)
         show_plan(new)
     elif options.smoke:
         from pipeline.commands.smoke import smoke

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline import artifacts
 from pipeline.errors import ConfigError, StorageError
 from pipeline.runs.find import all_runs, run_named
+from pipeline.wording import first_of
 
 KEY = "model.init_from"
 DESCRIBED, BEST = "model.json", "best.safetensors"
@@ -30,14 +31,25 @@ class Source:
     tensors: Mapping[str, NDArray[np.float32]]
 
 
-def run_to_start_from(run: str, key: str = KEY) -> str:
+def run_to_start_from(run: str, key: str = KEY, word: str | None = None) -> str:
     """The whole name of a finished run, by that or by the beginning of it; ConfigError where there is none to start from.
 
-    key: who names it.
+    key, word: who names it now, and in which word if not by this name.
     """
+    try:
+        folder = run_named(run)
+    except ConfigError as error:
+        others = _others() if key == KEY else ""
+        raise ConfigError(f"{key} = {word or run}{str(error).removeprefix(run)}{others}") from None
     for name in (DESCRIBED, BEST):
-        path = _file(run, name, key)
-    return path.parent.name
+        _file(folder.id, name, key)
+    return folder.id
+
+
+def _others() -> str:
+    """What may be said in place of a run that is none, the newest first."""
+    found = [folder.id for folder, run in all_runs() if run.get("state") == "finished" and (folder.path / BEST).exists()]
+    return f"; choose one, such as {first_of(found[::-1], 3)}, or leave it out" if found else "; none is finished, leave it out"
 
 
 def best_digest(run: str) -> str:
@@ -81,7 +93,8 @@ def _file(run: str, name: str, key: str = KEY) -> Path:
     try:
         folder = run_named(run)
     except ConfigError as error:
-        without = f"; `regatta run '~{KEY}' '~model.freeze'` starts from nothing" if key == KEY else ""
+        # Values, not ~KEY: they hold wherever the run was named.
+        without = f"; `regatta run {KEY}=null model.freeze=0` starts from nothing" if key == KEY else ""
         raise ConfigError(f"{key} = {error}{without}") from None
     if not (path := folder.path / name).exists():
         state = folder.read().get("state")

@@ -31,7 +31,7 @@ from pipeline.schema.train import Precision, TrainConfig
 from pipeline.train.device import device_type
 from pipeline.train.groups import Factors, check_factors
 from pipeline.train.monitors import refused, tells_apart
-from pipeline.train.transfer import Start, start_of
+from pipeline.train.transfer import Start, check_unused, start_of
 
 if TYPE_CHECKING:
     from pipeline.model.balance import Balance  # which imports torch
@@ -130,8 +130,9 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
     num_train = data.num_train(train.limit, train.per_class)
     batch_size = _batch_size(train, data, num_train)
     _check_task(model, train, data)
-    _check_layers(model, batch_size)
-    precision = _precision(model, train, device or device_type(train.device))
+    _check_dropout(model, batch_size)
+    check_alone(model, train)
+    precision = cast(Precision, precision_taken(train.precision, model.arch, device or device_type(train.device)))
     check_kind(train, data.kind)
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes or data.targets))
@@ -195,24 +196,38 @@ def _batch_size(train: TrainConfig, data: Manifest, num_train: int) -> int:
     return batch_size
 
 
-def _check_layers(model: ModelConfig, batch_size: int) -> None:
-    """ConfigError where a network can't have the layers that the keys say."""
+def check_alone(model: ModelConfig, train: TrainConfig) -> None:
+    """ConfigError with all keys that do not suit each other, whatever the data are."""
+    problems = [*_misfits(model, train)]
+    try:
+        check_unused(model, train)
+    except ConfigError as error:
+        problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _misfits(model: ModelConfig, train: TrainConfig) -> Iterator[str]:
+    """Layers that a network can't have, numbers in which it can't be, and batches that there are too few samples for."""
     if (model.arch == "cnn") != bool(model.channels):
         allowed = "at least one convolution, such as [32, 64]" if model.arch == "cnn" else "[] for a dnn, or arch: cnn"
-        raise ConfigError(f"model.channels = {model.channels}: a {model.arch} needs {allowed}")
-    if model.dropout and batch_size * max(model.widths, default=0) >= 2**31:
-        raise ConfigError(f"train.batch_size = {batch_size}: times the widest layer it must stay below 2**31 for dropout")
-
-
-def _precision(model: ModelConfig, train: TrainConfig, device: str) -> Precision:
-    """In which numbers are; ConfigError where the network knows no other than full ones."""
-    precision = cast(Precision, precision_taken(train.precision, model.arch, device))
-    if precision != FULL and model.arch != MODULE:
-        raise ConfigError(
+        yield f"model.channels = {model.channels}: a {model.arch} needs {allowed}"
+    if train.precision not in ("auto", FULL) and model.arch != MODULE:
+        yield (
             f"train.precision = {train.precision!r}: a {model.arch} computes in {FULL}; "
             f"say train.precision={FULL}, or model=module"
         )
-    return precision
+    if train.limit is not None and train.shards * train.accumulate > train.limit:
+        yield (
+            f"train.limit = {train.limit}: a batch has a sample for each of train.shards x train.accumulate = "
+            f"{train.shards * train.accumulate} at least; choose at least as many, or fewer of them"
+        )
+
+
+def _check_dropout(model: ModelConfig, batch_size: int) -> None:
+    """ConfigError where more units would be dropped than are counted."""
+    if model.dropout and batch_size * max(model.widths, default=0) >= 2**31:
+        raise ConfigError(f"train.batch_size = {batch_size}: times the widest layer it must stay below 2**31 for dropout")
 
 
 def _lane_of(model: ModelConfig, train: TrainConfig) -> Lane:

@@ -25,7 +25,7 @@ from pipeline.kinds.inputs import taken as taken_by
 from pipeline.model.net import BUFFER, TRAINED, Layout, Slot
 from pipeline.model.specs import spec_of
 from pipeline.runs.weights import KEY, SHAPING, Source, source_named
-from pipeline.schema.model import ALL, ModelConfig
+from pipeline.schema.model import ALL, BACKBONE, ModelConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.train.groups import Factors
 from pipeline.wording import counted, first_of, so_many
@@ -105,8 +105,7 @@ def start_of(
     inputs, outputs: what the network takes and how many logits it has. backbone, plan: a pretrained network whose layers are
     trained.
     """
-    if problem := _unused(model, train):
-        raise ConfigError(problem)
+    check_unused(model, train)
     if backbone is not None:
         layout_of = spec_of({**model.model_dump(), "plan": plan}, inputs, outputs).layout()
         return _of_backbone(backbone, layout_of, model.freeze, train.transferred_rate)
@@ -119,8 +118,19 @@ def start_of(
     assert isinstance(model.freeze, int), "all is of a pretrained network"
     # What depends on the number of outputs, or of tokens, shows in a network with another number.
     of_tokens = layout(replace(inputs, num_tokens=inputs.num_tokens + 1), outputs) if inputs.num_tokens else None
-    source, own, of_outputs = source_named(model.init_from), layout(inputs, outputs), layout(inputs, outputs + 1)
+    source, own, of_outputs = _source(model.init_from), layout(inputs, outputs), layout(inputs, outputs + 1)
     return _Fitting(source, model, data, own, of_outputs, of_tokens).start(model.freeze, train.transferred_rate)
+
+
+def _source(run: str) -> Source:
+    """ConfigError where it can't be started from: it had a pretrained network, beside which its weights are a head alone."""
+    source = source_named(run)
+    if source.described["model"]["arch"] == BACKBONE:
+        raise ConfigError(
+            f"{KEY} = {source.run}: it had a backbone, and no run can start from such a one (docs/backbones.md); choose a run "
+            f"without, or say {KEY}=null model.freeze=0"
+        )
+    return source
 
 
 def check_names(model: ModelConfig, kind: str) -> None:
@@ -128,7 +138,7 @@ def check_names(model: ModelConfig, kind: str) -> None:
     names, or with fewer blocks than are to be left as they are."""
     assert model.init_from is not None
     assert isinstance(model.freeze, int), "all is of a pretrained network"
-    source = source_named(model.init_from)
+    source = _source(model.init_from)
     known = source.described["input"]
     if known["kind"] != kind:
         raise ConfigError(
@@ -150,6 +160,12 @@ def check_names(model: ModelConfig, kind: str) -> None:
             "same, or another run"
         )
     _held(layout, model.freeze, [])
+
+
+def check_unused(model: ModelConfig, train: TrainConfig) -> None:
+    """ConfigError where a key of a start would say nothing, whatever the data are."""
+    if problem := _unused(model, train):
+        raise ConfigError(problem)
 
 
 def _unused(model: ModelConfig, train: TrainConfig) -> str | None:

@@ -147,6 +147,8 @@ def test_a_pretrained_networks_folder_becomes_a_link_and_takes_its_preset_along(
     assert linked(["model.backbone=null"]) == (["model.backbone=null"], [])
     with pytest.raises(ConfigError, match=r"no folder is said; say model\.backbone=hf:FOLDER"):
         linked(["model.backbone=hf:"])
+    with pytest.raises(ConfigError, match=r"^model\.backbone = hf:/nonesuch/vit: the folder is not there; make the link"):
+        linked(["model.backbone=hf:/nonesuch/vit"])
     with pytest.raises(ConfigError, match="timm:resnet18: timm needs torchvision beside it, and is not read here"):
         linked(["model.backbone=timm:resnet18"])
 

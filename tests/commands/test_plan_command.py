@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pipeline import cli
+from pipeline.commands.compose import apply, change
 from pipeline.commands.plan import stale_stages
 from pipeline.config import read_values, with_key
 
@@ -91,8 +92,14 @@ def test_a_clone_without_anything_has_a_plan(project: Path, dry_run: Callable[..
     assert not Path("params.yaml").exists()
 
 
-def test_a_configuration_that_the_data_refuses_is_said(trained: Path, dry_run: Callable[..., str]) -> None:
-    assert "training:              would be refused: model.loss = 'sigmoid'" in dry_run("model.loss=sigmoid")
+def test_a_configuration_that_the_data_refuses_is_refused(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--dry-run", "model.loss=sigmoid"]) == 2
+    assert "model.loss = 'sigmoid': the data has one of" in capsys.readouterr().err
+
+
+def test_one_that_is_there_already_is_said(trained: Path, dry_run: Callable[..., str]) -> None:
+    apply(change(["model.loss=sigmoid"]), force=False)
+    assert "training:              would be refused: model.loss = 'sigmoid'" in dry_run()
 
 
 def test_a_batch_larger_than_the_data_is_said_with_what_is_taken(trained: Path, dry_run: Callable[..., str]) -> None:

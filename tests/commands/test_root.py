@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipeline import cli
 from pipeline.commands.root import find_root, path_from_root, run_said, said_from_root, seen_from
+from pipeline.errors import ConfigError
 
 Command = Callable[..., str]
 
@@ -144,7 +145,11 @@ def test_a_run_to_start_from_by_its_folder_its_name_or_its_beginning(
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("nonesuch", "model.init_from = nonesuch: is no run of this project; `regatta runs` shows them"),
+        (
+            "nonesuch",
+            "model.init_from = nonesuch: is no run of this project; `regatta runs` shows them; none is finished, leave",
+        ),
+        ("runs/nothere", "model.init_from = runs/nothere: is no run of this project; `regatta runs` shows them; none is"),
         ("artifacts/train", "by `cp -r artifacts/train runs/NAME`"),
         ("/elsewhere/runs/20261126-101500-3fa4c0de", "no run of this project, which are in runs/"),
     ],
@@ -154,5 +159,18 @@ def test_what_is_no_run_to_start_from_is_refused_before_it_is_kept(
 ) -> None:
     before = (project / "conf" / "overrides.yaml").read_text()
     assert cli.main(["run", f"model.init_from={word}"]) == 2
-    assert told in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert told in said
+    assert "'~" not in said, "nothing is kept that could be forgotten"
     assert (project / "conf" / "overrides.yaml").read_text() == before
+
+
+def test_a_run_that_is_none_is_answered_with_those_that_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REGATTA_RUNS", raising=False)
+    for folder in (Path("runs/20261126-101500-3fa4c0de"), Path("runs/20261127-101500-3fa4c0de")):
+        folder.mkdir(parents=True)
+        for name in ("run.json", "best.safetensors"):
+            (folder / name).write_text('{"state": "finished"}')
+    with pytest.raises(ConfigError, match=r"; choose one, such as 20261127-101500-3fa4c0de, 20261126-\S+, or leave it out$"):
+        said_from_root(["model.init_from=runs/nothere"], tmp_path)
