@@ -2,7 +2,7 @@
 
 Rows: accuracy_digits, the default configuration on 5 splits x 3 seeds, beside scikit-learn's MLPClassifier with the same
 hidden layers; accuracy_fashion, `preset=fashion` on Fashion-MNIST's own test split with 3 seeds, one after the other, with the
-seconds of training; accuracy_cifar, `preset=images` on CIFAR-10's likewise (25 quiet minutes);
+seconds of training; accuracy_cifar, `preset=images` on CIFAR-10's likewise (45 quiet minutes);
 accuracy_adult, data=table on Adult's own test split with 3 seeds, beside boosted trees on the same rows;
 accuracy_penguins and, with a number to predict, accuracy_diabetes and accuracy_friedman (made for it), over 5 folds x 5 seeds,
 beside linear methods and boosted trees on the same folds, with intervals that allow for the overlap of the folds;
