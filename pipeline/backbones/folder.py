@@ -18,7 +18,7 @@ from typing import Any
 
 from pipeline.artifacts import copy_whole, digest, file_digest, make_dir
 from pipeline.errors import ConfigError, StorageError
-from pipeline.kinds.pretrained import Recipe, kind_of_layout, pretrained_of
+from pipeline.kinds.pretrained import Recipe, kind_of_layout, part_of, pretrained_of
 
 KEY = "model.backbone"
 LAYOUT = "hf"
@@ -63,9 +63,7 @@ def opened(path: Path, kind: str) -> Backbone:
     """The network in a folder, for samples of a kind; ConfigError names what of it can't be used, and what to do."""
     config = _json(there(path), CONFIG)
     layout = _layout(path, config, kind)
-    part = pretrained_of(kind)
-    assert part is not None, "a kind without layouts has been refused"
-    weights = _weights(path)
+    part, weights = part_of(kind), _weights(path)
     try:
         recipe = part.recipe(config, {name: _said_of(path, name) for name in part.FILES})
         width = _width(config)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.backbones.folder import Backbone, check_installed, opened, refused
-from pipeline.kinds.pretrained import Pretrained, pretrained_of
+from pipeline.kinds.pretrained import part_of
 from pipeline.kinds.ragged import Ragged, Rows
 from pipeline.wording import first_of
 
@@ -33,9 +33,7 @@ class Extractor(nn.Module):
 
     def __init__(self, backbone: Backbone, shape: tuple[int, ...], device: torch.device | str) -> None:
         super().__init__()
-        part = pretrained_of(backbone.kind)
-        assert part is not None
-        self.part: Pretrained = part
+        self.part = part = part_of(backbone.kind)
         self.backbone, self.device = backbone, torch.device(device)
         self.how = part.LAYOUTS[backbone.layout]
         try:
@@ -107,9 +105,7 @@ def built(config: Mapping[str, Any], kind: str) -> nn.Module:
 
 def _without_pooler(module: Any, kind: str) -> nn.Module:
     """Without the layer that many networks have beside their answers, and of which features are not taken."""
-    part = pretrained_of(kind)
-    assert part is not None
-    if part.LAYOUTS[module.config.model_type] != "pooled" and getattr(module, "pooler", None) is not None:
+    if part_of(kind).LAYOUTS[module.config.model_type] != "pooled" and getattr(module, "pooler", None) is not None:
         module.pooler = None
     found: nn.Module = module
     return found
@@ -156,11 +152,8 @@ def _heads(path: Path, module: Any) -> set[str]:
         with safe_open(file, framework="pt") as content:
             names |= set(content.keys())
     prefix = f"{module.base_model_prefix}."
-    return {name for name in names if not name.startswith(prefix)} if any(map(prefix.__eq__, _firsts(names))) else set()
-
-
-def _firsts(names: set[str]) -> set[str]:
-    return {f"{name.partition('.')[0]}." for name in names}
+    own = {name for name in names if name.startswith(prefix)}
+    return names - own if own else set()
 
 
 def _shape(shape: Any) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.backbones.folder import CONFIG, Backbone, library, opened, refused
 from pipeline.kinds.inputs import Cast, Taken
-from pipeline.kinds.pretrained import TunedInputs, pretrained_of
+from pipeline.kinds.pretrained import TunedInputs, part_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,8 +25,7 @@ OF_HEAD = ("widths", "activation", "norm", "dropout")
 
 def tuned(path: Path, kind: str, fit: Mapping[str, Any], shape: Sequence[int]) -> Backbone:
     """The network in a folder; ConfigError where it can't be trained on rows of this shape."""
-    backbone, part = opened(path, kind), pretrained_of(kind)
-    assert part is not None
+    backbone, part = opened(path, kind), part_of(kind)
     if not hasattr(part, "input_shape"):
         raise refused(path, f"the layers of a network for data of kind {kind} are not trained here; say model.freeze=all")
     if why := part.misfit(backbone.recipe, dict(fit), shape):
@@ -36,7 +35,7 @@ def tuned(path: Path, kind: str, fit: Mapping[str, Any], shape: Sequence[int]) -
 
 def planned(backbone: Backbone, shape: Sequence[int]) -> dict[str, Any]:
     """All that building it needs, as JSON: no folder, on no machine."""
-    part = cast(TunedInputs, pretrained_of(backbone.kind))
+    part = cast(TunedInputs, part_of(backbone.kind))
     config = json.loads((backbone.path / CONFIG).read_bytes())
     return {
         "kind": backbone.kind,
@@ -57,9 +56,7 @@ def taken_of(plan: Mapping[str, Any]) -> Taken:
 
 def cast_of(plan: Mapping[str, Any], shape: Sequence[int], device: Any) -> Cast:
     """Rows as stored to its inputs."""
-    part = pretrained_of(plan["kind"])
-    assert part is not None
-    given = part.to_published(plan["recipe"], shape, device)
+    given = part_of(plan["kind"]).to_published(plan["recipe"], shape, device)
 
     def inputs(rows: Any) -> Tensor:
         (found,) = given(rows).values()
@@ -82,8 +79,7 @@ def network(shape: Sequence[int], num_outputs: int, *, plan: Mapping[str, Any], 
             self.head = own
 
         def forward(self, x: Tensor) -> Tensor:
-            part = pretrained_of(plan["kind"])
-            assert part is not None
+            part = part_of(plan["kind"])
             found = part.pooled(part.LAYOUTS[plan["layout"]], self.backbone(x), {})
             logits: Tensor = self.head(found)
             return logits
@@ -95,13 +91,11 @@ def _head(width: int, num_outputs: int, keys: Mapping[str, Any]) -> nn.Module:
     """Dense layers with normalisation, activation and dropout, as the built-in networks have them, and the outputs."""
     from torch import nn
 
-    activations = {
-        "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "selu": nn.SELU, "gelu": nn.GELU, "silu": nn.SiLU,
-        "mish": nn.Mish, "softplus": nn.Softplus, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid,
-    }  # fmt: skip
+    from pipeline.networks.activations import ACTIVATIONS
+
     layers: list[nn.Module] = []
     sizes = [width, *keys["widths"]]
     for a, b in pairwise(sizes):
         norm = [nn.LayerNorm(b)] if keys["norm"] == "layer" else []
-        layers += [nn.Linear(a, b), *norm, activations[keys["activation"]](), nn.Dropout(keys["dropout"])]
+        layers += [nn.Linear(a, b), *norm, ACTIVATIONS[keys["activation"]](), nn.Dropout(keys["dropout"])]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], num_outputs))

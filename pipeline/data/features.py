@@ -27,7 +27,7 @@ from pipeline.data.intact import digests
 from pipeline.data.views import RECORD, Views, open_views
 from pipeline.errors import ConfigError
 from pipeline.kinds.kind import FEATURES
-from pipeline.kinds.pretrained import pretrained_of
+from pipeline.kinds.pretrained import part_of
 from pipeline.progress import Display
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.model import ModelConfig
@@ -78,9 +78,8 @@ def made_by(model: ModelConfig, data: Manifest, device: str) -> Made | None:
     """
     if not model.makes_features:
         return None
-    backbone, part = opened(Path(model.backbone_path), data.kind), pretrained_of(data.kind)
-    assert part is not None
-    if why := part.misfit(backbone.recipe, data.fit, data.shape):
+    backbone = opened(Path(model.backbone_path), data.kind)
+    if why := part_of(data.kind).misfit(backbone.recipe, data.fit, data.shape):
         raise refused(backbone.path, why)
     return Made(backbone, data, device)
 

@@ -54,6 +54,13 @@ def pretrained_of(kind: str) -> Pretrained | None:
     return cast(Pretrained, import_module(f"pipeline.kinds.{kind}.pretrained"))
 
 
+def part_of(kind: str) -> Pretrained:
+    """That of a kind of which it is known that published networks take its samples."""
+    part = pretrained_of(kind)
+    assert part is not None, f"a backbone for {kind} has been refused"
+    return part
+
+
 def kind_of_layout(layout: str) -> str | None:
     """Of which kind the samples are that a layout takes; None where it is not known here."""
     parts = {kind: pretrained_of(kind) for kind in BUILT_IN}

@@ -31,7 +31,7 @@ from pipeline.schema.train import Precision, TrainConfig
 from pipeline.train.device import device_type
 from pipeline.train.groups import Factors, check_factors
 from pipeline.train.monitors import refused, tells_apart
-from pipeline.train.transfer import Start, check_unused, start_of
+from pipeline.train.transfer import Start, start_of, unused
 
 if TYPE_CHECKING:
     from pipeline.model.balance import Balance  # which imports torch
@@ -198,12 +198,8 @@ def _batch_size(train: TrainConfig, data: Manifest, num_train: int) -> int:
 
 def check_alone(model: ModelConfig, train: TrainConfig) -> None:
     """ConfigError with all keys that do not suit each other, whatever the data are."""
-    problems = [*_misfits(model, train)]
-    try:
-        check_unused(model, train)
-    except ConfigError as error:
-        problems.append(str(error))
-    if problems:
+    problem = unused(model, train)
+    if problems := [*_misfits(model, train), *([problem] if problem else [])]:
         raise ConfigError("\n".join(problems))
 
 

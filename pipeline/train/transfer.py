@@ -105,7 +105,6 @@ def start_of(
     inputs, outputs: what the network takes and how many logits it has. backbone, plan: a pretrained network whose layers are
     trained.
     """
-    check_unused(model, train)
     if backbone is not None:
         layout_of = spec_of({**model.model_dump(), "plan": plan}, inputs, outputs).layout()
         return _of_backbone(backbone, layout_of, model.freeze, train.transferred_rate)
@@ -162,14 +161,8 @@ def check_names(model: ModelConfig, kind: str) -> None:
     _held(layout, model.freeze, [])
 
 
-def check_unused(model: ModelConfig, train: TrainConfig) -> None:
-    """ConfigError where a key of a start would say nothing, whatever the data are."""
-    if problem := _unused(model, train):
-        raise ConfigError(problem)
-
-
-def _unused(model: ModelConfig, train: TrainConfig) -> str | None:
-    """Why a key would say nothing."""
+def unused(model: ModelConfig, train: TrainConfig) -> str | None:
+    """Why a key of a start would say nothing, whatever the data are."""
     if train.transferred_rate != 1.0 and model.init_from is None and not model.is_tuned:
         return f"train.transferred_rate = {train.transferred_rate}: nothing is taken over; say {KEY}=RUN, or 1 here"
     if train.unfreeze_epoch is not None and model.freeze == ALL:
