@@ -12,6 +12,9 @@ from torch import Tensor
 from pipeline.model.objective import HUBER, OF_NUMBERS, SOFTMAX
 from pipeline.model.stacked.layers import by_network
 
+WIDE = 16
+"""Numbers of float32 in the widest vector of a CPU."""
+
 
 def sample_losses(loss: str, logits: Tensor, labels: Tensor, smoothing: Tensor | None = None) -> Tensor:
     """Cross-entropy (K, B) in nats of logits (K, B, outputs); of numbers, the mean over them of an error's square.
@@ -115,6 +118,15 @@ def sample_measures(loss: str, logits: Tensor, labels: Tensor, unit: float = 1.0
 def probabilities(loss: str, task: str, logits: Tensor) -> Tensor:
     """Probabilities (..., classes) of logits (..., outputs); one logit becomes two columns."""
     if loss == SOFTMAX:
-        return logits.softmax(-1)
+        return _softmax(logits)
     p = logits.sigmoid()
     return torch.cat([1 - p, p], dim=-1) if task == "single" else p
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """Of few classes as of WIDE ones, the spare ones impossible: torch takes five times as long for rows that fill no vector
+    (130 us for 1024 rows of 10 on a CPU, 24 us so), a tenth of what a small network takes for all else."""
+    num = logits.shape[-1]
+    if num >= WIDE:
+        return logits.softmax(-1)
+    return F.pad(logits, (0, WIDE - num), value=-math.inf).softmax(-1)[..., :num].contiguous()

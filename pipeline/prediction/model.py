@@ -176,7 +176,7 @@ class Model:
         own = self.answers
         found = own.names(probabilities)
         several = self.predictor.task == "multi"
-        names = [JOINT.join(name or ()) for name in found] if several else [cast(str, name or "") for name in found]
+        names = [JOINT.join(name or ()) for name in found] if several else cast("list[str]", [name or "" for name in found])
         if calibrated and own.fitted is not None:
             return names, at_temperature(probabilities, self.predictor.task, own.fitted)[0]
         return names, own.probabilities(probabilities)

@@ -37,6 +37,18 @@ def test_one_logit_is_softmax_over_two_with_zero():
     assert torch.equal(sample_measures("sigmoid", z, TWO), sample_measures("softmax", both, TWO))
 
 
+@pytest.mark.parametrize("classes", [2, 10, 16, 100])
+def test_probabilities_are_torchs_softmax_and_those_of_a_row_alone(classes):
+    logits = 30 * torch.randn(33, classes, generator=GENERATOR)
+    found = probabilities("softmax", "single", logits)
+    torch.testing.assert_close(found, logits.softmax(-1))
+    assert found.is_contiguous()
+    for first, last in [(0, 1), (5, 12), (1, 33)]:
+        assert torch.equal(probabilities("softmax", "single", logits[first:last]), found[first:last])
+    logits[3, 1] = float("nan")
+    assert probabilities("softmax", "single", logits).isnan().any(1).nonzero().tolist() == [[3]]
+
+
 @pytest.mark.parametrize("smoothing", [None, torch.tensor([[0.0], [0.2]])])
 @pytest.mark.parametrize(
     ("loss", "logits", "labels"),
