@@ -29,6 +29,8 @@ bench: venv-dev run  ## what needs no data but the embedded digits (benchmarks/R
 	.venv/bin/python -m benchmarks.startup
 	.venv/bin/python -m benchmarks.train_step --dataset artifacts/prepare --row digits
 	.venv/bin/python -m benchmarks.augment_images
+	.venv/bin/python -m benchmarks.predict_arrays artifacts/train artifacts/prepare
+	.venv/bin/python -m benchmarks.predict_files start artifacts/train
 	.venv/bin/python -m benchmarks.serve digit artifacts/train
 	.venv/bin/python -m benchmarks.accuracy digits
 	.venv/bin/python -m benchmarks.accuracy diabetes

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from benchmarks.harness import ratio, seconds_in_turn, write_row
-from benchmarks.step_peers import ours
+from benchmarks.step_peers import lane_of, ours
 from benchmarks.train_step import DROPOUT, program_of
 from pipeline.backbones.folder import opened
 from pipeline.backbones.loading import CHUNK, Extractor
@@ -79,8 +79,8 @@ def head(data: Dataset, folder: Path, rounds: int) -> None:
     made = Made(opened(vit(folder / "small", 8, **sizes), "image"), data.manifest, "cpu")
     of = dataset_features(made, data)
     epochs: dict[str, Callable[[], Any]] = {
-        "ours": ours(program_of(WIDTHS, of, 64), DROPOUT, of),
-        "our DNN on as many pixels": ours(program_of(WIDTHS, data, 64), DROPOUT, data),
+        "ours": ours(program_of(WIDTHS, of, 64), lane_of(DROPOUT), of),
+        "our DNN on as many pixels": ours(program_of(WIDTHS, data, 64), lane_of(DROPOUT), data),
     }
     seconds = seconds_in_turn(epochs, rounds, clock=time.process_time)
     speeds = {"samples_per_cpu_s": data.manifest.counts["train"] / statistics.median(seconds["ours"]), "widths": WIDTHS}

@@ -10,7 +10,6 @@ a latency is counted from the time that a request should have gone, so that wait
 from __future__ import annotations
 
 import asyncio
-import io
 import signal
 import subprocess
 import sys
@@ -20,10 +19,9 @@ from contextlib import contextmanager
 
 import aiohttp
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from benchmarks.harness import write_row
+from benchmarks.pictures import digit, photo
 
 RATE, NUM, WARMUP = 50.0, 1500, 100
 
@@ -40,27 +38,7 @@ def main() -> None:
     write_row(f"serve_{what}", own | {"body_bytes": len(content)}, {})
 
 
-def digit() -> tuple[str, bytes]:
-    """The first of the embedded digits."""
-    from sklearn.datasets import load_digits
-
-    return "digit.png", encoded(np.round(load_digits().images[0] * 255 / 16).astype(np.uint8), "PNG")
-
-
-def photo() -> tuple[str, bytes]:
-    """Smooth noise, about as large as a photo of so many pixels is."""
-    noise = np.random.default_rng(0).integers(0, 256, (28, 28, 3), np.uint8)
-    return "photo.jpg", encoded(np.asarray(Image.fromarray(noise).resize((224, 224), Image.Resampling.BICUBIC)), "JPEG")
-
-
 FILES = {"digit": digit, "photo": photo}
-
-
-def encoded(pixels: NDArray[np.uint8], form: str) -> bytes:
-    """A file of an image."""
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, form)
-    return content.getvalue()
 
 
 def times(num: int) -> list[float]:

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.harness import ratio, write_row
 from benchmarks.own_networks import MODELS
-from benchmarks.step_peers import in_turns
+from benchmarks.step_peers import in_turns, lane_of
 from pipeline import extensions
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.kinds.inputs import Taken
@@ -33,7 +33,7 @@ def measured(name: str, data: Dataset, batch: int, rounds: int) -> dict[str, lis
     shape, classes = tuple(data.manifest.shape), len(data.manifest.classes)
     spec = ModuleSpec.of({"name": name, "keys": {}, "compile": False}, Taken(shape), classes)
     program = Program(spec, "softmax", "single", 10**6, batch, 1, "adamw", "constant", 0.0, None)
-    return in_turns(program, 0.0, lambda: MODELS[name](shape, classes), data, rounds, time.process_time)
+    return in_turns(program, lane_of(0.0), lambda: MODELS[name](shape, classes), data, rounds, time.process_time)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from benchmarks.harness import ratio, write_row
-from benchmarks.step_peers import in_turns
+from benchmarks.step_peers import in_turns, lane_of
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.model.stacked.spec import StackedSpec
 from pipeline.train.program import Program, threads_for
@@ -43,7 +43,7 @@ def program_of(widths: list[int], data: Dataset, batch: int) -> Program:
 def measure(row: str, data: Dataset, widths: list[int], batch: int, rounds: int, threads: int) -> None:
     """Epochs in turns; ratios per round."""
     torch.set_num_threads(threads)
-    times = in_turns(program_of(widths, data, batch), DROPOUT, lambda: network(widths), data, rounds)
+    times = in_turns(program_of(widths, data, batch), lane_of(DROPOUT), lambda: network(widths), data, rounds)
     num = data.manifest.counts["train"]
     for name, seconds in times.items():
         print(row, name, f"{num / statistics.median(seconds):,.0f} samples/s")

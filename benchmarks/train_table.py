@@ -21,7 +21,7 @@ import torch.nn.functional as F
 import yaml
 
 from benchmarks.harness import ratio, seconds_in_turn, write_row
-from benchmarks.step_peers import CONF, DECAY, RATE, ours
+from benchmarks.step_peers import CONF, DECAY, RATE, lane_of, ours
 from benchmarks.train_step import network
 from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.kinds.table.inputs import input_shape, to_input
@@ -71,7 +71,7 @@ def main() -> None:
     program = program_of(data, batch)
     torch.set_num_threads(1)
     policy = yaml.safe_load((CONF / "augment/table.yaml").read_text())
-    epochs = {"ours": ours(program, DROPOUT, data, TablePolicy(**policy)), "bare loop": bare_loop(data, batch)}
+    epochs = {"ours": ours(program, lane_of(DROPOUT), data, TablePolicy(**policy)), "bare loop": bare_loop(data, batch)}
     seconds = seconds_in_turn(epochs, options.rounds, clock=time.process_time)
     speed = {"samples_per_cpu_s": data.manifest.counts["train"] / statistics.median(seconds["ours"]), "batch_size": batch}
     peers = {"bare loop": ratio(seconds["ours"], seconds["bare loop"])}

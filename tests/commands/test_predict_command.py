@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -36,6 +38,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def call(*words: str | Path) -> int:
     return cli.main(["predict", *map(str, words)])
+
+
+def test_nothing_is_imported_that_an_answer_does_not_need(model: Path) -> None:
+    heavy = {"pytorch_lightning", "torchmetrics", "transformers", "kornia", "ray", "wandb", "pandas", "sklearn", "scipy"}
+    image = next((model / "photos" / "dog").glob("*.png"))
+    code = f"import sys; from pipeline import cli; cli.main(sys.argv[1:]); sys.exit(str(sorted({heavy} & set(sys.modules))))"
+    command = [sys.executable, "-c", code, "predict", str(model / "train"), str(image)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.stderr.splitlines()[-1] == "[]"
+    assert str(image) in done.stdout
 
 
 @pytest.mark.usefixtures("project")
