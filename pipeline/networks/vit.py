@@ -17,7 +17,7 @@ from torch.nn import functional as F
 HEAD = 32
 """Numbers of a head of attention."""
 PATCHES = 8
-"""So many patches a side, or a little more, where no size is told."""
+"""About so many patches a side where no size is told."""
 BASE = 10_000.0
 """Longest wave, in patches (Vaswani et al. 2017)."""
 
@@ -74,15 +74,17 @@ def vit(
     patch: int | None = None,
     dropout: float = 0.1,
 ) -> nn.Module:
-    """width: numbers of a patch, in heads of 32; depth: layers (128 and 4: 0.8 M parameters); patch: pixels of its side, an
-    eighth of the image's where none is told (of 32 pixels 4, of 224 28)."""
+    """width: numbers of a patch, in heads of 32; depth: layers (128 and 4: 0.8 M parameters); patch: pixels of its side, about
+    an eighth of the image's where none is told (of 28 or 32 pixels 4, of 224 28)."""
     if len(shape) != 3:
         raise ValueError(f"samples of shape {tuple(shape)}: expected are images (channels, height, width)")
-    side = math.gcd(*shape[1:])
-    size = patch or max(1, min(shape[1:]) // PATCHES)
+    side, eighth = math.gcd(*shape[1:]), min(shape[1:]) / PATCHES
+    fitting = [each for each in range(1, side + 1) if side % each == 0]
+    near = [each for each in fitting if eighth / 2 <= each <= 2 * eighth]
+    size = patch or min(near, key=lambda each: abs(each - eighth), default=max(1, round(eighth)))
     if width % HEAD or width < HEAD:
         raise ValueError(f"width = {width}: a multiple of {HEAD}")
-    if any(length % size for length in shape[1:]):
-        fitting = [each for each in range(2, side + 1) if side % each == 0]
-        raise ValueError(f"patch = {size}: images of {shape[1]} x {shape[2]} are cut without a rest by {fitting or 'none'}")
+    if size not in fitting:
+        told = f"images of {shape[1]} x {shape[2]} are cut without a rest by {fitting[1:] or 'none'}"
+        raise ValueError(f"patch = {size}: {told}")
     return Vit(shape, num_outputs, width, depth, size, dropout)

@@ -124,10 +124,13 @@ def test_attention_is_that_of_torchs_own_layer():
 
 def test_vit_cuts_images_without_a_rest():
     made = networks.function("vit")
-    assert made((3, 224, 224), 10).cut.kernel_size == (28, 28)
+    sizes = [made((1, side, side), 10).cut.kernel_size[0] for side in (3, 8, 28, 30, 32, 100, 224)]
+    assert sizes == [1, 1, 4, 3, 4, 10, 28]
     assert made((3, 64, 96), 10, patch=16)(torch.randn(2, 3, 64, 96)).shape == (2, 10)
     with pytest.raises(ValueError, match=r"patch = 6: images of 32 x 32 are cut without a rest by \[2, 4, 8, 16, 32\]"):
         made((3, 32, 32), 10, patch=6)
+    with pytest.raises(ValueError, match=r"patch = 4: images of 31 x 31 are cut without a rest by \[31\]"):
+        made((3, 31, 31), 10)
 
 
 @pytest.mark.parametrize("name", ["textcnn", "transformer"])
