@@ -58,4 +58,5 @@ def residual(shape: tuple[int, ...], num_outputs: int, *, width: int = 40) -> nn
     )  # fmt: skip
 
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"mixed": Mixed, "residual": residual}
+MODELS: dict[str, Callable[..., nn.Module]] = {"own_mixed": Mixed, "own_residual": residual}
+"""None by a name of those that come along (`pipeline.networks`), which would be taken in its place."""

@@ -55,7 +55,7 @@ def main() -> None:
             own = times.pop("ours")
             speeds[f"samples_per_cpu_s_{batch}"] = data.manifest.counts["train"] / statistics.median(own)
             peers |= {f"{peer}, batch {batch}": ratio(own, seconds) for peer, seconds in times.items()}
-        write_row(f"train_module_{name}", speeds, peers, threads=1)
+        write_row(f"train_module_{name.removeprefix('own_')}", speeds, peers, threads=1)
         for peer, found in peers.items():
             print(f"{name}: against {peer}: {found['ratio']:.2f} [{found['min']:.2f}, {found['max']:.2f}]")
 
