@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from pipeline.model.losses import logit_gradients, sample_losses
-from pipeline.model.stacked.layers import ACTIVATIONS, aligned, aligned_empty, product
+from pipeline.model.stacked.layers import ACTIVATIONS, MaxPool, aligned, aligned_empty, product
 from pipeline.model.stacked.spec import StackedSpec
 
 ODD = StackedSpec((7, 11), 7, (), (21, 13), "relu", "none", "auto")
@@ -82,6 +82,17 @@ def test_gradients_are_those_of_autograd(spec, activation, norm):
     found = network.layout.named(out[0].numpy()).values()
     for own, expected in zip(found, reference(spec, network, x, y, masks), strict=True):
         torch.testing.assert_close(torch.from_numpy(own), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("sides", [(8, 8), (5, 7), (1, 6), (3, 1), (1, 1)])
+def test_pooling_in_evaluation_is_that_of_training(sides):
+    x = torch.randn(2, 3, 4, *sides, generator=torch.Generator().manual_seed(0))
+    x[1, 2, 3, 0, 0] = float("nan")
+    evaluated, saved = MaxPool().forward(x, None)
+    trained, _ = MaxPool().forward(x, Given([]))
+    torch.testing.assert_close(evaluated, trained, rtol=0, atol=0, equal_nan=True)
+    assert evaluated.isnan().sum() == 1
+    assert saved is None
 
 
 def test_a_spare_column_stays_zero():
