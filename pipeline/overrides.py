@@ -103,26 +103,27 @@ def added(overrides: Overrides, arguments: Sequence[str], conf: Path = CONF) -> 
     """
     notes: list[str] = []
     problems: list[str] = []
-    before = overrides.files
-    known = groups(conf)
+    before, known, in_force = overrides.files, groups(conf), chosen(overrides, conf)
     # Files first, so that a value said beside its section's file is not forgotten with the values of the file before.
     for argument in sorted(arguments, key=lambda argument: argument.partition("=")[0] not in known):
         try:
-            overrides = _with(overrides, argument, known, conf, notes)
+            overrides = _with(overrides, argument, known, in_force, conf, notes)
         except ConfigError as error:
             problems.append(str(error))
     if problems:
         raise ConfigError("\n".join(problems))
-    chosen = [(group, file) for group, file in overrides.files.items() if before.get(group) != file]
-    return overrides, notes + [note for group, file in chosen for note in _brought(group, file, overrides, conf)]
+    said = [(group, file) for group, file in overrides.files.items() if before.get(group) != file]
+    return overrides, notes + [note for group, file in said for note in _brought(group, file, overrides, conf)]
 
 
-def _with(overrides: Overrides, argument: str, known: Sequence[str], conf: Path, notes: list[str]) -> Overrides:
+def _with(
+    overrides: Overrides, argument: str, known: Sequence[str], in_force: Values, conf: Path, notes: list[str]
+) -> Overrides:
     key, value, forget = parsed(argument)
     if forget:
         return _without(overrides, key, argument)
     if key in known:
-        return _with_file(overrides, key, value, argument, conf, notes)
+        return _with_file(overrides, key, value, argument, in_force, conf, notes)
     return Overrides(overrides.files, with_key(overrides.values, key, value))
 
 
@@ -151,14 +152,17 @@ def parsed(argument: str) -> tuple[str, Any, bool]:
     return override.key_or_group, value, override.type == OverrideType.DEL
 
 
-def _with_file(overrides: Overrides, group: str, file: Any, argument: str, conf: Path, notes: list[str]) -> Overrides:
+def _with_file(
+    overrides: Overrides, group: str, file: Any, argument: str, in_force: Values, conf: Path, notes: list[str]
+) -> Overrides:
+    """in_force: the files of all groups before, whoever chose them."""
     allowed = choices(conf, group)
     for name in file if isinstance(file, list) else [file]:
         if name not in allowed:
             near = nearest(str(name), allowed)
             hint = f"; did you mean {near}?" if near else ""
             raise ConfigError(f"{argument}: there is no {CONF}/{group}/{name}.yaml; allowed: {', '.join(allowed)}{hint}")
-    if overrides.files.get(group, defaults(conf).get(group)) != file and group in overrides.values:
+    if in_force.get(group) != file and group in overrides.values:
         forgotten = " ".join(Overrides(values={group: overrides.values[group]}).words())
         notes.append(f"{argument}: forgot {forgotten}, set for another file of {CONF}/{group}/")
         overrides = Overrides(overrides.files, _dropped(overrides.values, [group]))

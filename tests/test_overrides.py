@@ -113,6 +113,14 @@ def test_the_same_file_again_forgets_nothing(conf: Path) -> None:
     assert added(start, ["model=dnn"], conf) == (Overrides({"model": "dnn"}, start.values), [])
 
 
+def test_what_was_said_over_a_file_that_a_preset_chose_goes_with_it_and_stays_where_that_is_said_itself() -> None:
+    before = added(Overrides(), ["preset=backbone", "model.backbone=hf", "model.backbone_path=data/vit"])[0]
+    found, notes = added(before, ["preset=none", "model=dnn"])
+    assert found.values == {}
+    assert "model=dnn: forgot model.backbone=hf model.backbone_path=data/vit" in notes[0]
+    assert added(before, ["model=backbone"])[0].values == before.values
+
+
 def test_overrides_can_be_forgotten_one_by_one(conf: Path) -> None:
     start = add(conf, "model=cnn", "model.dropout=0.5", "model.widths=[1]", "train.epochs=1")
     assert add(conf, "~model.dropout", to=start).values == {"model": {"widths": [1]}, "train": {"epochs": 1}}
