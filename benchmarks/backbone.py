@@ -60,7 +60,7 @@ def features(data: Dataset, folder: Path, rounds: int) -> None:
     inputs = torch.from_numpy(images).float().div_(127.5).sub_(1)
 
     def all_features() -> None:
-        write_features(stored, network, folder / f"{next(num)}.npy", "images")
+        write_features(stored, network, folder / f"{next(num)}.npy", lambda _: None)
 
     @torch.no_grad()
     def bare() -> None:

@@ -19,7 +19,7 @@ from pipeline import closure
 from pipeline.errors import ConfigError, RegattaError
 
 FILE = "extensions.py"
-MODELS, CALLBACKS, KINDS = "MODELS", "CALLBACKS", "KINDS"
+MODELS, BACKBONES, CALLBACKS, KINDS = "MODELS", "BACKBONES", "CALLBACKS", "KINDS"
 BESIDE = "code"
 """The folder beside a trained network's weights that holds the file it was trained with, and what that imports."""
 _unpacked: list[Path] = []
@@ -104,7 +104,7 @@ def copy_to(place: Path) -> dict[str, str]:
 
 
 def registered(kind: str) -> Mapping[str, Callable[..., Any]]:
-    """The functions of a kind (MODELS, CALLBACKS) by name; ConfigError where the file can't be read as that."""
+    """The functions of a kind (MODELS, BACKBONES, CALLBACKS) by name; ConfigError where the file can't be read as that."""
     found = getattr(_loaded(folder()), kind, {})
     if not isinstance(found, Mapping) or not all(callable(each) for each in found.values()):
         raise ConfigError(

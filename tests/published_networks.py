@@ -57,6 +57,23 @@ def bert(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+def of_texts(layout: str, folder: Path, seed: int = 0) -> Path:
+    """Of another layout for texts, with the same tokenizer."""
+    if layout == "bert":
+        return bert(folder, seed)
+    import transformers
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    own = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32} if layout == "distilbert" else sizes
+    own |= {"embedding_size": 8} if layout == "electra" else {}
+    name = {"distilbert": "DistilBert", "roberta": "Roberta", "electra": "Electra"}[layout]
+    config = getattr(transformers, f"{name}Config")(vocab_size=len(WORDS), max_position_embeddings=18, pad_token_id=0, **own)
+    saved(getattr(transformers, f"{name}Model"), config, folder, seed, {})
+    (folder / "preprocessor_config.json").unlink()
+    tokenizer().save(str(folder / "tokenizer.json"))
+    return folder
+
+
 def tokenizer() -> Any:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 

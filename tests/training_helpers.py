@@ -83,7 +83,7 @@ def program(**changes) -> Program:
     shape, num_outputs = ({**spec, **own}[name] for name in ("input_shape", "num_outputs"))
     of_module = {"name": module, "keys": keys, "compile": False}
     network = ModuleSpec.of(of_module, Taken(shape), num_outputs) if module else StackedSpec(**{**spec, **own}, init="auto")
-    return Program(spec=network, **rest)
+    return Program(spec=network, own_network=module is not None, **rest)
 
 
 def lane(seed: int = 0, **changes) -> Lane:

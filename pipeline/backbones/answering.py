@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.backbones.folder import FOLDER, KEY, LAYOUT, opened
+from pipeline.backbones.folder import FOLDER, KEY, LAYOUT, WEIGHTS
 from pipeline.backbones.loading import Extractor
+from pipeline.backbones.named import fitted, opened
 from pipeline.errors import ConfigError, StorageError
 from pipeline.kinds.inputs import inputs_of
 from pipeline.kinds.kind import FEATURES
@@ -30,17 +31,19 @@ class Featured(nn.Module):
         return found
 
 
-def featured(model: Path, described: Mapping[str, Any], kind: str, shape: Sequence[int], device: str) -> Featured:
-    """The cast of a model in a folder, whose model.json describes the network.
+def featured(model: Path, layout: str, described: Mapping[str, Any], data: Mapping[str, Any], device: str) -> Featured:
+    """The cast of a model in a folder, whose model.json describes the network and the data's rows.
 
-    ConfigError where that can't be used, StorageError where it is another one, or neither beside the model nor in its folder.
+    ConfigError where that can't be used, StorageError where it is another one, or neither beside the model nor where it was.
     """
-    beside = model / FOLDER
-    path = beside if beside.is_dir() else Path(described["path"])
+    beside, shape = model / FOLDER, tuple(data["shape"])
+    path = Path(described["path"])
+    if beside.is_dir():
+        path = beside if layout == LAYOUT else beside / WEIGHTS
     try:
-        backbone = opened(path, kind)
+        backbone = fitted(opened(layout, path, data["kind"]), data["fit"], shape, data["lengths"])
     except ConfigError as error:
-        if path.is_dir():
+        if path.exists():
             raise
         raise StorageError(
             f"{model}/model.json: its features are made by {described['layout']} in {path}, which is not there; make the link "
@@ -49,6 +52,6 @@ def featured(model: Path, described: Mapping[str, Any], kind: str, shape: Sequen
     if backbone.digest != described["digest"]:
         raise StorageError(
             f"{path}: another network than the one that {model}/model.json was trained with ({backbone.digest[:8]}, that was "
-            f"{described['digest'][:8]}); take its files back, or say `regatta run {KEY}={LAYOUT}:{path}`"
+            f"{described['digest'][:8]}); take its files back, or say `regatta run {KEY}={layout}:{path}`"
         )
-    return Featured(Extractor(backbone, tuple(shape), device), described["fit"], device)
+    return Featured(Extractor(backbone, shape, device), described["fit"], device)

@@ -1,4 +1,4 @@
-"""A pretrained network's folder in the layout of Hugging Face: config.json, safetensors, and how inputs are made.
+"""A published network's folder in the layout of Hugging Face: config.json, safetensors, and how inputs are made.
 
 Looked at before anything is loaded: nothing in it may be executed, and what it lacks is named. Imports neither torch nor
 transformers.
@@ -23,6 +23,8 @@ from pipeline.kinds.pretrained import Recipe, kind_of_layout, part_of, pretraine
 KEY = "model.backbone"
 LAYOUT = "hf"
 CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
+SOURCE = "source.json"
+"""Where it was fetched from, and what it was then (`hub`)."""
 FOLDER = "backbone"
 """Beside a model.json, where its files went along."""
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".h5", ".msgpack", ".npz", ".npy")
@@ -36,24 +38,44 @@ INSTALL = "`pip install 'regatta[backbones]'`, in a clone `pip install -e '.[bac
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network whose folder was found fit to be loaded."""
+    """A network whose folder, or of one's own whose file, was found fit to be loaded."""
 
     path: Path
+    """Its folder, or of one's own the file of its weights."""
     kind: str
     """Of the samples that it takes."""
     layout: str
-    """Its `model_type`."""
+    """Its `model_type`, or of one's own its name."""
     recipe: Recipe
     width: int
-    """Features that it makes of a row."""
+    """Features that it makes of a row; of one's own 0 until it is tried (`named.fitted`)."""
     weights: tuple[str, ...]
     files: Mapping[str, str]
     """SHA-256 of each file that is read, by name."""
+    code: str | None = None
+    """Of one's own the digest of `extensions.py`; None: it is a published one."""
+    input: tuple[int, ...] = ()
+    """Of one's own, the shape of a row as it takes it; likewise."""
+
+    @property
+    def is_own(self) -> bool:
+        return self.code is not None
 
     @property
     def digest(self) -> str:
-        """Of its files' contents: where the folder lies and what else lies in it is no part of it."""
+        """Of its files' contents, and of one's own code: where they lie and what else lies there is no part of it."""
+        if self.code is not None:
+            return digest({"layout": "own", "name": self.layout, "code": self.code, "files": dict(self.files)})
         return digest({"layout": LAYOUT, "files": dict(self.files)})
+
+    @property
+    def libraries(self) -> list[str]:
+        """Versions of what builds it, beside torch; ConfigError where that is not there."""
+        return [] if self.is_own else [library()]
+
+    def file(self, name: str) -> Path:
+        """Where one of its files lies."""
+        return self.path if self.is_own else self.path / name
 
     def __str__(self) -> str:
         return f"{self.layout} in {self.path}"
@@ -61,28 +83,41 @@ class Backbone:
 
 def opened(path: Path, kind: str) -> Backbone:
     """The network in a folder, for samples of a kind; ConfigError names what of it can't be used, and what to do."""
-    config = _json(there(path), CONFIG)
-    layout = _layout(path, config, kind)
-    part, weights = part_of(kind), _weights(path)
+    layout, recipe, width = check_described(path, kind)
+    weights = _weights(path)
+    names = [CONFIG, *part_of(kind).FILES, *weights, *([INDEX] if weights != (WEIGHTS,) else [])]
+    files = {name: digest_of(path / name) for name in names}
+    _check_source(path, files)
+    return Backbone(path, kind, layout, recipe, width, weights, files)
+
+
+def check_described(path: Path, kind: str) -> tuple[str, Recipe, int]:
+    """Layout, recipe and width, by all that lies beside the weights; ConfigError names what can't be used."""
+    config = json_of(there(path), CONFIG)
+    layout, part = _layout(path, config, kind), part_of(kind)
     try:
-        recipe = part.recipe(config, {name: _said_of(path, name) for name in part.FILES})
-        width = _width(config)
+        return layout, part.recipe(config, {name: _said_of(path, name) for name in part.FILES}), _width(config)
     except ValueError as error:
         raise refused(path, str(error)) from None
-    names = [CONFIG, *part.FILES, *weights, *([INDEX] if weights != (WEIGHTS,) else [])]
-    return Backbone(path, kind, layout, recipe, width, weights, {name: _digest_of(path / name) for name in names})
+
+
+def _check_source(path: Path, files: Mapping[str, str]) -> None:
+    """ConfigError where a file is no longer what was fetched."""
+    known = json_of(path, SOURCE).get("files", {}) if (path / SOURCE).exists() else {}
+    if other := [name for name, found in files.items() if known.get(name, found) != found]:
+        raise refused(path, f"{other[0]} is no longer what {SOURCE} says was fetched; fetch it anew, or take {SOURCE} away")
 
 
 def copy_backbone(backbone: Backbone, place: Path) -> None:
     """Its files elsewhere, byte for byte; StorageError where one is no longer what was trained with."""
     make_dir(place)
     for name, expected in backbone.files.items():
-        if copy_whole(backbone.path / name, place / name) != expected:
-            raise StorageError(f"{backbone.path / name}: has changed while it was trained with; say the same command again")
+        if copy_whole(backbone.file(name), place / name) != expected:
+            raise StorageError(f"{backbone.file(name)}: has changed while it was trained with; say the same command again")
 
 
-def refused(path: Path, why: str) -> ConfigError:
-    return ConfigError(f"{KEY} = {LAYOUT}:{path}: {why}")
+def refused(path: Path, why: str, layout: str = LAYOUT) -> ConfigError:
+    return ConfigError(f"{KEY} = {layout}:{path}: {why}")
 
 
 def library() -> str:
@@ -125,16 +160,19 @@ def _layout(path: Path, config: Mapping[str, Any], kind: str) -> str:
 
 def _weights(path: Path) -> tuple[str, ...]:
     """The names of the files of its weights, each of which has a whole header and the length that this says."""
-    if (path / INDEX).exists() and not (path / WEIGHTS).exists():  # the order in which transformers looks
-        shards = _json(path, INDEX).get("weight_map")
-        if not isinstance(shards, dict) or not shards or not all(_is_name(name) for name in shards.values()):
-            raise refused(path, f"{INDEX} names no files of weights; take the folder from its source again")
-        names = tuple(sorted(set(shards.values())))
-    else:
-        names = (WEIGHTS,)
+    several = (path / INDEX).exists() and not (path / WEIGHTS).exists()  # the order in which transformers looks
+    names = shards_of(path) if several else (WEIGHTS,)
     for name in names:
         _check_whole(path, name)
     return names
+
+
+def shards_of(path: Path) -> tuple[str, ...]:
+    """The files of weights that an index names; ConfigError where it names none, or others."""
+    shards = json_of(path, INDEX).get("weight_map")
+    if not isinstance(shards, dict) or not shards or not all(_is_name(name) for name in shards.values()):
+        raise refused(path, f"{INDEX} names no files of weights; take the folder from its source again")
+    return tuple(sorted(set(shards.values())))
 
 
 def _is_name(name: Any) -> bool:
@@ -151,11 +189,11 @@ def _check_whole(path: Path, name: str) -> None:
                 "safetensors, or have who has it write it so (`model.save_pretrained(FOLDER)` with transformers)",
             )
         raise refused(path, f"no {name}; take the folder from its source again")
-    if why := _torn(path / name):
+    if why := torn(path / name):
         raise refused(path, f"{name}: {why}; take the file from its source again")
 
 
-def _torn(file: Path) -> str | None:
+def torn(file: Path) -> str | None:
     """Why this is no whole safetensors file, by its header; None: it is one."""
     size = file.stat().st_size
     with file.open("rb") as content:
@@ -185,13 +223,13 @@ def _width(config: Mapping[str, Any]) -> int:
 
 
 def _said_of(path: Path, name: str) -> Any:
-    said = _json(path, name)
+    said = json_of(path, name)
     if named := [key for key in OTHERS_CODE if key in said]:
         raise refused(path, f"{name} has {named[0]}, which names code to be run; take the plain file")
     return said
 
 
-def _json(path: Path, name: str) -> dict[str, Any]:
+def json_of(path: Path, name: str) -> dict[str, Any]:
     """A file's content; ConfigError where it is missing or no JSON object."""
     file = path / name
     if not file.is_file():
@@ -205,12 +243,12 @@ def _json(path: Path, name: str) -> dict[str, Any]:
     return found
 
 
-def _digest_of(file: Path) -> str:
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file's content, computed once for each state of it in a process."""
     found = file.stat()
     return _digest_at(file.absolute(), found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 @cache
 def _digest_at(file: Path, size: int, changed: int, number: int) -> str:
-    """Once for each state of a file in a process."""
     return file_digest(file)

@@ -1,22 +1,28 @@
-"""A pretrained network in memory, as transformers builds it from its folder: weights checked, nothing else executed."""
+"""A pretrained network in memory, a published one as transformers builds it: weights checked, nothing of a folder executed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.backbones.folder import Backbone, check_installed, opened, refused
+from pipeline.backbones import own
+from pipeline.backbones.folder import KEY, LAYOUT, Backbone, check_installed, refused
+from pipeline.backbones.named import fed
+from pipeline.errors import ConfigError
 from pipeline.kinds.pretrained import part_of
 from pipeline.kinds.ragged import Ragged, Rows
 from pipeline.wording import first_of
+
+if TYPE_CHECKING:
+    from pipeline.kinds.pretrained import Fed, Recipe
 
 CHUNK = 32
 """Rows that go through a network at once: always the same ones, since sums of other shapes have other last bits."""
@@ -33,9 +39,8 @@ class Extractor(nn.Module):
 
     def __init__(self, backbone: Backbone, shape: tuple[int, ...], device: torch.device | str) -> None:
         super().__init__()
-        self.part = part = part_of(backbone.kind)
+        self.part = part = fed(backbone)
         self.backbone, self.device = backbone, torch.device(device)
-        self.how = part.LAYOUTS[backbone.layout]
         try:
             self.given = part.to_published(backbone.recipe, shape, device)
         except ValueError as error:
@@ -54,11 +59,21 @@ class Extractor(nn.Module):
         return torch.cat(parts)
 
     def _features(self, rows: Rows) -> Tensor:
-        inputs = self.given(rows)
-        found = self.part.pooled(self.how, self.module(**inputs), inputs)
+        found = features(self.part, self.backbone.layout, self.backbone.recipe, self.module, *padded(self.given(rows)))
         if found.shape[1:] != (self.backbone.width,):
             raise refused(self.backbone.path, f"it makes features {tuple(found.shape[1:])}, not {self.backbone.width}")
         return found.float()
+
+
+def padded(inputs: Rows) -> tuple[Tensor, Tensor | None]:
+    """Inputs (B, ...), of ragged rows filled up and how many are each row's."""
+    return inputs.padded() if isinstance(inputs, Ragged) else (inputs, None)
+
+
+def features(part: Fed, layout: str, recipe: Recipe, module: nn.Module, x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Of inputs (B, ...), of ragged rows (B, longest, ...) and how many are each row's: (B, width)."""
+    inputs = part.named(recipe, x, lengths)
+    return part.pooled(layout, module(*inputs.values()), inputs)
 
 
 def _part(rows: Rows, first: int) -> Rows:
@@ -68,6 +83,8 @@ def _part(rows: Rows, first: int) -> Rows:
 
 def loaded(backbone: Backbone) -> nn.Module:
     """The network with its weights in float32; ConfigError where these are not exactly its own, or not finite."""
+    if backbone.is_own:
+        return own.loaded(backbone)
     transformers = _transformers()
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
@@ -79,20 +96,25 @@ def loaded(backbone: Backbone) -> nn.Module:
     except Exception as error:  # of many kinds: a folder's values may be anything
         why = " ".join(str(error).split())[:300]
         raise refused(backbone.path, f"transformers can't build it: {type(error).__name__}: {why}") from error
-    _check_tensors(backbone.path, module, info)
+    _check_published(backbone, module, info)
     return _without_pooler(module, backbone.kind).eval().requires_grad_(False)
 
 
 def own_tensors(backbone: Backbone) -> dict[str, NDArray[np.float32]]:
     """The network's parameters and running statistics by name, those left out that nothing depends on."""
-    return _tensors(backbone.path.absolute(), backbone.kind, backbone.digest)
+    kept, key = _kept(), (backbone.digest, backbone.input)
+    if key not in kept:
+        kept.clear()  # of one network at a time
+        left_out = () if backbone.is_own else UNUSED
+        state = loaded(backbone).state_dict().items()
+        kept[key] = {name: each.numpy() for name, each in state if each.is_floating_point() and not name.startswith(left_out)}
+    return kept[key]
 
 
-@lru_cache(maxsize=1)
-def _tensors(path: Path, kind: str, digest: str) -> dict[str, NDArray[np.float32]]:
-    """Once in a process for one network. digest: of its files as they are now."""
-    state = loaded(opened(path, kind)).state_dict()
-    return {name: each.numpy() for name, each in state.items() if each.is_floating_point() and not name.startswith(UNUSED)}
+@cache
+def _kept() -> dict[Any, dict[str, NDArray[np.float32]]]:
+    """Once in a process, by the digest of files as they are now."""
+    return {}
 
 
 def built(config: Mapping[str, Any], kind: str) -> nn.Module:
@@ -123,24 +145,35 @@ def _transformers() -> Any:
     return transformers
 
 
-def _check_tensors(path: Path, module: Any, info: Mapping[str, Any]) -> None:
-    """ConfigError where a tensor is missing, of another shape or beside those of the network, or not finite."""
-    problems = []
-    other = {name: f"{name} is {_shape(there)}, and config.json makes it {_shape(here)}"
-             for name, there, here in sorted(info["mismatched_keys"], key=str)}  # fmt: skip
-    problems += [first_of([*other.values()], 2)] if other else []
-    if missing := sorted(name for name in info["missing_keys"] if name not in other and not name.startswith(UNUSED)):
-        problems.append(f"it lacks {first_of(missing, 4)}")
-    heads = _heads(path, module)
-    if more := sorted(name for name in info["unexpected_keys"] if name not in heads and not name.startswith(UNUSED)):
-        problems.append(f"it has {first_of(more, 4)} beside")
-    state = module.state_dict().items()
-    if wild := sorted(name for name, each in state if each.is_floating_point() and not torch.isfinite(each).all()):
-        problems.append(f"not finite: {first_of(wild, 4)}")
+def _check_published(backbone: Backbone, module: Any, info: Mapping[str, Any]) -> None:
+    other = {name for name, _, _ in info["mismatched_keys"]}
+    heads, state = _heads(backbone.path, module), module.state_dict().items()
+    check_tensors(
+        f"{KEY} = {LAYOUT}:{backbone.path}",
+        "its config.json",
+        lacking=[name for name in info["missing_keys"] if name not in other and not name.startswith(UNUSED)],
+        beside=[name for name in info["unexpected_keys"] if name not in heads and not name.startswith(UNUSED)],
+        other=info["mismatched_keys"],
+        wild=[name for name, each in state if each.is_floating_point() and not torch.isfinite(each).all()],
+    )
+
+
+def check_tensors(
+    said: str, by: str, *, lacking: Iterable[str], beside: Iterable[str], other: Iterable[Any], wild: Iterable[str]
+) -> None:
+    """ConfigError where a tensor is missing, of another shape or beside those of the network, or not finite.
+
+    by: what says which there are. other: their names, and their shapes there and here.
+    """
+    shapes = [
+        f"{name} is {_shape(there)}, and {by.removeprefix('its ')} makes it {_shape(here)}"
+        for name, there, here in sorted(other, key=str)
+    ]
+    problems = [first_of(shapes, 2)] if shapes else []
+    for words, names in (("it lacks {}", lacking), ("it has {} beside", beside), ("not finite: {}", wild)):
+        problems += [words.format(first_of(sorted(names), 4))] if names else []
     if problems:
-        raise refused(
-            path, f"its weights are not those of its config.json: {'; '.join(problems)}; take it from its source again"
-        )
+        raise ConfigError(f"{said}: its weights are not those of {by}: {'; '.join(problems)}; take it from its source again")
 
 
 def _heads(path: Path, module: Any) -> set[str]:

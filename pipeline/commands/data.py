@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.artifacts import held
-from pipeline.commands.root import BACKBONE_KEY, BACKBONE_LAYOUT, DATA_KEYS, backbone_said, inside, path_said
+from pipeline.commands.root import BACKBONE_KEY, DATA_KEYS, PUBLISHED, backbone_said, inside, path_said
 from pipeline.errors import ConfigError, DataError, StorageError
 from pipeline.prepare.sources.layout import readable_name
 
@@ -96,8 +96,8 @@ def add(name: str) -> None:
 def linked(arguments: Sequence[str]) -> tuple[list[str], list[Link]]:
     """Overrides with every path outside of the project replaced by a link below `data/`, and the links to be made.
 
-    A pretrained network's folder likewise. Paths and `data.files` are quoted for Hydra's grammar, in which {} and blanks mean
-    something else.
+    What a pretrained network lies in likewise. Paths and `data.files` are quoted for Hydra's grammar, in which {} and blanks
+    mean something else.
     """
     words: list[str] = []
     links: list[Link] = []
@@ -105,9 +105,9 @@ def linked(arguments: Sequence[str]) -> tuple[list[str], list[Link]]:
         if pattern := path_said(argument, ["data.files"]):
             words.append(f"{pattern[0]}={_quoted(pattern[1])}")
             continue
-        if (folder := backbone_said(argument)) is not None:
-            check_there(folder)
-            words += [f"{BACKBONE_KEY}={BACKBONE_LAYOUT[:-1]}", _below(f"{BACKBONE_KEY}_path", folder, links)]
+        if backbone := backbone_said(argument):
+            check_there(*backbone)
+            words += [f"{BACKBONE_KEY}={backbone[0]}", _below(f"{BACKBONE_KEY}_path", backbone[1], links)]
             # What the kind of data takes along is for other networks, so that this preset is said beside it.
             words += [] if any(word.startswith("preset=") for word in arguments) else ["preset=backbone"]
             continue
@@ -116,13 +116,15 @@ def linked(arguments: Sequence[str]) -> tuple[list[str], list[Link]]:
     return words, links
 
 
-def check_there(folder: str) -> None:
-    """ConfigError where a pretrained network's folder outside of the project is not there."""
-    from pipeline.backbones.folder import there
+def check_there(layout: str, path: str) -> None:
+    """ConfigError where what a pretrained network lies in is outside of the project and not there."""
+    place = Path(path).expanduser()
+    if inside(place) is None and not is_there(place, f"{BACKBONE_KEY} = {layout}:{path}"):
+        if layout == PUBLISHED:
+            from pipeline.backbones.folder import there
 
-    place = Path(folder).expanduser()
-    if inside(place) is None and not is_there(place, f"{BACKBONE_KEY} = {BACKBONE_LAYOUT}{folder}"):
-        there(place)
+            there(place)
+        raise ConfigError(f"{BACKBONE_KEY} = {layout}:{path}: there is no such file")
 
 
 def _below(key: str, path: str, links: list[Link]) -> str:

@@ -61,7 +61,7 @@ def replay(options: argparse.Namespace) -> int:
     data, views = on.data, on.views
     check_data(run, data, views)
     training = rebuilt(folder, config, data, views)
-    if run["hashes"]["code"] != training_code(data.manifest.kind, extended=training.program.spec.extended):
+    if run["hashes"]["code"] != training_code(data.manifest.kind, extended=training.program.own_network):
         print("replay: the code has changed since this run; its numbers may differ", flush=True)
     number = numbered(options, training.program.epochs, training.steps_per_epoch)
     go_to(training, folder, number - 1)

@@ -183,7 +183,7 @@ def _code_note(run: RunFolder) -> list[str]:
     digests = [(Path(dep["path"]), dep["md5"]) for stage in stages.values() for dep in stage.get("deps", [])]
     other = {path.name for path, then in digests if path.parent == stage_dir(CODE) and then != locked_digest(path.name, kind)}
     model = (read_values(run.path / PARAMS.name) or {}).get("model") or {}
-    extended = is_extended(model.get("arch", ""), model.get("name"))
+    extended = is_extended(model.get("arch", ""), model.get("name"), model.get("backbone"))
     other |= {"train"} if run.read()["hashes"]["code"] != training_code(kind, extended=extended) else set()
     if not other:
         return []

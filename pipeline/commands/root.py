@@ -12,7 +12,7 @@ from pipeline.errors import ConfigError
 
 ROOT = Path()
 DATA_KEYS = ("data.path", "data.train_path", "data.val_path", "data.test_path", "data.synonyms")
-BACKBONE_KEY, BACKBONE_LAYOUT, TIMM = "model.backbone", "hf:", "timm:"
+BACKBONE_KEY, PUBLISHED, TIMM = "model.backbone", "hf", "timm"
 FILE_KEYS = (*DATA_KEYS, "cluster.token_path")
 RUN_SAID = re.compile(r"\+*(model\.init_from|study\.(?:definitions\.[^.=]+\.)?sources\.[^.=]+)=(.*)", re.DOTALL)
 """An override whose value is a run to start from."""
@@ -61,18 +61,22 @@ def path_said(override: str, keys: Sequence[str]) -> tuple[str, str] | None:
     return (match[1], path) if match and path and path != "null" else None
 
 
-def backbone_said(override: str) -> str | None:
-    """The folder of an override such as model.backbone=hf:~/vit-small; None for any other."""
+def backbone_said(override: str) -> tuple[str, str] | None:
+    """The layout, or the name of one's own, and the path of an override such as model.backbone=hf:~/vit-small; None for any
+    other."""
     said = path_said(override, [BACKBONE_KEY])
-    if said and said[1].startswith(TIMM):
+    if said is None or ":" not in said[1]:
+        return None
+    layout, _, path = said[1].partition(":")
+    if layout == TIMM:
         raise ConfigError(
             f"{override}: timm needs torchvision beside it, and is not read here; many of its networks are published in the "
-            f"layout of Hugging Face, too: say {BACKBONE_KEY}={BACKBONE_LAYOUT}FOLDER, or build it in extensions.py"
+            f"layout of Hugging Face, too: say {BACKBONE_KEY}={PUBLISHED}:FOLDER, or build it in extensions.py"
         )
-    folder = said[1].removeprefix(BACKBONE_LAYOUT) if said and said[1].startswith(BACKBONE_LAYOUT) else None
-    if said and folder == "":
-        raise ConfigError(f"{override}: no folder is said; say {BACKBONE_KEY}={BACKBONE_LAYOUT}FOLDER")
-    return folder
+    if not path:
+        what, word = ("folder", "FOLDER") if layout == PUBLISHED else ("file of its weights", "FILE")
+        raise ConfigError(f"{override}: no {what} is said; say {BACKBONE_KEY}={layout}:{word}")
+    return layout, path
 
 
 def data_said(words: Sequence[str]) -> list[str]:
@@ -92,8 +96,8 @@ def _said_from_root(override: str, stood: Path) -> str:
     run = RUN_SAID.fullmatch(override)
     if run and (word := run[2].strip().strip("'\"")) not in ("", "null"):
         return f"{override.partition('=')[0]}={_start_said(run[1], word, stood)}"
-    if (folder := backbone_said(override)) is not None:
-        return f"{BACKBONE_KEY}={BACKBONE_LAYOUT}{path_from_root(folder, stood)}"
+    if backbone := backbone_said(override):
+        return f"{BACKBONE_KEY}={backbone[0]}:{path_from_root(backbone[1], stood)}"
     if (said := path_said(override, FILE_KEYS)) is None:
         return override
     (key, value), path = override.split("=", 1), path_from_root(said[1], stood)

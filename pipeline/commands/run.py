@@ -22,8 +22,7 @@ from pipeline.artifacts import (
     stage_dir,
     write_json,
 )
-from pipeline.backbones.folder import check_installed as check_transformers
-from pipeline.backbones.folder import opened
+from pipeline.backbones.named import check_library, opened
 from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.data import is_there
 from pipeline.commands.fitting import check_network, once_prepared
@@ -94,11 +93,12 @@ def check_data(values: Values, to_come: Mapping[Path, Path] = NO_LINKS) -> None:
 
 def check_backbone(values: Values, to_come: Mapping[Path, Path]) -> None:
     """ConfigError where a pretrained network can't be used as its folder is."""
-    if values["model"].get("backbone") is None:
+    layout = values["model"].get("backbone")
+    if layout is None:
         return
     path = Path(values["model"]["backbone_path"])
-    opened(to_come.get(path, path), kind_named(values))
-    check_transformers()
+    opened(layout, to_come.get(path, path), kind_named(values))
+    check_library(layout)
 
 
 def clear_old_studies(values: Values) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -20,14 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import artifacts
-from pipeline.backbones.folder import KEY, Backbone, library, opened, refused
+from pipeline.backbones.folder import KEY, Backbone
+from pipeline.backbones.named import fitted, opened
 from pipeline.closure import code_digest
 from pipeline.data.dataset import Dataset, Manifest, Stored, open_dataset
 from pipeline.data.intact import digests
 from pipeline.data.views import RECORD, Views, open_views
 from pipeline.errors import ConfigError
 from pipeline.kinds.kind import FEATURES
-from pipeline.kinds.pretrained import part_of
 from pipeline.progress import Display
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.model import ModelConfig
@@ -35,6 +35,8 @@ from pipeline.schema.model import ModelConfig
 if TYPE_CHECKING:
     from pipeline.backbones.loading import Extractor
 
+HEADER = 128
+"""Bytes of numpy's before the values."""
 TRAINED, TESTED = ("train", "val"), ("train", "val", "test")
 """Splits whose features training needs, and a study that reads the test split."""
 
@@ -59,7 +61,7 @@ class Made:
     def digest(self) -> str:
         """Of the dataset, the network, the code and the libraries that make them of it."""
         code = code_digest("pipeline/backbones/loading.py", self.of.kind)
-        libraries = [version("torch"), library()]
+        libraries = [version("torch"), *self.backbone.libraries]
         return artifacts.digest([FEATURES, self.of.digest, self.backbone.digest, code, libraries, self.device])
 
     def path(self, splits: Sequence[str] = TRAINED) -> Path:
@@ -78,10 +80,13 @@ def made_by(model: ModelConfig, data: Manifest, device: str) -> Made | None:
     """
     if not model.makes_features:
         return None
-    backbone = opened(Path(model.backbone_path), data.kind)
-    if why := part_of(data.kind).misfit(backbone.recipe, data.fit, data.shape):
-        raise refused(backbone.path, why)
-    return Made(backbone, data, device)
+    return Made(backbone_of(model, data), data, device)
+
+
+def backbone_of(model: ModelConfig, data: Manifest) -> Backbone:
+    """A configuration's pretrained network for a dataset; ConfigError where it can't be used, or not for these samples."""
+    assert model.backbone is not None, "the schema has refused it"
+    return fitted(opened(model.backbone, Path(model.backbone_path), data.kind), data.fit, data.shape, data.lengths)
 
 
 def check_views(model: ModelConfig, policy: AugmentConfig) -> None:
@@ -137,8 +142,7 @@ def _make(made: Made, dataset: Dataset, path: Path, splits: Sequence[str]) -> No
     if (path / "dataset.json").exists():  # by somebody else just now
         return
     work, network = path.with_name(f"{path.name}.unfinished"), Network(made)
-    for name in splits:
-        write_features(dataset.split(name).stored, network, work / f"{name}.npy", name)
+    write_all({work / f"{name}.npy": dataset.split(name).stored for name in splits}, network)
     fit = _fitted(np.load(work / "train.npy", mmap_mode="r", allow_pickle=False))
     with artifacts.published_dir(path) as folder, artifacts.storage_errors(path):
         for name in splits:
@@ -153,8 +157,7 @@ def _make_views(made: Made, views: Views, augment: Path, place: Path) -> None:
     if (place / RECORD).exists():
         return
     work, network = place.with_name(f"{place.name}.unfinished"), Network(made)
-    for v, rows in enumerate(views.arrays):
-        write_features(rows, network, artifacts.view_path(work, v), f"copy {v + 1} of {len(views.arrays)}")
+    write_all({artifacts.view_path(work, v): rows for v, rows in enumerate(views.arrays)}, network)
     with artifacts.published_dir(place) as folder, artifacts.storage_errors(place):
         for file in sorted(work.iterdir()):
             file.rename(folder / file.name)
@@ -163,8 +166,17 @@ def _make_views(made: Made, views: Views, augment: Path, place: Path) -> None:
     shutil.rmtree(work)
 
 
-def write_features(rows: Stored, network: Network, file: Path, what: str) -> None:
-    """Write the features of all rows, from where an earlier writer was stopped on."""
+def write_all(parts: Mapping[Path, Stored], network: Network) -> None:
+    """Write the features of rows into files, with one display of how far all of it is."""
+    unit = "window" if network.made.of.windows else "sample"
+    done = sum(_done(file.stat().st_size - HEADER, len(rows), network) for file, rows in parts.items() if file.exists())
+    with Display("features", unit, sum(map(len, parts.values())), done) as display:
+        for file, rows in parts.items():
+            write_features(rows, network, file, display.advance)
+
+
+def write_features(rows: Stored, network: Network, file: Path, advance: Callable[[int], None]) -> None:
+    """Write the features of all rows, from where an earlier writer was stopped on. advance: is told how many more are done."""
     import torch
 
     from pipeline.backbones.loading import CHUNK
@@ -172,19 +184,25 @@ def write_features(rows: Stored, network: Network, file: Path, what: str) -> Non
 
     artifacts.make_dir(file.parent)
     width = network.made.backbone.width
-    row_bytes = 4 * width
     with artifacts.storage_errors(file), file.open("a+b") as out:
         first = _begin(out, (len(rows), width))
-        done = (out.tell() - first) // (CHUNK * row_bytes) * CHUNK
-        done = len(rows) if out.tell() - first == len(rows) * row_bytes else done
-        out.truncate(first + done * row_bytes)
-        if done == len(rows):
-            return
+        done = _done(out.tell() - first, len(rows), network)
+        out.truncate(first + done * 4 * width)
         source = Inputs([rows], torch.device("cpu"), resident=False)
-        for at in _shown(range(done, len(rows), CHUNK), len(rows), done, what):
-            made = network.extract(source.take(np.arange(at, min(at + CHUNK, len(rows)))))
+        for at in range(done, len(rows), CHUNK):
+            end = min(at + CHUNK, len(rows))
+            made = network.extract(source.take(np.arange(at, end)))
             out.write(made.numpy(force=True).data)
             out.flush()
+            advance(end - at)
+
+
+def _done(num_bytes: int, num: int, network: Network) -> int:
+    """Rows in so many bytes: whole chunks, or all that there are."""
+    from pipeline.backbones.loading import CHUNK
+
+    row_bytes = 4 * network.made.backbone.width
+    return num if num_bytes == num * row_bytes else max(0, num_bytes) // (CHUNK * row_bytes) * CHUNK
 
 
 def _begin(out: Any, shape: tuple[int, int]) -> int:
@@ -198,13 +216,6 @@ def _begin(out: Any, shape: tuple[int, int]) -> int:
         out.write(header.getvalue())
     out.seek(0, 2)
     return header.tell()
-
-
-def _shown(starts: range, num: int, done: int, what: str) -> Iterator[int]:
-    with Display(f"features of {what}", "row", num, done) as display:
-        for at in starts:
-            yield at
-            display.advance(min(starts.step, num - at))
 
 
 def _fitted(rows: NDArray[np.float32]) -> dict[str, list[float]]:

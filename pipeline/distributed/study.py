@@ -87,7 +87,7 @@ class StudyWorker:
         here, where = version("torch"), os.uname().nodename
         if here != self.torch_version:
             raise ConfigError(f"node {where}: has torch {here}, the study needs {self.torch_version}; install it on every node")
-        if training_code(job.kind, extended=job.program.spec.extended) != job.code:
+        if training_code(job.kind, extended=job.program.own_network) != job.code:
             raise ConfigError(
                 f"node {where}: its code of Regatta is not the study's (installed otherwise there, or edited since the start); "
                 "install the same on every node and start the study again"

@@ -163,10 +163,6 @@ class Spec(Protocol):
         """So many networks can be trained side by side; None: as many as fit."""
 
     @property
-    def extended(self) -> bool:
-        """Whether the user's own code, `extensions.py`, is part of it."""
-
-    @property
     def num_masked(self) -> int:
         """Units of one sample that dropout masks are drawn for."""
 

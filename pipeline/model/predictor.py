@@ -134,7 +134,8 @@ def load_predictor(path: Path, device: str = "cpu") -> Predictor:
     if plan:
         input_form, to_input = taken_of(plan), cast_of(plan, shape, device)
     elif backbone:
-        input_form, to_input = Taken((backbone["width"],)), featured(path, backbone, kind, shape, device)
+        rows = {"kind": kind, "fit": fit, "shape": shape, "lengths": lengths}
+        input_form, to_input = Taken((backbone["width"],)), featured(path, model["backbone"], backbone, rows, device)
     else:
         input_form, to_input = taken(kind, fit, shape, lengths), inputs_of(kind).to_input(fit, shape, device)
     spec = spec_of({**model, "plan": plan}, input_form, described["num_outputs"])
@@ -182,7 +183,8 @@ def check_described(described: Mapping[str, Any], file: Path) -> None:
     with_own = described.get("extensions")  # format 1 knows of none
     if with_own and not extensions.take_trained(with_own, file.parent):
         model, kind = described["model"], described["input"].get("kind", DEFAULT)
-        what = f"model {model['name']!r}" if model["arch"] == MODULE else f"a model of data.kind {kind!r}"
+        backbone = f"a model of backbone {model.get('backbone')!r}" if described.get("backbone") else None
+        what = f"model {model['name']!r}" if model["arch"] == MODULE else backbone or f"a model of data.kind {kind!r}"
         raise StorageError(
             f"{file}: {what} was trained with an {extensions.FILE} ({with_own[:8]}) that lies neither beside it nor in "
             f"{extensions.folder()}; put that one, with what it imports, into {file.parent}/ (a copy is in "

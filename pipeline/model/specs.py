@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.backbones.tuned import NAME, OF_HEAD
+from pipeline.backbones.tuned import NAME, OF_HEAD, building
 from pipeline.kinds.inputs import Taken
 from pipeline.model.module.spec import ModuleSpec
 from pipeline.model.net import Spec
@@ -20,7 +20,7 @@ def spec_of(model: Mapping[str, Any], taken: Taken, num_outputs: int) -> Spec:
     Of a pretrained network whose layers are trained `plan` is among them: all that building it needs.
     """
     if plan := model.get("plan"):
-        keys = {"plan": plan, "head": {key: model[key] for key in OF_HEAD}}
+        keys = {"plan": building(plan), "head": {key: model[key] for key in OF_HEAD}}
         return ModuleSpec.of({**model, "name": NAME, "keys": keys}, taken, num_outputs)
     kind = ModuleSpec if model["arch"] == MODULE else StackedSpec
     return kind.of(model, taken, num_outputs)

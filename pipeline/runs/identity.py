@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline import extensions, keyed
 from pipeline.artifacts import digest
-from pipeline.backbones.folder import library, opened
+from pipeline.backbones.named import opened
 from pipeline.closure import code_digest
 from pipeline.model.precision import precision_taken
 from pipeline.runs.weights import best_digest
@@ -82,7 +82,9 @@ def training_code(kind: str | None, *, extended: bool) -> str:
 def _model_keys(model: ModelConfig, kind: str) -> dict[str, Any]:
     """Of another run's weights what they are, not what that run is called; likewise of a pretrained network."""
     named = model.model_dump(exclude={"backbone_path", "backbone_kept"})  # of one that makes features theirs is enough
-    named |= {"backbone": [opened(Path(model.backbone_path), kind).digest, library()]} if model.is_tuned else {}
+    if model.is_tuned:
+        own = opened(str(model.backbone), Path(model.backbone_path), kind)
+        named["backbone"] = [own.digest, *own.libraries]
     keys = {name: value for name, value in named.items() if NEUTRAL_MODEL.get(name, ...) != value}
     return keys if model.init_from is None else keys | {"init_from": best_digest(model.init_from)}
 

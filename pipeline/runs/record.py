@@ -11,6 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline import artifacts, extensions
 from pipeline.backbones.folder import FOLDER, copy_backbone
 from pipeline.data.dataset import Manifest
@@ -55,6 +58,12 @@ class Told(Protocol):
     def told(self) -> dict[str, Any]: ...
 
 
+class Whole(Protocol):
+    """What makes whole networks of what a state keeps of them."""
+
+    def tensors(self, part: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]: ...
+
+
 class Outline(Protocol):
     """What a record needs of a training program."""
 
@@ -72,6 +81,8 @@ class Outline(Protocol):
     def spec(self) -> Spec: ...
     @property
     def extended(self) -> bool: ...
+    @property
+    def kept(self) -> Whole: ...
     @property
     def start(self) -> Told | None: ...
     @property
@@ -154,7 +165,7 @@ class Record:
         """Write the weights of the best epoch, if there is one, out of the newest state."""
         tensors, progress = self.folder.load_state()
         if progress["best"][0] is not None:
-            weights = self.program.spec.layout().named(tensors["best"][0])
+            weights = self.program.kept.tensors(tensors["best"][0])
             artifacts.save_tensors(self.folder.path / "best.safetensors", weights, {"run": self.folder.read()["hashes"]["run"]})
 
     def _end(self, exit_code: int, **outcome: Any) -> None:

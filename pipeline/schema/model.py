@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from pipeline import networks
+from pipeline import extensions, networks
 from pipeline.errors import ConfigError
 from pipeline.schema.base import Section, nearest
 
@@ -16,7 +16,7 @@ Width = Annotated[int, Field(ge=1, le=65536)]
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "sigmoid"]
 
 
-MODULE, BACKBONE = "module", "backbone"
+MODULE, BACKBONE, PUBLISHED = "module", "backbone", "hf"
 ALL = "all"
 LEFT_OUT = ("size", "nfiles")
 """Keys that DVC's run cache looks past at any depth of a parameter (dvc/stage/cache.py)."""
@@ -53,12 +53,13 @@ class ModelConfig(Section):
     """module: what its function is called with beside the shape of a sample and the number of outputs."""
     compile: bool
     """module: compiled by torch; its bits are then other ones, and its first step takes a minute or more."""
-    backbone: Literal["hf"] | None
-    """backbone: in which layout a pretrained network lies in `backbone_path`, whose features a dense head is trained on."""
+    backbone: Annotated[str, Field(pattern=RUN_NAME)] | None
+    """backbone: hf, a published network in the folder `backbone_path`, or the name of one that `extensions.py` registers in
+    BACKBONES, whose weights are the file `backbone_path`; a dense head is trained on its features."""
     backbone_path: str
-    """A folder below the project, usually the link `data/NAME`."""
+    """A folder, or a file of safetensors, below the project, usually the link `data/NAME`."""
     backbone_kept: Literal["whole", "reference"]
-    """Whether its files go along with the trained head, or are looked for in their folder by who predicts."""
+    """Whether its files go along with the trained head, or are looked for where they were by who predicts."""
     channels: list[Width]
     """cnn: output channels of each convolution block (3x3, then 2x2 max pooling); [] for a dnn."""
     widths: list[Width]
@@ -99,7 +100,7 @@ class ModelConfig(Section):
     @property
     def extended(self) -> bool:
         """Whether the network is of `extensions.py`, which is then part of what its results depend on."""
-        return is_extended(self.arch, self.name)
+        return is_extended(self.arch, self.name, self.backbone)
 
     @model_validator(mode="after")
     def _fits(self) -> ModelConfig:
@@ -122,8 +123,11 @@ class ModelConfig(Section):
 
     def _nothing_held(self) -> Iterator[str]:
         if self.arch == BACKBONE:
-            if self.init_from is not None:
-                yield f"init_from = {self.init_from}: a head over a pretrained network starts from first values; say null"
+            if self.init_from is not None and self.freeze == ALL:
+                yield (
+                    f"init_from = {self.init_from}: a head over features starts from first values; say null, or model.freeze=0 "
+                    "to go on from a run that trained the network's layers"
+                )
         elif self.freeze == ALL:
             yield "freeze = all: is of a pretrained network (model=backbone); say how many blocks"
         elif self.freeze and self.init_from is None:
@@ -134,17 +138,31 @@ class ModelConfig(Section):
 
     def _folder(self) -> Iterator[str]:
         """What does not fit of a pretrained network and its folder."""
-        say = "say model=backbone model.backbone=hf:FOLDER"
+        say = "say model=backbone model.backbone=hf:FOLDER, or NAME:FILE for one of yours"
         given = self.backbone_path != NO_FOLDER
         if self.arch == BACKBONE and (self.backbone is None or not given):
             yield f"backbone = {self.backbone}, backbone_path = {self.backbone_path}: which network is not said; {say}"
         elif self.arch != BACKBONE and (self.backbone is not None or given):
             yield f"backbone = {self.backbone}, backbone_path = {self.backbone_path}: a {self.arch} reads neither; {say}"
+        elif self.backbone not in (None, PUBLISHED):
+            yield from self._unregistered()
         if given and leads_out(self.backbone_path):
             yield (
                 f"backbone_path = {self.backbone_path!r}: params.yaml holds no path of one machine; `regatta run "
-                f"model.backbone=hf:{self.backbone_path}` makes a link to it in data/ and uses that"
+                f"model.backbone={self.backbone or PUBLISHED}:{self.backbone_path}` makes a link to it in data/ and uses that"
             )
+
+    def _unregistered(self) -> Iterator[str]:
+        """A pretrained network that is none of the user's. Imports `extensions.py`."""
+        try:
+            known = [PUBLISHED, *extensions.registered(extensions.BACKBONES)]
+        except ConfigError as error:
+            yield str(error)
+            return
+        if self.backbone not in known:
+            near = nearest(self.backbone or "", known)
+            hint = f"; did you mean {near}?" if near else ""
+            yield f"backbone = {self.backbone!r}: there are {', '.join(known)}{hint}; yours go into BACKBONES of extensions.py"
 
     def _unknown(self) -> Iterator[str]:
         """What is no network, or not so. Imports torch and `extensions.py`, which only a module needs."""
@@ -192,8 +210,10 @@ def keys_taken(name: str | None) -> list[str]:
     return [each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY and each.name not in GIVEN]
 
 
-def is_extended(arch: str, name: str | None) -> bool:
+def is_extended(arch: str, name: str | None, backbone: str | None = None) -> bool:
     """Whether a network of these keys is of `extensions.py`, not one that comes along."""
+    if arch == BACKBONE:
+        return backbone not in (None, PUBLISHED)
     return arch == MODULE and name not in networks.NAMES
 
 

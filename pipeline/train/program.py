@@ -7,15 +7,14 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.backbones.tuned import cast_of, planned, taken_of, tuned
+from pipeline.backbones.tuned import cast_of, planned, taken_of
 from pipeline.data.dataset import Manifest, Task
-from pipeline.data.features import made_by
+from pipeline.data.features import backbone_of, made_by
 from pipeline.errors import ConfigError
 from pipeline.kinds.inputs import Cast, Taken, inputs_of, taken
 from pipeline.kinds.keys import keys_of
@@ -30,6 +29,7 @@ from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import Precision, TrainConfig
 from pipeline.train.device import device_type
 from pipeline.train.groups import Factors, check_factors
+from pipeline.train.kept import Kept
 from pipeline.train.monitors import refused, tells_apart
 from pipeline.train.transfer import Start, start_of, unused
 
@@ -96,11 +96,20 @@ class Program:
     """Of a pretrained network whose layers are trained: how its inputs are made, and all else that building it needs."""
     own_kind: bool = False
     """Whether what a sample is is the user's own code."""
+    own_network: bool = False
+    """Likewise the network, or the pretrained one that makes its inputs."""
 
     @property
     def extended(self) -> bool:
         """Whether the user's own code is part of what comes of it."""
-        return self.spec.extended or self.own_kind
+        return self.own_network or self.own_kind
+
+    @property
+    def kept(self) -> Kept:
+        """What a state keeps of its networks; what is trained later on is among it from the beginning."""
+        start = self.start if self.unfreeze_epoch is None else None
+        whole = {name: start.tensors[name].values for name in start.held if start.tensors[name].rows is None} if start else {}
+        return Kept(self.spec.layout(), whole)
 
     @property
     def measure(self) -> Measure:
@@ -136,8 +145,8 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
     check_kind(train, data.kind)
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes or data.targets))
-    backbone = tuned(Path(model.backbone_path), data.kind, data.fit, data.shape) if model.is_tuned else None
-    plan = planned(backbone, data.shape) if backbone else None
+    backbone = backbone_of(model, data) if model.is_tuned else None
+    plan = planned(backbone, data.shape, data.lengths) if backbone else None
     inputs = taken_of(plan) if plan else taken(data.kind, data.fit, data.shape, data.lengths)
     _check_blending(train, inputs)
     start = start_of(model, train, data, inputs, outputs, backbone, plan)
@@ -160,6 +169,7 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
         precision=precision,
         tta=train.tta,
         own_kind=data.kind not in HOUSE,
+        own_network=model.extended,
         balance=_balance(train, data, loss),
         scale=Scale.of(data.target_fit),
         factors=(

@@ -62,7 +62,7 @@ class Training:
         self.held = program.start.held if program.start else ()
         if program.start:
             program.start.write(self.net.layout, self.net.flat)
-        self.num_stepped = self.net.layout.num_stepped
+        self.kept, self.num_stepped = program.kept, self.net.layout.num_stepped
         factors = column_factors(self.net.layout, program.decayed, program.factors, self.held)
         self.best = Best(self.lanes, self.net.flat)
         self.averaged = Averaged(self.lanes, self.net.flat)
@@ -344,19 +344,19 @@ class Training:
     def state(self) -> tuple[dict[str, NDArray[Any]], Row]:
         """All that goes on after an interruption: tensors and plain numbers."""
         self._flush()
-        tensors = {**self._places(), **self.meter.state()}
+        tensors = {**{name: self.kept.part(place) for name, place in self._places().items()}, **self.meter.state()}
         arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
         return {**arrays, "norms": self.meter.norms}, asdict(self.progress)
 
     def restore(self, tensors: dict[str, NDArray[Any]], progress: Row) -> None:
         """Go on from a `state`; StorageError where it is of another network, or of an older layout of this one."""
         for name, place in self._places().items():
-            if tensors[name].shape != tuple(place.shape):
+            if tensors[name].shape != (here := tuple(self.kept.part(place).shape)):
                 raise StorageError(
-                    f"the saved state has {name} of shape {tensors[name].shape}, this code lays out "
-                    f"{tuple(place.shape)}: an older version wrote it; start the run anew with --fresh"
+                    f"the saved state has {name} of shape {tensors[name].shape}, this code lays out {here}: an older version "
+                    "wrote it; start the run anew with --fresh"
                 )
-            place.copy_(torch.from_numpy(tensors[name]))
+            self.kept.put(torch.from_numpy(tensors[name]), place)
         self.meter.restore(tensors)
         self.progress = Progress.read(progress)
         if taken := self._steps_before() + self.progress.step:

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from glob import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.backbones.folder import Backbone
+from pipeline.backbones.named import opened
 from pipeline.backbones.tuned import NAME
 from pipeline.data.dataset import Manifest
 from pipeline.errors import ConfigError
@@ -105,29 +107,39 @@ def start_of(
     inputs, outputs: what the network takes and how many logits it has. backbone, plan: a pretrained network whose layers are
     trained.
     """
-    if backbone is not None:
-        layout_of = spec_of({**model.model_dump(), "plan": plan}, inputs, outputs).layout()
-        return _of_backbone(backbone, layout_of, model.freeze, train.transferred_rate)
-    if model.init_from is None:
-        return None
 
     def layout(inputs: Inputs, outputs: int) -> Layout:
-        return spec_of(model.model_dump(), inputs, outputs).layout()
+        return spec_of({**model.model_dump(), "plan": plan}, inputs, outputs).layout()
 
-    assert isinstance(model.freeze, int), "all is of a pretrained network"
+    if model.init_from is None:
+        if backbone is None:
+            return None
+        return _of_backbone(backbone, layout(inputs, outputs), model.freeze, train.transferred_rate)
+    assert isinstance(model.freeze, int), "features have no start"
     # What depends on the number of outputs, or of tokens, shows in a network with another number.
-    of_tokens = layout(replace(inputs, num_tokens=inputs.num_tokens + 1), outputs) if inputs.num_tokens else None
-    source, own, of_outputs = _source(model.init_from), layout(inputs, outputs), layout(inputs, outputs + 1)
+    source, own, of_outputs = _source(model.init_from, backbone), layout(inputs, outputs), layout(inputs, outputs + 1)
+    of_tokens = own if plan else None  # a published one has its own tokens, whatever the data's are
+    if inputs.num_tokens and not plan:
+        of_tokens = layout(replace(inputs, num_tokens=inputs.num_tokens + 1), outputs)
     return _Fitting(source, model, data, own, of_outputs, of_tokens).start(model.freeze, train.transferred_rate)
 
 
-def _source(run: str) -> Source:
-    """ConfigError where it can't be started from: it had a pretrained network, beside which its weights are a head alone."""
+def _source(run: str, backbone: Backbone | None) -> Source:
+    """ConfigError where it can't be started from: a pretrained network's trained layers fit that network alone, its heads none.
+
+    backbone: whose layers are trained; None: there is none.
+    """
     source = source_named(run)
-    if source.described["model"]["arch"] == BACKBONE:
+    if backbone is not None:
+        trained = (source.described["backbone"] or {}).get("plan")
+        if trained is None or trained["digest"] != backbone.digest:
+            raise ConfigError(
+                f"{KEY} = {source.run}: it has not trained the layers of {backbone}; choose a run that has, or say {KEY}=null"
+            )
+    elif source.described["model"]["arch"] == BACKBONE:
         raise ConfigError(
-            f"{KEY} = {source.run}: it had a backbone, and no run can start from such a one (docs/backbones.md); choose a run "
-            f"without, or say {KEY}=null model.freeze=0"
+            f"{KEY} = {source.run}: it had a backbone, and no other network can start from such a one (docs/backbones.md); "
+            f"choose a run without, or say {KEY}=null model.freeze=0"
         )
     return source
 
@@ -137,12 +149,14 @@ def check_names(model: ModelConfig, kind: str) -> None:
     names, or with fewer blocks than are to be left as they are."""
     assert model.init_from is not None
     assert isinstance(model.freeze, int), "all is of a pretrained network"
-    source = _source(model.init_from)
+    source = _source(model.init_from, _opened(model, kind))
     known = source.described["input"]
     if known["kind"] != kind:
         raise ConfigError(
             f"{KEY} = {source.run}: it was trained on {known['kind']} data, this is {kind} data; choose another run"
         )
+    if model.is_tuned:  # the same network: the rest is seen with the data
+        return
     inputs = taken_by(known["kind"], known["fit"], known["shape"], known["lengths"])
     try:
         layout = spec_of(model.model_dump(), inputs, source.described["num_outputs"]).layout()
@@ -159,6 +173,10 @@ def check_names(model: ModelConfig, kind: str) -> None:
             "same, or another run"
         )
     _held(layout, model.freeze, [])
+
+
+def _opened(model: ModelConfig, kind: str) -> Backbone | None:
+    return opened(str(model.backbone), Path(model.backbone_path), kind) if model.is_tuned else None
 
 
 def unused(model: ModelConfig, train: TrainConfig) -> str | None:
@@ -297,7 +315,7 @@ class _Fitting:
     @property
     def _channels(self) -> tuple[int, int]:
         """Of images there and here."""
-        if self.data.kind != "image":
+        if self.data.kind != "image" or self.model.is_tuned:  # a published one takes its own
             return 0, 0
         return self.source.described["input"]["shape"][0], self.data.shape[0]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands_run import run
+from own_backbones import written
 from series_samples import OWN as OWN_KIND
 from series_samples import write_series
 
@@ -15,6 +16,7 @@ from pipeline.runs.record import MODEL_FORMAT
 TINY = ("study=none", "prepare.limit=300", "augment.views=1", "train.epochs=2", "train.batch_size=32", "tracking.mode=disabled")
 MODULE = ("model=module", "model.name=cnn", "model.keys.width=4")
 OWN = Path(__file__).resolve().parents[1] / "own_modules.py"
+OWN_BACKBONES = OWN.with_name("own_backbones.py")
 
 
 @pytest.mark.slow
@@ -51,6 +53,23 @@ def test_two_workers_train_a_module_as_one_does(project, regatta):
     shutil.copyfile(OWN, "extensions.py")
     regatta("run", *MODULE, *TINY, "train.shards=2")
     assert regatta("verify", "cluster.workers=2").count("same bits  ") == 4
+
+
+@pytest.mark.slow
+def test_a_pretrained_network_of_ones_own_goes_all_the_way(project, regatta, committed):
+    shutil.copyfile(OWN_BACKBONES, "extensions.py")
+    committed("a pretrained network")
+    file = written("small", (1, 8, 8), project.parent / "small.safetensors")
+    said = regatta("run", f"model.backbone=small:{file}", *TINY, "augment.strength=1.0")
+    assert "features: small in data/small.safetensors makes 12 features of a sample, once" in said
+    assert "evaluate: accuracy" in said
+    assert {path.name for path in Path("artifacts/train").iterdir()} >= {"backbone", "code", "best.safetensors", "model.json"}
+    assert "torch" in regatta("export", "--format", "torch", "--out", "../out")
+    said = regatta("run", "model.freeze=1", "augment.views=0", "train.shards=2")
+    assert "small with a head [10]" in said or "starts from data/small.safetensors" in said
+    assert regatta("verify", "cluster.workers=2").count("same bits  ") == 4
+    assert "torch" in regatta("export", "--format", "torch", "--out", "../tuned")
+    assert "evaluate: accuracy" in regatta("run", "preset=none", "model=dnn")
 
 
 def test_an_import_that_no_stage_depends_on_is_refused(project):

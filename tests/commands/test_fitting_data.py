@@ -60,7 +60,10 @@ def test_a_run_that_had_a_backbone_is_no_start_and_a_dry_run_says_so_too(
     write_json(described, {**content, "model": {**content["model"], "arch": "backbone", "widths": []}})
     for words in ([], ["--dry-run"], ["prepare.split_seed=5"]):
         said = refused(capsys, source, *words)
-        assert "it had a backbone, and no run can start from such a one (docs/backbones.md); choose a run without" in said
+        assert (
+            "it had a backbone, and no other network can start from such a one (docs/backbones.md); choose a run without"
+            in said
+        )
         assert "choose the same" not in said
 
 

@@ -35,7 +35,6 @@ def test_one_is_taken_by_its_name_without_the_users_own_code(name, tmp_path, mon
     model = configs(**module(name))[0]
     assert (model.extended, model.is_module) == (False, True)
     spec = spec_of(model.model_dump() | {"precision": "32-true"}, TAKEN[name], 7)
-    assert not spec.extended
     net = spec.build(1)
     net.initialise([0])
     logits = net.forward(noise(spec, [5, 1, 9, 3]))

@@ -1,20 +1,21 @@
 """A pretrained network whose own layers are trained along with a head."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from published_networks import bert, convnext, resnet, vit, wav2vec2
-from run_helpers import configs, run
+from published_networks import convnext, resnet, vit, wav2vec2
+from run_helpers import configs, run, weights
 from safetensors.numpy import load_file
 from training_helpers import NONE, equal, gone_on, interrupted, train_one_epoch, train_to_end
 
 from pipeline import artifacts
 from pipeline.backbones.folder import opened
 from pipeline.backbones.loading import Extractor
-from pipeline.backbones.tuned import cast_of, planned, tuned
+from pipeline.backbones.tuned import cast_of, planned
 from pipeline.errors import ConfigError, StorageError
 from pipeline.model.predictor import load_predictor
 from pipeline.model.specs import spec_of
@@ -22,6 +23,7 @@ from pipeline.runs.identity import identity
 from pipeline.runs.record import publish
 from pipeline.train.program import program_of
 from pipeline.train.training import Training
+from pipeline.train.transfer import check_names
 
 pytest.importorskip("transformers", reason="needs the extra backbones")
 
@@ -107,7 +109,15 @@ def test_old_layers_may_take_smaller_steps(digits, project):
     assert not any(name.startswith("head") for name in factors)
 
 
-@pytest.mark.parametrize(("make", "more"), [(vit, {"model__freeze": 1, "train__unfreeze_epoch": 2}), (resnet, {})])
+@pytest.mark.parametrize(
+    ("make", "more"),
+    [
+        (vit, {"model__freeze": 1, "train__unfreeze_epoch": 2}),
+        (vit, {"model__freeze": 2, "train__ema": 0.9}),
+        (resnet, {"model__freeze": 1}),
+        (resnet, {}),
+    ],
+)
 def test_stopped_it_goes_on_to_the_same_bits(digits, project, make, more):
     make(Path("data/net"))
 
@@ -116,6 +126,30 @@ def test_stopped_it_goes_on_to_the_same_bits(digits, project, make, more):
 
     whole = train_to_end(started())
     assert equal(whole, 0, gone_on(interrupted(started(), 8), started()))
+
+
+@pytest.mark.parametrize("make", [vit, resnet])
+def test_a_state_holds_what_is_trained_alone(digits, project, make):
+    """Of what is trained later all, from the beginning."""
+    make(Path("data/net"))
+    own, all_of_it = (training(digits, path="data/net", model__freeze=freeze) for freeze in (1, 0))
+    slots = {slot.name: slot.num_columns for slot in own.net.layout.slots}
+    free = sum(slots.values()) - sum(slots[name] for name in own.program.start.held)
+    sizes = {name: each.shape[1] for name, each in own.state()[0].items() if name in own._places()}
+    assert (sizes["parameters"], sizes["best"]) == (free, free)
+    assert sizes["optimizer.first"] < all_of_it.state()[0]["optimizer.first"].shape[1]
+    assert all_of_it.state()[0]["parameters"].shape[1] == sum(slots.values())
+    later = training(digits, path="data/net", model__freeze=1, train__unfreeze_epoch=2)
+    assert later.state()[0]["parameters"].shape[1] == sum(slots.values())
+
+
+def test_whole_weights_are_kept_of_a_network_with_blocks_that_stay(digits, project):
+    folder = vit(Path("data/vit"))
+    run_folder, _ = run(digits, **keys(model__freeze=2, train__epochs=1))
+    there, best = load_file(folder / "model.safetensors"), weights(run_folder)
+    assert np.array_equal(best["backbone.embeddings.cls_token"], there["embeddings.cls_token"])
+    assert np.abs(best["backbone.layers.1.mlp.fc1.weight"]).max() > 0
+    assert run_folder.load_state()[0]["parameters"].shape[1] < sum(each.size for each in best.values())
 
 
 def test_it_answers_from_its_weights_alone(digits, project):
@@ -174,9 +208,6 @@ def test_what_can_not_be_trained_is_refused(digits, project):
         ConfigError, match=r"model\.freeze = 9: at most 4 here; the blocks are backbone\.embeddings, backbone\.layers\.0"
     ):
         training(digits, model__freeze=9)
-    bert(Path("data/bert"))
-    with pytest.raises(ConfigError, match=r"data of kind text are not trained here; say model\.freeze=all"):
-        tuned(Path("data/bert"), "text", {}, ())
 
 
 @pytest.mark.parametrize("make", [convnext, resnet])
@@ -199,3 +230,47 @@ def check(backbone, shape):
     spec.check(4)
     rows = torch.zeros(2, *shape, dtype=torch.uint8 if backbone.kind == "image" else torch.float32)
     assert tuple(cast_of(plan, shape, "cpu")(rows).shape) == (2, *plan["input"])
+
+
+def source(digits, **more):
+    """A short run, published."""
+    more = keys(model__widths=[8], train__epochs=1, **more)
+    folder, model = run(digits, **more)
+    publish(folder, Path("artifacts/train"), model, digits.manifest, program_of(model, configs(**more)[1], digits.manifest)[0])
+    return folder
+
+
+def test_it_goes_on_from_layers_that_another_run_has_trained(digits, project):
+    vit(Path("data/vit"))
+    run_folder = source(digits)
+    there = weights(run_folder)
+    more = {"model__widths": [8], "model__init_from": run_folder.id}
+    own = training(digits, **more)
+    assert all(np.array_equal(there[name], values) for name, values in named(own).items())
+    assert own.program.start.new == ()
+    manifest = replace(digits.manifest, classes=[f"digit {name}" for name in digits.manifest.classes])
+    program, lane = program_of(*configs(**keys(**more, model__freeze=2)), manifest)
+    assert set(program.start.new) == {name for name in there if name.startswith("head.3")}
+    own = Training(program, [lane], digits, [NONE], torch.device("cpu"))
+    before = named(own)
+    assert np.array_equal(before["head.0.weight"], there["head.0.weight"])
+    assert not np.array_equal(before["head.3.weight"], there["head.3.weight"])
+    train_to_end(own)
+    same = before.keys() - changed(before, named(own))
+    assert same == set(program.start.held)
+    assert own.state()[0]["parameters"].shape[1] < own.net.layout.num_columns
+
+
+def test_only_the_same_networks_trained_layers_are_a_start(digits, project):
+    vit(Path("data/vit"))
+    run_folder = source(digits)
+    vit(Path("data/other"), seed=1)
+    with pytest.raises(ConfigError, match=r"it has not trained the layers of vit in data/other; choose a run that has"):
+        training(digits, path="data/other", model__widths=[8], model__init_from=run_folder.id)
+    with pytest.raises(ConfigError, match=r"it had a backbone, and no other network can start from such a one"):
+        program_of(*configs(model__init_from=run_folder.id), digits.manifest)
+    with pytest.raises(ConfigError, match=r"its head\.0\.weight is 8 x 32, here it is 4 x 32.*choose the same"):
+        training(digits, model__widths=[4], model__init_from=run_folder.id)
+    with pytest.raises(ConfigError, match=r"a head over features starts from first values; say null, or model\.freeze=0"):
+        configs(**keys(model__freeze="all", model__init_from=run_folder.id))
+    check_names(configs(**keys(model__widths=[8], model__init_from=run_folder.id))[0], "image")

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline.kinds.audio.features import Recipe as Stored
+from pipeline.kinds.inputs import Cast, Taken
 from pipeline.kinds.kind import Fit
-from pipeline.kinds.pretrained import Given, Recipe
+from pipeline.kinds.pretrained import Recipe
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 SAID = "preprocessor_config.json"
 FILES = (SAID,)
+BUILDING = ()
 MEAN = "mean over time"
 LAYOUTS = dict.fromkeys(("wav2vec2", "hubert", "wavlm"), MEAN)
 QUIET = 1e-7
@@ -46,26 +48,31 @@ def misfit(recipe: Recipe, fit: Fit, shape: Sequence[int]) -> str | None:
     return None
 
 
-def input_shape(recipe: Recipe, shape: Sequence[int]) -> tuple[int, ...]:
+def taken(recipe: Recipe, shape: Sequence[int], lengths: Sequence[int] | None) -> Taken:
     """Its samples."""
-    return (shape[-1],)
+    return Taken((shape[-1],))
 
 
-def to_published(recipe: Recipe, shape: Sequence[int], device: torch.device | str) -> Given:
+def to_published(recipe: Recipe, shape: Sequence[int], device: torch.device | str) -> Cast:
     """(B, 1, samples) float32 to (B, samples)."""
     import torch
 
-    def given(rows: Any) -> dict[str, Tensor]:
-        sounds = rows.to(device, torch.float32)[:, 0]
+    def given(rows: Any) -> Tensor:
+        sounds: Tensor = rows.to(device, torch.float32)[:, 0]
         if recipe["standardised"]:
             variance, mean = torch.var_mean(sounds, dim=1, correction=0, keepdim=True)
             sounds = (sounds - mean) / (variance + QUIET).sqrt()
-        return {"input_values": sounds}
+        return sounds
 
     return given
 
 
-def pooled(how: str, output: Any, inputs: Mapping[str, Tensor]) -> Tensor:
+def named(recipe: Recipe, x: Tensor, lengths: Tensor | None) -> dict[str, Tensor]:
+    """Sounds alone."""
+    return {"input_values": x}
+
+
+def pooled(layout: str, output: Any, inputs: Mapping[str, Tensor]) -> Tensor:
     """The mean over the frames of a sound."""
     found: Tensor = output.last_hidden_state.mean(1)
     return found

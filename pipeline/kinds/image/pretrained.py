@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.kinds.inputs import Cast, Taken
 from pipeline.kinds.kind import Fit
-from pipeline.kinds.pretrained import Given, Recipe
+from pipeline.kinds.pretrained import Recipe
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 SAID = "preprocessor_config.json"
 FILES = (SAID,)
+BUILDING = ()
+OWN = ("size", "mean", "std")
+"""What may be said of a network of one's own."""
 FIRST, POOLED = "first token", "pooled"
 LAYOUTS = {
     "vit": FIRST, "deit": FIRST, "dinov2": FIRST, "dinov2_with_registers": FIRST,
@@ -39,13 +43,35 @@ def recipe(config: Mapping[str, Any], files: Mapping[str, Any]) -> Recipe:
         raise ValueError(f"config.json: num_channels = {channels!r}: 1 or 3 is taken")
     if found["mode"] is None:
         raise ValueError(f"{SAID}: resample = {said['resample']!r}: of Pillow's numbers {', '.join(map(str, MODES))} are taken")
-    for name, key in (("mean", "image_mean"), ("std", "image_std")):
-        if not _numbers(found[name], channels) or (name == "std" and min(found[name]) <= 0):
-            raise ValueError(f"{SAID}: {key} = {found[name]!r}: {channels} numbers are needed" + " above 0" * (name == "std"))
+    _check_scale(found, {"mean": f"{SAID}: image_mean", "std": f"{SAID}: image_std"}, channels)
     if not _numbers([found["factor"]], 1):
         raise ValueError(f"{SAID}: rescale_factor = {found['factor']!r}: a number is needed")
     _check_size(found["size"], config)
     return found
+
+
+def own_recipe(said: Mapping[str, Any], fit: Fit, shape: Sequence[int]) -> Recipe:
+    """Size, mean and deviation of pixels from 0 to 1; what is not said is the data's."""
+    if other := [key for key in said if key not in OWN]:
+        raise ValueError(f"inputs has {other[0]!r}: of images {', '.join(OWN)} are taken")
+    size = said.get("size", [*shape[1:]])
+    both = [*size] if isinstance(size, list | tuple) else [size, size]
+    if not _is_size(both):
+        raise ValueError(f"inputs: size = {size!r}: a side, or height and width, of 1 to {MOST_PIXELS} pixels are needed")
+    scale = {
+        "mean": said.get("mean", fit["mean"]),
+        "std": said.get("std", [each or 1.0 for each in fit["std"]]),
+    }
+    scale = {name: [*each] if isinstance(each, tuple) else each for name, each in scale.items()}
+    channels = len(scale["mean"]) if isinstance(scale["mean"], list) and len(scale["mean"]) in (1, 3) else shape[0]
+    _check_scale(scale, {name: f"inputs: {name}" for name in scale}, channels)
+    return {"size": both, "mode": "bilinear", "factor": 1 / 255, **scale}
+
+
+def _check_scale(found: Recipe, named: Mapping[str, str], channels: int) -> None:
+    for name, key in named.items():
+        if not _numbers(found[name], channels) or (name == "std" and min(found[name]) <= 0):
+            raise ValueError(f"{key} = {found[name]!r}: {channels} numbers are needed" + " above 0" * (name == "std"))
 
 
 def _size(said: Mapping[str, Any]) -> list[Any]:
@@ -55,9 +81,13 @@ def _size(said: Mapping[str, Any]) -> list[Any]:
     if isinstance(size, Mapping):
         size = [size.get("height", size.get("shortest_edge")), size.get("width", size.get("shortest_edge"))]
     both = size if isinstance(size, list) else [size, size]
-    if len(both) != 2 or not all(isinstance(side, int) and 1 <= side <= MOST_PIXELS for side in both):
+    if not _is_size(both):
         raise ValueError(f"{SAID}: size = {said.get('size')!r}: height and width of 1 to {MOST_PIXELS} pixels are needed")
     return both
+
+
+def _is_size(both: list[Any]) -> bool:
+    return len(both) == 2 and all(isinstance(side, int) and 1 <= side <= MOST_PIXELS for side in both)
 
 
 def _check_size(size: list[int], config: Mapping[str, Any]) -> None:
@@ -79,12 +109,12 @@ def misfit(recipe: Recipe, fit: Fit, shape: Sequence[int]) -> str | None:
     return None
 
 
-def input_shape(recipe: Recipe, shape: Sequence[int]) -> tuple[int, ...]:
+def taken(recipe: Recipe, shape: Sequence[int], lengths: Sequence[int] | None) -> Taken:
     """Its own channels and size."""
-    return (len(recipe["mean"]), *recipe["size"])
+    return Taken((len(recipe["mean"]), *recipe["size"]))
 
 
-def to_published(recipe: Recipe, shape: Sequence[int], device: torch.device | str) -> Given:
+def to_published(recipe: Recipe, shape: Sequence[int], device: torch.device | str) -> Cast:
     """uint8 (B, C, H, W) to its own size and scale; a grey image becomes one of three equal channels."""
     import torch
     from torch.nn.functional import interpolate
@@ -93,16 +123,22 @@ def to_published(recipe: Recipe, shape: Sequence[int], device: torch.device | st
     size, mode = recipe["size"], recipe["mode"]
     smooth = {} if mode == "nearest-exact" else {"antialias": True, "align_corners": False}
 
-    def given(rows: Any) -> dict[str, Tensor]:
-        images = rows.to(device, torch.float32)
+    def given(rows: Any) -> Tensor:
+        images: Tensor = rows.to(device, torch.float32)
         if [*images.shape[2:]] != size:
             images = interpolate(images, size, mode=mode, **smooth).clamp_(0.0, 255.0)
-        return {"pixel_values": (images * recipe["factor"] - mean) / std}
+        scaled: Tensor = (images * recipe["factor"] - mean) / std
+        return scaled
 
     return given
 
 
-def pooled(how: str, output: Any, inputs: Mapping[str, Tensor]) -> Tensor:
+def named(recipe: Recipe, x: Tensor, lengths: Tensor | None) -> dict[str, Tensor]:
+    """Images alone."""
+    return {"pixel_values": x}
+
+
+def pooled(layout: str, output: Any, inputs: Mapping[str, Tensor]) -> Tensor:
     """The first token's answer of a transformer (Dosovitskiy et al. 2021), the mean over places of a convolutional network."""
-    found: Tensor = output.last_hidden_state[:, 0] if how == FIRST else output.pooler_output.flatten(1)
+    found: Tensor = output.last_hidden_state[:, 0] if LAYOUTS[layout] == FIRST else output.pooler_output.flatten(1)
     return found

@@ -6,20 +6,26 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.kinds.inputs import Cast, Taken
 from pipeline.kinds.kind import Fit
-from pipeline.kinds.pretrained import Given, Recipe
+from pipeline.kinds.pretrained import Recipe
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from pipeline.kinds.ragged import Rows
+
 SAID = "tokenizer.json"
 FILES = (SAID,)
+BUILDING = ("pad",)
 MEAN = "mean of tokens"
 LAYOUTS = dict.fromkeys(("bert", "distilbert", "electra", "roberta", "xlm-roberta"), MEAN)
 SHIFTED = {"roberta": 2, "xlm-roberta": 2}
 """Places before the first token's, which are no text's."""
 MOST_TOKENS = 512
+_BYTES_PER_TOKEN, _AROUND = 4, 2
+"""Roughly, of English; before and after each text."""
 
 
 def recipe(config: Mapping[str, Any], files: Mapping[str, Any]) -> Recipe:
@@ -33,7 +39,8 @@ def recipe(config: Mapping[str, Any], files: Mapping[str, Any]) -> Recipe:
         raise ValueError(f"{SAID}: has no vocabulary; take the file from its source again")
     if max(ids) >= size:
         raise ValueError(f"{SAID}: has a token {max(ids)}, and the network knows {size}; take both from the same source")
-    return {"tokenizer": json.dumps(files[SAID]), "longest": min(MOST_TOKENS, places - shift), "pad": pad or 0}
+    longest = min(MOST_TOKENS, places - shift)
+    return {"tokenizer": json.dumps(files[SAID]), "longest": longest, "pad": pad or 0, "tokens": size}
 
 
 def _ids(tokenizer: Mapping[str, Any]) -> Iterator[Any]:
@@ -51,11 +58,19 @@ def misfit(recipe: Recipe, fit: Fit, shape: Sequence[int]) -> str | None:
     return None
 
 
-def to_published(recipe: Recipe, shape: Sequence[int], device: torch.device | str) -> Given:
-    """Ragged uint8, UTF-8 as stored, to tokens (B, longest) and which of them are a text's."""
+def taken(recipe: Recipe, shape: Sequence[int], lengths: Sequence[int] | None) -> Taken:
+    """About as many tokens as a text of so many bytes has."""
+    assert lengths is not None, "texts are ragged"
+    middle, most = (min(recipe["longest"], -(-num // _BYTES_PER_TOKEN) + _AROUND) for num in lengths[1:])
+    return Taken((), (1, middle, most), recipe["tokens"])
+
+
+def to_published(recipe: Recipe, shape: Sequence[int], device: torch.device | str) -> Cast:
+    """Ragged uint8, UTF-8 as stored, to ragged tokens int64."""
     import torch
     from tokenizers import Tokenizer
 
+    from pipeline.kinds.ragged import Ragged
     from pipeline.kinds.text.inputs import texts_of
 
     try:
@@ -63,17 +78,26 @@ def to_published(recipe: Recipe, shape: Sequence[int], device: torch.device | st
     except Exception as error:  # its own kinds are not published
         raise ValueError(f"{SAID}: {' '.join(str(error).split())[:200]}; take the file from its source again") from None
     tokenizer.enable_truncation(recipe["longest"])
-    tokenizer.enable_padding(pad_id=recipe["pad"])
+    tokenizer.no_padding()
 
-    def given(rows: Any) -> dict[str, Tensor]:
+    def given(rows: Rows) -> Ragged:
         found = tokenizer.encode_batch([text.decode() for text in texts_of(rows)])
-        ids, mask = ([getattr(each, name) for each in found] for name in ("ids", "attention_mask"))
-        return {"input_ids": torch.tensor(ids, device=device), "attention_mask": torch.tensor(mask, device=device)}
+        tokens = torch.tensor([each for text in found for each in text.ids], dtype=torch.int64, device=device)
+        return Ragged(tokens, torch.tensor([len(text.ids) for text in found], dtype=torch.int64))
 
     return given
 
 
-def pooled(how: str, output: Any, inputs: Mapping[str, Tensor]) -> Tensor:
+def named(recipe: Recipe, x: Tensor, lengths: Tensor | None) -> dict[str, Tensor]:
+    """Tokens (B, longest), and which of them are a text's."""
+    import torch
+
+    assert lengths is not None, "texts are ragged"
+    own = torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]
+    return {"input_ids": torch.where(own, x, recipe["pad"]), "attention_mask": own.to(torch.int64)}
+
+
+def pooled(layout: str, output: Any, inputs: Mapping[str, Tensor]) -> Tensor:
     """The mean over a text's tokens, those that fill up left out."""
     mask = inputs["attention_mask"].unsqueeze(-1).float()
     found: Tensor = (output.last_hidden_state * mask).sum(1) / mask.sum(1).clamp_min(1.0)

@@ -41,7 +41,8 @@ def built(spec: ModuleSpec, seed: int) -> nn.Module:
 def keys_of(spec: ModuleSpec) -> dict[str, Any]:
     """What a module's function is called with by name: the user's keys, and of tokens how many there are."""
     keys: dict[str, Any] = json.loads(spec.keys)
-    return keys if spec.num_tokens is None else {"num_tokens": spec.num_tokens, **keys}
+    known = spec.num_tokens is None or spec.name == NAME  # a published network knows its own
+    return keys if known else {"num_tokens": spec.num_tokens, **keys}
 
 
 def given(x: Rows) -> tuple[Tensor, ...]:

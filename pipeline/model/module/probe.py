@@ -153,7 +153,7 @@ def padding_note(spec: ModuleSpec) -> list[str]:
     if change <= SAME * max(1.0, float(alone.abs().max())):
         return []
     return [
-        f"model.name = {spec.name!r}: the logits of a row of {int(x.lengths[1])} items change by "
+        f"{spec.said}: the logits of a row of {int(x.lengths[1])} items change by "
         f"{change:.2g} when it is filled up to {int(x.lengths[0])}, so answers depend on which rows "
         "stand beside each other; have its forward leave out what lies beyond `lengths` (docs/models.md)"
     ]

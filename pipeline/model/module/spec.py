@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline import networks
 from pipeline.backbones.tuned import NAME
 from pipeline.kinds.inputs import Lengths, Taken
 from pipeline.model.net import FULL, Layout
@@ -52,10 +51,6 @@ class ModuleSpec:
     @property
     def num_inputs(self) -> int:
         return math.prod(self.input_shape) * (self.lengths[-1] if self.lengths else 1)
-
-    @property
-    def extended(self) -> bool:
-        return self.name not in (*networks.NAMES, NAME)
 
     @property
     def said(self) -> str:

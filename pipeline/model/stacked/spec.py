@@ -57,10 +57,6 @@ class StackedSpec:
         return math.prod(self.input_shape)
 
     @property
-    def extended(self) -> bool:
-        return False
-
-    @property
     def num_masked(self) -> int:
         return sum(self.widths)
 
