@@ -105,6 +105,10 @@ def dispatch(options: argparse.Namespace) -> int:
             from pipeline.commands.restore import restore
 
             return restore(options)
+        case "backbone":
+            from pipeline.commands.backbone import backbone
+
+            return backbone(options)
         case _:
             from pipeline.commands.data import data
 
@@ -136,6 +140,8 @@ def said_in_root(options: argparse.Namespace) -> None:
         options.overrides = said_from_root(options.overrides, options.stood)
     if options.command in ("replay", "restore"):
         options.run = run_said(options.run, options.stood)
+    if options.command == "backbone" and options.into:
+        options.into = str(path_from_root(options.into, options.stood))
     if options.command == "data" and options.action == "link":
         options.path = str(path_from_root(options.path, options.stood))
 
@@ -193,6 +199,14 @@ def _parser() -> argparse.ArgumentParser:
     link.add_argument("path")
     add = actions.add_parser("add", help="hand data/NAME to DVC, which then keeps, pushes and pulls it")
     add.add_argument("name")
+    one = commands.add_parser("backbone", help="fetch a published network")
+    actions = one.add_subparsers(dest="action", required=True, metavar="ACTION")
+    get = actions.add_parser(
+        "get", help="one commit of it from the Hugging Face Hub: its safetensors and what is needed beside"
+    )
+    get.add_argument("network", metavar="hf:NAME@REVISION", help="a commit's hash, a branch or a tag, which becomes a hash")
+    get.add_argument("--into", metavar="FOLDER", help="else data/NAME")
+    get.add_argument("--yes", action="store_true", help="fetch it without asking, once licence and size are shown")
     return parser
 
 

@@ -53,3 +53,12 @@ def form_of(values: Sequence[float]) -> str:
 def from_to(spread: Sequence[int]) -> str:
     """The first and the last one, such as "3 to 10", or the one that both are."""
     return f"{spread[0]:,}" if spread[0] == spread[-1] else f"{spread[0]:,} to {spread[-1]:,}"
+
+
+def bytes_told(size: float) -> str:
+    """12.3 MB"""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"

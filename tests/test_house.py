@@ -39,6 +39,7 @@ EDGES = {
     "kornia": {"kinds"},
     "PIL": {"kinds"},
     "transformers": {"backbones"},
+    "huggingface_hub": {"backbones"},
     "hydra": {"config", "overrides"},
     "dvc": {"commands"},
     "sklearn": {"prepare", "baselines"},
@@ -49,6 +50,7 @@ EDGES = {
 # Files that write otherwise than through artifacts.py: into a folder or file that is published whole, lines of a log, a copy
 # to try.
 WRITERS = {
+    "backbones/hub.py",
     "commands/isolated.py",
     "commands/predict.py",
     "commands/verify.py",

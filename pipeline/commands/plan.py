@@ -16,7 +16,7 @@ from pipeline.kinds.keys import kind_named
 from pipeline.progress import duration
 from pipeline.stages.code import locked_digest
 from pipeline.train.program import Lane, Program, batch_note, program_of, threads_for
-from pipeline.wording import first_of
+from pipeline.wording import bytes_told, first_of
 
 DIGESTS = stage_dir(CODE)
 
@@ -103,7 +103,7 @@ def estimates(new: Change, prepared: bool) -> dict[str, str]:
     config, path = checked(new.values), stage_dir("prepare") / "dataset.json"
     if not prepared or not path.exists():
         targets = {link.path: link.target for link in new.links}
-        known = {key: _bytes(_size(targets.get(place, place))) for key, place in given_paths(new.values).items()}
+        known = {key: bytes_told(_size(targets.get(place, place))) for key, place in given_paths(new.values).items()}
         return known | {"dataset": "known once prepare has run", "training time, memory": "known once prepare has run"}
     data = Manifest(**read_json(path))
     sizes = {name: mapped(path.parent / name / "inputs.npy").nbytes for name in data.counts}
@@ -114,8 +114,8 @@ def _sizes(config: Config, data: Manifest, sizes: Mapping[str, int]) -> dict[str
     views = config.augment.views * sizes["train"]
     counts = ", ".join(f"{name} {count}" for name, count in data.counts.items())
     return {
-        "dataset": f"{_bytes(sum(sizes.values()))} ({counts}; {form_words(data)})",
-        "augmented copies": f"{_bytes(views)} ({config.augment.views} per training sample)" if views else "none stored",
+        "dataset": f"{bytes_told(sum(sizes.values()))} ({counts}; {form_words(data)})",
+        "augmented copies": f"{bytes_told(views)} ({config.augment.views} per training sample)" if views else "none stored",
     }
 
 
@@ -132,7 +132,7 @@ def _training(config: Config, data: Manifest, stored: int) -> dict[str, str]:
         "parameters": f"{weights:,}",
         **({"batch": note} if note else {}),
         "training time": f"{_tried(config, program, lane, data)}, {config.train.epochs} epochs",
-        "training memory": f"about {_bytes(resident)} beside the libraries' own",
+        "training memory": f"about {bytes_told(resident)} beside the libraries' own",
     }
 
 
@@ -171,11 +171,3 @@ def _size(path: Path) -> int:
         if path.exists()
         else 0
     )
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
