@@ -17,7 +17,6 @@ import yaml
 from pydantic import create_model
 
 from pipeline.artifacts import PARAMS, digest, write_bytes
-from pipeline.data.features import check_views
 from pipeline.errors import ConfigError
 from pipeline.kinds.keys import key_of_others, keys_of, kind_named
 from pipeline.schema.augment import AugmentConfig
@@ -25,15 +24,14 @@ from pipeline.schema.base import Section, nearest, validated
 from pipeline.schema.cluster import ClusterConfig
 from pipeline.schema.data import PATHS, DataConfig, is_descriptor
 from pipeline.schema.evaluate import EvaluateConfig
-from pipeline.schema.model import LEFT_OUT, ModelConfig
+from pipeline.schema.model import ModelConfig
 from pipeline.schema.prepare import PrepareConfig
 from pipeline.schema.reading import check_conf, check_references, flat, read_parameters
 from pipeline.schema.report import ReportConfig
-from pipeline.schema.study import StudyConfig
+from pipeline.schema.study import SECTIONS, StudyConfig
 from pipeline.schema.tracking import TrackingConfig
 from pipeline.schema.train import TrainConfig
-from pipeline.study.plan import SECTIONS, left_out_words, problems
-from pipeline.train.program import check_alone, check_kind, check_measured
+from pipeline.train.misfits import misfits
 
 CONF = Path("conf")
 Values = dict[str, Any]
@@ -86,12 +84,19 @@ def config_of(kind: str) -> type[Config]:
 
 
 def checked(values: Mapping[str, Any]) -> Config:
-    """The configuration, or one ConfigError with all that is wrong in any section and between sections."""
-    problems = [*_problems(values), *_data_problems(values.get("data")), *_study_problems(values)]
-    problems += [] if problems else _unfit(validated(config_of(kind_named(values)), values, ""))
-    if problems:
+    """The configuration, or one ConfigError with all that is wrong in any section and between sections.
+
+    What the studies' runs change is not looked at: `pipeline.commands.checks` does.
+    """
+    if problems := wrong(values):
         raise ConfigError("\n".join(problems))
     return validated(config_of(kind_named(values)), values, "")
+
+
+def wrong(values: Mapping[str, Any]) -> list[str]:
+    """All that is wrong in any section and between sections, a line each."""
+    problems = [*_problems(values), *_data_problems(values.get("data"))]
+    return problems or [*_unfit(validated(config_of(kind_named(values)), values, ""))]
 
 
 def check_sections(values: Mapping[str, Any], names: Collection[str]) -> None:
@@ -175,7 +180,7 @@ def _shown(value: Any, gone: object) -> str:
 _HEADER = "# Composed from conf/ (digest {}): change it with `regatta run KEY=VALUE`, not by hand."
 _CHANGED = re.compile(
     r"study\.definitions\.(.+?)\.(baseline|variants\.(.+?)|factors\.(.+?)\.(.+?))"
-    rf"\.((?:{'|'.join(SECTIONS)})\.[a-z_]+)"
+    rf"\.((?:{'|'.join(SECTIONS)})\.[a-z_]+(?:\.\w+)?)"
 )
 _DIGEST = re.compile(re.escape(_HEADER).replace(r"\{\}", "([0-9a-f]{32})"))
 
@@ -191,23 +196,12 @@ def _problems(values: Mapping[str, Any]) -> list[str]:
 
 def _unfit(config: Config) -> Iterator[str]:
     """What does not suit the kind of data, or the target, as far as these are known before the data is prepared."""
-    checks = [
-        partial(check_alone, config.model, config.train),
-        partial(check_kind, config.train, config.data.kind),
-        partial(check_views, config.model, config.augment.scaled()),
-    ]
-    if config.data.target == "number":
-        checks.append(partial(check_measured, config.model, config.train, "number"))
-        if config.evaluate.threshold is not None:
-            yield (
-                f"evaluate.threshold = {config.evaluate.threshold!r}: data.target = number predicts numbers, which are over no "
-                "threshold; forget it with `regatta run '~evaluate.threshold'`"
-            )
-    for check in checks:
-        try:
-            check()
-        except ConfigError as error:
-            yield str(error)
+    yield from misfits(config.data, config.augment.scaled(), config.model, config.train)
+    if config.data.target == "number" and config.evaluate.threshold is not None:
+        yield (
+            f"evaluate.threshold = {config.evaluate.threshold!r}: data.target = number predicts numbers, which are over no "
+            "threshold; forget it with `regatta run '~evaluate.threshold'`"
+        )
 
 
 def _data_problems(data: Any) -> Iterator[str]:
@@ -233,24 +227,6 @@ def _data_problems(data: Any) -> Iterator[str]:
     if source in ("folder", "idx", "parquet", "csv", "table") and not {"path", "train_path"} & given.keys():
         what = "FOLDER" if source in ("folder", "idx") else "FILE"
         yield f"data.path is not given: data={source} needs it; say data.path={what}"
-
-
-def _study_problems(values: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with the studies themselves and, where the rest of the configuration is right, with their variants."""
-    try:
-        study = validated(StudyConfig, values["study"], "study")
-    except (ConfigError, KeyError):
-        return
-    for name in study.on_run or []:
-        if name not in study.definitions:
-            near = nearest(name, study.definitions)
-            yield f"study.on_run: there is no study {name}{f'; did you mean {near}?' if near else ''}"
-    for name in sorted(study.definitions.keys() & set(LEFT_OUT)):
-        yield f"study {name}: {left_out_words(name)}"
-    if _problems(values):
-        return
-    for name, definition in study.definitions.items():
-        yield from (f"study {name}: {line}" for line in problems(definition, values))
 
 
 def _worded(error: Exception, conf: Path) -> str:

@@ -183,7 +183,11 @@ def test_all_errors_of_all_sections_are_said_at_once(values: dict[str, Any]) -> 
             {"transferred_rate": 0.1},
             "train.transferred_rate = 0.1: nothing is taken over; say model.init_from=RUN, or 1 here",
         ),
-        ({"channels": [4]}, {}, "model.channels = [4]: a dnn needs [] for a dnn, or arch: cnn"),
+        (
+            {"channels": [4]},
+            {},
+            "model.channels = [4]: these are of convolutions, and a dnn has none; say [], or arch: cnn beside it",
+        ),
         (
             {},
             {"precision": "bf16-mixed"},
@@ -247,39 +251,6 @@ def test_a_path_that_is_not_given_is_read_as_null(values: dict[str, Any]) -> Non
     assert (data.path, data.train_path, data.val_path, data.test_path) == ("data/x", None, None, "data/y")
 
 
-def test_a_studys_variants_are_checked(values: dict[str, Any]) -> None:
-    variants = {"none": {"model.dropuot": 0.0}, "much": {"model.dropout": 2.0}, "fine": {"train.epochs": 3}}
-    values["study"]["definitions"] = {
-        "drop": {"question": "Does dropout help?", "baseline": {"train.epochs": 2}, "variants": variants, "seeds": 2}
-    }
-    assert complaints(values) == [
-        "study drop: variant none: model.dropuot = 0.0: unknown key; did you mean model.dropout?",
-        "study drop: variant much: model.dropout = 2.0: should be less than 1",
-    ]
-
-
-def test_a_study_shares_its_data(values: dict[str, Any]) -> None:
-    variants = {"elsewhere": {"data.path": "data/y"}, "mistyped": {"modl.dropout": 0.1}, "moved": {"augment.translate": 0.5}}
-    values["study"]["definitions"] = {"x": {"question": "?", "baseline": {}, "variants": variants, "seeds": 2}}
-    assert complaints(values) == [
-        "study x: variant elsewhere: data.path = 'data/y': judged on other samples, so it can't be compared seed by seed; "
-        "of data.* only data.size, data.resize, data.channels, data.max_pixels",
-        "study x: variant mistyped: modl.dropout = 0.1: unknown key; did you mean model.dropout?",
-    ]
-
-
-def test_studies_on_run_are_studies(values: dict[str, Any]) -> None:
-    values["study"]["on_run"] = ["dropuot"]
-    assert complaints(values) == ["study.on_run: there is no study dropuot; did you mean dropout?"]
-
-
-def test_a_wrong_baseline_is_said_once_for_itself(values: dict[str, Any]) -> None:
-    values["study"]["definitions"] = {
-        "drop": {"question": "?", "baseline": {"train.epochs": 0}, "variants": {"a": {"train.epochs": 3}}, "seeds": 2}
-    }
-    assert complaints(values) == ["study drop: baseline: train.epochs = 0: should be greater than or equal to 1"]
-
-
 def test_an_unknown_file_is_named_with_those_that_there_are() -> None:
     with pytest.raises(
         ConfigError,
@@ -337,13 +308,6 @@ def test_nested_values() -> None:
 def test_differences_are_said_key_by_key() -> None:
     before, after = {"a": {"b": 1, "c": None}, "d": 0}, {"a": {"b": 2, "e": "x"}, "d": 0.0}
     assert differences(before, after) == ["a.b: 1 -> 2", "a.c: null -> (none)", "d: 0 -> 0.0", "a.e: (none) -> x"]
-
-
-def test_a_study_has_no_name_that_the_run_cache_looks_past(values: dict[str, Any]) -> None:
-    own = {"question": "?", "baseline": {}, "variants": {"a": {"model.dropout": 0.3}}, "seeds": 2}
-    values["study"]["definitions"] = {"size": own}
-    with pytest.raises(ConfigError, match="study size: DVC's run cache takes no notice"):
-        checked(values)
 
 
 @pytest.mark.parametrize("key", ["variants", "seeds", "factors"])

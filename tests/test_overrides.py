@@ -61,12 +61,14 @@ def test_what_the_runs_of_a_study_change_is_one_dotted_key(conf: Path) -> None:
         f"{above}.baseline.train.epochs=40",
         f"{above}.baseline.model.widths=[8]",
         f"{above}.variants.no-decay.train.weight_decay=0.0",
+        f"{above}.variants.own.model.arch=module",
+        f"{above}.variants.own.model.keys.width=16",
         f"{above}.factors.depth.2.model.widths=[8,8]",
         f"{above}.seeds=5",
     )
     assert found.values["study"]["definitions"]["d"] == {
         "baseline": {"train.epochs": 40, "model.widths": [8]},
-        "variants": {"no-decay": {"train.weight_decay": 0.0}},
+        "variants": {"no-decay": {"train.weight_decay": 0.0}, "own": {"model.arch": "module", "model.keys.width": 16}},
         "factors": {"depth": {"2": {"model.widths": [8, 8]}}},
         "seeds": 5,
     }

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.artifacts import PARAMS, write_bytes
+from pipeline.commands.checks import check
 from pipeline.commands.data import Link, linked
 from pipeline.commands.kept import given_way, kept_keys, named_kept, unfit
 from pipeline.commands.recognise import with_preset, with_recognised
-from pipeline.config import Values, check_sections, checked, composed, differences, edited, params_text, read_values
+from pipeline.config import Values, check_sections, composed, differences, edited, params_text, read_values
 from pipeline.errors import ConfigError
 from pipeline.kinds.keys import kind_named
 from pipeline.overrides import Overrides, added, candidate, chosen, read_overrides, write_overrides
@@ -66,7 +67,7 @@ def change(
         overrides, gone = given_way(overrides, wrong, kind_named(values))
         notes, values = [*notes, *gone], _composed(overrides)
     try:
-        checked(values) if sections is None else check_sections(values, sections)
+        check(values) if sections is None else check_sections(values, sections)
     except ConfigError as error:
         raise named_kept(error, kept) from None
     return Change(overrides, values, links, notes, [*said, *suited])

@@ -13,7 +13,7 @@ from pipeline.schema.base import validated
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.reading import flat
 
-FORGET = re.compile(r"forget it with `regatta run '~([^' `]+)'`")
+FORGET = re.compile(r"forget it(?:, if it was said,)? with `regatta run '~([^' `]+)'`")
 """How a message that knows no overrides says to take a key back."""
 
 
@@ -58,7 +58,8 @@ def named_kept(error: ConfigError, kept: Collection[str]) -> ConfigError:
 
 
 def _with_way_out(line: str, kept: Collection[str]) -> str:
-    line = FORGET.sub(lambda found: found[0] if found[1] in kept else "leave it out", line)
+    of_study = line.startswith("study ")
+    line = FORGET.sub(lambda found: found[0] if found[1] in kept and not of_study else "leave it out", line)
     keys = [key for key in kept if line.startswith((f"{key}:", f"{key} "))]
     if not keys or f"'~{keys[0]}'" in line:
         return line

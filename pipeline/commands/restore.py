@@ -22,11 +22,12 @@ from pipeline.artifacts import (
     stage_dir,
     write_bytes,
 )
+from pipeline.commands.checks import check
 from pipeline.commands.compose import ask
 from pipeline.commands.dvc_files import is_whole
 from pipeline.commands.reproduce import REPORT
 from pipeline.commands.run import LOCK, clear_old_studies
-from pipeline.config import Values, checked, composed, differences, edited, merged, read_values, write_params
+from pipeline.config import Values, composed, differences, edited, merged, read_values, write_params
 from pipeline.errors import ConfigError, StorageError
 from pipeline.kinds.keys import kind_named
 from pipeline.overrides import FILE, Overrides, candidate, read_overrides, write_overrides
@@ -114,7 +115,7 @@ def fitting(overrides: Overrides, values: Values) -> tuple[Overrides, Values | N
         try:
             wanted = Overrides(start.files, merged(start.values, _otherwise(values, _composed_with(start))))
             made = _composed_with(wanted)
-            checked(made)
+            check(made)
             return wanted, made
         except ConfigError:
             continue

@@ -25,7 +25,7 @@ from pipeline.artifacts import (
 from pipeline.backbones.named import check_library, opened
 from pipeline.commands.compose import apply, change, given_paths
 from pipeline.commands.data import is_there
-from pipeline.commands.fitting import check_network, once_prepared
+from pipeline.commands.fitting import check_network, once_prepared, studies_on_run
 from pipeline.commands.reproduce import REPORT, reproduce
 from pipeline.commands.root import ROOT, seen_from
 from pipeline.commands.signals import noted
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         from pipeline.commands.plan import show_plan
 
         check_data(new.values, to_come={link.path: link.target for link in new.links})
-        check_network(new.values)
+        check_network(new.values, studies_on_run(new.values))
         show_plan(new)
     elif options.smoke:
         from pipeline.commands.smoke import smoke
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         with held(LOCK):
             check_data(new.values, to_come={link.path: link.target for link in new.links})
-            check_network(new.values)
+            check_network(new.values, studies_on_run(new.values))
             for line in apply(new, options.force):
                 print(line, flush=True)
             for line in [*unwatched(new.values), *clear_old_studies(new.values)]:
@@ -68,7 +68,9 @@ def run(options: argparse.Namespace) -> int:
             pass_on(options)
             rejected_beside(stage_dir("prepare")).unlink(missing_ok=True)  # of an earlier refusal
             done = reproduce(
-                without=left_alone(new.values), anew=["train"] if options.fresh else [], ask=once_prepared(new.values)
+                without=left_alone(new.values),
+                anew=["train"] if options.fresh else [],
+                ask=once_prepared(new.values, studies_on_run(new.values)),
             )
             with noted():
                 keep_records(done.uncached)
@@ -141,8 +143,7 @@ def unwatched(values: Values) -> list[str]:
 
 def left_alone(values: Values) -> list[str]:
     """The stages of studies that are run only when they are asked for."""
-    on_run = values["study"]["on_run"]
-    return [] if on_run is None else [f"study@{name}" for name in values["study"]["definitions"] if name not in on_run]
+    return [f"study@{name}" for name in values["study"]["definitions"] if name not in studies_on_run(values)]
 
 
 def keep_records(uncached: list[str]) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.artifacts import STAGES, make_dir, runs_root
+from pipeline.commands.checks import check
 from pipeline.commands.compose import Change, given_paths
 from pipeline.commands.root import ROOT, seen_from
 from pipeline.commands.run import check_data
-from pipeline.config import CONF, Values, checked, write_params
+from pipeline.config import CONF, Values, write_params
 from pipeline.schema.prepare import FEWEST_FOLDS
 
 NUM_SEEDS = 2
@@ -29,7 +30,7 @@ def smoke(new: Change, stood: Path = ROOT) -> None:
     targets = {link.path: link.target for link in new.links}
     check_data(new.values, to_come=targets)
     values = tiny(new.values)
-    checked(values)
+    check(values)
     folder = runs_root() / "smoke"
     shutil.rmtree(folder, ignore_errors=True)
     make_dir(folder)

@@ -42,7 +42,7 @@ def study(options: argparse.Namespace) -> int:
         return 0
     with held(LOCK):
         check_data(new.values, to_come={link.path: link.target for link in new.links})
-        check_network(new.values)
+        check_network(new.values, [options.name])
         for line in apply(new, options.force):
             print(line, flush=True)
         for line in clear_old_studies(new.values):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -83,15 +84,26 @@ def key_paths(schema: type[Section], place: str) -> Iterable[str]:
 def _lines(schema: type[Section], values: Mapping[str, Any], issues: Sequence[Any], place: str, known: Known) -> list[str]:
     """One line per wrong key; what the alternatives of a union say about it is joined."""
     found: dict[str, list[str]] = {}
+    rules: list[str] = []
     for issue in issues:
         keys = _keys(values, issue)
+        if issue["type"] == "value_error" and isinstance(issue["input"], Mapping):
+            rules += _rules(issue, list(_section_at(schema, keys).model_fields), _dotted(place, *keys))
+            continue
         said = found.setdefault(_dotted(place, *keys) or "params.yaml", [])
         if issue["type"] == "extra_forbidden":
             hint = known(_dotted(place, *keys)) or _hint(schema, keys, place)
             said.append(f": unknown key (value {issue['input']!r}); {hint}")
         else:
             said.append(_message(issue, first=not said))
-    return [f"{where}{', or '.join(dict.fromkeys(said))}" for where, said in found.items()]
+    return [*(f"{where}{', or '.join(dict.fromkeys(said))}" for where, said in found.items()), *rules]
+
+
+def _rules(issue: Any, fields: Sequence[str], place: str) -> Iterator[str]:
+    """What rules between a section's keys say, a line each, by its key where it begins with one."""
+    for line in issue["msg"].removeprefix("Value error, ").split("\n"):
+        key = re.match(r"[a-z_]+(?=[.:]| = )", line)
+        yield f"{place}.{line}" if place and key and key[0] in fields else f"{place or 'params.yaml'}: {line}"
 
 
 def _message(issue: Any, first: bool) -> str:
@@ -102,8 +114,6 @@ def _message(issue: Any, first: bool) -> str:
     if issue["type"] == "literal_error" and isinstance(issue["input"], str):
         near = nearest(issue["input"], (part for part in issue["ctx"]["expected"].split("'") if part.isidentifier()))
         text += f"; did you mean {near}?" if near else ""
-    if issue["type"] == "value_error" and isinstance(issue["input"], Mapping):
-        return f": {text}"
     return f" = {issue['input']!r}: {text}" if first else text
 
 

@@ -45,5 +45,5 @@ class ClusterConfig(Section):
         if self.gpus_per_worker > 1:
             problems.append(f"gpus_per_worker = {self.gpus_per_worker:g} must be at most 1: a worker trains on one GPU")
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
         return self

@@ -109,7 +109,7 @@ class DataConfig(Section):
     def _fits(self) -> DataConfig:
         problems = [*self._place_problems(), *self._column_problems(), *self._files_problems()]
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
         return self
 
     def _place_problems(self) -> list[str]:

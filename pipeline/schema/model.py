@@ -110,7 +110,7 @@ class ModelConfig(Section):
             *self._folder(),
             *(self._unknown() if self.arch == MODULE else ()),
         ]:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
         return self
 
     def _unread(self) -> Iterator[str]:
@@ -196,10 +196,28 @@ def wrong_keys(function: Callable[..., Any], keys: Mapping[str, Any]) -> Iterato
         if key not in allowed and not takes_any:
             near = nearest(key, allowed)
             hint = f"did you mean {near}?" if near else f"forget it with `regatta run '~model.keys.{key}'`"
-            yield f"keys.{key}: its function takes {', '.join(allowed) or 'no keys'}; {hint}"
+            yield f"keys.{key} = {keys[key]!r}: its function takes {', '.join(allowed) or 'no keys'}; {hint}"
     for each in named:
+        if each.name in keys and not _is_of(keys[each.name], each):
+            yield f"keys.{each.name} = {keys[each.name]!r}: its function takes {_WORDS[_type_name(each)]}"
         if each.name in allowed and each.default is inspect.Parameter.empty and each.name not in keys:
             yield f"keys.{each.name}: missing, and it has no default; say model.keys.{each.name}=VALUE"
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+
+
+def _type_name(parameter: inspect.Parameter) -> str:
+    """The type that a function says of a parameter, as it is written there."""
+    said = parameter.annotation
+    return said if isinstance(said, str) else getattr(said, "__name__", "")
+
+
+def _is_of(value: Any, parameter: inspect.Parameter) -> bool:
+    """Whether a value is of the type that a function says, where that is a simple one."""
+    name = _type_name(parameter)
+    return name not in _TYPES or (isinstance(value, _TYPES[name]) and (name == "bool" or not isinstance(value, bool)))
 
 
 def keys_taken(name: str | None) -> list[str]:

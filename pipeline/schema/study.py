@@ -14,6 +14,8 @@ from pipeline.schema.prepare import FEWEST_FOLDS
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Changes = dict[str, Any]
 """Dotted keys and their values, such as {"model.dropout": 0.0}."""
+SECTIONS = ("data", "prepare", "augment", "model", "train")
+"""Those that decide a run, and whose keys its runs may change."""
 Run = Annotated[str, Field(pattern=RUN_NAME)]
 START, SCRATCH = "start", "scratch"
 """The factor that `sources` makes, and its first level."""

@@ -125,7 +125,7 @@ class TrainConfig(Section):
             )
         problems += self._unknown_callbacks()
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
         return self
 
     def _unknown_callbacks(self) -> list[str]:

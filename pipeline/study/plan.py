@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,19 +17,20 @@ from pipeline.schema.base import Section, alias, key_paths, nearest, validated
 from pipeline.schema.data import DataConfig
 from pipeline.schema.model import BUILT_IN, LEFT_OUT, MODULE, ModelConfig, keys_taken, switched, unread_keys
 from pipeline.schema.prepare import PrepareConfig
-from pipeline.schema.study import SCRATCH, START, StudyDefinition
+from pipeline.schema.study import SCRATCH, SECTIONS, START, StudyDefinition
 from pipeline.schema.train import NOT_IDENTITY, TrainConfig
 from pipeline.study.samples import WHY, certain_problems
+from pipeline.train.misfits import misfits, refuse
 from pipeline.train.program import program_of
 from pipeline.wording import first_of
 
 BASELINE = "baseline"
-SECTIONS = ("data", "prepare", "augment", "model", "train")
-"""Those that decide a run."""
 FIXED = ("train.seed", "prepare.fold", *(f"train.{name}" for name in NOT_IDENTITY))
 """Seeds are the study's own, and these change no result."""
 KEYS = "model.keys."
 """Below it stands what a module's own function takes."""
+LEFT_OUT_STUDY = ", or leave the study out with `regatta run study=none` (another: study=NAME)"
+"""What helps where a study that came along does not suit what the user has chosen."""
 Values = dict[str, dict[str, Any]]
 
 
@@ -153,9 +154,14 @@ def _by_path(values: Mapping[str, Any]) -> dict[str, Any]:
     return found | {f"{KEYS}{key}": value for key, value in keys.items()}
 
 
-def problems(definition: StudyDefinition, values: Mapping[str, Any], data: Manifest | None = None) -> list[str]:
-    """All that is wrong with a study: in itself, and for the prepared data if that is known."""
-    found, configurations = _checked(definition, values)
+def problems(
+    definition: StudyDefinition, values: Mapping[str, Any], data: Manifest | None = None, said: Collection[str] = ()
+) -> list[str]:
+    """All that is wrong with a study: in itself, and for the prepared data if that is known.
+
+    said: what is known to be wrong with the configuration itself, which is not said of the study's baseline again.
+    """
+    found, configurations = _checked(definition, values, said)
     every = {variant.name: variant.changes for variant in variants(definition)}
     unfit: dict[str, list[str]] = {}
     for name, own in configurations.items():
@@ -183,26 +189,39 @@ def _too_large(changes: Mapping[str, Any], train: TrainConfig, data: Manifest) -
     return f"train.batch_size = {train.batch_size}: there are {num_train} training samples; choose at most that"
 
 
-def _checked(definition: StudyDefinition, values: Mapping[str, Any]) -> tuple[list[str], dict[str, Values]]:
+def _checked(
+    definition: StudyDefinition, values: Mapping[str, Any], said: Collection[str] = ()
+) -> tuple[list[str], dict[str, Values]]:
     """What is wrong, and the values of each variant that is right."""
     every = variants(definition)
     base = _first_levels(definition)
     wrong = [*_source_problems(definition, values), *_name_problems(definition, every)]
     configurations: dict[str, Values] = {}
-    shared: set[str] = set()
+    shared = set(said)
     for variant in every:
+        way_out = ""
         try:
-            configurations[variant.name] = _changed(values, {**definition.baseline, **base}, variant.changes)
+            own = _changed(values, {**definition.baseline, **base}, variant.changes)
+            lines, way_out = [*_misfits(own)], LEFT_OUT_STUDY
         except ConfigError as error:
-            lines = [line for line in str(error).splitlines() if line not in shared]
-            shared |= set() if variant.against else set(lines)  # the baseline's own are said once
-            wrong += [f"{f'variant {variant.name}' if variant.against else BASELINE}: {line}" for line in lines]
+            lines = str(error).splitlines()
+        if not lines:
+            configurations[variant.name] = own
+        new = [line for line in lines if line not in shared]
+        shared |= set() if variant.against else set(new)  # the baseline's own are said once
+        wrong += [f"{f'variant {variant.name}' if variant.against else BASELINE}: {line}{way_out}" for line in new]
     for name, other in itertools.combinations(configurations, 2):
         if configurations[name] == configurations[other]:
             wrong.append(f"variant {other}: the same as {name}; give it a difference or take it out")
     wrong += [TIMELESS] if definition.folds and values["data"].get("time") is not None else []
     wrong += certain_problems(every, configurations, definition.folds)
     return wrong, configurations
+
+
+def _misfits(own: Values) -> Iterator[str]:
+    """What does not go together in a variant's sections, each of which is right."""
+    config = configuration(own)
+    return misfits(config.data, config.augment, config.model, config.train)
 
 
 def _first_levels(definition: StudyDefinition) -> dict[str, Any]:
@@ -284,17 +303,28 @@ def _changed(values: Mapping[str, Any], baseline: Mapping[str, Any], own: Mappin
                 f"{path} = {value!r}: keys are dotted; write {', '.join(f'{path}.{k}: {v!r}' for k, v in value.items())}"
             )
         else:
-            near = alias(path, allowed) or nearest(path, allowed)
-            wrong.append(f"{path} = {value!r}: unknown key; {f'did you mean {near}?' if near else 'keys are dotted'}")
+            wrong.append(f"{path} = {value!r}: unknown key; {_nearest_or_all(path, allowed)}")
     wrong += _unread(changed["model"])
     for section, schema in every.items():
         try:
             validated(schema, changed[section], section)
         except ConfigError as error:
             wrong += str(error).splitlines()
-    if wrong:
-        raise ConfigError("\n".join(wrong))
+    refuse(wrong)
     return changed
+
+
+def _nearest_or_all(path: str, allowed: list[str]) -> str:
+    """What an unknown key was to be, or what there is."""
+    section, _, name = path.partition(".")
+    siblings = [key for key in allowed if key.startswith(f"{section}.")]
+    elsewhere = [key for key in allowed if key.partition(".")[2] == name]
+    near = next(iter(elsewhere), None) or alias(path, allowed)
+    if siblings and not near:
+        near = nearest(name, [key.partition(".")[2] for key in siblings])
+        return f"did you mean {section}.{near}?" if near else f"allowed: {', '.join(siblings)}"
+    near = near or nearest(path, allowed)
+    return f"did you mean {near}?" if near else f"a study's runs differ in keys of {', '.join(SECTIONS)}"
 
 
 def _as_read(model: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -311,10 +341,7 @@ def _unread(model: dict[str, Any]) -> list[str]:
     for key, neutral in unread_keys(model["arch"]).items():
         if model[key] != neutral:
             rather = _own_keys(key, model["name"]) if model["arch"] == MODULE else "model.arch: module beside it"
-            found.append(
-                f"model.{key} = {model[key]!r}: a {model['arch']} does not read it; say {rather}, or leave the study out with "
-                "`regatta run study=none` (another: study=NAME)"
-            )
+            found.append(f"model.{key} = {model[key]!r}: a {model['arch']} does not read it; say {rather}{LEFT_OUT_STUDY}")
             model[key] = neutral
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,21 +17,20 @@ from pipeline.data.dataset import Manifest, Task
 from pipeline.data.features import backbone_of, made_by
 from pipeline.errors import ConfigError
 from pipeline.kinds.inputs import Cast, Taken, inputs_of, taken
-from pipeline.kinds.keys import keys_of
 from pipeline.kinds.kind import FEATURES, HOUSE
-from pipeline.kinds.views import mirror_of, views_of
 from pipeline.metrics import MEASURES, Measure
 from pipeline.model.net import FULL, Spec
-from pipeline.model.objective import OF_NUMBERS, Scale, chosen_loss, num_outputs
+from pipeline.model.objective import Scale, chosen_loss, num_outputs
 from pipeline.model.precision import precision_taken
-from pipeline.model.specs import MODULE, spec_of
+from pipeline.model.specs import spec_of
 from pipeline.schema.model import ModelConfig
 from pipeline.schema.train import Precision, TrainConfig
 from pipeline.train.device import device_type
 from pipeline.train.groups import Factors, check_factors
 from pipeline.train.kept import Kept
-from pipeline.train.monitors import refused, tells_apart
-from pipeline.train.transfer import Start, start_of, unused
+from pipeline.train.misfits import alone, of_kind, of_task, refuse
+from pipeline.train.monitors import tells_apart
+from pipeline.train.transfer import Start, start_of
 
 if TYPE_CHECKING:
     from pipeline.model.balance import Balance  # which imports torch
@@ -140,9 +139,9 @@ def program_of(model: ModelConfig, train: TrainConfig, data: Manifest, device: s
     batch_size = _batch_size(train, data, num_train)
     _check_task(model, train, data)
     _check_dropout(model, batch_size)
-    check_alone(model, train)
+    refuse(alone(model, train))
     precision = cast(Precision, precision_taken(train.precision, model.arch, device or device_type(train.device)))
-    check_kind(train, data.kind)
+    refuse(of_kind(train, data.kind))
     loss = chosen_loss(model.loss, data.task, len(data.classes))
     outputs = num_outputs(loss, data.task, len(data.classes or data.targets))
     backbone = backbone_of(model, data) if model.is_tuned else None
@@ -206,30 +205,6 @@ def _batch_size(train: TrainConfig, data: Manifest, num_train: int) -> int:
     return batch_size
 
 
-def check_alone(model: ModelConfig, train: TrainConfig) -> None:
-    """ConfigError with all keys that do not suit each other, whatever the data are."""
-    problem = unused(model, train)
-    if problems := [*_misfits(model, train), *([problem] if problem else [])]:
-        raise ConfigError("\n".join(problems))
-
-
-def _misfits(model: ModelConfig, train: TrainConfig) -> Iterator[str]:
-    """Layers that a network can't have, numbers in which it can't be, and batches that there are too few samples for."""
-    if (model.arch == "cnn") != bool(model.channels):
-        allowed = "at least one convolution, such as [32, 64]" if model.arch == "cnn" else "[] for a dnn, or arch: cnn"
-        yield f"model.channels = {model.channels}: a {model.arch} needs {allowed}"
-    if train.precision not in ("auto", FULL) and model.arch != MODULE:
-        yield (
-            f"train.precision = {train.precision!r}: a {model.arch} computes in {FULL}; "
-            f"say train.precision={FULL}, or model=module"
-        )
-    if train.limit is not None and train.shards * train.accumulate > train.limit:
-        yield (
-            f"train.limit = {train.limit}: a batch has a sample for each of train.shards x train.accumulate = "
-            f"{train.shards * train.accumulate} at least; choose at least as many, or fewer of them"
-        )
-
-
 def _check_dropout(model: ModelConfig, batch_size: int) -> None:
     """ConfigError where more units would be dropped than are counted."""
     if model.dropout and batch_size * max(model.widths, default=0) >= 2**31:
@@ -281,7 +256,7 @@ def _check_task(model: ModelConfig, train: TrainConfig, data: Manifest) -> None:
         raise ConfigError(
             f"model.loss = 'sigmoid': the data has one of {len(data.classes)} classes per sample; choose softmax or auto"
         )
-    check_measured(model, train, data.task)
+    refuse(of_task(model, train, data.task))
     _check_sampling(train, data)
     if not tells_apart(train.monitor, data):
         raise ConfigError(
@@ -297,46 +272,6 @@ def _check_sampling(train: TrainConfig, data: Manifest) -> None:
             "train.balance = 'sampling': a sample of several labels is drawn with all of them, so that a frequent label comes "
             "along with rare ones and no label comes as often as it is absent; say train.balance=weights, or logits"
         )
-
-
-def check_measured(model: ModelConfig, train: TrainConfig, task: Task) -> None:
-    """ConfigError with all keys that do not suit numbers as labels, or are of them alone."""
-    if problems := [*_unmeasured(model, train, task)]:
-        raise ConfigError("\n".join(problems))
-
-
-def _unmeasured(model: ModelConfig, train: TrainConfig, task: Task) -> Iterator[str]:
-    if model.loss != "auto" and (model.loss in OF_NUMBERS) != (task == "number"):
-        what, other = ("numbers", "squared, huber") if task == "number" else ("classes", "softmax, sigmoid")
-        yield f"model.loss = {model.loss!r}: the data's labels are {what}; choose {other} or auto{_forget('model.loss')}"
-    if reason := refused(train.monitor, task):
-        yield f"train.monitor = {train.monitor!r}: {reason}{_forget('train.monitor')}"
-    if task == "number" and train.balance != "none":
-        yield (
-            f"train.balance = {train.balance!r}: the labels are numbers, and only classes can be balanced; "
-            f"say train.balance=none{_forget('train.balance')}"
-        )
-    if task == "number" and train.label_smoothing:
-        yield (
-            f"train.label_smoothing = {train.label_smoothing}: the labels are numbers, and only classes can be smoothed; "
-            f"say train.label_smoothing=0{_forget('train.label_smoothing')}"
-        )
-
-
-def _forget(key: str) -> str:
-    return f", or forget it, if it was said, with `regatta run '~{key}'`"
-
-
-def check_kind(train: TrainConfig, kind: str) -> None:
-    """ConfigError where samples are to be mixed, boxes pasted or mirror images judged that no data of the kind have."""
-    if train.tta == "mirrored" and mirror_of(kind) is None:
-        raise ConfigError(f"train.tta = 'mirrored': data of kind {kind} has no mirror image; say train.tta=none")
-    if reason := keys_of(kind).DATA.unmixed:
-        for name in ("mixup", "cutmix"):
-            if value := getattr(train, name):
-                raise ConfigError(f"train.{name} = {value}: {reason} can't be mixed; say train.{name}=0")
-    if train.cutmix and not hasattr(views_of(kind), "pasted"):
-        raise ConfigError(f"train.cutmix = {train.cutmix}: data of kind {kind} has no boxes to paste; say train.cutmix=0")
 
 
 def _check_blending(train: TrainConfig, inputs: Taken) -> None:

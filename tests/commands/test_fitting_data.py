@@ -40,6 +40,26 @@ def test_what_does_not_fit_prepared_data_is_refused_before_it_is_kept(source: st
     assert "train.shards x train.accumulate = 4096: there are" in refused(capsys, "train.shards=4096", "train.batch_size=4096")
 
 
+def test_a_study_that_does_not_fit_prepared_data_is_refused_before_it_is_kept(
+    source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whose keys are right: that is seen by making its networks for the data that there are."""
+    own = "study.definitions.mine."
+    words = [f"{own}question=Why", f"{own}seeds=2", f"{own}variants.wide.model.widths=[8]", f"{own}baseline.{source}"]
+    for dry in ([], ["--dry-run"]):
+        said = refused(capsys, *dry, *words)
+        assert f"study mine: variant wide: {source.replace('=', ' = ')}: another network than this one: its dense1" in said
+    module = ["model.arch=module", "model.name=vit", "model.keys.patch=3"]
+    said = refused(capsys, *words[:2], *(f"{own}variants.vit.{word}" for word in module))
+    assert "study mine: variant vit: model.name = 'vit': building it raised ValueError: " in said
+
+
+def test_a_study_that_is_not_run_is_not_asked(source: str) -> None:
+    own = "study.definitions.mine."
+    words = [f"{own}question=Why", f"{own}seeds=2", f"{own}variants.big.train.batch_size=100000", "study.on_run=[]"]
+    assert cli.main(["run", "--dry-run", *words]) == 0
+
+
 def test_before_the_data_are_prepared_what_fits_no_data_is_refused(source: str, capsys: pytest.CaptureFixture[str]) -> None:
     other = "prepare.split_seed=5"
     assert "model.freeze = 9: at most " in refused(capsys, source, other, "model.freeze=9")
@@ -91,7 +111,7 @@ def misfit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Values:
 
 
 def test_once_the_data_are_there_it_is_asked_before_they_are_augmented(misfit: Values) -> None:
-    ask = once_prepared(misfit)
+    ask = once_prepared(misfit, [])
     for stage in ("code", "prepare", "train"):
         ask(stage)
     with pytest.raises(ConfigError, match=r"train.shards x train.accumulate = 4096"):

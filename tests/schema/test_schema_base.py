@@ -118,7 +118,7 @@ def test_text_is_no_number_and_a_number_is_no_truth() -> None:
 
 
 def test_a_rule_between_keys_names_its_section() -> None:
-    assert complaints("model", dropout=0.9) == ["model: dropout = 0.9 leaves too little"]
+    assert complaints("model", dropout=0.9) == ["model.dropout = 0.9 leaves too little"]
 
 
 def test_key_paths_and_nearest() -> None:

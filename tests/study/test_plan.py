@@ -175,7 +175,7 @@ def test_another_module_does_not_take_the_keys_of_the_one_before(values, own_mod
     base = {"model.arch": "module", "model.name": "cnn", "model.keys.width": 8}
     chosen = study({"wide": {"model.keys.width": 16}, "patches": {"model.name": "patches"}}, base, seeds=1)
     assert [cell.config.model.keys for cell in cells(chosen, values)] == [{"width": 8}, {"width": 16}, {}]
-    with pytest.raises(ConfigError, match=r"variant other: model: keys.widht: its function takes width"):
+    with pytest.raises(ConfigError, match=r"variant other: model.keys.widht = 3: its function takes width"):
         cells(study({"other": {"model.keys.widht": 3}}, base, seeds=1), values)
 
 

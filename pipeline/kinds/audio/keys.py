@@ -85,7 +85,7 @@ class AudioData(DataConfig):
         if self.high is not None and self.high <= self.low:
             problems.append(f"high = {self.high:g} is not above low = {self.low:g}")
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
         return self
 
 

@@ -60,7 +60,7 @@ class TableData(DataConfig):
         problems = [_named_twice(*each, said) for each in said if [name for name, _ in said].count(each[0]) > 1]
         problems += [problem for name, type_ in said if (problem := self._is_no_input(name, type_))]
         if problems:
-            raise ValueError("; ".join(dict.fromkeys(problems)))
+            raise ValueError("\n".join(dict.fromkeys(problems)))
         if self.header and len({*self.header}) < len(self.header):
             raise ValueError(f"header = {self.header}: each column needs a name of its own")
         return self
