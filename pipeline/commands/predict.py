@@ -51,8 +51,9 @@ def predict(options: argparse.Namespace) -> int:
             for name, said in answers.problems:
                 display.say(f"regatta: {one_line(name)}: {one_line(said)}")
             display.advance(len(answers))
-    if not num and not failed:
-        raise DataError("no samples: there is nothing to predict")
+        if not num:  # within: a file that is not whole is not written
+            said = f"no answer for any of {failed:,}" if failed else "no samples: there is nothing to predict"
+            raise DataError(f"{said}; {options.out} is not written" if out else said)
     if out:
         print(f"{num:,} answers are in {options.out}", flush=True)
     if unseen:

@@ -54,11 +54,14 @@ def table_at(path: Path | None, model: Model, top: int, stdout: IO[str]) -> Iter
 
 
 def _csv(file: IO[str], names: Sequence[str], classes: Sequence[str], top: int) -> Write:
+    """With the first answer the names of the columns come."""
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([no_formula(name) for name in names])
+    head = [[no_formula(name) for name in names]]
 
     def write(answers: Predicted) -> None:
         for row in rows_of(answers, classes, top):
+            while head:
+                writer.writerow(head.pop())
             writer.writerow([f"{cell:.8g}" if isinstance(cell, float) else no_formula(cell) for cell in row])
 
     return write

@@ -26,6 +26,11 @@ def clean(text: str) -> str:
     return r"\n".join(unicodedata.normalize("NFC", text).strip().splitlines())
 
 
+def cell_text(value: object) -> str:
+    """The text of a cell of any simple type, without surrounding blanks; "" where nothing is in it."""
+    return "" if value is None or value != value else str(value).strip()
+
+
 def label_text(value: object) -> str:
     """The text of a label of any simple type; BadSampleError where it is missing. Each number has one text."""
     if isinstance(value, float) and value.is_integer():
@@ -54,7 +59,8 @@ def switched_labels(names: Sequence[str], values: Sequence[object]) -> tuple[str
     for name, value in zip(names, values, strict=True):
         if not is_switch(value):
             raise BadSampleError(
-                f"column {name} says {value!r}; 0 or 1 is allowed where data.label lists several columns; "
+                f"column {name} {f'says {value!r}' if cell_text(value) else 'is empty'}; 0 or 1 is allowed where data.label "
+                "lists several columns; "
                 "say data.target=number to predict their numbers"
             )
     return tuple(sorted(name for name, value in zip(names, values, strict=True) if _SWITCH[str(value).strip().lower()]))

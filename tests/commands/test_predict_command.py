@@ -75,6 +75,30 @@ def test_answers_go_to_the_terminal_and_what_fails_is_named(model: Path, capsys:
 
 
 @pytest.mark.usefixtures("project")
+def test_where_nothing_is_answered_nothing_is_written(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not even the names of columns; a file that was there stays."""
+    bad = [tmp_path / f"{i}.png" for i in range(2)]
+    for path in bad:
+        path.write_bytes(b"none")
+    for suffix in ("csv", "jsonl", "parquet"):
+        out = tmp_path / f"p.{suffix}"
+        assert call(model / "train", *bad, "--out", out) == 3
+        assert not list(tmp_path.glob("p.*"))
+        assert capsys.readouterr().err.endswith(f"regatta: no answer for any of 2; {out} is not written\n")
+    (tmp_path / "p.csv").write_text("before")
+    assert call(model / "train", *bad, "--out", tmp_path / "p.csv") == 3
+    assert (tmp_path / "p.csv").read_text() == "before"
+    capsys.readouterr()
+    assert call(model / "train", *bad) == 3
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == [
+        *(f"regatta: {path}: not an image of a format that can be read" for path in bad),
+        "regatta: no answer for any of 2",
+    ]
+
+
+@pytest.mark.usefixtures("project")
 def test_csv_json_lines_and_parquet_say_the_same(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for suffix in ("csv", "jsonl", "parquet"):
         assert call(model / "train", model / "photos", "--top", "1", "--out", tmp_path / f"p.{suffix}") == 0

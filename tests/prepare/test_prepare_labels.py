@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.kinds.kind import BadSampleError
 from pipeline.prepare.labels import (
+    cell_text,
     class_order,
     clean,
     encoded,
@@ -50,6 +51,13 @@ def test_several_labels() -> None:
     assert switched_labels(["x", "y", "z"], ["1", 0, True]) == ("x", "z")
     with pytest.raises(BadSampleError, match="column y says '2'"):
         switched_labels(["x", "y"], ["1", "2"])
+
+
+@pytest.mark.parametrize("value", [None, "", " ", float("nan")])
+def test_an_empty_cell_is_named_as_one(value: object) -> None:
+    assert cell_text(value) == ""
+    with pytest.raises(BadSampleError, match=r"^column y is empty; 0 or 1 is allowed"):
+        switched_labels(["x", "y"], [1, value])
 
 
 def test_whole_numbers_sort_by_value_and_text_as_text() -> None:

@@ -31,7 +31,7 @@ def check_all_there(names: list[str], given: Collection[str], place: str) -> Non
         there = ", ".join(map(repr, given)) or "none"
         raise DataError(
             f"{place}no column {first_of(lacking, MOST_NAMED)}; there are {there}. Give all {len(names)} columns that were "
-            "learned from, with None where a value is missing"
+            "learned from, with an empty cell (in Python None) where a value is missing"
         )
 
 

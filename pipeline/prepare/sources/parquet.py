@@ -16,7 +16,7 @@ from pipeline.data.dataset import Task
 from pipeline.errors import ConfigError, DataError
 from pipeline.kinds.kind import BadSampleError, Content
 from pipeline.kinds.reading import sample_reading_of
-from pipeline.prepare.labels import clean
+from pipeline.prepare.labels import cell_text, clean
 from pipeline.prepare.raw import Raw, Source, portioned
 from pipeline.prepare.sources.columns import check_columns
 from pipeline.prepare.sources.fitting import Fit, fit
@@ -436,7 +436,8 @@ def _places_of_1(value: object) -> object:
     if not isinstance(value, list):
         return value
     if any(item not in (0, 1) for item in value):
-        raise BadSampleError(f"label {value} has missing values; 0 or 1 is allowed at each place")
+        said = ", ".join(cell_text(item) or "missing" for item in value)
+        raise BadSampleError(f"label [{said}]: 0 or 1 is allowed at each place")
     return [str(place) for place, item in enumerate(value) if item]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pipeline.data.dataset import Task
 from pipeline.errors import DataError
 from pipeline.kinds.kind import BadSampleError, Content
-from pipeline.prepare.labels import label_text, number_texts, split_labels, switched_labels
+from pipeline.prepare.labels import cell_text, label_text, number_texts, split_labels, switched_labels
 from pipeline.prepare.raw import Raw
 from pipeline.prepare.sources.layout import SPLIT_WORDS
 from pipeline.schema.data import DataConfig
@@ -92,7 +92,7 @@ def row_labels(columns: Columns, cells: Mapping[str, object]) -> tuple[str, ...]
         return number_texts([_stripped(columns, cells[name]) for name in columns.labels])
     value = _stripped(columns, cells[columns.labels[0]])
     if columns.separator:
-        return split_labels("" if value is None else str(value), columns.separator)
+        return split_labels(cell_text(value), columns.separator)
     if isinstance(value, list):
         return tuple(sorted({label_text(item) for item in value}))
     return (label_text(value),)
@@ -105,7 +105,7 @@ def _stripped(columns: Columns, value: object) -> object:
 def row_split(columns: Columns, cells: Mapping[str, object]) -> str | None:
     """The given split of a row; None where its cell is empty."""
     value = cells[columns.split] if columns.split else None
-    text = "" if value is None else str(value).strip().lower()
+    text = cell_text(value).lower()
     if text and text not in SPLIT_WORDS:
         raise BadSampleError(f"column {columns.split} says {str(value)!r}; train, val or test is allowed")
     return SPLIT_WORDS[text] if text else None
@@ -114,16 +114,14 @@ def row_split(columns: Columns, cells: Mapping[str, object]) -> str | None:
 def row_group(columns: Columns, cells: Mapping[str, object]) -> str | None:
     """The group of a row; None where its cell is empty: then the sample is a group of its own."""
     value = cells[columns.group] if columns.group else None
-    text = "" if value is None else str(value).strip()
-    return text or None
+    return cell_text(value) or None
 
 
 def row_time(columns: Columns, cells: Mapping[str, object]) -> str | None:
     """The time of a row as it is written; BadSampleError where its cell is empty: it is neither old nor new."""
     if columns.time is None:
         return None
-    value = cells[columns.time]
-    text = "" if value is None else str(value).strip()
+    text = cell_text(cells[columns.time])
     if not text:
         raise BadSampleError(f"column {columns.time}: no time")
     return text
