@@ -37,7 +37,7 @@ def serve(options: argparse.Namespace) -> NoReturn:
         address = f"http://{_shown(options.host)}:{place.getsockname()[1]}/"
         said = f"{options.model} answers at {address}; Ctrl-C stops it"
         asyncio.run(app.serve(server, place, lambda: stop.signal is not None, lambda: print(said, flush=True)))
-    raise stop.error(f"once all requests that were accepted had their answers ({server.accepted:,})")
+    raise stop.error(f"once every request had its answer: {server.asked:,}, of which {server.accepted:,} to /predict")
 
 
 def _whole(option: str, value: int) -> int:

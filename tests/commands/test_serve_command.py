@@ -88,11 +88,31 @@ def test_a_stop_under_load_loses_nothing(number: signal.Signals, name: str, code
         ended = load.wait()
         said = process.communicate(timeout=WAIT_S)
     assert process.returncode == code, said
-    told = f"regatta: stopped by {name} once all requests that were accepted had their answers ({ended['answered']:,})"
-    assert told in said[1]
+    num = f"{ended['answered']:,}"
+    assert f"regatta: stopped by {name} once every request had its answer: {num}, of which {num} to /predict" in said[1]
     assert ended["wrong"] == 0
     # Whoever came too late was told so before anything was accepted of him.
     assert set(ended) <= {"answered", "wrong", "ConnectionRefusedError", "ConnectionResetError", "RemoteDisconnected"}
+
+
+@pytest.mark.usefixtures("project")
+def test_all_that_was_asked_is_counted_files_of_the_page_and_refused_bodies_too(case: Case) -> None:
+    """As the page asks: itself, what it may send, and a form with a file."""
+    with started(case) as (process, port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)
+        part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="rows.csv"\r\n\r\na\r\n--x--\r\n'
+        for method, path, body, kind in [
+            ("GET", "/", None, ""),
+            ("GET", "/schema", None, ""),
+            ("POST", "/predict", part, "multipart/form-data; boundary=x"),
+            ("POST", "/predict", ROW, "application/json"),
+        ]:
+            connection.request(method, path, body, {"Content-Type": kind} if kind else {})
+            connection.getresponse().read()
+        connection.close()
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=WAIT_S)
+    assert "regatta: stopped by SIGTERM once every request had its answer: 4, of which 2 to /predict" in said[1]
 
 
 @pytest.mark.usefixtures("project")

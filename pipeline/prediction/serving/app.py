@@ -54,9 +54,9 @@ class Server:
     def __init__(self, model: Model, guard: Guard, limits: Limits) -> None:
         self.model, self.guard, self.limits = model, guard, limits
         self.answering = Answering(model, taken_by(model), limits)
-        self.pending, self.accepted, self.draining = 0, 0, False
-        self.open = 0
-        """Requests to whatever path that have no answer yet."""
+        self.pending, self.draining = 0, False
+        self.asked, self.accepted, self.open = 0, 0, 0
+        """Requests: to whatever path, those for predictions that were let in, and those that have no answer yet."""
         self.meters = Meters(lambda: self.pending)
         self.worker = ThreadPoolExecutor(1, thread_name_prefix="regatta-serve")
         self.last_s = 0.0
@@ -81,7 +81,7 @@ class Server:
     @web.middleware
     async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The answer, or in JSON why there is none; during a stop the last one of its connection."""
-        self.open += 1
+        self.asked, self.open = self.asked + 1, self.open + 1
         try:
             response = await self._guarded(request, handler)
         finally:
