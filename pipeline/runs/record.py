@@ -55,7 +55,7 @@ OpenTracker = Callable[[RunFolder], Tracker]
 class Told(Protocol):
     """What is told of itself in a record."""
 
-    def told(self) -> dict[str, Any]: ...
+    def told(self, unfreeze_epoch: int | None) -> dict[str, Any]: ...
 
 
 class Whole(Protocol):
@@ -85,6 +85,8 @@ class Outline(Protocol):
     def kept(self) -> Whole: ...
     @property
     def start(self) -> Told | None: ...
+    @property
+    def unfreeze_epoch(self) -> int | None: ...
     @property
     def plan(self) -> Mapping[str, Any] | None: ...
     @property
@@ -222,7 +224,7 @@ def begin(
         "device": record.device,
         "num_threads": record.num_threads,
         "monitor": train.monitor,
-        "start": record.program.start and record.program.start.told(),
+        "start": record.program.start and record.program.start.told(record.program.unfreeze_epoch),
         "callbacks": sorted({*before.get("callbacks", []), *train.callbacks}),
         "num_parameters": record.num_parameters,
         "num_train": record.num_train,
@@ -331,7 +333,7 @@ def _described(
         "members": [],
         "num_outputs": program.spec.num_outputs,
         "num_parameters": program.spec.layout().num_parameters,
-        "start": program.start and program.start.told(),
+        "start": program.start and program.start.told(program.unfreeze_epoch),
         "backbone": backbone,
         "weights_sha256": artifacts.file_digest(weights),
         "run": folder.id,

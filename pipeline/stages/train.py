@@ -31,7 +31,7 @@ def run(asked: Asked = NOTHING) -> None:
     program, _ = program_of(model, train, data.manifest)
     if note := batch_note(train, program, data.manifest):
         print(note, flush=True)
-    notes = [*program.spec.notes(), *([str(program.start)] if program.start else [])]
+    notes = [*program.spec.notes(), *([program.start.words(program.unfreeze_epoch)] if program.start else [])]
     print("".join(f"train: {note}\n" for note in notes), end="", flush=True)
 
     def mirrored(run: RunFolder) -> Mirror:

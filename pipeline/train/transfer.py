@@ -27,7 +27,7 @@ from pipeline.kinds.inputs import taken as taken_by
 from pipeline.model.net import BUFFER, TRAINED, Layout, Slot
 from pipeline.model.specs import spec_of
 from pipeline.runs.weights import KEY, SHAPING, Source, source_named
-from pipeline.schema.model import ALL, BACKBONE, ModelConfig
+from pipeline.schema.model import BACKBONE, ModelConfig
 from pipeline.schema.train import TrainConfig
 from pipeline.train.groups import Factors
 from pipeline.wording import counted, first_of, so_many
@@ -75,7 +75,7 @@ class Start:
                 rows = torch.from_numpy(own.rows)
                 place[:, rows] = values[rows].to(place.device)
 
-    def told(self) -> dict[str, Any]:
+    def told(self, unfreeze_epoch: int | None) -> dict[str, Any]:
         """For the run's record."""
         return {
             "run": self.run,
@@ -83,13 +83,19 @@ class Start:
             "taken": len(self.tensors),
             "new": list(self.new),
             "held": list(self.held),
+            "unfreeze_epoch": unfreeze_epoch,
             "notes": list(self.notes),
         }
 
-    def __str__(self) -> str:
-        parts = [f"starts from {self.run}: {counted(len(self.tensors), 'tensor')} taken over"]
+    def words(self, unfreeze_epoch: int | None) -> str:
+        """In one line: what was taken over, what is new, and what is trained less than the rest or not."""
+        parts = [f"starts from the weights of {self.run}: {counted(len(self.tensors), 'tensor')} taken over"]
         parts += [f"new: {first_of(self.new, 6)}"] if self.new else []
-        parts += [f"left as they are: {first_of(self.held, 6)}"] if self.held else []
+        if self.held and unfreeze_epoch != 1:
+            how_long = f"before epoch {unfreeze_epoch}" if unfreeze_epoch else "to the end"
+            parts += [f"frozen {how_long}: {first_of(self.held, 6)}"]
+        if self.factors:
+            parts += [f"the learning rate of what was taken over is multiplied by {self.factors[0].learning_rate:g}"]
         return "; ".join([*parts, *self.notes])
 
 
@@ -177,19 +183,6 @@ def check_names(model: ModelConfig, kind: str) -> None:
 
 def _opened(model: ModelConfig, kind: str) -> Backbone | None:
     return opened(str(model.backbone), Path(model.backbone_path), kind) if model.is_tuned else None
-
-
-def unused(model: ModelConfig, train: TrainConfig) -> str | None:
-    """Why a key of a start would say nothing, whatever the data are."""
-    if train.transferred_rate != 1.0 and model.init_from is None and not model.is_tuned:
-        return f"train.transferred_rate = {train.transferred_rate}: nothing is taken over; say {KEY}=RUN, or 1 here"
-    if train.unfreeze_epoch is not None and model.freeze == ALL:
-        return f"train.unfreeze_epoch = {train.unfreeze_epoch}: a pretrained network's features are made once; say null here"
-    if train.unfreeze_epoch is not None and not model.freeze:
-        return f"train.unfreeze_epoch = {train.unfreeze_epoch}: model.freeze is 0; say e.g. model.freeze=1, or null here"
-    if (train.unfreeze_epoch or 0) > train.epochs:
-        return f"train.unfreeze_epoch = {train.unfreeze_epoch}: training has train.epochs = {train.epochs}; choose at most that"
-    return None
 
 
 def _of_backbone(backbone: Backbone, layout: Layout, freeze: int | str, rate: float) -> Start:

@@ -88,6 +88,23 @@ def test_frozen_blocks_stay_to_the_end(digits, project):
     assert not training.optimizer.first[:, : there["conv1.weight"].size].any()
 
 
+def test_what_a_start_says_of_itself_is_how_long_what_is_frozen_and_at_which_rate_the_rest_is_trained(digits, project):
+    run_id, _ = source(digits)
+
+    def said(**keys):
+        start = started(other_classes(digits), run_id, **keys).program.start
+        return start.words(keys.get("train__unfreeze_epoch")).partition("; ")
+
+    assert said()[0].startswith(f"starts from the weights of {run_id}: ")
+    new, frozen = "new: output.weight, output.bias", "conv1.weight, conv1.bias"
+    assert said()[2] == new
+    assert said(model__freeze=1)[2] == f"{new}; frozen to the end: {frozen}"
+    assert said(model__freeze=1, train__unfreeze_epoch=3)[2] == f"{new}; frozen before epoch 3: {frozen}"
+    assert said(model__freeze=1, train__unfreeze_epoch=1)[2] == new
+    slower = "the learning rate of what was taken over is multiplied by 0.1"
+    assert said(train__transferred_rate=0.1)[2] == f"{new}; {slower}"
+
+
 def test_frozen_blocks_are_trained_from_the_epoch_that_is_said(digits, project):
     run_id, there = source(digits)
     training = started(other_classes(digits), run_id, model__freeze=1, train__unfreeze_epoch=3)

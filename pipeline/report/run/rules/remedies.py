@@ -122,7 +122,7 @@ def regularised(records: Records) -> list[Step]:
         steps.append(Step("Decay the weights more", {"train.weight_decay": decay}))
     if model.init_from is not None and train.transferred_rate > LEAST_RATE:
         rate = max(LEAST_RATE, float(f"{train.transferred_rate / 3:.1g}"))
-        steps.append(Step("Change what was taken over less", {"train.transferred_rate": rate}))
+        steps.append(Step("Train what was taken over at a smaller rate", {"train.transferred_rate": rate}))
     if model.init_from is None and model.widths and max(model.widths) > SMALL:
         halved = [max(SMALL, width // 2) for width in model.widths]
         steps.append(Step("Train a smaller network", {"model.widths": halved}))
