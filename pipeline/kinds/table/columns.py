@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FEW, MOST_SHARE = 50, 0.5
 """A text column of more than FEW texts, of which more than this share are different, is an id or free text."""
+WORDS = 4
+"""From which on a cell is a text to learn from, and not a name."""
 NAMED = 5
 """Columns in a note."""
 NEARLY = 0.9
@@ -95,7 +97,11 @@ def found_columns(survey: Survey, data: TableData) -> Found:
     found.notes += [*_words_told(found, survey), *_decimals_told(found, survey)]
     if not found.columns:
         reasons = "; ".join(f"{name!r}: {reason}" for name, reason in found.left_out.items())
-        raise DataError(f"no column is left to learn from ({reasons}); check data.label, data.ignore and data.category")
+        texts = [name for name in found.left_out if len(_example(survey.learned[name]).split()) >= WORDS]
+        instead = f"to learn from the texts say data=text data.text={quoted(texts[0])}, or " if texts else ""
+        raise DataError(
+            f"no column is left to learn from ({reasons}); {instead}check data.label, data.ignore and data.category"
+        )
     return found
 
 

@@ -128,8 +128,18 @@ def test_what_is_asked_for_and_can_not_be_is_refused() -> None:
 
 def test_nothing_left_is_refused() -> None:
     batch = pa.RecordBatch.from_pydict({"x": ["same"] * 10})
-    with pytest.raises(DataError, match=r"no column is left to learn from \('x': the same in all training rows"):
+    with pytest.raises(
+        DataError, match=r"no column is left to learn from \('x': the same in all training rows.*; check data\.l"
+    ):
         found_columns(surveyed(batch, np.zeros(10, bool), []), table_config())
+
+
+def test_where_only_texts_are_left_it_is_said_how_they_are_learned_from() -> None:
+    batch = pa.RecordBatch.from_pydict({"x": [f"a film of {i} scenes" for i in range(60)]})
+    with pytest.raises(
+        DataError, match=r"free text\); to learn from the texts say data=text data\.text=x, or check data\.label"
+    ):
+        found_columns(surveyed(batch, np.zeros(60, bool), []), table_config())
 
 
 DECIMALS = {
