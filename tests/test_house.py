@@ -167,6 +167,13 @@ def test_what_the_page_says_of_runs_and_of_studies_knows_nothing_of_each_other()
             assert [name for name in imports(tree(file)) if name.startswith(f"pipeline.report.{other}")] == [], file
 
 
+def test_what_composes_a_configuration_knows_no_studies():
+    """Their checks are called from above (commands/checks.py)."""
+    for name in ("config.py", "overrides.py"):
+        found = imports(tree(ROOT / "pipeline" / name))
+        assert [target for target in found if target.startswith("pipeline.study")] == [], name
+
+
 def test_no_two_modules_need_each_other_to_load():
     files = {short(file).removesuffix(".py").removesuffix("/__init__").replace("/", "."): file for file in modules()}
     graph = {}
