@@ -15,8 +15,9 @@ from pipeline.data.dataset import open_dataset
 from pipeline.export.answering import answering, answers
 from pipeline.model.members import joined_weights, weights_of_members
 from pipeline.model.predictor import load_predictor
+from pipeline.prediction.split import predict
 from pipeline.runs.record import publish
-from pipeline.stages.evaluate import predict, who_answers
+from pipeline.stages.evaluate import who_answers
 from pipeline.stages.train import members_of
 from pipeline.train.misfits import of_kind
 from pipeline.train.program import program_of

@@ -11,8 +11,8 @@ from series_samples import OWN, built, write_series
 from pipeline import extensions
 from pipeline.errors import DataError, StorageError
 from pipeline.model.predictor import load_predictor
+from pipeline.prediction.split import predict
 from pipeline.runs.record import publish
-from pipeline.stages.evaluate import predict
 from pipeline.train.program import program_of
 
 POOLED = {"model__arch": "module", "model__name": "pooled", "model__widths": [], "model__dropout": 0.0}

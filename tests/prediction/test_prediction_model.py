@@ -20,7 +20,7 @@ from pipeline.commands import predict as command
 from pipeline.errors import ConfigError, DataError, StorageError
 from pipeline.model.predictor import load_predictor
 from pipeline.prediction.model import Model
-from pipeline.stages.evaluate import predict
+from pipeline.prediction.split import predict
 
 Make = Callable[[str], Case]
 

@@ -3,10 +3,10 @@ import pytest
 import report_builder as rb
 from made_up import manifest
 
-from pipeline.artifacts import read_csv, read_json, write_json
+from pipeline.artifacts import read_csv, read_json, write_csv, write_json
 from pipeline.errors import ConfigError, StorageError
+from pipeline.evaluation.tables import confusion_table
 from pipeline.report.run.records import Effect, class_counts_of, curves_of, effects_of, read_records
-from pipeline.stages.evaluate import write_confusion
 
 
 def row(epoch, split, loss, **more):
@@ -50,7 +50,7 @@ def test_the_counts_of_classes_are_those_of_the_predictions(tmp_path, task):
     random = np.random.default_rng(0)
     shape = (50,) if task == "single" else (50, 3)
     labels, said = (random.integers(0, 3 if task == "single" else 2, shape) for _ in range(2))
-    write_confusion(tmp_path / "confusion.csv", labels, said, ["a", "b", "c"])
+    write_csv(tmp_path / "confusion.csv", *confusion_table(labels, said, ["a", "b", "c"]))
     counts = class_counts_of(read_csv(tmp_path / "confusion.csv"), manifest(task=task, classes=["a", "b", "c"]))
     is_, given = ((x[:, None] == np.arange(3) if task == "single" else x.astype(bool)) for x in (labels, said))
     assert counts.actual.tolist() == is_.sum(axis=0).tolist()
