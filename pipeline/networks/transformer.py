@@ -1,8 +1,7 @@
 """A small transformer over the tokens of a text.
 
-Blocks of Vaswani et al. 2017, normalised before each part (Xiong et al. 2020); places as sines of fixed frequencies, so that a
-text may be of any length; its answer is from the mean and the maximum over the text, as small sets of texts have no token of
-their own to learn for it.
+Places are sines of fixed frequencies, so that a text may be of any length; its answer is from the mean and the maximum over the
+text, as small sets of texts have no token of their own to learn for it.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.networks.attention import Block
 from pipeline.networks.sequence import check_tokens, inside, pooled
 
 
@@ -35,25 +35,6 @@ def transformer(
     if width % (2 * heads):
         raise ValueError(f"width = {width}: a multiple of twice the heads, {2 * heads}")
     return Transformer(num_tokens, num_outputs, width, heads, layers, dropout, token_dropout)
-
-
-class Block(nn.Module):
-    """(B, n, width) to the same: attention among a row's own places, then two layers at each place."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.asked, self.given = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-        self.heads, self.dropout = heads, dropout
-
-    def forward(self, x: Tensor, own: Tensor) -> Tensor:
-        """own (B, n, 1): whether a place is of its row."""
-        query, key, value = self.asked(self.norm1(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        heard = F.scaled_dot_product_attention(query, key, value, attn_mask=own.mT[:, None])
-        x = x + F.dropout(self.given(heard.transpose(1, 2).flatten(2)), self.dropout, self.training)
-        wide = F.gelu(self.wide(self.norm2(x)))
-        return x + F.dropout(self.narrow(wide), self.dropout, self.training)
 
 
 class Transformer(nn.Module):

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from pipeline.networks.attention import Block
 
 HEAD = 32
 """Numbers of a head of attention."""
@@ -20,23 +21,6 @@ PATCHES = 8
 """About so many patches a side where no size is told."""
 BASE = 10_000.0
 """Longest wave, in patches (Vaswani et al. 2017)."""
-
-
-class Layer(nn.Module):
-    """Attention and a perceptron of one hidden layer, each behind its norm and added to what comes in: (B, N, width)."""
-
-    def __init__(self, width: int, dropout: float) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.joint, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.hidden, self.last = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        heads = self.joint(self.norm1(x)).unflatten(-1, (3, -1, HEAD)).permute(2, 0, 3, 1, 4)  # (3, B, heads, N, HEAD)
-        seen = F.scaled_dot_product_attention(heads[0], heads[1], heads[2]).transpose(1, 2).flatten(2)
-        x = x + self.dropout(self.out(seen))
-        return x + self.dropout(self.last(F.gelu(self.hidden(self.norm2(x)))))  # type: ignore[no-any-return]
 
 
 class Vit(nn.Module):
@@ -48,7 +32,7 @@ class Vit(nn.Module):
         super().__init__()
         self.cut = nn.Conv2d(shape[0], width, patch, patch)
         self.register_buffer("positions", positions(shape[1] // patch, shape[2] // patch, width))
-        self.layers = nn.Sequential(*(Layer(width, dropout) for _ in range(depth)))
+        self.layers = nn.Sequential(*(Block(width, width // HEAD, dropout) for _ in range(depth)))
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, num_outputs)
 
     def forward(self, x: Tensor) -> Tensor:

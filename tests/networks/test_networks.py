@@ -11,7 +11,8 @@ from pipeline.errors import ConfigError
 from pipeline.kinds.inputs import Taken
 from pipeline.model.module.building import noise
 from pipeline.model.specs import spec_of
-from pipeline.networks.vit import Layer, positions
+from pipeline.networks.attention import Block
+from pipeline.networks.vit import positions
 
 TAKEN = {
     "airbench": Taken((3, 32, 32)),
@@ -112,10 +113,10 @@ def test_vit_is_told_where_each_patch_is_by_waves_of_both_axes():
 
 def test_attention_is_that_of_torchs_own_layer():
     torch.manual_seed(0)
-    own, x = Layer(64, 0.0), torch.randn(2, 9, 64)
+    own, x = Block(64, 2, 0.0), torch.randn(2, 9, 64)
     theirs = torch.nn.TransformerEncoderLayer(64, 2, 256, 0.0, "gelu", batch_first=True, norm_first=True)
-    theirs.self_attn.in_proj_weight.data, theirs.self_attn.in_proj_bias.data = own.joint.weight.data, own.joint.bias.data
-    pairs = [(theirs.self_attn.out_proj, own.out), (theirs.linear1, own.hidden), (theirs.linear2, own.last)]
+    theirs.self_attn.in_proj_weight.data, theirs.self_attn.in_proj_bias.data = own.asked.weight.data, own.asked.bias.data
+    pairs = [(theirs.self_attn.out_proj, own.given), (theirs.linear1, own.wide), (theirs.linear2, own.narrow)]
     for one, other in pairs:
         one.load_state_dict(other.state_dict())
     torch.testing.assert_close(own(x), theirs(x), rtol=1e-4, atol=1e-5)
