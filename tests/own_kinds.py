@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from pipeline import artifacts, keyed
+from pipeline import keyed
 from pipeline.errors import DataError
 from pipeline.kinds.kind import BadSampleError, Layout
 from pipeline.kinds.ragged import Ragged
@@ -107,9 +107,6 @@ class Series:
         keep = 1 - policy.cut * draws[:, 1]
         rows = zip(stored.rows(), keep, factors, strict=True)
         return Ragged.of([row[: max(1, math.ceil(len(row) * share))] * factor for row, share, factor in rows])
-
-    def policy_digest(self, policy):
-        return artifacts.digest(["series", policy.seed, policy.scale, policy.cut])
 
     def engine_versions(self):
         return {"torch": torch.__version__}

@@ -15,7 +15,7 @@ from pipeline.data.intact import check_intact, digests
 from pipeline.errors import StorageError
 from pipeline.kinds.keys import keys_of
 from pipeline.kinds.kind import DEFAULT
-from pipeline.kinds.views import told, views_of
+from pipeline.kinds.views import policy_digest, told, views_of
 from pipeline.schema.augment import AugmentConfig
 from pipeline.schema.base import validated
 
@@ -43,7 +43,7 @@ def views_digest(policy: AugmentConfig, device: str) -> str:
     """The identity of a scaled policy's copies, stored ones made on a kind of device; "none" where nothing is on."""
     if not policy.active:
         return "none"
-    return artifacts.digest([views_of(policy.kind).policy_digest(policy), policy.views, device if policy.views else None])
+    return artifacts.digest([policy_digest(policy.kind, policy), policy.views, device if policy.views else None])
 
 
 def write_view_folder(dataset: Dataset, policy: AugmentConfig, folder: Path, device: torch.device) -> int:
@@ -60,7 +60,7 @@ def write_view_folder(dataset: Dataset, policy: AugmentConfig, folder: Path, dev
     kind = views_of(dataset.manifest.kind)
     record = {
         "kind": dataset.manifest.kind,
-        "digest": kind.policy_digest(policy),
+        "digest": policy_digest(dataset.manifest.kind, policy),
         "engine": "kornia",
         "versions": kind.engine_versions(),
         "views": number,

@@ -13,7 +13,7 @@ from pipeline.kinds.kind import BUILT_IN, BadSampleError
 
 NEEDED = (
     "DATA", "POLICY", "VARIED", "NUM_FACTS", "NOUN", "max_bytes", "described", "inspect", "layout", "decode", "fit",
-    "from_cell", "input_shape", "to_input", "check_inputs", "batch_views", "policy_digest", "engine_versions",
+    "from_cell", "input_shape", "to_input", "check_inputs", "batch_views", "engine_versions",
     "check_policy",
     "advised", "shown", "preview",
 )  # fmt: skip

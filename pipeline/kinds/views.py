@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.artifacts import digest
 from pipeline.keyed import U64
 from pipeline.kinds.extended import extended
 from pipeline.kinds.kind import HOUSE, Fit
+from pipeline.schema.augment import AugmentConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,9 +42,6 @@ class Views(Protocol):
         have no neighbourhood lacks this function.
         """
 
-    def policy_digest(self, policy: Any) -> str:
-        """The identity of the views that a policy draws, engine included; how many are stored is no part of it."""
-
     def engine_versions(self) -> dict[str, Any]:
         """What can change a view besides the policy."""
 
@@ -60,6 +59,13 @@ class MirroredViews(Views, Protocol):
         """Inputs (B, ...) of a network, each one's left and right exchanged."""
 
 
+class IdentifiedViews(Views, Protocol):
+    """Of a kind that identifies its views otherwise than all others."""
+
+    def policy_digest(self, policy: Any) -> str:
+        """As below."""
+
+
 class PartialViews(Views, Protocol):
     """Of a kind some of whose operations need more than rows."""
 
@@ -71,6 +77,14 @@ def mirror_of(kind: str) -> Mirror | None:
     """What mirrors a kind's inputs; None where they have no mirror image."""
     found = views_of(kind)
     return cast(MirroredViews, found).mirrored if hasattr(found, "mirrored") else None
+
+
+def policy_digest(kind: str, policy: AugmentConfig) -> str:
+    """The identity of the views that a policy draws, engine included; how many are stored is no part of it."""
+    found = views_of(kind)
+    if hasattr(found, "policy_digest"):
+        return cast(IdentifiedViews, found).policy_digest(policy)
+    return digest([policy.model_dump(exclude={"views"}), found.engine_versions()])
 
 
 def told(kind: str, policy: Any, fit: Fit) -> list[str]:

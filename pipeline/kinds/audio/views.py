@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import keyed
-from pipeline.artifacts import digest
 from pipeline.errors import ConfigError
 from pipeline.keyed import U64
 from pipeline.kinds.audio.features import FLOOR
@@ -61,11 +60,6 @@ def check_policy(policy: AudioPolicy, shape: Sequence[int]) -> None:
 def engine_versions() -> dict[str, Any]:
     """What can change a view besides the policy."""
     return {"engine": ENGINE, "contract": keyed.CONTRACT}
-
-
-def policy_digest(policy: AudioPolicy) -> str:
-    """The identity of the views that a policy draws; how many are stored is no part of it."""
-    return digest([policy.model_dump(exclude={"views"}), engine_versions()])
 
 
 def advised(shape: Sequence[int], policy: AudioPolicy) -> list[tuple[str, Mapping[str, Any]]]:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import keyed
-from pipeline.artifacts import digest
 from pipeline.keyed import U64
 from pipeline.kinds.kind import Fit
 from pipeline.kinds.table.keys import TablePolicy
@@ -33,11 +32,6 @@ def check_policy(policy: TablePolicy, shape: Sequence[int]) -> None:
 def engine_versions() -> dict[str, Any]:
     """What can change a view besides the policy."""
     return {"engine": ENGINE, "contract": keyed.CONTRACT}
-
-
-def policy_digest(policy: TablePolicy) -> str:
-    """The identity of the views that a policy draws; how many are stored is no part of it."""
-    return digest([policy.model_dump(exclude={"views"}), engine_versions()])
 
 
 def advised(shape: Sequence[int], policy: TablePolicy) -> list[tuple[str, Mapping[str, Any]]]:

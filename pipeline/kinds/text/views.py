@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import keyed
-from pipeline.artifacts import digest
 from pipeline.keyed import U64
 from pipeline.kinds.kind import Fit
 from pipeline.kinds.text.inputs import texts_of
@@ -37,11 +36,6 @@ def check_policy(policy: TextPolicy, shape: Sequence[int]) -> None:
 def engine_versions() -> dict[str, Any]:
     """What can change a view besides the policy."""
     return {"engine": ENGINE, "contract": keyed.CONTRACT}
-
-
-def policy_digest(policy: TextPolicy) -> str:
-    """The identity of the views that a policy draws; how many are stored is no part of it."""
-    return digest([policy.model_dump(exclude={"views"}), engine_versions()])
 
 
 def advised(shape: Sequence[int], policy: TextPolicy) -> list[tuple[str, Mapping[str, Any]]]:

@@ -11,7 +11,8 @@ from pipeline.errors import ConfigError
 from pipeline.keyed import U64
 from pipeline.kinds.audio.features import FLOOR, Recipe, rows
 from pipeline.kinds.audio.keys import AudioPolicy
-from pipeline.kinds.audio.views import advised, batch_views, check_policy, policy_digest, view_parameters
+from pipeline.kinds.audio.views import advised, batch_views, check_policy, view_parameters
+from pipeline.kinds.views import policy_digest
 
 SPECTRA, WAVES = (Recipe(RATE, "mix", "soxr", 3200, None, mels, 200, 80, 20.0, 4000.0) for mels in (20, None))
 IDS: U64 = np.arange(100, 164, dtype=np.uint64)
@@ -131,8 +132,8 @@ def test_operations_of_the_other_form_are_refused_with_the_file_that_suits() -> 
 
 
 def test_identity_and_strength() -> None:
-    assert policy_digest(audio_policy()) == policy_digest(audio_policy(views=4))
-    assert policy_digest(audio_policy()) != policy_digest(audio_policy(time_masks=1))
+    assert policy_digest("audio", audio_policy()) == policy_digest("audio", audio_policy(views=4))
+    assert policy_digest("audio", audio_policy()) != policy_digest("audio", audio_policy(time_masks=1))
     half = audio_policy(strength=0.5).scaled()
     assert (half.shift, half.gain, half.time_mask, half.strength) == (0.1, 3.0, 0.15, 1.0)
     assert not audio_policy(strength=0.0).active

@@ -6,7 +6,8 @@ import torch
 from table_samples import policy
 
 from pipeline.kinds.table.fitting import fit
-from pipeline.kinds.table.views import advised, batch_views, policy_digest
+from pipeline.kinds.table.views import advised, batch_views
+from pipeline.kinds.views import policy_digest
 
 DETAILS = {
     "columns": [{"name": "n", "type": "number"}, {"name": "c", "type": "category", "values": ["a", "b", "c"]}],
@@ -65,7 +66,11 @@ def test_noise_moves_numbers_alone_by_a_share_of_their_deviation(rows: torch.Ten
 
 def test_a_policy_is_known_by_what_it_draws() -> None:
     own = policy(noise=0.1)
-    assert policy_digest(own) == policy_digest(policy(noise=0.1, views=3)) != policy_digest(policy(noise=0.2))
+    assert (
+        policy_digest("table", own)
+        == policy_digest("table", policy(noise=0.1, views=3))
+        != policy_digest("table", policy(noise=0.2))
+    )
     assert not policy().active
     assert not policy(noise=0.1, strength=0.0).active
     assert policy(noise=0.4, redraw=0.2, strength=0.5).scaled().model_dump() == policy(noise=0.2, redraw=0.1).model_dump()
