@@ -121,7 +121,7 @@ def _kept_results(tables: Path) -> str:
     """Keep the results of a study's tables in `runs/cells`; what to say of it."""
     if not (tables / "cells.parquet").exists():
         return ""
-    from pipeline.study.run import keep_pulled_results
+    from pipeline.study.stored import keep_pulled_results
 
     return f"; its {keep_pulled_results(tables)} results are kept in {cells_root()}"
 

@@ -29,7 +29,7 @@ from pipeline.study.plan import Cell, Configuration, cells, configuration, probl
 from pipeline.study.result import Result
 from pipeline.study.samples import Judged, judged, other_samples
 from pipeline.study.schedule import Workers, carry_out, clear_state
-from pipeline.study.tables import results_of
+from pipeline.study.stored import known_results, place, stored_result, usable
 from pipeline.train.device import device_type
 from pipeline.train.program import program_of
 from pipeline.wording import counted
@@ -139,75 +139,6 @@ def _check_samples(
     wrong = dict.fromkeys(line for of_fold in found.values() for line in other_samples(every, of_fold, words))
     if lines := [f"study {name}: {line}" for line in wrong]:
         raise ConfigError("\n".join(lines))
-
-
-def known_results(
-    names: Sequence[Identity], test: bool, tables: Path | None, accept_code: bool
-) -> tuple[dict[str, Result], set[str]]:
-    """Results by the hash of the run that is wanted, and the hashes of those that older code computed (--accept-code)."""
-    stored = pulled_results(tables)
-    known: dict[str, Result] = {}
-    accepted = set()
-    for own in names:
-        result = _stored(own.run, stored)
-        if result is not None and usable(result, test):
-            known[own.run] = result
-    if accept_code and len(known) < len(names):
-        older = {result.without_code: result for result in [*_all_stored(), *stored.values()] if usable(result, test)}
-        for own in names:
-            if own.run not in known and own.without_code in older:
-                known[own.run] = older[own.without_code]
-                accepted.add(own.run)
-    return known, accepted
-
-
-def usable(result: Result, test: bool) -> bool:
-    """Whether a result has all that is asked for, and says which samples it was judged on (older ones do not)."""
-    return result.val_samples is not None and (not test or "test_loss" in result.metrics)
-
-
-def pulled_results(tables: Path | None) -> dict[str, Result]:
-    """The results that a study's tables hold; none where there are no tables, which is said where they can't be read."""
-    if tables is None or not (tables / "cells.parquet").exists():
-        return {}
-    try:
-        return results_of(tables / "cells.parquet", tables / "curves.parquet")
-    except StorageError as error:
-        print(f"study: {error}; what they hold is computed again", flush=True)
-        return {}
-
-
-def keep_pulled_results(tables: Path) -> int:
-    """Store the results that a study's tables hold and `runs/cells` lacks; how many there are."""
-    results = pulled_results(tables)
-    if results:
-        artifacts.make_dir(artifacts.cells_root())
-    for name, result in results.items():
-        if not place(name).exists():
-            artifacts.write_json(place(name), result.to_json())
-    return len(results)
-
-
-def place(name: str) -> Path:
-    """The file of a run's result."""
-    return artifacts.cells_root() / f"{name}.json"
-
-
-def _stored(name: str, tables: Mapping[str, Result], tell: bool = True) -> Result | None:
-    if not place(name).exists():
-        return tables.get(name)
-    try:
-        return Result.from_json(artifacts.read_json(place(name)))
-    except StorageError as error:
-        if tell:
-            print(f"study: {error}; this run is computed again", flush=True)
-        return None
-
-
-def _all_stored() -> list[Result]:
-    """Every stored result, oldest first."""
-    files = sorted(artifacts.cells_root().glob("*.json"), key=lambda file: file.stat().st_mtime)
-    return [result for file in files if (result := _stored(file.stem, {})) and result.without_code]
 
 
 def _jobs(
@@ -386,7 +317,7 @@ class SharedAgenda:
 
     def _pick_up(self, names: Sequence[str]) -> bool:
         """Take results that others have stored since the study was planned; whether there were any."""
-        stored = {name: result for name in names if (result := _stored(name, {}, tell=False)) is not None}
+        stored = {name: result for name in names if (result := stored_result(name, {}, tell=False)) is not None}
         new = {name: result for name, result in stored.items() if usable(result, self.single[name].test)}
         self.results |= new
         self.found += [self.single[name] for name in new]

@@ -23,8 +23,9 @@ from pipeline.study.job import Capacity, grouped
 from pipeline.study.pack import run_pack
 from pipeline.study.plan import variants
 from pipeline.study.processes import Processes
-from pipeline.study.run import compute, open_materials, place, plan
+from pipeline.study.run import compute, open_materials, plan
 from pipeline.study.schedule import Done, Failed, JobLost, after_loss
+from pipeline.study.stored import place
 from pipeline.study.tables import cells_table, curves_table
 
 EPOCHS = 400
