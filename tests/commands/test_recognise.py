@@ -181,7 +181,7 @@ def test_photos_in_parquet_take_what_photos_in_a_folder_take(project: Path, tmp_
     pictures = [encoded(Image.new("RGB", (90, 60), (i, 0, 0))) for i in range(30)]
     pq.write_table(pa.table({"image": pictures, "label": [i % 2 for i in range(30)]}), tmp_path / "photos.parquet")
     new = change([f"data.path={tmp_path}/photos.parquet"])
-    assert "30 images of about 90 pixels a side, so preset=photos data.size=64 data.channels=rgb;" in new.recognised[-1]
+    assert "30 images of about 90 pixels a side, so preset=few-photos data.size=64 data.channels=rgb;" in new.recognised[-1]
     assert (new.values["model"]["channels"], new.values["data"]["size"]) == ([32, 64, 128, 128], 64)
     new = change([f"data.path={tmp_path}/photos.parquet", "data=parquet", "data.size=32"])
     assert (new.values["model"]["channels"], new.values["data"]["size"]) == ([32, 64, 128, 128], 32)

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.kinds.image.suited import MANY, PHOTO_KEYS, Measured, suited_to
+from pipeline.kinds.image.suited import AS_FOLDER, FEW, MANY, Measured, suited_to
 
 
 @pytest.mark.parametrize(
@@ -10,8 +10,10 @@ from pipeline.kinds.image.suited import MANY, PHOTO_KEYS, Measured, suited_to
         (MANY, 40, "parquet", ("preset=images",)),
         (MANY - 1, 32, "parquet", ()),
         (MANY, 41, "folder", ()),
-        (372, 400, "folder", ()),
-        (372, 400, "parquet", PHOTO_KEYS),
+        (FEW, 400, "folder", ()),
+        (FEW, 400, "parquet", ("preset=photos", *AS_FOLDER)),
+        (FEW - 1, 400, "folder", ("preset=few-photos",)),
+        (FEW - 1, 400, "parquet", ("preset=few-photos", *AS_FOLDER)),
         (372, 28, "folder", ()),
     ],
 )
