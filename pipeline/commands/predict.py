@@ -18,7 +18,7 @@ from pipeline.commands.root import root_above
 from pipeline.errors import ConfigError, DataError, StorageError
 from pipeline.processes import one_line
 from pipeline.progress import Display
-from pipeline.wording import share
+from pipeline.wording import counted, first_of, share
 
 if TYPE_CHECKING:
     from pipeline.prediction.model import Model, Predicted
@@ -44,13 +44,17 @@ def predict(options: argparse.Namespace) -> int:
               file=sys.stderr, flush=True)  # fmt: skip
     out = options.stood / Path(options.out).expanduser() if options.out else None
     with table_at(out, model, options.top, sys.stdout) as write, _shown(out) as display:
-        num, failed, unseen = 0, 0, 0
+        num, failed, unseen, others = 0, 0, 0, list[str]()
         for answers in _answers(model, options):
             write(answers)
             num, failed, unseen = num + len(answers), failed + len(answers.problems), unseen + answers.unseen
+            others += answers.passed_over
             for name, said in answers.problems:
                 display.say(f"regatta: {one_line(name)}: {one_line(said)}")
             display.advance(len(answers))
+        if others:
+            named = first_of([one_line(name) for name in others], 3)
+            display.say(f"regatta: {counted(len(others), 'file')} of another kind passed over: {named}")
         if not num:  # within: a file that is not whole is not written
             said = f"no answer for any of {failed:,}" if failed else "no samples: there is nothing to predict"
             raise DataError(f"{said}; {options.out} is not written" if out else said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -47,6 +47,9 @@ class Predicted:
 
     unseen: int = 0
     """How many have what training never saw, where their kind can tell."""
+
+    passed_over: list[str] = field(default_factory=list)
+    """Files of a folder that are of another kind, such as a text among photos."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -145,6 +148,8 @@ class Model:
         try:
             for read in self.reader.read(path, name, self.workers):
                 yield from self._of_read(read, calibrated)
+            if others := self.reader.passed_over(path, name):
+                yield replace(self._none([]), passed_over=others)
         except DataError as error:
             yield self._none([(name, str(error).removeprefix(f"{path}: "))])
 
@@ -224,9 +229,9 @@ def _apart(found: Predicted, finite: NDArray[np.bool_]) -> Predicted:
 def _joined(parts: list[Predicted]) -> Predicted:
     if not parts:
         raise DataError("no samples: there is nothing to predict")
-    lists = zip(*((own.names, own.predictions, own.problems) for own in parts), strict=True)
-    names, predictions, problems = (list(chain.from_iterable(column)) for column in lists)
+    lists = zip(*((own.names, own.predictions, own.problems, own.passed_over) for own in parts), strict=True)
+    names, predictions, problems, others = (list(chain.from_iterable(column)) for column in lists)
     probabilities = [own.probabilities for own in parts if own.probabilities is not None]
     numbers = [own.numbers for own in parts if own.numbers is not None]
     arrays = np.concatenate(probabilities) if probabilities else None, np.concatenate(numbers) if numbers else None
-    return Predicted(names, predictions, *arrays, problems, sum(own.unseen for own in parts))
+    return Predicted(names, predictions, *arrays, problems, sum(own.unseen for own in parts), others)

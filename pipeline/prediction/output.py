@@ -49,6 +49,8 @@ def table_at(path: Path | None, model: Model, top: int, stdout: IO[str]) -> Iter
         return
     if path.suffix not in FORMS:
         raise ConfigError(f"--out {path}: the suffix says how answers are written: {', '.join(FORMS)}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--out {path}: there is no folder {path.parent}; make it (`mkdir -p`), then repeat")
     with storage_errors(path), written_whole(path) as place, FORMS[path.suffix](place, names, classes, top) as write:
         yield write
 

@@ -20,7 +20,7 @@ from pipeline.kinds.reading import Inspected, in_threads, reading_of
 from pipeline.prepare.parallel import ordered
 from pipeline.prepare.raw import NONE, Portion, Raw, Source, portion_of
 from pipeline.prepare.scan import capped, crashes_explained, inspected, memory_of
-from pipeline.prepare.sources.unlabelled import open_unlabelled
+from pipeline.prepare.sources.unlabelled import open_unlabelled, passed_over
 from pipeline.schema.base import validated
 from pipeline.schema.data import PATHS, DataConfig
 
@@ -70,6 +70,10 @@ class Reader:
                 names = _names(portion, name, path.is_dir())
                 told = [(names[i], said) for i, said in sorted(problems.items())]
                 yield Read([names[i] for i in good], samples, told)
+
+    def passed_over(self, path: Path, name: str) -> list[str]:
+        """The files of a folder that are of another kind, which `read` leaves out."""
+        return [f"{name}/{one}" for one in passed_over(path, self.data(path))]
 
     def in_memory(self, name: str, content: bytes) -> Read:
         """One sample that somebody has sent: what it names, as a list of images does, is never opened."""

@@ -75,6 +75,22 @@ def test_answers_go_to_the_terminal_and_what_fails_is_named(model: Path, capsys:
 
 
 @pytest.mark.usefixtures("project")
+def test_files_of_another_kind_in_a_folder_are_named(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(model / "photos" / "dog", photos / "dog")
+    (photos / "notes.txt").write_text("of a walk")
+    assert call(model / "train", photos) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 21
+    assert said.err.splitlines()[-1] == f"regatta: 1 file of another kind passed over: {photos}/notes.txt"
+    for name in ("a.md", "b.csv", "c.json"):
+        (photos / "dog" / name).write_text("none")
+    assert call(model / "train", photos) == 0
+    first = f"{photos}/notes.txt, {photos}/dog/a.md, {photos}/dog/b.csv and 1 more"
+    assert capsys.readouterr().err.splitlines()[-1] == f"regatta: 4 files of another kind passed over: {first}"
+
+
+@pytest.mark.usefixtures("project")
 def test_where_nothing_is_answered_nothing_is_written(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Not even the names of columns; a file that was there stays."""
     bad = [tmp_path / f"{i}.png" for i in range(2)]
@@ -155,6 +171,7 @@ def test_one_of_several_networks_says_that_it_answers_alone(model: Path, capsys:
         (["train/model.json", "photos"], 2, "/train/model.json: a file; name the folder of a trained network"),
         (["photos", "photos"], 5, "no model.json in it; name the folder of a trained network, such as artifacts/train"),
         (["train", "photos", "--out", "p.xlsx"], 2, "the suffix says how answers are written: .csv, .jsonl, .parquet"),
+        (["train", "photos", "--out", "nowhere/p.csv"], 2, "/nowhere; make it (`mkdir -p`), then repeat"),
         (["train", "photos", "--top", "0"], 2, "--top 0: at least one class is named"),
         (["train", "photos", "--calibrated"], 2, "no temperature is known"),
         (["train", "empty"], 3, "no file in it that may be a sample"),

@@ -42,6 +42,17 @@ def open_unlabelled(path: Path, data: DataConfig) -> Source:
     return _listed([raw_of(path, path.name)])
 
 
+def passed_over(path: Path, data: DataConfig) -> list[str]:
+    """Names, from a folder on, of the files in it that are of another kind, so that `open_unlabelled` leaves them out."""
+    if not path.is_dir():
+        return []
+    top = Folder(path, beside_of(data))
+    if data.content_key is None or (data.in_cells and not top.holds_samples):
+        files = [file.name for file in path.iterdir() if file.is_file() and not is_hidden(file.name)]
+        return sorted(name for name in files if not name.lower().endswith(TABLES))
+    return [readable_name((below.path / name).relative_to(path)) for below in top.walk() for name in below.beside]
+
+
 def _is_sample(path: Path, data: DataConfig) -> bool:
     """Whether a file that beside images would be a table is a sample of the kind, and no table that lists such."""
     suffix = path.suffix.lower()
