@@ -42,8 +42,12 @@ def test_a_name_and_keys_are_taken(own_modules):
     [
         ("patchs", {}, "name = 'patchs': there are airbench, .*cnn, patches, .*; did you mean patches?"),
         (None, {}, "name = None: there are airbench, .*cnn.*; yours go into MODELS of extensions.py"),
-        ("cnn", {"widht": 8}, r"keys.widht: its function takes width, drop, norm; did you mean width\?"),
-        ("whole", {"depth": 8}, r"keys.depth: its function takes no keys; forget it with `regatta run '~model.keys.depth'`"),
+        ("cnn", {"widht": 8}, r"model.keys.widht = 8: its function takes width, drop, norm; did you mean width\?"),
+        (
+            "whole",
+            {"depth": 8},
+            r"model.keys.depth = 8: its function takes no keys; forget it with `regatta run '~model.keys.depth'`",
+        ),
         ("needy", {}, "keys.width: missing, and it has no default; say model.keys.width=VALUE"),
         ("cnn", {"size": 3}, "keys.size: DVC's run cache takes no notice of a key named size"),
     ],
@@ -108,5 +112,5 @@ def test_the_file_of_the_repository_registers_nothing(monkeypatch):
 def test_how_many_tokens_there_are_is_said_by_the_data(written):
     written("def embedded(shape, num_outputs, *, num_tokens, width): return None\nMODELS = {'embedded': embedded}\n")
     assert module("embedded", width=3).keys == {"width": 3}
-    with pytest.raises(ConfigError, match=r"keys\.num_tokens: its function takes width; forget it"):
+    with pytest.raises(ConfigError, match=r"model\.keys\.num_tokens = 9: its function takes width; forget it"):
         module("embedded", width=3, num_tokens=9)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SAID = ("data", "data.source", "data.kind")
 """Who says one of these says what the data are."""
 _NETWORK = ("preset", "model", "train", "augment")
-"""Who says one of these, or a key of `model`, has chosen."""
+"""Who says one of these has chosen."""
 _COMING_ALONG = ("digits", "folder", "idx", "parquet", "csv", "table", "text", "audio")
 """Files of conf/data that are told from each other by what lies in a path; one of the user's own stays in force."""
 _MEASURED = ("folder", "parquet")
@@ -73,14 +73,15 @@ def with_recognised(arguments: Sequence[str], links: Sequence[Link], before: Ove
 def with_preset(arguments: Sequence[str], links: Sequence[Link], before: Overrides) -> tuple[list[str], list[str]]:
     """The arguments with a preset that suits images that are named for the first time, and a line that says so.
 
-    Nothing where somebody has said a network, how it is trained or how images are augmented: now, or before.
+    Nothing where somebody has said a network, how it is trained or how images are augmented: now, or before. Beside keys of a
+    network, which another one may not have, it is only told.
     """
     said = {word.partition("=")[0].lstrip("+"): word.partition("=")[2].strip("'") for word in arguments if "=" in word}
-    own = {*before.files, *(key for key in said if "." not in key)}
-    own |= {"model"} if "model" in before.values or any(key.startswith("model.") for key in said) else set()
+    keys = [key for key in (*said, *(f"model.{key}" for key in before.values.get("model", {}))) if key.startswith("model.")]
     source = said.get("data") or before.files.get("data")
     path = said.get("data.path") or said.get("data.train_path")
-    if source not in _MEASURED or path is None or {*_NETWORK} & own:
+    chosen = {*_NETWORK} & {*before.files, *said} or "model.backbone" in keys
+    if source not in _MEASURED or path is None or chosen:
         return list(arguments), []
     from pipeline.prepare.suited import suited_at
 
@@ -90,6 +91,9 @@ def with_preset(arguments: Sequence[str], links: Sequence[Link], before: Overrid
         return list(arguments), []  # told by who looks for the data
     suited, seen = suited_at(target, source, said.get("data.image") or kept.get("image", "image"))
     words = [word for word in suited if word.partition("=")[0] not in said]
+    if words and keys:
+        told = f"{target}: {seen}, which {' '.join(words)} suits; left out beside {keys[0]}: say it, too, to have it"
+        return list(arguments), [told]
     told = f"{target}: {seen}, so {' '.join(words)}; another preset or model beside it overrules that"
     return [*arguments, *words], [told] if words else []
 

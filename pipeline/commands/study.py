@@ -207,7 +207,7 @@ def groups(jobs: Sequence[Job], variant_of: Mapping[str, str]) -> Iterator[str]:
         alike.setdefault((job.program, job.threads), []).append(job)
     for (program, threads), own in alike.items():
         sizes = [len(job.cells) for job in own]
-        memory = bytes_of_one(program) * max(sizes) / 1e6
+        memory = max(bytes_of_one(job) for job in own) * max(sizes) / 1e6
         names = dict.fromkeys(variant_of[cell.hash] for job in own for cell in job.cells)
         yield (
             f"  {counted(sum(sizes), 'run')} ({first_of([*names], 4)}) in {counted(len(own), 'group')} side by side: "

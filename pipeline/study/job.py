@@ -86,19 +86,21 @@ def state_path(cells: Sequence[JobCell]) -> str:
     return str(folder / f"{artifacts.digest([cell.hash for cell in cells])}.safetensors")
 
 
-def bytes_of_one(program: Program) -> int:
-    """Memory of one run: parameters five times over, and a step's activations twice."""
+def bytes_of_one(job: Job) -> int:
+    """Memory of one run: parameters five times over, a step's activations twice, or once those of the rows judged at once."""
+    program, num = job.program, max(job.num_train, job.num_val)
     columns, values = program.spec.layout().num_columns, program.spec.num_values()
-    return 4 * (5 * columns + 2 * values * max(program.batch_size // program.shards, EVAL_ROWS))
+    return 4 * (5 * columns + values * max(2 * min(program.batch_size // program.shards, num), min(EVAL_ROWS, num)))
 
 
-def grouped(cells: Sequence[JobCell], program: Program, capacity: Capacity, device: str) -> list[tuple[JobCell, ...]]:
-    """Runs of one program cut into groups: even ones, as many at once as pay and fit into memory, busy workers.
+def grouped(cells: Sequence[JobCell], job: Job, capacity: Capacity) -> list[tuple[JobCell, ...]]:
+    """Runs of a job's program cut into groups: even ones, as many at once as pay and fit into memory, busy workers.
 
     Runs that share their batches stay together.
     """
+    program = job.program
     together = sorted(cells, key=lambda cell: (cell.lane.seed, cell.views))
-    most = [MOST_ON_GPU if device == "cuda" else BEST_GROUP, capacity.bytes_each // bytes_of_one(program)]
+    most = [MOST_ON_GPU if job.device == "cuda" else BEST_GROUP, capacity.bytes_each // bytes_of_one(job)]
     largest = max(1, min([*most, *filter(None, [program.spec.max_lanes])]))
     num = -(-len(together) // largest)
     num = min(len(together), -(-num // capacity.num) * capacity.num)

@@ -180,7 +180,7 @@ def cut_to_fit(jobs: Iterable[Job], capacity: CapacityOf, tidy: bool = True) -> 
     for job, left in together.items():
         parts = [tuple(left.pop(name) for name in names) for names in states if names.keys() <= left.keys()]
         if left:
-            parts += grouped(list(left.values()), job.program, capacity(job.threads, job.device), job.device)
+            parts += grouped(list(left.values()), job, capacity(job.threads, job.device))
         found += [replace(job, cells=part, state=state_path(part)) for part in parts]
     return found
 

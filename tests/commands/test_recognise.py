@@ -169,9 +169,15 @@ def test_many_small_images_take_the_network_that_suits_them_unless_somebody_has_
             "overrules that"
         )
         assert (new.values["model"]["name"], new.values["train"]["batch_size"]) == ("airbench", 256)
-    for words in (["model=dnn"], ["preset=none"], ["model.dropout=0.5"]):
+    for words in (["model=dnn"], ["preset=none"]):
         new = change([f"data.path={path}", "data=parquet", *words])
         assert (new.recognised, new.values["model"]["arch"]) == ([], "dnn")
+    new = change([f"data.path={path}", "data=parquet", "model.dropout=0.5"])
+    assert new.recognised == [
+        f"{path}: 10,000 images or more of about 9 pixels a side, which preset=images suits; left out beside model.dropout: "
+        "say it, too, to have it"
+    ]
+    assert new.values["model"]["arch"] == "dnn"
     apply(change([f"data.path={path}"]), force=False)
     assert "preset: images" in Path("conf/overrides.yaml").read_text()
     assert change([f"data.path={path}"]).values["model"]["name"] == "airbench", "it is kept, as if it had been said"

@@ -19,7 +19,7 @@ from pipeline import artifacts
 from pipeline.errors import ConfigError, RegattaError, Stopped, StorageError
 from pipeline.study import run as run_module
 from pipeline.study.effects import effects
-from pipeline.study.job import Capacity, grouped
+from pipeline.study.job import Capacity, bytes_of_one, grouped
 from pipeline.study.pack import run_pack
 from pipeline.study.plan import variants
 from pipeline.study.processes import Processes
@@ -204,11 +204,19 @@ def test_widths_batches_and_samples_make_groups_and_all_else_runs_side_by_side(p
 def test_groups_fit_into_memory_and_keep_workers_busy(project):
     [job, *_] = planned_study(definition(NONE, seeds=40)).jobs
     cells = job.cells * 5
-    sizes = [len(part) for part in grouped(cells, job.program, Capacity(2, 10**12), "cpu")]
+    sizes = [len(part) for part in grouped(cells, job, Capacity(2, 10**12))]
     assert sum(sizes) == len(cells)
     assert len(sizes) % 2 == 0
     assert max(sizes) - min(sizes) <= 1
-    assert {len(part) for part in grouped(cells, job.program, Capacity(2, 0), "cpu")} == {1}, "never none"
+    assert {len(part) for part in grouped(cells, job, Capacity(2, 0))} == {1}, "never none"
+
+
+def test_the_memory_of_a_run_is_that_of_what_its_layers_make_of_the_samples_there_are(project):
+    [job, *_] = planned_study(definition(NONE, seeds=1, baseline={"model.arch": "cnn", "model.channels": [4, 8]})).jobs
+    values = 64 + 4 * 64 + 8 * 16 + 16 + 10  # of 8 x 8 pixels: two convolutions with a pooling between, a hidden layer, outputs
+    assert job.program.spec.num_values() == values
+    few = dataclasses.replace(job, num_train=20, num_val=2)
+    assert bytes_of_one(few) == 4 * (5 * job.program.spec.layout().num_columns + values * 40)
 
 
 def test_the_test_split_is_judged_where_it_is_asked_for(project):
@@ -383,7 +391,7 @@ def test_modules_and_the_built_in_net_are_compared_each_by_itself(project, own_m
         "patches": {"model.arch": "module", "model.name": "patches"},
     }
     todo = planned_study(definition(nets, seeds=2, baseline={"train.epochs": 1}))
-    several = [one for job in todo.jobs for one in grouped(job.cells * 3, job.program, Capacity(1, 2**40), "cpu")]
+    several = [one for job in todo.jobs for one in grouped(job.cells * 3, job, Capacity(1, 2**40))]
     assert sorted(map(len, several)) == [1] * 12 + [3] * 2, "modules one by one, the others side by side"
     outcomes = compute(todo, Inline())
     assert [outcome.variant for outcome in outcomes] == ["baseline"] * 2 + ["cnn"] * 2 + ["patches"] * 2

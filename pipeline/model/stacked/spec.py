@@ -67,7 +67,7 @@ class StackedSpec:
         return sum(part.flops for part in parts(self))
 
     def num_values(self) -> int:
-        return math.prod(self.input_shape) * (1 + sum(self.channels)) + sum(self.widths)
+        return math.prod(self.input_shape) + sum(part.num_values for part in parts(self))
 
     def build(self, num_lanes: int, device: torch.device | str = "cpu") -> StackedNet:
         from pipeline.model.stacked.network import StackedNet
@@ -112,6 +112,8 @@ class Part:
     parameters: tuple[Parameter, ...] = ()
     flops: int = 0
     """Of one sample's way through its products."""
+    num_values: int = 0
+    """What its products make of one sample."""
     function: str = ""
     """An activation's."""
     mask: tuple[int, int] | None = None
@@ -144,7 +146,7 @@ def _layout(spec: StackedSpec) -> Layout:
 def _conv(spec: StackedSpec, name: str, channels: int, width: int, places: int) -> Part:
     std = _std(spec, 9 * channels, 9 * width)
     weight = Parameter(f"{name}.weight", (width, channels, 3, 3), name, std=std)
-    return Part("conv", (weight, Parameter(f"{name}.bias", (width,), name)), 2 * weight.size * places)
+    return Part("conv", (weight, Parameter(f"{name}.bias", (width,), name)), 2 * weight.size * places, width * places)
 
 
 def _dense(spec: StackedSpec, name: str, features: int, width: int, *, hidden: bool = True) -> Part:
@@ -152,7 +154,7 @@ def _dense(spec: StackedSpec, name: str, features: int, width: int, *, hidden: b
     std, spare = _std(spec, features, width, hidden=hidden), int(width == 1)
     weight = Parameter(f"{name}.weight", (features, width), name, spare=spare, std=std)
     bias = Parameter(f"{name}.bias", (1, width), name, spare=spare, vector=True)
-    return Part("dense", (weight, bias), 2 * weight.size)
+    return Part("dense", (weight, bias), 2 * weight.size, width)
 
 
 def _normed(spec: StackedSpec, name: str, width: int) -> list[Part]:
