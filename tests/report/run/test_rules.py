@@ -275,6 +275,19 @@ def test_a_test_split_is_never_advised_to_be_so_large_that_nothing_is_left():
     assert all(share + 0.6 < 1 for share in shares)
 
 
+def test_of_little_data_no_training_samples_are_taken_for_the_test_split():
+    settings = {"data.source": "parquet", "data.path": "data/x", "prepare.test_fraction": 0.2}
+    little = {"task": manifest(counts={"train": 34, "val": 10, "test": 10})}
+    made = records(FLAT, settings=settings, **little)
+    added, folds = remedies.larger_test(made)
+    assert added.text == "Add samples to the data; the next regatta run takes them in"
+    assert folds.command == "regatta run 'prepare.fold=[1,5]'"
+    again = records(FLAT, settings=settings | {"prepare.fold": [5, 5]}, **little)
+    assert remedies.larger_test(again)[1].command == "regatta run 'prepare.fold=[1,5]'"
+    by_time = records(FLAT, settings=settings | {"data.time": "day"}, **little)
+    assert remedies.larger_test(by_time) == [added]
+
+
 def test_a_step_is_written_as_a_shell_reads_it():
     step = Step("", {"model.widths": [64, 32], "train.limit": None, "train.learning_rate": 1e-5, "train.epochs": 1000000})
     assert step.command == (
@@ -321,7 +334,13 @@ def test_a_network_that_did_not_learn_what_a_simple_method_does_is_not_excused_b
     assert "logistic regression on the columns is right on 100.0% of the same samples" in of_rule(given, "unlearned")[0].detail
     assert said.next.changes == {"train.epochs": 80}
     weak = SIMPLE | {"score": 0.56}
-    assert of_rule(records(guess, **{**few, "test": few["test"] | {"baseline": weak}}), "unlearned") == []
+    unclear = records(guess, **{**few, "test": few["test"] | {"baseline": weak}})
+    assert of_rule(unclear, "unlearned") == []
+    # Its numbers are on the page where nothing is shown to be learned, too.
+    (beside,) = [found for found in verdict(unclear).findings if found.rule == "baseline"]
+    assert beside.detail.startswith(
+        "Logistic regression on the columns has accuracy 56.0% on the test samples, the network 50.0%"
+    )
 
 
 def test_a_step_without_a_command_shows_none():

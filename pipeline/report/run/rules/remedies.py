@@ -31,6 +31,10 @@ CLIP = 1.0
 SMOOTHING = 0.1
 MOST_TEST = 0.4
 """The largest share of all samples that is advised for the test split."""
+LEAST_TO_CUT = 3 * FEW
+"""Samples in all, and no fewer, of which a larger share is advised for the test split: of fewer training would lose a third or
+more to it, and most small data is short of training samples first."""
+NUM_FOLDS = 5
 REGULARISATION = ("model.dropout", "augment", "train.weight_decay")
 SAME = {"augment": "augment.strength"}
 """A section's file counts as the key that it switches on."""
@@ -271,9 +275,12 @@ def sooner(records: Records) -> list[Step]:
 
 
 def larger_test(records: Records) -> list[Step]:
-    """More test samples: of those that a limit leaves out, of the data's own, or new ones."""
+    """More test samples: of those that a limit leaves out, of the data's own, or new ones; of little data samples of any kind
+    first, then folds, neither of which takes samples from training."""
     prepare, counts = records.project.prepare, records.manifest.counts
     total = sum(counts.values())
+    if total < LEAST_TO_CUT and not test_is_given(records):
+        return [*all_samples(records), *more_samples(records, "samples"), *_folds(records)] or [by_studies()]
     room = min(MOST_TEST, math.floor(20 * (0.9 - prepare.val_fraction)) / 20)
     share = max(FEW, 2 * counts["test"]) / total
     wanted = min(room, math.ceil(20 * share) / 20)
@@ -282,6 +289,15 @@ def larger_test(records: Records) -> list[Step]:
         steps.append(Step("Set more test samples aside", {"prepare.test_fraction": wanted}))
     steps += more_samples(records, "test samples")
     return steps or [by_studies()]
+
+
+def _folds(records: Records) -> list[Step]:
+    """The next part of train and val as the test split, so that in turn all of them are; the newest samples have none."""
+    if records.project.data.time is not None:
+        return []
+    place, num = records.project.prepare.fold or (0, NUM_FOLDS)
+    words = f"Judge it on each of {num} parts of the samples in turn, by prepare.fold"
+    return [Step(words, {"prepare.fold": [place % num + 1, num]})]
 
 
 def larger_validation(records: Records, least: int, classes: Sequence[int]) -> list[Step]:
