@@ -88,7 +88,6 @@ NOT_BESIDE: dict[Said, set[Said]] = {
     ("overfitting", "good"): NOTHING,
     ("underfitting", "good"): NOTHING,
     ("epochs", "good"): {*NOTHING, UNDERFITS, ("unstable", "warn")},
-    ("baseline", "note"): NOTHING,
     ("calibration", "good"): {*NOTHING, ("few_samples", "note"), ("temperature", "note")},
     ("temperature", "note"): NOTHING,
     ("unfitted", "note"): NOTHING,
