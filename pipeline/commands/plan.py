@@ -10,11 +10,13 @@ from pipeline.artifacts import CODE, read_json, stage_dir
 from pipeline.commands.compose import Change, changes_told, given_paths, overrides_now, shortened
 from pipeline.commands.reproduce import in_order
 from pipeline.config import Config, Values, checked, differences, read_values
-from pipeline.data.dataset import Manifest, form_words, mapped
+from pipeline.data.dataset import Manifest, form_words, mapped, open_dataset
+from pipeline.data.features import as_features, made_by
 from pipeline.errors import RegattaError
 from pipeline.kinds.keys import kind_named
 from pipeline.progress import duration
 from pipeline.stages.code import locked_digest
+from pipeline.train.device import device_type
 from pipeline.train.program import Lane, Program, batch_note, program_of, threads_for
 from pipeline.wording import bytes_told, first_of
 
@@ -122,8 +124,13 @@ def _sizes(config: Config, data: Manifest, sizes: Mapping[str, int]) -> dict[str
 def _training(config: Config, data: Manifest, stored: int) -> dict[str, str]:
     try:
         program, lane = program_of(config.model, config.train, data)
+        made = made_by(config.model, data, device_type(config.train.device))
     except RegattaError as error:
         return {"training": f"would be refused: {error}"}
+    if made:
+        width = made.backbone.width
+        data, stored = as_features(data, width), 4 * width * len(open_dataset(stage_dir("prepare")).split("train").stored)
+    there = made is not None and (made.path() / "dataset.json").exists()
     weights = program.spec.layout().num_parameters
     # Weights, gradient, two averages and the best so far in float32; inputs stay in memory as stored.
     resident = 5 * 4 * weights + stored * max(1, config.augment.views)
@@ -131,8 +138,13 @@ def _training(config: Config, data: Manifest, stored: int) -> dict[str, str]:
     return {
         "parameters": f"{weights:,}",
         **({"batch": note} if note else {}),
-        "training time": f"{_tried(config, program, lane, data)}, {config.train.epochs} epochs",
-        "training memory": f"about {bytes_told(resident)} beside the libraries' own",
+        **(
+            {"features": f"{made.backbone.width} of a sample, {'there' if there else 'made once, before training'}"}
+            if made
+            else {}
+        ),
+        "training time": f"{_tried(config, program, lane, data)}, {config.train.epochs} epochs{' of the head' if made else ''}",
+        "training memory": f"about {bytes_told(resident)}{' for the head' if made else ''} beside the libraries' own",
     }
 
 
@@ -151,7 +163,6 @@ def _tried(config: Config, program: Program, lane: Lane, data: Manifest) -> str:
     """The time of training, by some steps of it here and now."""
     from pipeline.commands.study import TRIED
     from pipeline.data.views import Views
-    from pipeline.train.device import device_type
     from pipeline.train.trial import expected_seconds
 
     policy, device = config.augment.scaled(), device_type(config.train.device)

@@ -73,6 +73,12 @@ class Made:
         return artifacts.runs_root() / "data" / artifacts.digest([self.digest, views])
 
 
+def as_features(data: Manifest, width: int) -> Manifest:
+    """What training would read of a dataset of whose rows a network makes so many features, for trials that read no values."""
+    fit = {"mean": [0.0] * width, "std": [1.0] * width}
+    return replace(data, kind=FEATURES, shape=[width], dtype="float32", fit=fit, lengths=None, details={}, telling={}, files={})
+
+
 def made_by(model: ModelConfig, data: Manifest, device: str) -> Made | None:
     """What a configuration's pretrained network makes of a dataset; None where it has none that stays as it is.
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from pipeline.data.dataset import Manifest
+from pipeline.data.features import as_features
+from pipeline.kinds.kind import FEATURES
 from pipeline.progress import Pace
 from pipeline.study.job import Job
 
@@ -88,7 +90,8 @@ def tried(todo: Missing, data: Manifest) -> float:
         if _kind(job) not in known:
             views = [Views([], cell.policy, cell.views) for cell in job.cells]
             lanes = [cell.lane for cell in job.cells]
-            own = replace(data, counts={**data.counts, "train": job.num_train, "val": job.num_val})
+            seen = as_features(data, job.program.spec.num_inputs) if job.kind == FEATURES else data
+            own = replace(seen, counts={**seen.counts, "train": job.num_train, "val": job.num_val})
             known[_kind(job)] = expected_seconds(job.program, lanes, views, own, job.device, job.threads)
     return start_s + makespan([0.0] * todo.workers, [START_S + known[_kind(job)] for job in todo.jobs])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline import artifacts
 from pipeline.closure import stage_digest
 from pipeline.data.dataset import Dataset, Manifest, open_dataset
-from pipeline.data.features import TESTED, TRAINED, check_views, dataset_features, made_by, views_features
+from pipeline.data.features import TESTED, TRAINED, as_features, check_views, dataset_features, made_by, views_features
 from pipeline.data.views import RECORD, views_digest, write_view_folder
 from pipeline.errors import DataError
 from pipeline.kinds.extended import code_for
@@ -86,14 +86,19 @@ class Materials:
         return open_dataset(path)
 
     def foreseen(self, config: Configuration) -> Manifest:
-        """Of a dataset that is not there: the pipeline's own stands for it, but for the counts of a fold."""
+        """Of a dataset that is not there, or of features of it: the pipeline's own stands for it, but for a fold's counts."""
+        data = replace(self.manifest, counts=self._counts(config))
+        made = made_by(config.model, data, self.device)
+        return as_features(data, made.backbone.width) if made else data
+
+    def _counts(self, config: Configuration) -> dict[str, int]:
+        counts = self.manifest.counts
         if config.prepare.fold is None:
-            return self.manifest
-        counts, (_, num) = self.manifest.counts, config.prepare.fold
+            return counts
         whole = counts["train"] + counts["val"] + (counts["test"] if self.own.prepare.fold else 0)
-        test = round(whole / num)
+        test = round(whole / config.prepare.fold[1])
         val = round((whole - test) * config.prepare.val_fraction)
-        return replace(self.manifest, counts={"train": whole - test - val, "val": val, "test": test})
+        return {"train": whole - test - val, "val": val, "test": test}
 
     def differences(self, config: Configuration, folds: bool = True) -> str:
         """In what a run's data differs from the pipeline's own, in words. folds: also in which part of it is tested."""

@@ -1,0 +1,47 @@
+"""What a pretrained network is planned to cost, looked at before its link is there, and left again."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import own_backbones
+import pytest
+
+from pipeline import extensions
+from pipeline.commands.compose import apply, change
+
+Command = Callable[..., str]
+
+
+@pytest.fixture
+def file(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Weights outside of a project that has run, and whose `extensions.py` has their network."""
+    shutil.copyfile(own_backbones.__file__, "extensions.py")
+    monkeypatch.setattr(extensions, "_unpacked", [trained])
+    return own_backbones.written("small", (1, 8, 8), trained.parent / "small.safetensors")
+
+
+def take(file: Path, *words: str) -> None:
+    forgotten = "~study.definitions.tiny", "~model.widths"
+    apply(change([f"model.backbone=small:{file}", *forgotten, *words]), force=False)
+
+
+def test_a_plan_tries_the_head_whether_or_not_its_features_are_there(file: Path, command: Command) -> None:
+    take(file)
+    said = command("run", "--dry-run", "train.epochs=6")
+    assert re.search(r"features: +12 of a sample, made once, before training", said)
+    assert re.search(r"training time: +about .* just now, 6 epochs of the head", said)
+    assert re.search(r"training memory: +about \d+(\.\d+)? kB for the head beside", said)
+
+
+def test_a_study_of_heads_is_planned_after_a_run_over_features(file: Path, command: Command) -> None:
+    """As docs/backbones.md says."""
+    take(file, "model.widths=[64]")
+    said = command("study", "dropout", "--dry-run")
+    assert "6 runs, 0 of them known already" in said
+    assert "expected time: about" in said
+    said = command("study", "regularisation", "--dry-run", "augment.views=4")
+    assert "expected time: about" in said
