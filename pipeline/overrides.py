@@ -113,7 +113,7 @@ def added(overrides: Overrides, arguments: Sequence[str], conf: Path = CONF) -> 
     if problems:
         raise ConfigError("\n".join(problems))
     said = [(group, file) for group, file in overrides.files.items() if before.get(group) != file]
-    return overrides, notes + [note for group, file in said for note in _brought(group, file, overrides, conf)]
+    return overrides, notes + _brought(said, overrides, conf)
 
 
 def _with(
@@ -169,17 +169,23 @@ def _with_file(
     return Overrides({**overrides.files, group: file}, overrides.values)
 
 
-def _brought(group: str, file: Any, overrides: Overrides, conf: Path) -> list[str]:
-    """What a chosen file brings for other groups that nothing said chooses a file of, and how to have another."""
-    others = {name: of for name, of in _choices_in(conf, f"{group}/{file}").items() if name not in overrides.files}
-    if not others:
-        return _about_photos(file, overrides) if group == "data" else []
+def _brought(said: Sequence[tuple[str, Any]], overrides: Overrides, conf: Path) -> list[str]:
+    """What chosen files bring for other groups that nothing said chooses a file of, and how to have another; what two of them
+    bring alike once."""
+    by_others: dict[str, list[str]] = {}
+    notes: list[str] = []
     taken = chosen(overrides, conf)
-    others = {name: of for name, of in others.items() if taken[name] == of}
-    if not others:
-        return []
-    words, name = " ".join(f"{name}={of}" for name, of in others.items()), next(iter(others))
-    return [f"{group}={file} takes {words} along; to overrule it say another, such as {name}={defaults(conf)[name]}"]
+    for group, file in said:
+        free = {name: of for name, of in _choices_in(conf, f"{group}/{file}").items() if name not in overrides.files}
+        if not free:
+            notes += _about_photos(file, overrides) if group == "data" else []
+        if words := " ".join(f"{name}={of}" for name, of in free.items() if taken[name] == of):
+            by_others.setdefault(words, []).append(f"{group}={file}")
+    for words, files in by_others.items():
+        name, take = words.partition("=")[0], "takes" if len(files) == 1 else "take"
+        other = f"{name}={defaults(conf)[name]}"
+        notes.append(f"{' and '.join(files)} {take} {words} along; to overrule it say another, such as {other}")
+    return notes
 
 
 def _about_photos(file: Any, overrides: Overrides) -> list[str]:

@@ -194,6 +194,15 @@ def test_what_a_preset_chooses_is_not_said_to_come_with_the_data() -> None:
     ]
 
 
+def test_what_two_files_choose_alike_is_said_once() -> None:
+    conf = Path(__file__).parents[1] / "conf"
+    (note,) = added(Overrides(), ["data=folder", "preset=few-photos"], conf)[1]
+    assert note == (
+        "data=folder and preset=few-photos take model=photos augment=photos study=none along; to overrule it say another, "
+        "such as model=dnn"
+    )
+
+
 def test_a_table_of_photos_is_told_the_keys_that_a_folder_takes_by_itself(conf: Path) -> None:
     for name in ("csv", "parquet", "idx"):
         (conf / "data" / f"{name}.yaml").write_text(f"defaults: [base, _self_]\nsource: {name}\n")
