@@ -13,6 +13,7 @@ LABELS = {
     "train.limit": "training samples",
     "train.per_class": "samples of each class",
     "data.size": "image size",
+    "model.name": "network",
 }
 """Keys whose last part says too little by itself."""
 MODULES = ("model.name", "model.keys.")
@@ -46,11 +47,10 @@ def contrast_words(variant: Effect) -> str:
     contrast = variant.contrast
     if not contrast:
         return variant.name
-    taken = settings({key: values["variant"] for key, values in contrast.items()})
     if len(contrast) == 1:
         [(key, values)] = contrast.items()
-        return f"{taken} against {value_words(key, values['reference'])}"
-    return f"{taken} against {settings(side_of(contrast, 'reference'))}"
+        return f"{setting_words(key, values['variant'])} against {value_words(key, values['reference'])}"
+    return " against ".join(settings(side_of(contrast, side)) for side in ("variant", "reference"))
 
 
 def side_of(contrast: Mapping[str, Mapping[str, Any]], side: str) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def value_words(key: str, value: Any) -> str:
 
 def label(key: str) -> str:
     """A key in words."""
-    return LABELS.get(key, key.partition(".")[2].replace("_", " "))
+    return LABELS.get(key, key.partition(".")[2].removeprefix("keys.").replace("_", " "))
 
 
 def shown(key: str, value: Any) -> str:

@@ -19,6 +19,8 @@ from pipeline.study.wording import setting_words, settings, value_words
         ("train.transferred_rate", 0.1, "old layers at 0.1 of the learning rate"),
         ("model.dropout", 0.0, "no dropout"),
         ("train.batch_size", 256, "batch size 256"),
+        ("model.name", "vit", "network vit"),
+        ("model.keys.width", 64, "width 64"),
     ],
 )
 def test_a_key_and_its_value_are_natural_words(key, value, said):
