@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,6 +18,8 @@ from pipeline.kinds.ragged import Ragged, Rows
 from pipeline.model.module.spec import ModuleSpec
 from pipeline.model.net import BUFFER, FROZEN, TRAINED, Layout, Slot
 
+KEY_FIRST = re.compile(r"\w+ = ")
+"""How a refusal of a key begins."""
 LAZY = (nn.parameter.UninitializedParameter, nn.parameter.UninitializedBuffer)
 
 
@@ -25,7 +28,7 @@ def built(spec: ModuleSpec, seed: int) -> nn.Module:
     function = network if spec.name == NAME else networks.function(spec.name)
     with torch.random.fork_rng(), told(spec, "building it"):
         torch.manual_seed(keyed.init_seed(seed, "module"))
-        module = function(spec.input_shape, spec.num_outputs, **keys_of(spec))
+        module = _made(spec, function)
     if not isinstance(module, nn.Module):
         raise refused(spec, f"its function returns {type(module).__name__}, not a torch.nn.Module")
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
@@ -36,6 +39,18 @@ def built(spec: ModuleSpec, seed: int) -> nn.Module:
         if is_norm and part.momentum is not None:  # it counts its batches, and never reads how many
             part.register_buffer("num_batches_tracked", None)
     return module
+
+
+def _made(spec: ModuleSpec, function: Callable[..., Any]) -> Any:
+    """What a function makes; ConfigError in the words of a network that comes along, whose ValueErrors say what is allowed."""
+    try:
+        return function(spec.input_shape, spec.num_outputs, **keys_of(spec))
+    except ValueError as error:
+        if spec.name not in networks.NAMES:
+            raise
+        if KEY_FIRST.match(str(error)):
+            raise ConfigError(f"model.keys.{error} ({spec.said})") from error
+        raise refused(spec, str(error)) from error
 
 
 def keys_of(spec: ModuleSpec) -> dict[str, Any]:

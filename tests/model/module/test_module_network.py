@@ -152,3 +152,11 @@ def test_what_its_forward_raises_is_told_with_its_place_and_lack_of_memory_is_no
             call()
     with pytest.raises(torch.OutOfMemoryError):
         net.forward(1e6 * x.abs())
+
+
+def test_a_network_that_comes_along_refuses_keys_and_samples_by_name():
+    with pytest.raises(ConfigError, match=r"^model\.keys\.width = 100: a multiple of 32 \(model\.name = 'vit'\)$"):
+        built(spec("vit", width=100), 1)
+    flat = ModuleSpec.of({"name": "residual", "keys": {}, "compile": False}, Taken((10,)), OUTPUTS)
+    with pytest.raises(ConfigError, match=r"^model\.name = 'residual': samples of shape \(10,\): expected are images"):
+        built(flat, 1)
