@@ -149,7 +149,7 @@ def _fetch(found: Offered, names: Sequence[str], work: Path) -> None:
     for name in names:
         if name not in found.sizes:
             raise found.refused(f"it has no {name}; choose another network")
-        with _told(found.name, found.revision):
+        with _told(found.name, found.revision, work):
             _get(found, name, work / name)
         if not _is(work / name, found.digests[name]):
             (work / name).unlink()
@@ -223,8 +223,8 @@ def _said_of(found: Offered, work: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told(name: str, revision: str | None) -> Iterator[None]:
-    """What the Hub refuses, or that it can't be reached, in words."""
+def _told(name: str, revision: str | None, work: Path | None = None) -> Iterator[None]:
+    """What the Hub refuses, or that it can't be reached, in words. work: where files have begun to come."""
     try:
         yield
     except Exception as error:  # of the library, and of the one below it, which is another one by its version
@@ -244,9 +244,11 @@ def _told(name: str, revision: str | None) -> Iterator[None]:
             raise ConfigError(f"{LAYOUT}:{name}: no name of a network ({why})") from None
         if isinstance(error, OSError) and error.errno is not None:
             raise StorageError(f"{LAYOUT}:{name}: {why}") from None
+        begun = work is not None and any(one.name != SOURCE and one.stat().st_size for one in work.iterdir())
+        again = "the same command goes on from here" if begun else "say the same command again"
         raise RegattaError(
-            f"{LAYOUT}:{name}: can't be fetched ({type(error).__name__}: {why}); where there is a network the same command "
-            "goes on from here. Else take the folder with `git clone` or `hf download` elsewhere, and bring it along"
+            f"{LAYOUT}:{name}: can't be fetched ({type(error).__name__}: {why}); where there is a network {again}. "
+            "Else take the folder with `git clone` or `hf download` elsewhere, and bring it along"
         ) from None
 
 

@@ -164,7 +164,7 @@ def test_without_a_network_it_is_said(hub: Hub, command: Command, monkeypatch: p
     assert "can't be fetched (OfflineModeIsEnabled" in command(*GET, PINNED, "--yes", code=1)
     monkeypatch.setattr(hub_library.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(hub_library.constants, "ENDPOINT", "http://127.0.0.1:9")
-    assert "where there is a network the same command goes on from here" in command(*GET, PINNED, "--yes", code=1)
+    assert "where there is a network say the same command again. Else" in command(*GET, PINNED, "--yes", code=1)
 
 
 def test_weights_in_several_files_and_a_tokenizer_come_too(hub: Hub, command: Command, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ class Server:
             return _json(refused.as_json(), refused.status, refused.headers)
         except web.HTTPException as error:  # no such path, or another method
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-            return _json({"error": {"message": f"{request.method}: {error.reason}"}}, error.status, allow)
+            return _json({"error": {"message": f"{request.method} {request.path[:200]}: {error.reason}"}}, error.status, allow)
         except Exception:
             traceback.print_exc(file=sys.stderr)
             return _json({"error": {"message": "a fault of the server, which its terminal shows"}}, 500)

@@ -77,6 +77,7 @@ def test_the_page_and_its_policy(made: Callable[[str], Case]) -> None:
         said = ask("GET", "/")
         assert ask("PUT", "/predict").status == 405
         assert ask("GET", "/../etc/passwd").status == 404
+        assert ask("GET", "/nope").error["message"] == "GET /nope: Not Found"
     policy = said.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy
