@@ -20,6 +20,13 @@ from pipeline.schema.reading import check_argument, check_file, check_value, fla
 FILE = "overrides.yaml"
 TABLES, PHOTOS = ("csv", "parquet"), "preset=photos data.channels=rgb data.size=64"
 """Data that may be photos or not, and the words for photos: what data=folder takes by itself."""
+BACKBONE, BACKBONE_KEY = "backbone", "model.backbone"
+"""The file of conf/model, and of conf/preset, for a pretrained network, and the key that takes the latter along."""
+OF_BACKBONE = (
+    BACKBONE_KEY, "model.backbone_path", "model.backbone_kept", "model.freeze", "model.init_from",
+    "train.transferred_rate", "train.unfreeze_epoch",
+)  # fmt: skip
+"""Keys that, said beside a pretrained network, are about it alone."""
 _HEADER = """# @package _global_
 # What `regatta run GROUP=FILE KEY=VALUE` has set; it comes last in config.yaml. `regatta run --reset` clears it.
 """
@@ -104,16 +111,45 @@ def added(overrides: Overrides, arguments: Sequence[str], conf: Path = CONF) -> 
     notes: list[str] = []
     problems: list[str] = []
     before, known, in_force = overrides.files, groups(conf), chosen(overrides, conf)
+    start = overrides
     # Files first, so that a value said beside its section's file is not forgotten with the values of the file before.
     for argument in sorted(arguments, key=lambda argument: argument.partition("=")[0] not in known):
         try:
-            overrides = _with(overrides, argument, known, in_force, conf, notes)
+            if not _gone_already(argument, start, overrides):
+                overrides = _with(overrides, argument, known, in_force, conf, notes)
         except ConfigError as error:
             problems.append(str(error))
     if problems:
         raise ConfigError("\n".join(problems))
+    overrides = _without_backbone(start, overrides, arguments, conf, notes)
     said = [(group, file) for group, file in overrides.files.items() if before.get(group) != file]
     return overrides, notes + _brought(said, overrides, conf)
+
+
+def _gone_already(argument: str, start: Overrides, overrides: Overrides) -> bool:
+    """Whether a key of a pretrained network is to be forgotten that has just gone with its file."""
+    key = argument.removeprefix("~")
+    return argument != key in OF_BACKBONE and key in dict(flat(start.values)) and key not in dict(flat(overrides.values))
+
+
+def _without_backbone(
+    start: Overrides, overrides: Overrides, arguments: Sequence[str], conf: Path, notes: list[str]
+) -> Overrides:
+    """The overrides without all that is about a pretrained network, where it was forgotten or another file is in its place."""
+    said = {argument.lstrip("+~").partition("=")[0] for argument in arguments}
+    old, now = dict(flat(start.values)), dict(flat(overrides.values))
+    if BACKBONE_KEY in old and BACKBONE_KEY not in now:
+        files = {group: file for group, file in overrides.files.items() if file != BACKBONE or group in said}
+        overrides = Overrides(files, overrides.values)
+    elif not chosen(start, conf).get("model") == BACKBONE != chosen(overrides, conf).get("model"):
+        return overrides
+    going = [key for key in OF_BACKBONE if key in now and key not in said and now[key] == old.get(key)]
+    if going:
+        words = [word for word in overrides.words() if word.partition("=")[0] in going]
+        notes.append(f"forgot {' '.join(words)}, set for the pretrained network that is left")
+    for key in going:
+        overrides = without(overrides, key)
+    return overrides
 
 
 def _with(

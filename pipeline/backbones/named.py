@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +18,22 @@ if TYPE_CHECKING:
     from pipeline.kinds.pretrained import Recipe
 
 
+_TO_COME: ContextVar[Mapping[Path, Path]] = ContextVar("links to come", default={})  # noqa: B039 - it is never changed
+
+
+@contextmanager
+def leading_to(links: Mapping[Path, Path]) -> Iterator[None]:
+    """Within it, networks that are named by links yet to be made are looked at where these will lead. links: their targets."""
+    token = _TO_COME.set(links)
+    try:
+        yield
+    finally:
+        _TO_COME.reset(token)
+
+
 def opened(layout: str, path: Path, kind: str) -> Backbone:
     """For samples of a kind. layout: hf, or a name in BACKBONES; ConfigError says what of it can't be used."""
+    path = _TO_COME.get().get(path, path)
     return folder.opened(path, kind) if layout == LAYOUT else own.opened(layout, path, kind)
 
 

@@ -36,6 +36,11 @@ class Change:
     recognised: list[str] = field(default_factory=list)
     """What the data were found to be where nobody said it."""
 
+    @property
+    def targets(self) -> dict[Path, Path]:
+        """Where the links will lead."""
+        return {link.path: link.target for link in self.links}
+
 
 def compose(options: argparse.Namespace) -> int:
     """Compose and check `params.yaml`."""

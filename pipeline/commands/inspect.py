@@ -35,7 +35,7 @@ def inspect(options: argparse.Namespace) -> int:
 
 def _inspect(options: argparse.Namespace, words: Sequence[str]) -> int:
     new = change(words, sections={*READ, *(re.split(r"[.=]", word.lstrip("~+"))[0] for word in words)})
-    check_data(new.values, to_come={link.path: link.target for link in new.links})
+    check_data(new.values, to_come=new.targets)
     for line in new.recognised:
         print(line, flush=True)
     values = placed(new)

@@ -104,7 +104,7 @@ def estimates(new: Change, prepared: bool) -> dict[str, str]:
     """Sizes, time and memory as far as they are known: all of them follow from the prepared data."""
     config, path = checked(new.values), stage_dir("prepare") / "dataset.json"
     if not prepared or not path.exists():
-        targets = {link.path: link.target for link in new.links}
+        targets = new.targets
         known = {key: bytes_told(_size(targets.get(place, place))) for key, place in given_paths(new.values).items()}
         return known | {"dataset": "known once prepare has run", "training time, memory": "known once prepare has run"}
     data = Manifest(**read_json(path))

@@ -22,8 +22,8 @@ from pipeline.artifacts import (
     stage_dir,
     write_json,
 )
-from pipeline.backbones.named import check_library, opened
-from pipeline.commands.compose import apply, change, given_paths
+from pipeline.backbones.named import check_library, leading_to, opened
+from pipeline.commands.compose import Change, apply, change, given_paths
 from pipeline.commands.data import is_there
 from pipeline.commands.fitting import check_network, once_prepared, studies_on_run
 from pipeline.commands.reproduce import REPORT, reproduce
@@ -47,10 +47,16 @@ def run(options: argparse.Namespace) -> int:
         check_free(LOCK)
     new = change(options.overrides, options.reset)
     check_installed(data_section(new.values))
+    with leading_to(new.targets):
+        _run(options, new)
+    return 0
+
+
+def _run(options: argparse.Namespace, new: Change) -> None:
     if options.dry_run:
         from pipeline.commands.plan import show_plan
 
-        check_data(new.values, to_come={link.path: link.target for link in new.links})
+        check_data(new.values, to_come=new.targets)
         check_network(new.values, studies_on_run(new.values))
         show_plan(new)
     elif options.smoke:
@@ -59,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
         smoke(new, options.stood)
     else:
         with held(LOCK):
-            check_data(new.values, to_come={link.path: link.target for link in new.links})
+            check_data(new.values, to_come=new.targets)
             check_network(new.values, studies_on_run(new.values))
             for line in apply(new, options.force):
                 print(line, flush=True)
@@ -76,7 +82,6 @@ def run(options: argparse.Namespace) -> int:
                 keep_records(done.uncached)
         for line in summary(done.stages, options.stood):
             print(line, flush=True)
-    return 0
 
 
 def check_data(values: Values, to_come: Mapping[Path, Path] = NO_LINKS) -> None:
@@ -90,16 +95,16 @@ def check_data(values: Values, to_come: Mapping[Path, Path] = NO_LINKS) -> None:
                 f"{key} = {path}: nothing there; make the link with `regatta data link {path.name} PATH`, or say `dvc pull`"
             )
         check_hashable(f"{key} = {readable_name(place)}", place)
-    check_backbone(values, to_come)
+    with leading_to(to_come):
+        check_backbone(values)
 
 
-def check_backbone(values: Values, to_come: Mapping[Path, Path]) -> None:
+def check_backbone(values: Values) -> None:
     """ConfigError where a pretrained network can't be used as its folder is."""
     layout = values["model"].get("backbone")
     if layout is None:
         return
-    path = Path(values["model"]["backbone_path"])
-    opened(layout, to_come.get(path, path), kind_named(values))
+    opened(layout, Path(values["model"]["backbone_path"]), kind_named(values))
     check_library(layout)
 
 

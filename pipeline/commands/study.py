@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.artifacts import check_free, held, read_json, stage_dir
+from pipeline.backbones.named import leading_to
 from pipeline.commands.compose import Change, apply, change
 from pipeline.commands.fitting import check_network
 from pipeline.commands.reproduce import REPORT, reproduce
@@ -36,12 +37,18 @@ def study(options: argparse.Namespace) -> int:
     if not options.dry_run:
         check_free(LOCK)
     new = planned_change(options.name, options.overrides)
+    with leading_to(new.targets):
+        _study(options, new)
+    return 0
+
+
+def _study(options: argparse.Namespace, new: Change) -> None:
     if options.dry_run:
         for line in [*new.recognised, *dry_run(options.name, new)]:
             print(line)
-        return 0
+        return
     with held(LOCK):
-        check_data(new.values, to_come={link.path: link.target for link in new.links})
+        check_data(new.values, to_come=new.targets)
         check_network(new.values, [options.name])
         for line in apply(new, options.force):
             print(line, flush=True)
@@ -65,7 +72,6 @@ def study(options: argparse.Namespace) -> int:
         else "`regatta run` trains the model and makes the report.",
         flush=True,
     )
-    return 0
 
 
 def predicts_else() -> bool:

@@ -48,8 +48,18 @@ def run_to_start_from(run: str, key: str = KEY, word: str | None = None) -> str:
 
 def _others() -> str:
     """What may be said in place of a run that is none, the newest first."""
-    found = [folder.id for folder, run in all_runs() if run.get("state") == "finished" and (folder.path / BEST).exists()]
-    return f"; choose one, such as {first_of(found[::-1], 3)}, or leave it out" if found else "; none is finished, leave it out"
+    every = [folder for folder, run in all_runs() if run.get("state") == "finished" and (folder.path / BEST).exists()]
+    found = [folder.id for folder in every if not _is_head(folder.path / DESCRIBED)][::-1]
+    return f"; choose one, such as {first_of(found, 3)}, or leave it out" if found else "; there is none, leave it out"
+
+
+def _is_head(described: Path) -> bool:
+    """Whether a run's `model.json` is of a head over features, or not there: nothing can start from that."""
+    try:
+        there = artifacts.read_json(described)
+    except StorageError:
+        return True
+    return there.get("backbone") is not None and there["backbone"].get("plan") is None
 
 
 def best_digest(run: str) -> str:
@@ -86,7 +96,7 @@ def _is_alike(described: Path, model: Mapping[str, Any], kind: str) -> bool:
     except StorageError:
         return False
     same = all(there.get("model", {}).get(key, ...) == model[key] for key in SHAPING)
-    return same and bool(there.get("input", {}).get("kind") == kind)
+    return same and not _is_head(described) and bool(there.get("input", {}).get("kind") == kind)
 
 
 def _file(run: str, name: str, key: str = KEY) -> Path:

@@ -93,7 +93,8 @@ class Start:
         parts += [f"new: {first_of(self.new, 6)}"] if self.new else []
         if self.held and unfreeze_epoch != 1:
             how_long = f"before epoch {unfreeze_epoch}" if unfreeze_epoch else "to the end"
-            parts += [f"frozen {how_long}: {first_of(self.held, 6)}"]
+            every = self.tensors.keys() <= {*self.held}
+            parts += [f"frozen {how_long}: {'all that was taken over' if every else first_of(self.held, 6)}"]
         if self.factors:
             parts += [f"the learning rate of what was taken over is multiplied by {self.factors[0].learning_rate:g}"]
         return "; ".join([*parts, *self.notes])

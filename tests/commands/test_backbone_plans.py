@@ -45,3 +45,28 @@ def test_a_study_of_heads_is_planned_after_a_run_over_features(file: Path, comma
     assert "expected time: about" in said
     said = command("study", "regularisation", "--dry-run", "augment.views=4")
     assert "expected time: about" in said
+
+
+def test_before_its_link_is_made_it_is_looked_at_where_it_will_lead(file: Path, command: Command) -> None:
+    words = (f"model.backbone=small:{file}", "~study.definitions.tiny", "~model.widths")
+    said = command("run", "--dry-run", *words)
+    assert f"would make data/small.safetensors -> {file}" in said
+    assert "12 of a sample" in said
+    assert "expected time" in command("study", "dropout", "--dry-run", *words, "model.widths=[8]", "study.on_run=[]")
+    file.write_bytes(file.read_bytes()[:-4])
+    assert f"model.backbone = small:{file}: has " in command("run", "--dry-run", *words, code=2)
+    assert not Path("data/small.safetensors").is_symlink()
+
+
+def test_what_it_brought_goes_with_it(file: Path, command: Command) -> None:
+    take(file, "model.backbone_kept=reference", "model.freeze=1", "train.transferred_rate=0.5", "model.widths=[8]")
+    for words in (["preset=few-photos"], ["~model.backbone"], ["~model.backbone", "~model.backbone_path", "preset=none"]):
+        new = change(words)
+        assert new.values["model"]["backbone"] is None
+        assert new.values["model"]["freeze"] == 0
+        assert new.overrides.values["model"] == {"widths": [8]}
+        assert "transferred_rate" not in new.overrides.values["train"]
+        assert "backbone" not in new.overrides.files.values()
+        assert any("forgot model.backbone" in note for note in new.notes)
+    assert change(["~model.backbone"]).values["model"]["arch"] != "backbone"
+    assert change(["preset=backbone"]).values["model"]["backbone"] == "small"

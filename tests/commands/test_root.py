@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -147,9 +148,9 @@ def test_a_run_to_start_from_by_its_folder_its_name_or_its_beginning(
     [
         (
             "nonesuch",
-            "model.init_from = nonesuch: is no run of this project; `regatta runs` shows them; none is finished, leave",
+            "model.init_from = nonesuch: is no run of this project; `regatta runs` shows them; there is none, leave",
         ),
-        ("runs/nothere", "model.init_from = runs/nothere: is no run of this project; `regatta runs` shows them; none is"),
+        ("runs/nothere", "model.init_from = runs/nothere: is no run of this project; `regatta runs` shows them; there is none"),
         ("artifacts/train", "by `cp -r artifacts/train runs/NAME`"),
         ("/elsewhere/runs/20261126-101500-3fa4c0de", "no run of this project, which are in runs/"),
     ],
@@ -165,11 +166,15 @@ def test_what_is_no_run_to_start_from_is_refused_before_it_is_kept(
     assert (project / "conf" / "overrides.yaml").read_text() == before
 
 
-def test_a_run_that_is_none_is_answered_with_those_that_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_none_is_answered_with_those_to_start_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads over features are none."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REGATTA_RUNS", raising=False)
-    for folder in (Path("runs/20261126-101500-3fa4c0de"), Path("runs/20261127-101500-3fa4c0de")):
+    backbones = {"26": None, "27": {"plan": {}}, "28": {"kept": "whole"}}
+    for day, backbone in backbones.items():
+        folder = Path(f"runs/202611{day}-101500-3fa4c0de")
         folder.mkdir(parents=True)
+        (folder / "model.json").write_text(json.dumps({"backbone": backbone}))
         for name in ("run.json", "best.safetensors"):
             (folder / name).write_text('{"state": "finished"}')
     with pytest.raises(ConfigError, match=r"; choose one, such as 20261127-101500-3fa4c0de, 20261126-\S+, or leave it out$"):
