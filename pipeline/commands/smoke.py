@@ -34,7 +34,7 @@ def smoke(new: Change, stood: Path = ROOT) -> None:
     folder = runs_root() / "smoke"
     shutil.rmtree(folder, ignore_errors=True)
     make_dir(folder)
-    for path in {CONF, *given_paths(values).values()}:
+    for path in {CONF, *given_paths(values).values(), *_backbone(values)}:
         make_dir((folder / path).parent)
         (folder / path).symlink_to(targets.get(path, path.absolute()))
     with working_in(folder):
@@ -44,6 +44,12 @@ def smoke(new: Change, stood: Path = ROOT) -> None:
             run_stage(stage, values)
             print(f"smoke: {stage} took {time.perf_counter() - started:.1f} s", flush=True)
     print(f"smoke: every stage ran; what they wrote is in {seen_from(stood, folder)}", flush=True)
+
+
+def _backbone(values: Values) -> list[Path]:
+    """Where a pretrained network lies, if there is one."""
+    model = values["model"]
+    return [Path(model["backbone_path"])] if model["backbone"] else []
 
 
 def tiny(values: Values) -> Values:

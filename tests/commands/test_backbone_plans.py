@@ -58,6 +58,12 @@ def test_before_its_link_is_made_it_is_looked_at_where_it_will_lead(file: Path, 
     assert not Path("data/small.safetensors").is_symlink()
 
 
+def test_every_stage_is_tried_with_it(file: Path, regatta: Command) -> None:
+    """In a process of its own, which changes into the folder where the stages are tried."""
+    take(file)
+    assert "smoke: every stage ran" in regatta("run", "--smoke", "study=none")
+
+
 def test_what_it_brought_goes_with_it(file: Path, command: Command) -> None:
     take(file, "model.backbone_kept=reference", "model.freeze=1", "train.transferred_rate=0.5", "model.widths=[8]")
     for words in (["preset=few-photos"], ["~model.backbone"], ["~model.backbone", "~model.backbone_path", "preset=none"]):
