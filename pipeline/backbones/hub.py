@@ -116,10 +116,9 @@ def _fetched(
     if not agreed(kind, sum(found.sizes[name] for name in weights)):
         return None
     _fetch(found, weights, work)
-    names = [CONFIG, *small, *weights]
     with _said_of(found, work):
-        folder.opened(work, kind)
-    _publish(found, work, place, names)
+        whole = folder.opened(work, kind)
+    _publish(found, whole, place)
     return folder.opened(place, kind)
 
 
@@ -193,15 +192,13 @@ def _shards(found: Offered, work: Path) -> list[str]:
         return [*folder.shards_of(work)]
 
 
-def _publish(found: Offered, work: Path, place: Path, names: Sequence[str]) -> None:
+def _publish(found: Offered, whole: Backbone, place: Path) -> None:
     """The record beside the files, and the folder in its place."""
-    kind = _kind(found, work)
-    digests = {name: file_digest(work / name) for name in names}
-    about = {"name": found.name, "revision": found.revision, "licence": found.licence, "kind": kind, "files": digests}
-    for name in names:
-        sync_file(work / name)
-    write_json(work / SOURCE, about)
-    work.rename(place)
+    about = {"name": found.name, "revision": found.revision, "licence": found.licence, "kind": whole.kind}
+    for name in whole.files:
+        sync_file(whole.path / name)
+    write_json(whole.path / SOURCE, about | {"files": dict(whole.files)})
+    whole.path.rename(place)
 
 
 def _licence(info: Any) -> str | None:
