@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import os
 import shutil
@@ -9,12 +10,15 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands_run import STUDY, commit, run
 
 from pipeline import cli
+from pipeline.config import composed
 from pipeline.data.dataset import Dataset, open_dataset
+from pipeline.overrides import Overrides, candidate
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the networks here are small, and tests run side by side
 for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
@@ -49,6 +53,19 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no datasets in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def defaults() -> dict[str, Any]:
+    """The configuration that nobody has changed."""
+    with candidate(Overrides(), ROOT / "conf") as conf:
+        return composed(conf)
+
+
+@pytest.fixture
+def values(defaults: dict[str, Any]) -> dict[str, Any]:
+    """The same, to be changed."""
+    return copy.deepcopy(defaults)
 
 
 @pytest.fixture(scope="session")

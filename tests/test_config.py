@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +26,6 @@ from pipeline.overrides import Overrides, candidate
 from pipeline.schema.base import ALIASES, key_paths
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(scope="session")
-def defaults() -> dict[str, Any]:
-    with candidate(Overrides(), ROOT / "conf") as conf:
-        return composed(conf)
-
-
-@pytest.fixture
-def values(defaults: dict[str, Any]) -> dict[str, Any]:
-    return copy.deepcopy(defaults)
 
 
 def complaints(values: dict[str, Any]) -> list[str]:

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
 
 from pipeline.commands.checks import check
-from pipeline.config import composed, with_key
+from pipeline.config import with_key
 from pipeline.errors import ConfigError
-from pipeline.overrides import Overrides, candidate
-
-
-@pytest.fixture(scope="module")
-def defaults() -> dict[str, Any]:
-    with candidate(Overrides()) as conf:
-        return composed(conf)
-
-
-@pytest.fixture
-def values(defaults: dict[str, Any]) -> dict[str, Any]:
-    return copy.deepcopy(defaults)
 
 
 def complaints(values: dict[str, Any]) -> list[str]:
